@@ -1,0 +1,34 @@
+"""A training that has diverged must end, and must not take its good checkpoints along."""
+
+import math
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+
+class Diverged(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
+    """A loss became NaN or infinite: the weights are lost, the checkpoints of earlier epochs are not."""
+
+
+class FiniteGuard(Callback):
+    """Ends training with `Diverged` when `val/loss` or the epoch's `train/loss` is not finite.
+
+    Lightning calls checkpoint callbacks after all others, so the epoch that diverged is never saved.
+    """
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            _check(trainer, "val/loss")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _check(trainer, "train/loss")
+
+
+def _check(trainer: pl.Trainer, name: str) -> None:
+    value = float(trainer.callback_metrics.get(name, 0.0))
+    # All processes must leave together, or those that have not seen the value wait for the others.
+    if trainer.strategy.reduce_boolean_decision(not math.isfinite(value), all=False):
+        raise Diverged(
+            f"epoch {trainer.current_epoch + 1}: {name} is {value}, training has diverged; "
+            "try a lower optimizer.lr or trainer.gradient_clip_val=1"
+        )

@@ -1,0 +1,83 @@
+"""What all scripts share: Hydra's command line, and one clear line with exit status 2 for the user's mistakes."""
+
+import difflib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fkd.errors import Diverged, UserError
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Makes a task of one config a script: `conf/<config_name>.yaml`, overrides, sweeps, exit status."""
+
+    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(task)
+        def guarded(cfg: DictConfig) -> Any:
+            try:
+                return task(cfg)
+            except UserError as error:
+                leave(str(error), 2)
+            except Diverged as error:
+                leave(str(error), 1)
+
+        @functools.wraps(task)
+        def main() -> None:
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
+            try:
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
+            except (HydraException, OmegaConfBaseException) as error:
+                leave(explain(error, config_name), 2)
+
+        return main
+
+    return decorate
+
+
+def leave(line: str, status: int) -> None:
+    """One line on standard error, then the end."""
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def explain(error: Exception, config_name: str) -> str:
+    """Hydra's complaint about a command line, in one line and with the near misses."""
+    text = str(error)
+    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, name = found.groups()
+        options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
+    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
+        key = found[1]
+        return f"{key}: no such key; {_near(key, list(_keys(config_name)))}see conf/ for all keys, or +{key}=... adds a new one"
+    return text if error.__cause__ is None else f"{text}: {error.__cause__}"
+
+
+def _near(name: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}? " if close else ""
+
+
+def _keys(config_name: str) -> Iterator[str]:
+    """All dotted keys and groups of a composed config."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = hydra.compose(config_name)
+
+    def walk(node: Any, prefix: str) -> Iterator[str]:
+        for key, value in node.items():
+            yield prefix + str(key)
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+
+    yield from walk(OmegaConf.to_container(cfg, resolve=False), "")

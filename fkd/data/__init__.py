@@ -1,0 +1,1 @@
+"""Sources of annotated faces, and the way from their files to batches."""

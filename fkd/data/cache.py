@@ -1,0 +1,208 @@
+"""Every picture decoded once, into one memory-mapped file that workers, epochs and runs share.
+
+The file holds the pixels of all pictures one after the other, then a table with one row per picture (place of its first
+byte, height, width, channels) and last what says that all of it was written. The operating system keeps in memory what
+is in use, once for all processes.
+"""
+
+import hashlib
+import mmap
+import os
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from fkd.errors import UserError
+from fkd.images import whole_file
+from fkd.types import Image
+
+if sys.platform != "win32":
+    import fcntl
+
+_FORMAT = b"fkdimg01"
+_END = struct.Struct("<8sqq")  # format, number of pictures, number of bytes before the table
+_Table = npt.NDArray[np.int64]
+
+
+class ImageCache:
+    """Read-only pictures of any sizes in one file. Pickling it carries the file's name only.
+
+    ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, that costs no copy.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def build(cls, directory: Path, key: str, count: int, read: Callable[[int], Image], title: str) -> "ImageCache":
+        """The cache of this key, opened where it exists and is whole, made with a pool of threads where not.
+
+        Args:
+            directory: where caches live; made if need be.
+            key: stands for all that the pictures were made of; a changed picture must change it.
+            count: number of pictures.
+            read: gives picture i; called from several threads.
+            title: what the progress bar says.
+
+        Raises:
+            UserError: the folder cannot be written or is full (then nothing half written stays), or ``read`` says so.
+        """
+        return cls.from_pictures(directory, key, count, lambda: _in_order(read, count), title, "data.cache_dir")
+
+    @classmethod
+    def from_pictures(
+        cls, directory: Path, key: str, count: int, pictures: Callable[[], Iterable[Image]], title: str, option: str
+    ) -> "ImageCache":
+        """The same for a source that makes its pictures in order: ``pictures`` is called only if the cache is missing.
+
+        ``option`` is the config key that chooses the directory, for the message of an error.
+        """
+        cache = cls(directory.absolute() / f"{key}.images")
+        try:
+            if not cache._is_whole(count):
+                directory.mkdir(parents=True, exist_ok=True)
+                with _alone(directory / f".{key}.lock") as alone:
+                    if not cache._is_whole(count):  # else another process made it meanwhile
+                        _write(cache.path, _with_progress(pictures(), count, title), alone)
+                        cache._is_whole(count)
+        except OSError as error:
+            raise UserError(
+                f"{directory}: cannot keep decoded pictures here ({error.strerror});"
+                f" set {option} to a folder that can be written and has room"
+            ) from error
+        return cache
+
+    def __len__(self) -> int:
+        return len(self._content[1])
+
+    def __getitem__(self, index: int) -> Image:
+        pixels, table = self._content
+        start, height, width, channels = table[index].tolist()
+        flat = pixels[start : start + height * width * channels]
+        return flat.reshape((height, width) if channels == 1 else (height, width, channels))
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"path": self.path}
+
+    @cached_property
+    def _content(self) -> tuple[Image, _Table]:
+        if (content := _open(self.path)) is None:
+            raise UserError(f"{self.path}: the decoded pictures are gone or cut off; run again to make them anew")
+        return content
+
+    def _is_whole(self, count: int) -> bool:
+        content = _open(self.path)
+        if content is None or len(content[1]) != count:
+            return False
+        self._content = content
+        return True
+
+
+def files_key(paths: Sequence[Path], channels: int) -> str:
+    """A digest that changes when a file's name, size or time of change does, or the number of channels.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    digest = hashlib.sha256(_FORMAT + f"{channels}\0".encode())
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise UserError(f"{path}: expected a picture, found no such file ({error.strerror})") from error
+        digest.update(f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:20]
+
+
+def _open(path: Path) -> tuple[Image, _Table] | None:
+    """All bytes before the table, and the table (N, 4); None if there is no such file or it is not whole."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(size - _END.size, 0))
+            end = file.read()
+            if len(end) < _END.size:
+                return None
+            name, count, pixel_bytes = _END.unpack(end)
+            if name != _FORMAT or size != pixel_bytes + count * 32 + _END.size:
+                return None
+            content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except FileNotFoundError:
+        return None
+    # A copy, so that its numbers lie as the processor wants them.
+    table = np.frombuffer(content[pixel_bytes : -_END.size].tobytes(), "<i8").reshape(count, 4)
+    return content[:pixel_bytes], table
+
+
+def _write(path: Path, pictures: Generator[Image], alone: bool) -> None:
+    if alone:
+        for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
+            leftover.unlink(missing_ok=True)
+    table, place = [], 0
+    with whole_file(path) as file, closing(pictures):  # an error of the file must end the threads and the bar, too
+        for picture in pictures:
+            height, width, channels = picture.shape if picture.ndim == 3 else (*picture.shape, 1)
+            table.append((place, height, width, channels))
+            place += file.write(np.ascontiguousarray(picture, np.uint8).data)
+        file.write(np.array(table, "<i8").tobytes())
+        file.write(_END.pack(_FORMAT, len(table), place))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
+    """Pictures 0 to count - 1, read by threads that stay only a few pictures ahead of who takes them."""
+    threads = min(os.cpu_count() or 1, 16)
+    waiting: deque[Future[Image]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for index in range(count):
+                waiting.append(pool.submit(read, index))
+                if len(waiting) >= 4 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_progress(pictures: Iterable[Image], count: int, title: str) -> Generator[Image]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(pictures, total=count, description=title)
+
+
+class _Rate(ProgressColumn):
+    """Pictures a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Waits until no other process holds the same lock.
+
+    False where there are no file locks (Windows, some network drives): then both work, and the last one's file stays.
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True

@@ -1,0 +1,80 @@
+"""The LightningDataModule: one source of faces, a crop plan, an augmentation."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from fkd.data.augment import Augmentation
+from fkd.data.crops import CropPlan
+from fkd.data.dataset import CropDataset, EpochSampler, collate
+from fkd.data.faces import Faces
+from fkd.errors import UserError
+from fkd.geometry import Crop, square_around
+from fkd.types import Item, Points
+
+
+class KeypointDataModule(pl.LightningDataModule):
+    """Loaders of crops for training and validation.
+
+    Args:
+        faces: tables and decoded pictures.
+        crop: where the windows lie.
+        augmentation: of training crops.
+        batch_size: faces a batch, for each process.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: of the order, boxes and augmentation.
+
+    Raises:
+        UserError: the training split is smaller than one batch.
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        crop: CropPlan,
+        augmentation: Callable[..., Augmentation],
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.faces, self.crop, self.seed = faces, crop, seed
+        self.batch_size, self.num_workers = batch_size, num_workers
+        train = faces.subset("train")
+        if batch_size > len(train):
+            raise UserError(
+                f"data.batch_size: expected at most the {len(train)} faces of the training split, found {batch_size}; "
+                "choose a smaller batch"
+            )
+        augment = augmentation(schema=train.schema)
+        self.train_set = CropDataset(train, faces.images, crop.training, crop.size, augment, seed)
+        self.val_set = CropDataset(faces.subset("val"), faces.images, crop.validation, crop.size, None, seed)
+
+    def mean_shape(self) -> Points:
+        """(K, 2) crop pixels: mean of the training faces, each in the window around its own points."""
+        keypoints = self.faces.subset("train").keypoints
+        windows = self.crop.window(square_around(keypoints))
+        shapes = [Crop.from_box(box, self.crop.size).points(k) for box, k in zip(windows, keypoints, strict=True)]
+        return np.mean(shapes, axis=0)
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        return self._loader(self.train_set, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        return self._loader(self.val_set, shuffle=False)
+
+    def _loader(self, dataset: CropDataset, shuffle: bool) -> DataLoader[Item]:
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=EpochSampler(len(dataset), shuffle, self.seed, rank, world),
+            drop_last=shuffle,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=collate,
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+        )

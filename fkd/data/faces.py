@@ -1,0 +1,60 @@
+"""What every source of data gives: a table of faces, their pictures, and who is in which split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fkd.data.cache import ImageCache
+from fkd.data.split import Rows, shared_subjects
+from fkd.errors import UserError
+from fkd.types import Annotations
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Faces:
+    """A data set.
+
+    Attributes:
+        table: every annotated row, N faces.
+        splits: "train", "val" and "test" -> their rows of the table.
+        images: the decoded pictures that ``table.images`` points to.
+        name: what config files call it.
+        remarks: lines that a run prints, so that its figures are read for what they are.
+    """
+
+    table: Annotations
+    splits: Mapping[str, Rows]
+    images: ImageCache
+    name: str
+    remarks: tuple[str, ...]
+
+    def subset(self, name: str) -> Annotations:
+        """The rows of "train", "val" or "test", or "all".
+
+        Raises:
+            UserError: another name.
+        """
+        if name == "all":
+            return self.table
+        if name not in SPLITS:
+            raise UserError(f"subset={name}: expected one of {', '.join(SPLITS)}, all")
+        return self.table.take(self.splits[name])
+
+
+def remark_on_people(table: Annotations, splits: Mapping[str, Rows]) -> str:
+    """How many faces and people there are, and whom the test split shares with the others: it must be said aloud."""
+    people = {split: table.subjects[rows] for split, rows in splits.items()}
+    sizes = ", ".join(f"{len(people[split]):,} {split}" for split in SPLITS)
+    start = f"{len(table):,} faces ({sizes}) of {len(np.unique(table.subjects)):,} people"
+    shared = {split: shared_subjects(people["test"], people[split]) for split in ("train", "val")}
+    if not any(shared.values()):
+        return f"{start}; test shares none of them with train or val"
+    counts = [f"{len(names):,} {{}}with {split}" for split, names in shared.items() if names]
+    of_whom = f"of its {len(np.unique(people['test'])):,} people "
+    return (
+        f"{start}; test shares {' and '.join(counts).format(of_whom, '')}: its figures measure memory of faces as well"
+        " as skill (data.split=subject gives a person-disjoint test)"
+    )

@@ -1,0 +1,194 @@
+"""Keypoints, boxes, contact sheets and error curves as pictures.
+
+Pictures are RGB or grey uint8 and never changed in place. Points are (x, y), the centre of the first pixel at (0, 0).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from fkd.schema import KeypointSchema
+from fkd.types import Image, Points
+
+TARGET = (0, 255, 0)
+PREDICTED = (255, 0, 255)
+ERROR = (255, 255, 0)
+SKELETON = (255, 255, 255)
+BOX = (0, 200, 255)
+
+_SHIFT = 4  # OpenCV draws at integers: these hold sixteenths of a pixel
+_FAR = 2**14  # pixels; beyond, OpenCV's fixed point overflows, and nobody can see the difference
+
+
+def face(
+    image: Image,
+    preds: Points | None,
+    target: Points | None = None,
+    *,
+    visible: npt.NDArray[np.bool_] | None = None,
+    schema: KeypointSchema | None = None,
+    zoom: int = 1,
+) -> Image:
+    """One face with its predicted points in magenta, its true points in green and a thin line between the two.
+
+    Args:
+        image: (H, W) or (H, W, 3).
+        preds: (K, 2) pixels of the image; None draws the truth alone.
+        target: (K, 2) pixels of the image; None draws the prediction alone.
+        visible: (K,) which true points are known; the others are left out, and so are their lines.
+        schema: draws its strokes faintly through the predicted points, or the true ones if there are no others.
+        zoom: whole factor by which the picture is enlarged first, so that small faces can be judged.
+
+    Returns:
+        (H * zoom, W * zoom, 3) RGB.
+    """
+    height, width = image.shape[:2]
+    canvas = _uint8(cv2.resize(_rgb(image), (width * zoom, height * zoom), interpolation=cv2.INTER_CUBIC))
+    # Resizing maps pixel edges, so half a pixel is added before the zoom and taken off after it.
+    preds = None if preds is None else (preds + np.float32(0.5)) * zoom - np.float32(0.5)
+    target = None if target is None else (target + np.float32(0.5)) * zoom - np.float32(0.5)
+    if target is not None and visible is not None:
+        target = np.where(visible[:, None], target, np.float32(np.nan))
+    shown = preds if preds is not None else target
+    if shown is not None and schema is not None:
+        strokes = canvas.copy()
+        ends = np.array(schema.lines)
+        _lines(strokes, shown[ends[:, 0]], shown[ends[:, 1]], SKELETON)
+        canvas = _uint8(cv2.addWeighted(canvas, 0.65, strokes, 0.35, 0))
+    if preds is not None and target is not None:
+        _lines(canvas, preds, target, ERROR)
+    for points, colour in ((target, TARGET), (preds, PREDICTED)):
+        if points is not None:
+            _dots(canvas, points, colour)
+    return canvas
+
+
+def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) -> Image:
+    """Boxes (N, 4), in pixels of the image, as rectangles, each with its caption above it: (H, W, 3) RGB."""
+    canvas = _rgb(image)
+    thickness = max(1, round(max(canvas.shape[:2]) / 400))
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        corners = _fixed(np.array([[left, top], [right, bottom]]))
+        cv2.rectangle(canvas, corners[0], corners[1], BOX, thickness, cv2.LINE_AA, _SHIFT)
+        if captions is not None:
+            scale = 0.45 * max(1.0, thickness / 2)
+            baseline = max(round(float(top)) - 3 * thickness, round(30 * scale))  # a box may touch the upper edge
+            _text(canvas, captions[i], (round(float(left)), baseline), scale, BOX)
+    return canvas
+
+
+def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:
+    """Equally sized pictures in rows of `columns`, with thin gaps, each with its caption below it.
+
+    Tile i starts at row ``i // columns`` times (tile height + caption + gap) and column ``i % columns`` times
+    (tile width + gap).
+
+    Raises:
+        ValueError: no picture, pictures of different size, or not as many captions as pictures.
+    """
+    sizes = {image.shape[:2] for image in images}
+    if len(sizes) != 1:
+        raise ValueError(f"sheet: expected one or more pictures of one size, found sizes {sorted(sizes)}")
+    if captions is not None and len(captions) != len(images):
+        raise ValueError(f"sheet: expected {len(images)} captions, found {len(captions)}")
+    ((height, width),) = sizes
+    gap, strip = 2, 0 if captions is None else 16
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    step_y, step_x = height + strip + gap, width + gap
+    canvas = np.full((rows * step_y - gap, columns * step_x - gap, 3), 32, np.uint8)
+    for i, image in enumerate(images):
+        y, x = i // columns * step_y, i % columns * step_x
+        canvas[y : y + height, x : x + width] = _rgb(image)
+        if captions is not None:
+            text_width = cv2.getTextSize(captions[i], cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0]
+            scale = 0.4 * min(1.0, (width - 4) / max(text_width, 1))
+            _text(canvas, captions[i], (x + 2, y + height + strip - 4), scale, (255, 255, 255))
+    return canvas
+
+
+def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limit: float = 10.0) -> None:
+    """Cumulative error curves as a PNG, the best one first in the legend.
+
+    The area under the curve is that of the exact step function, ``mean(max(0, limit - error)) / limit``, the failure
+    rate the share of faces above the limit (as in Yang et al., "An Empirical Study of Recent Face Alignment Methods",
+    2015, section 3).
+
+    Args:
+        errors: name of the curve -> (N,) error of each face in percent; a missed face has an infinite one.
+        path: the file, replaced as a whole; its folder must exist.
+        limit: the end of the axis, in percent.
+
+    Raises:
+        ValueError: a curve has no faces, or one whose error is not a number.
+    """
+    for name, values in errors.items():
+        if len(values) == 0 or np.isnan(values).any():
+            raise ValueError(f"error_curve: {name}: expected one or more errors, found {len(values)} with NaN or none")
+    area = {name: float(np.maximum(limit - values, 0).mean() / limit) for name, values in errors.items()}
+    figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for i, name in enumerate(sorted(errors, key=lambda name: -area[name])):
+        values = np.sort(errors[name])
+        share = 100 * np.arange(1, len(values) + 1) / len(values)
+        inside = values <= limit
+        end = share[inside][-1] if inside.any() else 0.0
+        label = f"{name}: AUC {area[name]:.3f}, failures {100 - end:.1f} %"
+        x, y = np.concatenate([[0.0], values[inside], [limit]]), np.concatenate([[0.0], share[inside], [end]])
+        axes.step(x, y, where="post", label=label, linestyle=("-", "--", ":", "-.")[i // 10 % 4], linewidth=1.6)
+    axes.set(xlabel="NME (inter-ocular, %)", ylabel="faces (%)", xlim=(0, limit), ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    if len(errors) > 6:  # more would cover the curves
+        figure.legend(loc="outside lower center", fontsize="small", ncols=1)
+        figure.set_figheight(4.8 + 0.2 * len(errors))
+    else:
+        axes.legend(loc="lower right", fontsize="small")
+    unfinished = path.with_name(f".{path.name}.tmp")
+    figure.savefig(unfinished, format="png")
+    os.replace(unfinished, path)
+
+
+def _rgb(image: Image) -> Image:
+    """A copy with three channels."""
+    return _uint8(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)) if image.ndim == 2 else image.copy()
+
+
+def _uint8(image: cv2.typing.MatLike) -> Image:
+    """What OpenCV made of uint8 pictures is uint8, which its annotations do not say."""
+    return image  # type: ignore[return-value]
+
+
+def _fixed(points: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
+    """Points (N, 2) in the sixteenths of a pixel that OpenCV draws at."""
+    rounded = np.rint(np.clip(points, -_FAR, _FAR) * 2**_SHIFT).astype(int)
+    return [(int(x), int(y)) for x, y in rounded]
+
+
+def _dots(canvas: Image, points: Points, colour: tuple[int, int, int]) -> None:
+    """Discs at the finite points, as large as suits the face, so that a photo of any size stays legible."""
+    known = points[np.isfinite(points).all(axis=1)]
+    if len(known) == 0:
+        return
+    spread = min(float(np.ptp(known, axis=0).max()), max(canvas.shape))  # of the face, and one lost point is no face
+    radius = max(1.2, 0.011 * spread)
+    for centre in _fixed(known):
+        cv2.circle(canvas, centre, round(radius * 2**_SHIFT), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _lines(canvas: Image, starts: Points, ends: Points, colour: tuple[int, int, int]) -> None:
+    """Thin lines between the pairs of points (N, 2) of which both are finite."""
+    known = np.isfinite(starts).all(axis=1) & np.isfinite(ends).all(axis=1)
+    for start, end in zip(_fixed(starts[known]), _fixed(ends[known]), strict=True):
+        cv2.line(canvas, start, end, colour, 1, cv2.LINE_AA, _SHIFT)
+
+
+def _text(canvas: Image, text: str, origin: tuple[int, int], scale: float, colour: tuple[int, int, int]) -> None:
+    """Text whose baseline starts at `origin`, on a dark outline so that any background will do."""
+    stroke = max(1, round(1.5 * scale))
+    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), stroke + 2, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, stroke, cv2.LINE_AA)

@@ -1,0 +1,164 @@
+"""Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import track
+
+from fkd.data.crops import CropPlan
+from fkd.data.dataset import channels_first
+from fkd.data.faces import Faces
+from fkd.detect import iou
+from fkd.errors import UserError
+from fkd.geometry import Crop, square, square_around
+from fkd.metrics import interocular, nme, summary
+from fkd.module import KeypointModule
+from fkd.types import Annotations, Image, Points
+
+Detector = Callable[[Image], tuple[Points, npt.NDArray[np.float32]]]
+
+BOXES = ("keypoints", "jitter", "detector")
+_SEED_OF_JITTER = 0
+_SAME_FACE = 0.3
+"""Least overlap (IoU) of a detector's square with the square around the labelled points to count as that face found."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: the content of `metrics.json`.
+        mean_shape: the same for the training faces' mean shape, put into the same windows.
+        windows: (N, 4) what the net was shown of each face, photo pixels.
+        preds: (N, K, 2) photo pixels, in the labels' convention; the mean shape where the face was missed.
+        target: (N, K, 2) labels as published.
+        face_errors: (N,) NME of each face, percent of the inter-ocular distance.
+        mean_shape_errors: the same for the mean shape.
+    """
+
+    metrics: dict[str, Any]
+    mean_shape: dict[str, Any]
+    windows: Points
+    preds: Points
+    target: Points
+    face_errors: npt.NDArray[np.float32]
+    mean_shape_errors: npt.NDArray[np.float32]
+
+
+def evaluate(
+    module: KeypointModule,
+    faces: Faces,
+    subset: str,
+    crop: CropPlan,
+    boxes: str,
+    detector: Detector | None,
+    batch_size: int,
+) -> Scores:
+    """Scores a net on one subset.
+
+    Args:
+        boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
+            "detector" (found on the picture; a missed face counts at the mean shape's error in the whole picture).
+        detector: picture -> (M, 4) squares and (M,) scores; needed for "detector".
+
+    Raises:
+        UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
+    """
+    table = faces.subset(subset)
+    if len(table.schema) != len(module.schema):
+        raise UserError(
+            f"ckpt: this net finds {len(module.schema)} points, but data={faces.name} is labelled with {len(table.schema)}; "
+            "use data with the same points"
+        )
+    if len(table) == 0:
+        raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
+    squares, found = squares_of(table, faces, crop, boxes, detector)
+    windows = np.where(found[:, None], crop.window(squares), whole_pictures(table, faces))
+    mean = np.stack([Crop.from_box(w, module.size).inverse_points(module.mean_shape.cpu().numpy()) for w in windows])
+    preds = np.where(found[:, None, None], predict(module, table, faces, windows, batch_size), mean)
+    preds, mean, target = (published(points, table) for points in (preds, mean, table.keypoints))
+    return Scores(
+        metrics=score(preds, target, table, found, boxes),
+        mean_shape=score(mean, target, table, found, boxes),
+        windows=windows,
+        preds=preds,
+        target=target,
+        face_errors=face_errors(preds, target, table),
+        mean_shape_errors=face_errors(mean, target, table),
+    )
+
+
+def squares_of(
+    table: Annotations, faces: Faces, crop: CropPlan, boxes: str, detector: Detector | None
+) -> tuple[Points, npt.NDArray[np.bool_]]:
+    """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found."""
+    truth = square_around(table.keypoints)
+    if boxes == "keypoints":
+        return truth, np.ones(len(table), bool)
+    if boxes == "jitter":
+        return crop.jitter(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
+    if boxes != "detector" or detector is None:
+        raise UserError(f"boxes: expected one of {', '.join(BOXES)}, found {boxes}")
+    squares, found = truth.copy(), np.zeros(len(table), bool)
+    for row in track(range(len(table)), "detecting faces", transient=True):
+        candidates, _ = detector(faces.images[int(table.images[row])])
+        if len(candidates) and (overlap := iou(truth[row], candidates)).max() >= _SAME_FACE:
+            squares[row], found[row] = candidates[overlap.argmax()], True
+    return squares, found
+
+
+def whole_pictures(table: Annotations, faces: Faces) -> Points:
+    """(N, 4) the largest square in the middle of each face's picture."""
+    extents = np.array([faces.images[int(i)].shape[1::-1] for i in table.images], np.float64)
+    return square(extents / 2 - 0.5, extents.min(axis=1))
+
+
+@torch.inference_mode()
+def predict(module: KeypointModule, table: Annotations, faces: Faces, windows: Points, batch_size: int) -> Points:
+    """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
+    training, keypoints = module.training, []
+    module.eval()
+    for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True):
+        rows = range(start, min(start + batch_size, len(table)))
+        crops = [Crop.from_box(windows[row], module.size) for row in rows]
+        images = [channels_first(c.image(faces.images[int(table.images[r])])) for c, r in zip(crops, rows, strict=True)]
+        found = module(torch.from_numpy(np.stack(images)).to(module.device)).cpu().numpy()
+        keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]
+    module.train(training)
+    return np.stack(keypoints)
+
+
+def published(keypoints: Points, table: Annotations) -> Points:
+    """Points (N, K, 2) at the true place -> where the source's labels would put them."""
+    shift = table.label_shift[:, 0] + table.label_shift[:, 1] * table.schema.interocular(keypoints)
+    moved: Points = keypoints.copy()
+    moved[..., 0] += shift[:, None]
+    return moved
+
+
+def score(
+    preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_], boxes: str
+) -> dict[str, Any]:
+    """The keys of `metrics.json` for predictions (N, K, 2) and labels as published; missed faces carry the mean shape."""
+    tensors = [torch.from_numpy(array[found]) for array in (preds, target, table.visible)]
+    return {
+        **summary(*tensors, table.schema),
+        "faces": len(table),
+        "missed_faces": int((~found).sum()),
+        "nme_all": float(face_errors(preds, target, table).mean()),
+        "subjects": len(np.unique(table.subjects)),
+        "boxes": boxes,
+        "labels": "published",
+    }
+
+
+def face_errors(preds: Points, target: Points, table: Annotations) -> npt.NDArray[np.float32]:
+    """(N,) NME of each face, percent of the inter-ocular distance."""
+    truth, visible = torch.from_numpy(target), torch.from_numpy(table.visible)
+    errors = nme(torch.from_numpy(preds), truth, interocular(truth, table.schema), visible)
+    return (100 * errors).numpy()

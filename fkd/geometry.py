@@ -1,0 +1,112 @@
+"""The one bridge between photo pixels and crop pixels."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fkd.types import Image, Points
+
+
+def square_around(keypoints: Points) -> Points:
+    """Smallest axis-parallel squares around points: (..., K, 2) -> (..., 4) boxes with the points' own centre."""
+    low, high = keypoints.min(axis=-2), keypoints.max(axis=-2)
+    return square((low + high) / 2, (high - low).max(axis=-1))
+
+
+def square(centre: npt.NDArray[np.floating], side: npt.NDArray[np.floating]) -> Points:
+    """Square boxes (..., 4) from centres (..., 2) and sides (...)."""
+    half = np.asarray(side)[..., None] / 2
+    return np.concatenate([centre - half, centre + half], axis=-1).astype(np.float32)
+
+
+def adjust(boxes: Points, scale: npt.ArrayLike = 1.0, x: npt.ArrayLike = 0.0, y: npt.ArrayLike = 0.0) -> Points:
+    """Squares (..., 4) moved by shares x, y (right, down) of their widths, then widened by `scale` about their centre."""
+    side = boxes[..., 2] - boxes[..., 0]
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2 + np.stack(np.broadcast_arrays(x * side, y * side), axis=-1)
+    return square(centre, side * np.asarray(scale))
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How a detector's corrected boxes spread about the square around the points, in shares of that square's width.
+
+    Attributes:
+        scale: standard deviation of the width (about 1).
+        x: standard deviation of the horizontal place.
+        y: standard deviation of the vertical place.
+    """
+
+    scale: float
+    x: float
+    y: float
+
+    def __call__(self, boxes: Points, rng: np.random.Generator) -> Points:
+        """Boxes (..., 4) as a detector would have drawn them; deviates beyond two and a half sd are cut to that."""
+        scale, x, y = np.clip(rng.standard_normal((3, *boxes.shape[:-1])), -2.5, 2.5)
+        return adjust(boxes, 1 + self.scale * scale, self.x * x, self.y * y)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square window on a photo, `size` pixels wide.
+
+    Attributes:
+        matrix: (2, 3) float32, photo pixels -> crop pixels.
+        size: width and height of the crop in pixels.
+    """
+
+    matrix: npt.NDArray[np.float32]
+    size: int
+
+    @classmethod
+    def from_box(cls, box: Points, size: int) -> "Crop":
+        """The crop whose outer edges are the square box (left, top, right, bottom) in photo pixels.
+
+        Raises:
+            ValueError: the box is empty or not finite.
+        """
+        left, top, right, _ = (float(edge) for edge in box)
+        if not (np.isfinite(box).all() and right > left):
+            raise ValueError(f"box: expected finite edges with left < right, found {box.tolist()}")
+        scale = size / (right - left)
+        # A crop's pixel centres run from 0 to size - 1, its edges from -0.5 to size - 0.5.
+        matrix = np.array([[scale, 0, -left * scale - 0.5], [0, scale, -top * scale - 0.5]], np.float32)
+        return cls(matrix, size)
+
+    def image(self, photo: Image) -> Image:
+        """The window's pixels, (size, size) or (size, size, 3); black where the photo ends."""
+        matrix = self.matrix
+        # Bilinear sampling skips pixels below half size: shrink by whole factors with area averaging first.
+        factor = int(1 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6) + 1e-3)
+        if factor >= 2:
+            height, width = photo.shape[:2]
+            small = (max(width // factor, 1), max(height // factor, 1))
+            photo = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            ratio = np.array([width / small[0], height / small[1]])
+            # photo = ratio * (small + 0.5) - 0.5, put into the matrix
+            offset = matrix[:, :2] @ (0.5 * ratio - 0.5) + matrix[:, 2]
+            matrix = np.column_stack([matrix[:, :2] * ratio, offset])
+        return cv2.warpAffine(photo, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+    def points(self, keypoints: Points) -> Points:
+        """Photo pixels -> crop pixels, (..., 2)."""
+        return transform(keypoints, self.matrix)
+
+    def inverse_points(self, keypoints: Points) -> Points:
+        """Crop pixels -> photo pixels, (..., 2)."""
+        return transform(keypoints, invert(self.matrix))
+
+
+def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:
+    """Points (..., 2) through affine matrices (..., 2, 3) that broadcast against all but the points' last two axes."""
+    moved = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    return moved.reshape(points.shape).astype(np.float32)
+
+
+def invert(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The affine matrices (..., 2, 3) that undo the given ones."""
+    linear = np.linalg.inv(matrix[..., :2].astype(np.float64))
+    offset = -linear @ matrix[..., 2:].astype(np.float64)
+    return np.concatenate([linear, offset], axis=-1)

@@ -1,0 +1,1 @@
+"""The networks: one small file per architecture."""

@@ -1,0 +1,37 @@
+"""Five convolutions and two dense layers with SELU."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from fkd.models.layers import flat_features
+
+
+class Conv5(nn.Sequential):
+    """Five convolutions with SELU (Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017).
+
+    19,534,728 parameters at 224 px, 1 channel and 68 points.
+
+    Args:
+        channels: of the pictures, (B, channels, size, size) in [0, 1].
+        size: their width and height in pixels.
+        keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
+
+    Raises:
+        UserError: the size is too small for the convolutions.
+    """
+
+    def __init__(self, channels: int, size: int, keypoints: int) -> None:
+        features = nn.Sequential(
+            *(nn.Conv2d(channels, 32, 5), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
+            *(nn.Conv2d(32, 64, 3), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
+            *(nn.Conv2d(64, 128, 3), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
+            *(nn.Conv2d(128, 256, 3), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
+            *(nn.Conv2d(256, 512, 1), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
+        )
+        head = nn.Sequential(
+            nn.Flatten(),
+            *(nn.Linear(flat_features("conv5", features, channels, size), 1024), nn.SELU()),
+            nn.Linear(1024, 2 * keypoints),
+        )
+        super().__init__(OrderedDict(features=features, head=head))

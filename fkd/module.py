@@ -1,0 +1,158 @@
+"""The LightningModule: a net, its codec, and what trains them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from fkd.codecs import Codec
+from fkd.errors import UserError
+from fkd.metrics import NME, interocular, point_errors
+from fkd.schema import KeypointSchema
+from fkd.types import Batch, Points, Prediction
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A torch scheduler and when it steps.
+
+    Attributes:
+        scheduler: makes the scheduler from an optimizer (and the length).
+        interval: steps after each optimizer step or after each epoch.
+        length: the scheduler's argument that takes the number of optimizer steps of the whole training, if it has one.
+        monitor: the logged value it looks at, if it does.
+    """
+
+    scheduler: Callable[..., LRScheduler]
+    interval: Literal["step", "epoch"]
+    length: str | None
+    monitor: str | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What training adds to a net.
+
+    Attributes:
+        loss: (raw, target, visible) -> scalar.
+        optimizer: makes the optimizer from the parameters.
+        schedule: of the learning rate, or None for a constant one.
+    """
+
+    loss: Loss
+    optimizer: Callable[..., Optimizer]
+    schedule: Schedule | None
+
+
+class KeypointModule(pl.LightningModule):
+    """Finds K keypoints on crops.
+
+    Args:
+        net: (B, C, S, S) float images in [0, 1] -> raw output.
+        codec: between raw output and crop pixels.
+        schema: what the K points mean.
+        size: S, width and height of the crops the net is made for.
+        channels: C, 1 for grey or 3 for RGB.
+        config: plain dict stored in every checkpoint, enough to build this module again.
+        recipe: needed to train, not to predict.
+
+    Logs `train/loss`, `val/loss`, `val/nme` (percent of the inter-ocular distance, photo pixels against the labels as
+    published) and `lr`.
+    """
+
+    mean_shape: Tensor  # (K, 2) crop pixels
+
+    def __init__(
+        self,
+        net: nn.Module,
+        codec: Codec,
+        schema: KeypointSchema,
+        size: int,
+        channels: int,
+        config: Mapping[str, Any],
+        recipe: Recipe | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
+        self.config, self.recipe = config, recipe
+        self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
+        self.val_nme = NME()
+
+    def raw(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 -> the net's raw output. The scaling to [0, 1] is here, so that prediction cannot forget it."""
+        scaled = images.contiguous(memory_format=torch.channels_last).float().div_(255)
+        return cast(Tensor, self.net(scaled))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
+        return self.codec.decode(self.raw(images))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self._loss(self.raw(batch.image), batch)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.image))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        raw = self.raw(batch.image)
+        keypoints = self.codec.decode(raw).detach()
+        preds, target = (as_published(points, batch, self.schema) for points in (keypoints, batch.keypoints))
+        normaliser = interocular(target, self.schema)
+        self.val_nme.update(preds, target, normaliser, batch.visible)
+        size = len(batch.image)
+        self.log("val/loss", self._loss(raw, batch), on_epoch=True, sync_dist=True, batch_size=size)
+        self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
+        return Prediction(keypoints, point_errors(preds, target, normaliser))
+
+    def on_train_epoch_end(self) -> None:
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> Any:
+        if self.recipe is None:
+            raise ValueError("KeypointModule without a recipe predicts only; give one to train it")
+        optimizer, schedule = self.recipe.optimizer(self.parameters()), self.recipe.schedule
+        if schedule is None:
+            return optimizer
+        length = {}
+        if schedule.length is not None:
+            steps = self.trainer.estimated_stepping_batches
+            if not np.isfinite(steps):
+                raise UserError(
+                    "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
+                )
+            length = {schedule.length: int(steps)}
+        chosen = {"scheduler": schedule.scheduler(optimizer, **length), "interval": schedule.interval}
+        if schedule.monitor is not None:
+            chosen["monitor"] = schedule.monitor  # type: ignore[assignment]
+        return {"optimizer": optimizer, "lr_scheduler": chosen}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        logged = self.trainer.callback_metrics
+        scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
+        checkpoint |= {"config": self.config, "scores": {"epoch": self.current_epoch, **scores}}
+
+    def set_mean_shape(self, shape: Points) -> None:
+        """(K, 2) crop pixels, kept in checkpoints: the baseline of every score."""
+        self.mean_shape.copy_(torch.from_numpy(shape))
+
+    def _loss(self, raw: Tensor, batch: Batch) -> Tensor:
+        if self.recipe is None:
+            raise ValueError("KeypointModule without a recipe has no loss")
+        target = self.codec.encode(batch.keypoints)
+        return self.recipe.loss(raw.float().reshape(target.shape), target, batch.visible)
+
+
+def as_published(keypoints: Tensor, batch: Batch, schema: KeypointSchema) -> Tensor:
+    """Crop pixels at the true place -> photo pixels where the source's labels would put them, (B, K, 2)."""
+    linear, offset = batch.matrix[:, :, :2], batch.matrix[:, None, :, 2]
+    photo = torch.linalg.solve(linear, (keypoints - offset).mT).mT
+    shift = batch.label_shift[:, 0] + batch.label_shift[:, 1] * interocular(photo, schema)
+    return torch.stack([photo[..., 0] + shift[:, None], photo[..., 1]], dim=-1)

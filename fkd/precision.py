@@ -1,0 +1,25 @@
+"""Which arithmetic a machine is fast at."""
+
+import torch
+
+
+def choose(precision: str | int, accelerator: str) -> tuple[str | int, str]:
+    """Lightning's `precision` for "auto", and why; any other choice is kept.
+
+    bfloat16 autocast where the hardware multiplies it: processors with AMX or AVX512-BF16, GPUs from Ampere on.
+    """
+    if precision != "auto":
+        return precision, "as asked"
+    gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    if gpu:
+        if torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0):
+            return "bf16-mixed", f"{torch.cuda.get_device_name()} multiplies bfloat16"
+        return "32-true", "this GPU does not multiply bfloat16"
+    if accelerator not in ("auto", "cpu"):
+        return "32-true", f"nothing is known about accelerator={accelerator}"
+    # Older torch does not tell what the processor can do; float32 is right everywhere.
+    features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    for name in ("amx_bf16", "avx512_bf16"):
+        if features.get(name):
+            return "bf16-mixed", f"this processor has {name.upper().replace('_', '-')}"
+    return "32-true", "this processor has neither AMX nor AVX512-BF16"

@@ -1,0 +1,94 @@
+"""The data that travels, with its shapes beside its fields.
+
+Two coordinate frames exist: *photo pixels* and *crop pixels*. Both are (x, y) in float32 with the centre of the first
+pixel at (0, 0); only `fkd.geometry.Crop` goes between them.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fkd.schema import KeypointSchema
+
+Image = npt.NDArray[np.uint8]
+"""A decoded picture: (H, W) grey or (H, W, 3) RGB."""
+
+Points = npt.NDArray[np.float32]
+"""Keypoints (..., K, 2) as (x, y), or boxes (..., 4) as left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A table of N annotated faces, held in arrays so that a million rows stay small and workers share them.
+
+    Attributes:
+        schema: what the K points mean.
+        paths: (N,) names of the pictures; several faces of one picture repeat its name.
+        images: (N,) row of each face's picture in the image cache.
+        keypoints: (N, K, 2) photo pixels, at the true place (``label_shift`` taken off).
+        visible: (N, K) whether the point takes part in losses and metrics.
+        subjects: (N,) name of the person.
+        label_shift: (N, 2) how far the published labels lie to the right of the true place: pixels, and a share of the
+            distance between the schema's normaliser points. Zero where the source knows of no shift.
+    """
+
+    schema: KeypointSchema
+    paths: npt.NDArray[np.str_]
+    images: npt.NDArray[np.int64]
+    keypoints: npt.NDArray[np.float32]
+    visible: npt.NDArray[np.bool_]
+    subjects: npt.NDArray[np.str_]
+    label_shift: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        rows, points = len(self.paths), len(self.schema)
+        expected = {
+            "images": (rows,),
+            "keypoints": (rows, points, 2),
+            "visible": (rows, points),
+            "subjects": (rows,),
+            "label_shift": (rows, 2),
+        }
+        for name, shape in expected.items():
+            if (found := getattr(self, name).shape) != shape:
+                raise ValueError(f"Annotations.{name}: expected shape {shape}, found {found}")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Annotations":
+        """The given rows, in that order, as a table of their own."""
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "schema"}
+        return Annotations(schema=self.schema, **columns)
+
+
+class Item(NamedTuple):
+    """One face on its way to the net."""
+
+    image: Image  # (C, S, S) uint8
+    keypoints: npt.NDArray[np.float32]  # (K, 2) crop pixels
+    visible: npt.NDArray[np.bool_]  # (K,)
+    matrix: npt.NDArray[np.float32]  # (2, 3) photo pixels -> crop pixels, before augmentation
+    label_shift: npt.NDArray[np.float32]  # (2,) pixels, share of the normaliser distance
+    row: int  # row of the split's table
+
+
+class Batch(NamedTuple):
+    """B faces on their way to the net."""
+
+    image: torch.Tensor  # (B, C, S, S) uint8
+    keypoints: torch.Tensor  # (B, K, 2) float32, crop pixels
+    visible: torch.Tensor  # (B, K) bool
+    matrix: torch.Tensor  # (B, 2, 3) float32, photo pixels -> crop pixels, before augmentation
+    label_shift: torch.Tensor  # (B, 2) float32, pixels and share of the normaliser distance
+    row: torch.Tensor  # (B,) int64
+
+
+class Prediction(NamedTuple):
+    """What the net found on a batch, for callbacks."""
+
+    keypoints: torch.Tensor  # (B, K, 2) float32, crop pixels
+    errors: torch.Tensor  # (B, K) float32, distance to the labels as a share of the inter-ocular distance

@@ -1,0 +1,41 @@
+"""Scores a checkpoint on annotated faces: a table, metrics.json, ced.png and faces.png in the run folder.
+
+python scripts/evaluate.py ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR subset=test boxes=keypoints
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from fkd import experiment
+from fkd.cli import command
+from fkd.evaluation import evaluate
+from fkd.report import facts, metrics_table, part_table, save_figures, show, write_json
+
+
+@command("evaluate")
+def main(cfg: DictConfig) -> float:
+    run_dir = Path(cfg.run_dir)
+    net = experiment.load(cfg.ckpt).to(cfg.device)
+    cfg.channels = net.channels
+    faces = experiment.build_faces(cfg)
+    show(*faces.remarks)
+    crop = experiment.build_crop(OmegaConf.create(net.config["crop"]))
+    detector = experiment.build_detector(cfg)
+    scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, cfg.data.batch_size)
+    write_json(run_dir / "metrics.json", scores.metrics)
+    picture = save_figures(run_dir, scores, faces, cfg.subset)
+
+    columns = {cfg.ckpt: scores.metrics, "mean shape": scores.mean_shape}
+    show(
+        metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
+        part_table(scores.metrics),
+        facts(
+            {"metrics": str(run_dir / "metrics.json"), "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}
+        ),
+    )
+    return scores.metrics["nme_interocular"]
+
+
+if __name__ == "__main__":
+    main()

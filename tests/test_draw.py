@@ -1,0 +1,162 @@
+import cv2
+import numpy as np
+import pytest
+
+from fkd import draw
+from fkd.schema import IBUG68
+
+GREEN, MAGENTA = (0, 255, 0), (255, 0, 255)
+
+
+def centre_of_mass(weights):
+    ys, xs = np.mgrid[: weights.shape[0], : weights.shape[1]]
+    return np.array([(xs * weights).sum(), (ys * weights).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize("zoom", [1, 2, 4])
+def test_dots_lie_at_sub_pixel_places(zoom):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        point = rng.uniform(5, 25, (1, 2)).astype(np.float32)
+        image = draw.face(np.zeros((24, 32), np.uint8), point.clip(max=18), zoom=zoom)
+        assert image.shape == (24 * zoom, 32 * zoom, 3)
+        expected = (point.clip(max=18)[0] + 0.5) * zoom - 0.5
+        np.testing.assert_allclose(centre_of_mass(image[..., 0].astype(float)), expected, atol=0.3)
+
+
+def test_truth_is_green_prediction_magenta_with_a_line_between():
+    preds, target = np.array([[10, 10]], np.float32), np.array([[50, 10]], np.float32)
+    image = draw.face(np.full((40, 60, 3), 100, np.uint8), preds, target, zoom=2)
+    assert tuple(image[21, 21]) == MAGENTA  # (10 + 0.5) * 2 - 0.5 = 20.5
+    assert tuple(image[21, 101]) == GREEN
+    assert tuple(image[60, 60]) == (100, 100, 100)
+    assert np.abs(image[19:23, 60].astype(int) - 100).max() > 50  # the line, halfway
+    assert np.abs(image[25:, :].astype(int) - 100).max() == 0
+
+
+def test_either_kind_of_points_can_be_left_out():
+    points = np.array([[10, 10]], np.float32)
+    truth = draw.face(np.zeros((20, 20, 3), np.uint8), None, points)
+    assert tuple(truth[10, 10]) == GREEN
+    assert tuple(draw.face(np.zeros((20, 20, 3), np.uint8), points)[10, 10]) == MAGENTA
+
+
+def test_unknown_true_points_and_their_lines_are_left_out():
+    preds, target = np.array([[10, 5], [10, 15]], np.float32), np.array([[30, 5], [30, 15]], np.float32)
+    image = draw.face(np.zeros((20, 40), np.uint8), preds, target, visible=np.array([True, False]))
+    assert tuple(image[5, 30]) == GREEN
+    assert image[15, 20:].max() == 0
+    assert tuple(image[15, 10]) == MAGENTA
+
+
+def test_points_out_of_reach_do_not_disturb_the_others():
+    preds = np.array([[np.nan, 3], [1e12, -1e12], [np.inf, 5], [10, 10]], np.float32)
+    image = draw.face(np.zeros((20, 20), np.uint8), preds, preds[::-1].copy(), zoom=3)
+    assert tuple(image[31, 31]) == MAGENTA  # (10 + 0.5) * 3 - 0.5
+    assert (image.max(axis=2) > 0).sum() < 100
+
+
+def test_skeleton_follows_the_schema_faintly():
+    points = np.full((68, 2), 5, np.float32)
+    points[0], points[1] = (10, 50), (90, 50)  # the first stroke of the jaw
+    image = draw.face(np.zeros((100, 100), np.uint8), points, schema=IBUG68)
+    assert 0 < image[50, 50].max() < 150
+    assert np.ptp(image[50, 50]) == 0  # white
+    assert draw.face(np.zeros((100, 100), np.uint8), points)[50, 50].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
+def test_input_is_never_changed(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    points = np.full((68, 2), 12.5, np.float32)
+    before, points_before = image.copy(), points.copy()
+    draw.face(image, points, points + 3, visible=np.arange(68) > 5, schema=IBUG68)
+    draw.boxes(image, np.array([[2, 2, 20, 20]], np.float32), ["a"])
+    draw.sheet([image, image], 1, ["a", "b"])
+    np.testing.assert_array_equal(image, before)
+    np.testing.assert_array_equal(points, points_before)
+
+
+def test_grey_and_colour_give_the_same_picture():
+    grey = np.random.default_rng(0).integers(0, 256, (30, 30), dtype=np.uint8)
+    points = np.array([[12.5, 7.25]], np.float32)
+    colour = np.repeat(grey[..., None], 3, axis=2)
+    np.testing.assert_array_equal(draw.face(grey, points, zoom=2), draw.face(colour, points, zoom=2))
+
+
+def test_sheet_puts_every_tile_in_its_place():
+    tiles = [np.full((20, 30) if i % 2 else (20, 30, 3), 40 * (i + 1), np.uint8) for i in range(5)]
+    plain = draw.sheet(tiles, 3)
+    assert plain.shape == (2 * 20 + 2, 3 * 30 + 2 * 2, 3)
+    captioned = draw.sheet(tiles, 3, ["a long caption that must shrink"] * 5)
+    step = (captioned.shape[0] + 2) // 2
+    for i in range(5):
+        row, column = divmod(i, 3)
+        x = column * 32
+        assert (plain[row * 22 : row * 22 + 20, x : x + 30] == 40 * (i + 1)).all()
+        assert (captioned[row * step : row * step + 20, x : x + 30] == 40 * (i + 1)).all()
+        assert captioned[row * step + 20 : (row + 1) * step - 2, x : x + 30].max() > 100  # the caption
+    assert (captioned[step:, 64:] == plain[22:, 64:].max()).all()  # no tile there
+
+
+def test_sheet_is_as_narrow_as_its_tiles():
+    assert draw.sheet([np.zeros((5, 7), np.uint8)], 4).shape == (5, 7, 3)
+
+
+def test_sheet_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"one size, found sizes \[\(4, 5\), \(4, 6\)\]"):
+        draw.sheet([np.zeros((4, 5), np.uint8), np.zeros((4, 6), np.uint8)], 2)
+    with pytest.raises(ValueError, match="one or more"):
+        draw.sheet([], 2)
+    with pytest.raises(ValueError, match="expected 1 captions, found 2"):
+        draw.sheet([np.zeros((4, 5), np.uint8)], 2, ["a", "b"])
+
+
+def test_boxes_outline_their_faces():
+    image = draw.boxes(np.zeros((100, 120), np.uint8), np.array([[20, 30, 80, 90]], np.float32))
+    ys, xs = np.nonzero(image.max(axis=2) > 128)
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (20, 30, 80, 90)
+    assert image[33:88, 23:78].max() == 0
+
+
+def test_caption_of_a_box_at_the_upper_edge_stays_whole():
+    def ink(top):
+        box, empty = np.array([[10, top, 90, top + 50]], np.float32), np.full((100, 120), 60, np.uint8)
+        return (draw.boxes(empty, box, ["face"]) != draw.boxes(empty, box)).any(axis=2).sum()
+
+    assert ink(0) > 0.85 * ink(40) > 50  # the box's own line covers some of it
+
+
+def test_error_curve_is_a_whole_png(tmp_path):
+    path = tmp_path / "curve.png"
+    path.write_bytes(b"an older one")
+    draw.error_curve({"a": np.array([2.0, 4.0, 6.0, np.inf]), "b": np.array([9.0])}, path)
+    image = cv2.imread(str(path))
+    assert image is not None
+    assert image.shape[1] >= 1000
+    assert [p.name for p in tmp_path.iterdir()] == ["curve.png"]
+
+
+def test_error_curve_states_area_and_failures(tmp_path, monkeypatch):
+    texts, curves = [], []
+
+    def keep(figure, *args, **kwargs):
+        (axes,) = figure.axes
+        texts.extend(text.get_text() for text in axes.get_legend().get_texts())
+        curves.extend(line.get_xydata() for line in axes.get_lines())
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("NME (inter-ocular, %)", "faces (%)")
+        (tmp_path / ".curve.png.tmp").touch()
+
+    monkeypatch.setattr("fkd.draw.Figure.savefig", keep)
+    errors = {"worse": np.array([2.0, 4.0, 6.0, np.inf]), "better": np.array([1.0])}
+    draw.error_curve(errors, tmp_path / "curve.png")
+    # Steps of a quarter at 2, 4 and 6: (0.25 * 2 + 0.5 * 2 + 0.75 * 4) / 10 = 0.45.
+    assert texts == ["better: AUC 0.900, failures 0.0 %", "worse: AUC 0.450, failures 25.0 %"]
+    np.testing.assert_allclose(curves[1], [[0, 0], [2, 25], [4, 50], [6, 75], [10, 75]])
+
+
+def test_error_curve_refuses_errors_that_are_not_numbers(tmp_path):
+    with pytest.raises(ValueError, match="mine"):
+        draw.error_curve({"mine": np.array([1.0, np.nan])}, tmp_path / "curve.png")
+    with pytest.raises(ValueError, match="found 0"):
+        draw.error_curve({"mine": np.array([])}, tmp_path / "curve.png")

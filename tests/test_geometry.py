@@ -1,0 +1,86 @@
+import cv2
+import numpy as np
+import pytest
+
+from fkd.geometry import Crop, Jitter, adjust, invert, square_around, transform
+
+RNG = np.random.default_rng(0)
+
+
+def test_inverse_points_undoes_points() -> None:
+    for _ in range(50):
+        left, top, side = RNG.uniform(-50, 200), RNG.uniform(-50, 200), RNG.uniform(5, 400)
+        crop = Crop.from_box(np.array([left, top, left + side, top + side], np.float32), int(RNG.integers(16, 256)))
+        points = RNG.uniform(-100, 500, (68, 2)).astype(np.float32)
+        np.testing.assert_allclose(crop.inverse_points(crop.points(points)), points, atol=2e-3)
+
+
+def test_the_edges_of_the_box_are_the_edges_of_the_crop() -> None:
+    crop = Crop.from_box(np.array([10, 20, 58, 68], np.float32), 96)
+    corners = np.array([[10, 20], [58, 68], [34, 44]], np.float32)
+    np.testing.assert_allclose(crop.points(corners), [[-0.5, -0.5], [95.5, 95.5], [47.5, 47.5]], atol=1e-4)
+
+
+def test_a_crop_of_the_whole_picture_is_the_picture() -> None:
+    photo = RNG.integers(0, 256, (64, 64, 3), np.uint8)
+    crop = Crop.from_box(np.array([-0.5, -0.5, 63.5, 63.5], np.float32), 64)
+    assert (crop.image(photo) == photo).all()
+
+
+@pytest.mark.parametrize("side", [20.0, 64.0, 150.0, 400.0, 900.0])
+def test_pixels_move_as_points_do(side: float) -> None:
+    """The centre of mass of a drawn disc, found in the crop's pixels, is where its centre's coordinates go."""
+    photo, centre = np.zeros((1000, 1000), np.uint8), np.array([[517.0, 483.0]], np.float32)
+    cv2.circle(photo, (517, 483), max(int(side / 12), 2), 255, cv2.FILLED)
+    left, top = 517 - 0.6 * side, 483 - 0.3 * side
+    crop = Crop.from_box(np.array([left, top, left + side, top + side], np.float32), 96)
+    image = crop.image(photo).astype(np.float64)
+    y, x = np.indices(image.shape)
+    inside = crop.points(centre)[0]
+    found = [(x * image).sum() / image.sum(), (y * image).sum() / image.sum()]
+    np.testing.assert_allclose(found, inside, atol=0.15)
+
+
+def test_shrinking_averages_all_pixels() -> None:
+    """A fine checkerboard becomes even grey, not a moire of the pixels that happened to be sampled."""
+    photo = (np.indices((960, 960)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    image = Crop.from_box(np.array([-0.5, -0.5, 959.5, 959.5], np.float32), 96).image(photo)
+    assert np.ptp(image[2:-2, 2:-2].astype(int)) <= 2
+
+
+def test_an_empty_box_is_refused() -> None:
+    for box in ([5, 5, 5, 9], [np.nan, 0, 1, 1]):
+        with pytest.raises(ValueError, match="box"):
+            Crop.from_box(np.array(box, np.float32), 96)
+
+
+def test_square_around_holds_all_points_and_touches_two_sides() -> None:
+    points = RNG.uniform(0, 100, (30, 68, 2)).astype(np.float32)
+    boxes = square_around(points)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    np.testing.assert_allclose(sides[:, 0], sides[:, 1], rtol=1e-5)
+    low, high = points.min(axis=1), points.max(axis=1)
+    assert (boxes[:, :2] <= low + 1e-3).all()
+    assert (boxes[:, 2:] >= high - 1e-3).all()
+    np.testing.assert_allclose(sides[:, 0], (high - low).max(axis=1), rtol=1e-5)
+
+
+def test_adjust_moves_by_widths_then_scales() -> None:
+    box = np.array([10, 20, 30, 40], np.float32)
+    np.testing.assert_allclose(adjust(box, 2.0, x=0.5, y=-0.25), [10, 5, 50, 45])
+
+
+def test_jitter_has_the_spread_it_was_given() -> None:
+    boxes = np.tile(np.array([0, 0, 100, 100], np.float32), (20000, 1))
+    moved = Jitter(scale=0.10, x=0.09, y=0.04)(boxes, np.random.default_rng(0))
+    side, centre = moved[:, 2] - moved[:, 0], (moved[:, :2] + moved[:, 2:]) / 2
+    # Cut at 2.5 sd, the standard deviation is 1.1 % smaller than asked for.
+    np.testing.assert_allclose(side.std() / 100, 0.10, rtol=0.04)
+    np.testing.assert_allclose(centre.std(axis=0) / 100, [0.09, 0.04], rtol=0.04)
+    np.testing.assert_allclose([side.mean(), *centre.mean(axis=0)], [100, 50, 50], rtol=0.01)
+
+
+def test_invert_undoes_transform_for_any_affine_map() -> None:
+    matrix = RNG.normal(size=(8, 2, 3)).astype(np.float32)
+    points = RNG.normal(size=(8, 5, 2)).astype(np.float32)
+    np.testing.assert_allclose(transform(transform(points, matrix), invert(matrix)), points, atol=1e-3)
