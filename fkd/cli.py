@@ -2,9 +2,11 @@
 
 import difflib
 import functools
+import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(task)
         def main() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
+            quieten()
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
             except (HydraException, OmegaConfBaseException) as error:
@@ -43,6 +46,20 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         return main
 
     return decorate
+
+
+def quieten() -> None:
+    """Lightning's advice that is of no use here: the run says what matters itself."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*Experiment logs directory.*",
+        ".*LeafSpec.*",
+        ".*smaller than the logging interval.*",
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message)
 
 
 def leave(line: str, status: int) -> None:
@@ -60,7 +77,7 @@ def explain(error: Exception, config_name: str) -> str:
         return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
         key = found[1]
-        return f"{key}: no such key; {_near(key, list(_keys(config_name)))}see conf/ for all keys, or +{key}=... adds a new one"
+        return f"{key}: no such key; {_near(key, list(_keys(config_name)))}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
 
 

@@ -41,8 +41,8 @@ class Haar:
     def __init__(self, scale_factor: float, neighbours: int, min_size: float, correction: Correction) -> None:
         self.scale_factor, self.neighbours, self.min_size = scale_factor, neighbours, min_size
         self.correction = correction
-        path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
-        self._cascade = cv2.CascadeClassifier(str(path))
+        cascades = Path(cv2.__file__).parent / "data"
+        self._cascade = cv2.CascadeClassifier(str(cascades / "haarcascade_frontalface_default.xml"))
 
     def __call__(self, picture: Image) -> tuple[Points, npt.NDArray[np.float32]]:
         """(H, W) grey or (H, W, 3) RGB -> (N, 4) squares in photo pixels and (N,) scores, best first."""
@@ -65,4 +65,5 @@ def iou(box: Points, boxes: Points) -> npt.NDArray[np.float32]:
     edges = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     shared = np.clip(edges, 0, None).prod(axis=1)
     area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return (shared / (area + areas - shared)).astype(np.float32)
+    overlap: npt.NDArray[np.float32] = (shared / (area + areas - shared)).astype(np.float32)
+    return overlap

@@ -72,12 +72,16 @@ def evaluate(
     table = faces.subset(subset)
     if len(table.schema) != len(module.schema):
         raise UserError(
-            f"ckpt: this net finds {len(module.schema)} points, but data={faces.name} is labelled with {len(table.schema)}; "
-            "use data with the same points"
+            f"ckpt: this net finds {len(module.schema)} points, but data={faces.name} is labelled with "
+            f"{len(table.schema)}; use data with the same points"
         )
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, crop, boxes, detector)
+    if not found.any():
+        raise UserError(
+            f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
+        )
     windows = np.where(found[:, None], crop.window(squares), whole_pictures(table, faces))
     mean = np.stack([Crop.from_box(w, module.size).inverse_points(module.mean_shape.cpu().numpy()) for w in windows])
     preds = np.where(found[:, None, None], predict(module, table, faces, windows, batch_size), mean)
@@ -144,10 +148,10 @@ def published(keypoints: Points, table: Annotations) -> Points:
 def score(
     preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_], boxes: str
 ) -> dict[str, Any]:
-    """The keys of `metrics.json` for predictions (N, K, 2) and labels as published; missed faces carry the mean shape."""
-    tensors = [torch.from_numpy(array[found]) for array in (preds, target, table.visible)]
+    """The keys of `metrics.json` for predictions (N, K, 2), missed faces as the mean shape, and labels as published."""
+    shown, truth, visible = (torch.from_numpy(array[found]) for array in (preds, target, table.visible))
     return {
-        **summary(*tensors, table.schema),
+        **summary(shown, truth, visible, table.schema),
         "faces": len(table),
         "missed_faces": int((~found).sum()),
         "nme_all": float(face_errors(preds, target, table).mean()),

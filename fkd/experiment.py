@@ -68,8 +68,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     module = _module(config, recipe)
     if (compares := getattr(recipe.loss, "compares", module.codec.gives)) != module.codec.gives:
         raise UserError(
-            f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this model's "
-            f"codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
+            f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
+            f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
     _check_output(module, cfg.model.name)
     return module
@@ -78,23 +78,24 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """The trainer with its callbacks and loggers; prints the precision that `auto` stands for."""
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
-    print(f"precision: {precision} ({why})")
+    print(f"precision: {precision} ({why})", flush=True)
     settings = OmegaConf.merge(cfg.trainer, {"precision": precision})
-    return _instantiate(
+    trainer: pl.Trainer = _instantiate(
         settings,
         "trainer",
         callbacks=[_instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None],
         logger=[_instantiate(c, f"logger.{name}") for name, c in cfg.logger.items() if c is not None],
     )
+    return trainer
 
 
 def load(checkpoint: str | Path) -> KeypointModule:
     """The net of a checkpoint, ready to predict; needs nothing but the file.
 
-    Only classes of fkd, torch.nn, torch.optim and torchvision.models are built: a file may not name any callable it likes.
+    Only classes of fkd, torch.nn, torch.optim and torchvision.models are built: a file may not name what it likes.
 
     Raises:
-        UserError: the file is missing, unreadable or no checkpoint of fkd, names something else, or its weights do not fit.
+        UserError: the file is missing, unreadable or no checkpoint of fkd, names other classes, or holds other weights.
     """
     path = Path(checkpoint)
     if not path.is_file():
@@ -131,6 +132,13 @@ def saved_scores(checkpoint: str | Path) -> dict[str, float]:
     return scores
 
 
+def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """What tells runs apart: the chosen option of each group, and the numbers people sweep over."""
+    groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
+    numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
+    return {group: choices[group] for group in groups} | {key: OmegaConf.select(cfg, key) for key in numbers}
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The config as dicts, lists and scalars, all interpolations resolved."""
     content = OmegaConf.to_container(cfg, resolve=True)
@@ -160,7 +168,7 @@ def _check_output(module: KeypointModule, name: str) -> None:
     if raw.numel() != target.numel():
         raise UserError(
             f"model={name}: expected output of shape {tuple(target.shape)} for {len(module.schema)} points through "
-            f"{type(module.codec).__name__}, found {tuple(raw.shape)}; mend the net's last layer or choose another codec"
+            f"{type(module.codec).__name__}, found {tuple(raw.shape)}; mend its last layer or choose another codec"
         )
 
 
@@ -180,7 +188,7 @@ def _check_targets(node: Any, path: Path) -> None:
 
 
 def _trusted(name: Any) -> bool:
-    """Whether the name is a class defined in a trusted package: a name may be re-exported from anywhere, its home may not."""
+    """Whether the name is a class at home in a trusted package; what a package has merely imported is not."""
     if not isinstance(name, str) or not _below(name, _TRUSTED):
         return False
     try:

@@ -21,8 +21,12 @@ def square(centre: npt.NDArray[np.floating], side: npt.NDArray[np.floating]) -> 
     return np.concatenate([centre - half, centre + half], axis=-1).astype(np.float32)
 
 
-def adjust(boxes: Points, scale: npt.ArrayLike = 1.0, x: npt.ArrayLike = 0.0, y: npt.ArrayLike = 0.0) -> Points:
-    """Squares (..., 4) moved by shares x, y (right, down) of their widths, then widened by `scale` about their centre."""
+Share = float | npt.NDArray[np.floating]
+"""Of a box's width: one for all boxes, or (...) one each."""
+
+
+def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) -> Points:
+    """Squares (..., 4) moved by shares x, y (right, down) of their widths, then made `scale` times as wide."""
     side = boxes[..., 2] - boxes[..., 0]
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 + np.stack(np.broadcast_arrays(x * side, y * side), axis=-1)
     return square(centre, side * np.asarray(scale))

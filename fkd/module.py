@@ -81,14 +81,14 @@ class KeypointModule(pl.LightningModule):
         recipe: Recipe | None = None,
     ) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = net.to(memory_format=torch.channels_last)
         self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
         self.config, self.recipe = config, recipe
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
         self.val_nme = NME()
 
     def raw(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) uint8 -> the net's raw output. The scaling to [0, 1] is here, so that prediction cannot forget it."""
+        """(B, C, S, S) uint8 -> the net's raw output. Scaling to [0, 1] is part of it: prediction cannot forget it."""
         scaled = images.contiguous(memory_format=torch.channels_last).float().div_(255)
         return cast(Tensor, self.net(scaled))
 
@@ -101,7 +101,7 @@ class KeypointModule(pl.LightningModule):
         self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.image))
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:  # type: ignore[override]
         raw = self.raw(batch.image)
         keypoints = self.codec.decode(raw).detach()
         preds, target = (as_published(points, batch, self.schema) for points in (keypoints, batch.keypoints))
@@ -137,7 +137,8 @@ class KeypointModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         logged = self.trainer.callback_metrics
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
-        checkpoint |= {"config": self.config, "scores": {"epoch": self.current_epoch, **scores}}
+        checkpoint["config"] = self.config
+        checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
 
     def set_mean_shape(self, shape: Points) -> None:
         """(K, 2) crop pixels, kept in checkpoints: the baseline of every score."""

@@ -64,7 +64,7 @@ def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
-    """Writes `faces.png` (random and worst faces with both kinds of points) and `ced.png`; gives the path of the first."""
+    """Writes `faces.png` (some faces and the worst, both kinds of points) and `ced.png`; gives the path of faces."""
     folder = Path(run_dir)
     table = faces.subset(subset)
     order = np.argsort(scores.face_errors)
@@ -89,12 +89,12 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table
     """Scores side by side: column title -> content of a `metrics.json`."""
     table = Table("", *columns, title=title, title_justify="left")
     rows = {
-        "NME inter-ocular (%)": "nme_interocular",
-        "NME inter-pupil (%)": "nme_interpupil",
-        "NME box (%)": "nme_box",
+        "NME inter-ocular %": "nme_interocular",
+        "NME inter-pupil %": "nme_interpupil",
+        "NME box %": "nme_box",
         "AUC to 10 %": "auc_10",
-        "failures above 10 % (%)": "failure_rate_10",
-        "NME with missed faces (%)": "nme_all",
+        "failures over 10 %": "failure_rate_10",
+        "NME, all faces %": "nme_all",
         "faces": "faces",
         "missed faces": "missed_faces",
         "people": "subjects",

@@ -98,7 +98,7 @@ IBUG68 = KeypointSchema(
     normaliser=(36, 45),
     eyes=(_IBUG68_PARTS["right_eye"], _IBUG68_PARTS["left_eye"]),
 )
-"""The 68 points of iBUG (Sagonas et al., "300 Faces in-the-Wild Challenge", Image and Vision Computing 47, 2016, fig. 1).
+"""The 68 points of iBUG (Sagonas et al., "300 Faces in-the-Wild Challenge", IMAVIS 47, 2016, figure 1).
 
 Right and left are the person's own: the right eye stands on the left of an unmirrored picture.
 """

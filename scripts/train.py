@@ -22,7 +22,8 @@ from fkd.report import Result, facts, metrics_table, save_figures, show
 def main(cfg: DictConfig) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     run_dir = Path(cfg.run_dir)
-    with Result(run_dir, HydraConfig.get().overrides.task) as result:
+    hydra = HydraConfig.get()
+    with Result(run_dir, hydra.overrides.task) as result:
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
@@ -37,9 +38,11 @@ def main(cfg: DictConfig) -> float | None:
             return None
         kept = best if cfg.train else cfg.ckpt_path
         net = experiment.load(kept)
+        speed = trainer.callback_metrics.get("train/images_per_s")
         result.values |= {
             "best": experiment.saved_scores(kept),
             "parameters": sum(p.numel() for p in net.net.parameters()),
+            "train_images_per_s": None if speed is None else round(float(speed), 1),
         }
         columns = {}
         if cfg.test:
@@ -50,13 +53,15 @@ def main(cfg: DictConfig) -> float | None:
             result.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
             picture = save_figures(run_dir, scores, faces, "test")
             show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
-        log_hyperparameters(trainer.loggers, experiment.plain(cfg), experiment.final_metrics(result.values))
+        finals = {f"best/{name.split('/')[-1]}": value for name, value in result.values["best"].items()}
+        finals |= {"test/nme": scores.metrics["nme_interocular"]} if cfg.test else {}
+        log_hyperparameters(trainer.loggers, experiment.hyperparameters(cfg, hydra.runtime.choices), finals)
 
     show(
         facts(
             {
                 "parameters": f"{result.values['parameters']:,}",
-                "images per second": f"{result.values['train_images_per_s'] or 0:,.0f} in training",
+                "images per second": f"{result.values['train_images_per_s']} in training",
                 "best checkpoint": f"{best} (epoch {result.values['best']['epoch']})",
                 "faces drawn": str(picture) if cfg.test else "-",
                 "look at it": f"tensorboard --logdir {run_dir}",

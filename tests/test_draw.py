@@ -77,6 +77,12 @@ def test_input_is_never_changed(shape):
     np.testing.assert_array_equal(points, points_before)
 
 
+def test_colours_stay_as_they_were():
+    image = np.full((10, 10, 3), (10, 120, 230), np.uint8)
+    assert tuple(draw.face(image, None, zoom=3)[15, 15]) == (10, 120, 230)
+    assert tuple(draw.sheet([image], 1)[5, 5]) == (10, 120, 230)
+
+
 def test_grey_and_colour_give_the_same_picture():
     grey = np.random.default_rng(0).integers(0, 256, (30, 30), dtype=np.uint8)
     points = np.array([[12.5, 7.25]], np.float32)
@@ -144,6 +150,7 @@ def test_error_curve_states_area_and_failures(tmp_path, monkeypatch):
         (axes,) = figure.axes
         texts.extend(text.get_text() for text in axes.get_legend().get_texts())
         curves.extend(line.get_xydata() for line in axes.get_lines())
+        assert {line.get_drawstyle() for line in axes.get_lines()} == {"steps-post"}
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("NME (inter-ocular, %)", "faces (%)")
         (tmp_path / ".curve.png.tmp").touch()
 

@@ -1,9 +1,9 @@
 """What watches a training: progress, speed, pictures, divergence, hyperparameters."""
 
-from fkd.callbacks.guard import Diverged, FiniteGuard
+from fkd.callbacks.guard import FiniteGuard
 from fkd.callbacks.hyperparameters import log_hyperparameters
 from fkd.callbacks.overlays import Overlays
 from fkd.callbacks.progress import Progress
 from fkd.callbacks.throughput import Throughput
 
-__all__ = ["Diverged", "FiniteGuard", "Overlays", "Progress", "Throughput", "log_hyperparameters"]
+__all__ = ["FiniteGuard", "Overlays", "Progress", "Throughput", "log_hyperparameters"]

@@ -5,9 +5,7 @@ import math
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-
-class Diverged(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
-    """A loss became NaN or infinite: the weights are lost, the checkpoints of earlier epochs are not."""
+from fkd.errors import Diverged
 
 
 class FiniteGuard(Callback):

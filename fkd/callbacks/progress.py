@@ -59,8 +59,8 @@ class Progress(ProgressBar):
             # Lightning's hooks refresh it: a thread of its own could hold a lock while data workers are forked.
             self._bar = rich_progress.Progress(*columns, console=self._console, auto_refresh=False, expand=True)
             self._bar.add_task("training", status="")
-            self._bar.start()
             self._refresh(trainer)
+            self._bar.start()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._validated = self._improved = False

@@ -38,7 +38,8 @@ class Augmentation:
         for transform in transforms:
             if (name := type(transform).__name__) in _MIRRORS:
                 raise UserError(
-                    f"augmentation: {name} mirrors faces without swapping left and right points; use augmentation.flip=0.5 instead"
+                    f"augmentation: {name} mirrors faces without swapping left and right points; "
+                    "use augmentation.flip=0.5 instead"
                 )
         points = albumentations.KeypointParams(format="xy", remove_invisible=False)
         self._compose = albumentations.Compose(list(transforms), keypoint_params=points) if transforms else None

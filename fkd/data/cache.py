@@ -187,7 +187,8 @@ class _Rate(ProgressColumn):
     """Pictures a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+        seconds = task.finished_time or task.elapsed
+        return Text(f"{task.completed / seconds:,.0f}/s" if seconds else "")
 
 
 @contextmanager

@@ -57,7 +57,8 @@ class KeypointDataModule(pl.LightningDataModule):
         keypoints = self.faces.subset("train").keypoints
         windows = self.crop.window(square_around(keypoints))
         shapes = [Crop.from_box(box, self.crop.size).points(k) for box, k in zip(windows, keypoints, strict=True)]
-        return np.mean(shapes, axis=0)
+        mean: Points = np.mean(shapes, axis=0)
+        return mean
 
     def train_dataloader(self) -> DataLoader[Item]:
         return self._loader(self.train_set, shuffle=True)

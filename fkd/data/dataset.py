@@ -18,8 +18,8 @@ ChooseBox = Callable[[Points, tuple[int, int], np.random.Generator], Points]
 class CropDataset(Dataset[Item]):
     """Crops of annotated faces.
 
-    Item ``epoch * len(self) + row`` is face `row` as that epoch draws it: it depends on nothing but the seed and this number,
-    not on the worker or on what was read before.
+    Item ``epoch * len(self) + row`` is face `row` as that epoch draws it: it depends on nothing but the seed and
+    this number, not on the worker or on what was read before.
 
     Args:
         table: N faces.
@@ -71,7 +71,7 @@ class EpochSampler(Sampler[int]):
 
     Args:
         rows: faces in the table.
-        shuffle: a new order each epoch, and the epoch's own boxes and augmentation; otherwise rows in order, as epoch 0.
+        shuffle: a new order each epoch, and the epoch's own boxes and augmentation; otherwise in order, as epoch 0.
         seed: of the order.
         rank, world: this process and the number of processes. Shuffled, all get the same number of rows (the rest waits
             for another epoch); in order, every row is given to exactly one process.

@@ -49,12 +49,12 @@ def remark_on_people(table: Annotations, splits: Mapping[str, Rows]) -> str:
     people = {split: table.subjects[rows] for split, rows in splits.items()}
     sizes = ", ".join(f"{len(people[split]):,} {split}" for split in SPLITS)
     start = f"{len(table):,} faces ({sizes}) of {len(np.unique(table.subjects)):,} people"
-    shared = {split: shared_subjects(people["test"], people[split]) for split in ("train", "val")}
+    shared = {split: len(shared_subjects(people["test"], people[split])) for split in ("train", "val")}
     if not any(shared.values()):
         return f"{start}; test shares none of them with train or val"
-    counts = [f"{len(names):,} {{}}with {split}" for split, names in shared.items() if names]
-    of_whom = f"of its {len(np.unique(people['test'])):,} people "
+    tested = len(np.unique(people["test"]))
+    whom = " and ".join(f"{count:,} of its {tested:,} people with {split}" for split, count in shared.items() if count)
     return (
-        f"{start}; test shares {' and '.join(counts).format(of_whom, '')}: its figures measure memory of faces as well"
-        " as skill (data.split=subject gives a person-disjoint test)"
+        f"{start}; test shares {whom}: its figures measure memory of faces as well as skill"
+        " (data.split=subject gives a person-disjoint test)"
     )

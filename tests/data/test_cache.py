@@ -123,6 +123,10 @@ def test_a_file_of_something_else_is_made_anew(tmp_path: Path):
     assert_right(build(tmp_path))
     path.write_bytes(b"longer " + path.read_bytes())
     assert_right(build(tmp_path))
+    path.write_bytes(path.read_bytes().replace(b"fkdimg01", b"fkdimg00"))  # of a version with another format
+    read = Counted()
+    assert_right(build(tmp_path, read))
+    assert len(read.calls) == COUNT
 
 
 def test_a_cache_of_another_length_is_made_anew(tmp_path: Path):

@@ -83,7 +83,9 @@ def test_the_official_split_holds_out_people_of_the_training_file(root, cache):
     assert all(path.startswith("training/") for path in [*train.paths, *val.paths])
     assert len(test) == 10
     assert all(path.startswith("test/") for path in test.paths)
-    assert "10 people, test shares 8 with train and 2 with val" in faces.remarks[0]
+    assert (
+        "of 10 people; test shares 8 of its 10 people with train and 2 of its 10 people with val: " in faces.remarks[0]
+    )
     assert "memory of faces" in faces.remarks[0]
 
 
@@ -252,45 +254,52 @@ def test_the_same_name_in_both_files_is_two_pictures(root, cache):
     assert [path for path in table.paths if path.endswith(name)] == [f"training/{name}", f"test/{name}"]
 
 
-class TestTheRealSet:
-    @pytest.fixture(scope="class")
-    def faces(self, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Faces:
-        return load(shared / "data/udacity", tmp_path_factory.mktemp("real"), val_share=0.15)
+@pytest.fixture(scope="module")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Faces:
+    return load(shared / "data/udacity", tmp_path_factory.mktemp("real"), val_share=0.15)
 
-    def test_every_annotated_row_is_there(self, faces):
-        assert len(faces.subset("all")) == 3090 + 685
-        assert len(faces.subset("train")) + len(faces.subset("val")) == 3090
-        assert len(faces.subset("test")) == 685
-        assert abs(len(faces.subset("val")) / 3090 - 0.15) < 0.01
-        assert len(set(faces.table.subjects)) == 310
 
-    def test_whom_the_official_test_shares_is_said(self, faces):
-        people = {name: set(faces.subset(name).subjects) for name in ("train", "val", "test")}
-        with_train, with_val = (len(people["test"] & people[name]) for name in ("train", "val"))
-        assert with_train + with_val == 310
-        assert f"test shares {with_train} with train and {with_val} with val" in faces.remarks[0]
+def test_every_row_of_the_real_set_is_there(real):
+    assert len(real.subset("all")) == 3090 + 685
+    assert len(real.subset("train")) + len(real.subset("val")) == 3090
+    assert len(real.subset("test")) == 685
+    assert abs(len(real.subset("val")) / 3090 - 0.15) < 0.01
+    assert len(set(real.table.subjects)) == 310
 
-    def test_pictures_and_points_belong_together(self, shared, faces):
-        """Nearly all points lie in their frames, and pictures are what the files hold."""
-        sizes = np.array([faces.images[i].shape[::-1] for i in faces.table.images])
-        outside = ((faces.table.keypoints < 0) | (faces.table.keypoints > sizes[:, None])).any(axis=(1, 2))
-        assert outside.sum() < 20
-        for row in (0, 1000, 3774):
-            file = images.read(shared / "data/udacity" / faces.table.paths[row], 1)
-            assert np.array_equal(faces.images[row], file)
 
-    def test_the_shift_put_back_gives_the_published_numbers(self, shared, faces):
-        numbers = np.genfromtxt(shared / "data/udacity" / CSV["training"], delimiter=",", skip_header=1)[:, 1:]
-        train = faces.table.keypoints[:3090]
-        back = SHIFT_PIXELS + SHIFT_SHARE * np.linalg.norm(train[:, 36] - train[:, 45], axis=-1)
-        published = numbers.reshape(-1, 68, 2)
-        assert np.abs(train[..., 0] + back[:, None] - published[..., 0]).max() < 1e-4
-        assert np.array_equal(train[..., 1], published[..., 1])
+def test_whom_the_official_test_shares_is_said(real):
+    people = {name: set(real.subset(name).subjects) for name in ("train", "val", "test")}
+    with_train, with_val = (len(people["test"] & people[name]) for name in ("train", "val"))
+    assert with_train + with_val == 310
+    assert (
+        f"test shares {with_train} of its 310 people with train and {with_val} of its 310 people with val"
+        in real.remarks[0]
+    )
 
-    def test_by_person_nobody_is_shared(self, shared, tmp_path):
-        sample = shared / "data/udacity_original_sample"
-        faces = load(sample, tmp_path, split="subject", channels=3)
-        assert len(faces.table) == 64
-        assert {image.shape[2] for image in faces.images} == {3}
-        people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
-        assert sum(map(len, people)) == len(set.union(*people)) == len(set(faces.table.subjects))
+
+def test_pictures_and_points_belong_together(shared, real):
+    """Nearly all points lie in their frames, and pictures are what the files hold."""
+    sizes = np.array([real.images[i].shape[::-1] for i in real.table.images])
+    outside = ((real.table.keypoints < 0) | (real.table.keypoints > sizes[:, None])).any(axis=(1, 2))
+    assert outside.sum() < 20
+    for row in (0, 1000, 3774):
+        file = images.read(shared / "data/udacity" / real.table.paths[row], 1)
+        assert np.array_equal(real.images[row], file)
+
+
+def test_the_shift_put_back_gives_the_published_numbers(shared, real):
+    numbers = np.genfromtxt(shared / "data/udacity" / CSV["training"], delimiter=",", skip_header=1)[:, 1:]
+    train = real.table.keypoints[:3090]
+    back = SHIFT_PIXELS + SHIFT_SHARE * np.linalg.norm(train[:, 36] - train[:, 45], axis=-1)
+    published = numbers.reshape(-1, 68, 2)
+    assert np.abs(train[..., 0] + back[:, None] - published[..., 0]).max() < 1e-4
+    assert np.array_equal(train[..., 1], published[..., 1])
+
+
+def test_the_original_files_load_too(shared, tmp_path):
+    sample = shared / "data/udacity_original_sample"
+    faces = load(sample, tmp_path, split="subject", channels=3)
+    assert len(faces.table) == 64
+    assert {image.shape[2] for image in faces.images} == {3}
+    people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
+    assert sum(map(len, people)) == len(set.union(*people)) == len(set(faces.table.subjects))

@@ -35,7 +35,7 @@ class Layer(NamedTuple):
     def at(self, place: Floats) -> Array:
         """The colour at a place (2,) of the unit frame."""
         x, y = np.clip(place * _RASTER, 0, _RASTER - 1).astype(int)
-        return self.colour[y, x].astype(np.float64)
+        return np.asarray(self.colour[y, x], np.float64)
 
 
 def _fixed(points: Floats) -> npt.NDArray[np.int32]:
@@ -97,7 +97,7 @@ def normals(surface: Array) -> Array:
         ],
         axis=-1,
     )
-    return cross / (np.linalg.norm(cross, axis=-1, keepdims=True) + 1e-9)
+    return np.asarray(cross / (np.linalg.norm(cross, axis=-1, keepdims=True) + 1e-9))
 
 
 def surface(places: Floats, facing: Floats, colours: Floats, *, fine: tuple[int, int], far_last: bool) -> Surface:

@@ -38,10 +38,15 @@ def curve(points: Floats) -> Array:
     return np.asarray(_SPLINES[len(points)] @ points)
 
 
-def draw_eye(
-    image: Image, eye: Floats, outer: int, basis: Array, light: Array, subject: Subject, shot: Shot
-) -> None:
-    """One eye from its six points; `outer` is 0 or 3, the place of the outer corner; `basis` is pixels per head unit."""
+def draw_eye(image: Image, eye: Floats, outer: int, basis: Array, light: Array, subject: Subject, shot: Shot) -> None:
+    """One eye.
+
+    Args:
+        eye: (6, 2) its points, pixels.
+        outer: place of the outer corner among them, 0 or 3.
+        basis: (2, 3) pixels per head unit.
+        light: (3,) how bright white is there.
+    """
     unit = float(np.linalg.norm(basis) / np.sqrt(2))
     upper, lower = curve(eye[[0, 1, 2, 3]]), curve(eye[[3, 4, 5, 0]])
     opening = np.concatenate([upper, lower])
@@ -53,20 +58,20 @@ def draw_eye(
     inside = np.zeros(patch.shape[:2], np.uint8)
     fill(inside, opening - low, np.array([255.0]))
     ball = np.empty_like(patch)
-    ball[:] = np.clip(np.array([232, 226, 222]) * light, 0, 255)
+    ball[:] = np.clip(np.array([240, 234, 230]) * np.sqrt(light), 0, 255)
     centre = eye.mean(axis=0) - low + basis @ [0.16 * shot.gaze[0], 0.12 * shot.gaze[1] - 0.01, 0]
     circle = _CIRCLE @ (basis[:, :2].T)
-    fill(ball, centre + 0.145 * circle, subject.iris * light * 0.45)
+    fill(ball, centre + 0.145 * circle, subject.iris * light * 0.5)
     fill(ball, centre + 0.12 * circle, subject.iris * light)
     fill(ball, centre + 0.055 * circle, np.array([8.0, 8, 8]))
-    stroke(ball, upper - low + basis @ [0, 0.02, 0], subject.iris * 0.3 * light, 0.05 * unit)
-    glint = centre + 0.055 * unit * (shot.light[:2] + [0.0, -0.2])
+    stroke(ball, upper - low + basis @ [0, 0.02, 0], subject.iris * 0.6 * light, 0.03 * unit)
+    glint = centre + 0.055 * unit * (shot.light[:2] - np.array([0.0, 0.2]))
     fill(ball, glint + 0.028 * circle, np.array([245.0, 245, 245]))
-    blend(patch, ball, inside.astype(np.float32) / 255)
+    blend(patch, ball, inside.astype(np.float32) / np.float32(255))
     skin = subject.skin * light
     stroke(image, lower, skin * [0.72, 0.6, 0.58], 0.02 * unit)
     lash = skin * (0.42 - 0.3 * subject.lashes)
-    widths = unit * (0.035 + 0.05 * subject.lashes) * np.linspace(1, 0.5, len(upper))[:: 1 if outer == 0 else -1]
+    widths = unit * (0.03 + 0.045 * subject.lashes) * np.linspace(1, 0.5, len(upper))[:: 1 if outer == 0 else -1]
     fill(image, ribbon(upper, widths), lash)
     raised = upper + (upper - lower[::-1]).mean(axis=0) * 0.15 + basis @ [0, -0.07, 0]
     stroke(image, raised[2:-2], skin * [0.74, 0.68, 0.66], 0.02 * unit)
@@ -127,9 +132,17 @@ def hair_mask(size: int, points: Floats, basis: Array, subject: Subject) -> npt.
         line = curve(brow) + basis @ [0, 0.03, 0]
         fill(mask, ribbon(line, unit * subject.brow * grow[::order]), np.array([225.0]))
     if subject.moustache > 0.05:
-        line = curve(np.stack([points[48] + basis @ [0.0, -0.03, 0], points[[31, 50, 49]].mean(0),
-                               points[[33, 51]].mean(0) + basis @ [0, 0.05, 0],
-                               points[[35, 52, 53]].mean(0), points[54] + basis @ [0, -0.03, 0]]))
+        line = curve(
+            np.stack(
+                [
+                    points[48] + basis @ [0.0, -0.03, 0],
+                    points[[31, 50, 49]].mean(0),
+                    points[[33, 51]].mean(0) + basis @ [0, 0.05, 0],
+                    points[[35, 52, 53]].mean(0),
+                    points[54] + basis @ [0, -0.03, 0],
+                ]
+            )
+        )
         widths = unit * (0.10 + 0.14 * min(subject.moustache, 1)) * np.sin(np.linspace(0.25, np.pi - 0.25, len(line)))
         fill(mask, ribbon(line, widths), np.array([215.0 * min(1, 0.4 + subject.moustache)]))
-    return cv2.GaussianBlur(mask, (0, 0), max(0.02 * unit, 0.3)).astype(np.float32) / 255
+    return cv2.GaussianBlur(mask, (0, 0), max(0.02 * unit, 0.3)).astype(np.float32) / np.float32(255)

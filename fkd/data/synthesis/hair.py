@@ -9,8 +9,11 @@ from fkd.data.synthesis.shape import Array, Head, grid_column, grid_row
 from fkd.data.synthesis.skin import light_on
 from fkd.data.synthesis.subject import Shot, Subject
 
-_ANGLES = np.linspace(-np.pi, np.pi, 57)
-_SHARE = np.linspace(0, 1, 13)[:, None]  # from crown to edge
+STRANDS = 121
+"""How many columns of hair go around a head."""
+
+_ANGLES = np.linspace(-np.pi, np.pi, STRANDS)
+_SHARE = np.linspace(0, 1, 11)[:, None]  # from crown to edge
 _CROWN = -2.7
 _HANGING = 0.7  # below this height hair no longer follows the head
 
@@ -19,25 +22,26 @@ def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array)
     """The hair behind the head and the hair in front of it.
 
     Args:
-        noise: (3, 57) unit normal deviates that belong to the person.
+        noise: (4, STRANDS) unit normal deviates that belong to the person.
     """
     edge = np.interp(np.abs(_ANGLES), [0.1, 0.75, 1.25, 2.3], subject.hairline)
-    edge = edge + subject.fringe * noise[0] * (edge < 0.5) + 0.12 * noise[0] * (edge > 0.5)
+    locks = cv2.GaussianBlur(noise, (7, 1), 0)  # neighbouring strands fall together
+    edge = edge + 1.6 * locks[0] * np.where(edge < 0.5, subject.fringe, 0.12) + 0.3 * subject.fringe * noise[0]
     height = _CROWN + (edge - _CROWN) * _SHARE
     cap = _cap(head, height)
     centre = np.stack([0 * height, np.clip(height, -1.4, 0), 0 * height - 1.5], axis=-1)
     outward = cap - centre
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
-    thickness = subject.volume * (1 + 0.15 * noise[1]) * np.minimum(1, 0.25 + 2.2 * (1 - _SHARE) + (edge > 0.5))
+    thickness = subject.volume * (1 + 0.25 * locks[1]) * np.minimum(1, 0.25 + 2.2 * (1 - _SHARE) + (edge > 0.5))
     cap = cap + outward * thickness[..., None]
     cap[..., 1] += np.maximum(height - _HANGING, 0)
     facing = camera.rotate(normals(cap))
-    strands = 1 + 0.16 * noise[1] + 0.12 * noise[2] * np.sin(3 * _SHARE + noise[1])
+    strands = 1 + 0.15 * noise[1] + 0.3 * locks[2] + 0.12 * noise[2] * np.sin(3 * _SHARE + 3 * locks[3])
     gloss = 0.5 * np.exp(-(((facing @ shot.light) - 0.85) ** 2) / 0.02)
     colours = (subject.hair * (light_on(facing, shot) * strands)[..., None]) * (1 + gloss[..., None])
     places = camera.project(cap)
     far_last = bool(camera.rotation[0, 2] > 0)
-    front = surface(places, facing[..., 2], colours, fine=(5, 3), far_last=far_last)
+    front = surface(places, facing[..., 2], colours, fine=(6, 2), far_last=far_last)
     shaded = front.paint * np.array([0.55, 0.55, 0.55, 1], np.float32)
     behind = Surface(front.cells, 0.2 - front.facing, shaded)
     return behind, front

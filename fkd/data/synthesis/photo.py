@@ -42,7 +42,7 @@ def _shake(image: Image, rng: np.random.Generator) -> Image:
 def _tones(rng: np.random.Generator) -> Image:
     """(1, 256, 3) tone curves: exposure, contrast, colour cast."""
     gamma, gain = np.exp(rng.normal(0, 0.25)), np.exp(rng.normal(0, 0.15))
-    cast = np.exp(rng.normal(0, 0.07, 3))
+    cast = np.exp(rng.normal(0, 0.05, 3))
     black = rng.uniform(-0.05, 0.12)
     curve = black + (gain - black) * _LEVELS**gamma
     return np.clip(255 * curve[None, :, None] * cast, 0, 255).astype(np.uint8)

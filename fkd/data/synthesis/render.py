@@ -1,12 +1,11 @@
 """One generated picture, from behind to before."""
 
-import cv2
 import numpy as np
 
 from fkd.data.synthesis import accessories, features, scene
 from fkd.data.synthesis.camera import place, visible_points
 from fkd.data.synthesis.canvas import blend, blend_layer, layer
-from fkd.data.synthesis.hair import hair
+from fkd.data.synthesis.hair import STRANDS, hair
 from fkd.data.synthesis.photo import degrade
 from fkd.data.synthesis.shape import MEAN_GRID, Array, head
 from fkd.data.synthesis.skin import skin_layer
@@ -26,14 +25,13 @@ def face(seed: int, subject_index: int, frame: int, size: int) -> tuple[Image, P
     rng = np.random.default_rng((seed, subject_index, frame))
     person, view = subject(person_rng), shot(rng)
     skin_noise = person_rng.standard_normal(MEAN_GRID.shape[:2])
-    strands = np.clip(person_rng.standard_normal((3, 57)), -2, 2)
+    strands = np.clip(person_rng.standard_normal((4, STRANDS)), -2, 2)
 
     body = head(person.identity, view.expression)
     camera = place(body, view.pose, view.side, view.centre)
     places = visible_points(body, camera, view.pose.roll)
     points = places * size - 0.5
     basis = camera.rotation[:2] * camera.scale * size
-    unit = camera.scale * size
 
     image = scene.background(size, rng)
     behind, before = hair(body, person, view, camera, strands)
@@ -59,10 +57,12 @@ def face(seed: int, subject_index: int, frame: int, size: int) -> tuple[Image, P
     dark = np.empty_like(image)
     dark[:] = np.clip(person.hair * 0.8 * (cheeks[-1] + cheeks[1]) / 2, 0, 255)
     blend(image, dark, mask * 0.85)
+    if person.glasses > 0:
+        accessories.draw_temples(image, body, person, camera)
     if not person.bald:
         blend_layer(image, layer(before))
     if person.glasses > 0:
-        accessories.draw_glasses(image, body, person, camera, unit)
+        accessories.draw_glasses(image, body, person, camera)
     if rng.random() < 0.15:
         accessories.draw_occluder(image, points, cheeks[1], person, rng)
     return degrade(image, rng), points.astype(np.float32)

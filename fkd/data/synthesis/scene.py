@@ -20,8 +20,9 @@ _EAR = np.stack(  # seen from its own side: backwards, down
 def background(size: int, rng: np.random.Generator) -> Image:
     """Clutter: smooth light with boxes, discs and lines before it, sharp or out of focus."""
     coarse = rng.integers(2, 7)
-    base = rng.uniform(20, 230, 3)
-    tint = np.clip(base + rng.normal(0, rng.uniform(5, 60), (coarse, coarse, 3)), 0, 255).astype(np.uint8)
+    base = rng.uniform(15, 225) + rng.normal(0, 1, 3) * rng.choice([6.0, 18.0, 45.0])
+    tint = base + rng.normal(0, rng.uniform(5, 55), (coarse, coarse, 1)) + rng.normal(0, 10, (coarse, coarse, 3))
+    tint = np.clip(tint, 0, 255).astype(np.uint8)
     small = max(size // int(rng.choice([1, 2, 4])), 16)
     image = np.ascontiguousarray(cv2.resize(tint, (small, small), interpolation=cv2.INTER_LINEAR))
     for _ in range(rng.integers(0, 12)):
@@ -29,7 +30,7 @@ def background(size: int, rng: np.random.Generator) -> Image:
         turn = rng.uniform(0, np.pi) if rng.random() < 0.4 else 0.0
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) if rng.random() < 0.6 else _EAR * 2
         spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        colour = np.clip(base * rng.uniform(0.3, 1.6) + rng.normal(0, 45, 3), 0, 255)
+        colour = base * rng.uniform(0.2, 1.7) + rng.normal(0, 35) + rng.normal(0, 18, 3)
         if rng.random() < 0.7:
             fill(image, corners * reach @ spin.T + at, colour)
         else:
@@ -56,7 +57,7 @@ def neck_surface(head: Head, subject: Subject, shot: Shot, camera: Camera) -> Su
     outward = camera.rotate(normals(neck))
     shadow = 0.52 + 0.42 * np.clip((down - 2.3) / 1.3, 0, 1)
     colours = subject.skin * [1.0, 0.97, 0.96] * (light_on(outward, shot) * shadow)[..., None]
-    return surface(camera.project(neck - pivot), outward[..., 2], colours, fine=(8, 6), far_last=False)
+    return surface(camera.project(neck - pivot), outward[..., 2], colours, fine=(14, 9), far_last=False)
 
 
 def draw_clothes(image: Image, subject: Subject, shot: Shot, camera: Camera, rng: np.random.Generator) -> None:
@@ -76,15 +77,13 @@ def draw_clothes(image: Image, subject: Subject, shot: Shot, camera: Camera, rng
     cloth = subject.cloth * light
     fill(image, places(outline), cloth)
     stroke(image, places(np.array([[-1.15, 3.35], *neckline[::-1], [1.15, 3.35]])), cloth * 0.7, 0.012 * size)
-    if subject.cloth.sum() % 2 < 1:  # lapels
+    if subject.lapels:
         for side in (-1, 1):
             lapel = np.array([[1.15, 3.3], [1.65, 3.55], [1.3, 4.6], [0.1, 5.6], [0.5, depth]]) * [side, 1]
-            fill(image, places(lapel), cloth * 0.8 if subject.cloth[0] % 2 < 1 else 235 * light * np.ones(3))
+            fill(image, places(lapel), cloth * 0.8 if subject.lapels == 1 else 235 * light * np.ones(3))
 
 
-def draw_ear(
-    image: Image, head: Head, side: int, subject: Subject, shot: Shot, camera: Camera, light: Array
-) -> None:
+def draw_ear(image: Image, head: Head, side: int, subject: Subject, shot: Shot, camera: Camera, light: Array) -> None:
     """The ear on the picture's left (-1) or right (+1) of a head seen from the front."""
     root = head.points[0 if side < 0 else 16] + [side * 0.06, 0.22, -0.32]
     shell = root + np.column_stack([side * (0.10 + 0.55 * np.maximum(_EAR[:, 0], -0.1)), _EAR[:, 1], -_EAR[:, 0]])

@@ -28,8 +28,8 @@ _HALF: dict[int, tuple[float, float, float]] = {
     **{21: (-0.40, -0.44, 0.38)},
     **{27: (0.0, 0.02, 0.44), 28: (0.0, 0.30, 0.60), 29: (0.0, 0.57, 0.77), 30: (0.0, 0.83, 0.94)},
     **{31: (-0.29, 1.00, 0.56), 32: (-0.16, 1.05, 0.65), 33: (0.0, 1.08, 0.70)},
-    **{36: (-1.0, 0.0, -0.02), 37: (-0.83, -0.07, 0.07), 38: (-0.63, -0.07, 0.11), 39: (-0.45, 0.03, 0.12)},
-    **{40: (-0.62, 0.09, 0.12), 41: (-0.83, 0.09, 0.08)},
+    **{36: (-1.0, 0.0, -0.02), 37: (-0.83, -0.08, 0.07), 38: (-0.63, -0.085, 0.11), 39: (-0.45, 0.03, 0.12)},
+    **{40: (-0.62, 0.095, 0.12), 41: (-0.83, 0.09, 0.08)},
     **{48: (-0.58, 1.54, 0.20), 49: (-0.38, 1.43, 0.47), 50: (-0.13, 1.36, 0.63), 51: (0.0, 1.385, 0.65)},
     **{57: (0.0, 1.79, 0.63), 58: (-0.19, 1.77, 0.60), 59: (-0.38, 1.69, 0.46)},
     **{60: (-0.52, 1.54, 0.24), 61: (-0.18, 1.525, 0.58), 62: (0.0, 1.53, 0.61)},
@@ -93,8 +93,8 @@ def _mean_points() -> Array:
     return points
 
 
-def surface(y: Array, angle: Array) -> Array:
-    """Points (..., 3) of the mean head at heights y (...) and angles (...) about its axis, 0 in front, + on its left."""
+def mean_surface(y: Array, angle: Array) -> Array:
+    """Points (..., 3) of the mean head at heights y (...) and angles (...) about its axis: 0 in front, + on its left."""
     width, middle, front, back = (np.interp(y, _RINGS[:, 0], column) for column in _RINGS.T[1:])
     x, forward = width * np.sin(angle), np.cos(angle)
     z = middle + np.where(forward > 0, front - middle, middle - back) * forward
@@ -105,13 +105,13 @@ def surface(y: Array, angle: Array) -> Array:
 
 
 def _jaw_paths(points: Array) -> Array:
-    """(17, 12, 3): from each jaw point along the surface towards the front, where the outline of a turned head may lie."""
+    """(17, 12, 3): from each jaw point along the surface forwards, where the outline of a turned head may lie."""
     share = np.linspace(0, 1, 12)[None]
     jaw = points[:17]
     middle = np.interp(jaw[:, 1], _RINGS[:, 0], _RINGS[:, 2])
     width = np.interp(jaw[:, 1], _RINGS[:, 0], _RINGS[:, 1])
     start = np.arctan2(jaw[:, 0] / width, (jaw[:, 2] - middle) / (0.4 - middle))[:, None]
-    path = surface(np.broadcast_to(jaw[:, 1:2], (17, 12)), start * (1 - 0.62 * share))
+    path = mean_surface(np.broadcast_to(jaw[:, 1:2], (17, 12)), start * (1 - 0.62 * share))
     path += (jaw - path[:, 0])[:, None] * (1 - share[..., None]) ** 2  # begins at the point itself
     path[8] = jaw[8]
     return path
@@ -119,9 +119,8 @@ def _jaw_paths(points: Array) -> Array:
 
 _MEAN_POINTS = _mean_points()
 _MEAN_PATHS = _jaw_paths(_MEAN_POINTS)
-_MEAN_GRID = surface(*np.meshgrid(_ROWS, _ANGLES, indexing="ij"))
-MEAN_GRID = _MEAN_GRID
-"""(R, C, 3): the mean head's surface, rows from crown to throat, columns once around from the back of its right side."""
+MEAN_GRID = mean_surface(*np.meshgrid(_ROWS, _ANGLES, indexing="ij"))
+"""(R, C, 3): the mean head's surface, rows from crown to throat, columns once around, from behind over its right side."""
 
 
 def _bump(p: Array, x: float, y: float, spread_x: float, spread_y: float) -> Array:
@@ -205,7 +204,8 @@ EXPRESSION: dict[str, Field] = {
     "mouth_tilt": lambda p: _along(1, 0.10 * p[:, 0] * _bump(p, 0.3, 1.55, 0.5, 0.25)),
     "brows_up": lambda p: _along(1, -0.11 * _bump(p, 0.8, -0.5, 0.6, 0.17)),
     "frown": lambda p: (
-        _along(1, 0.10 * _bump(p, 0.4, -0.47, 0.25, 0.15)) - _along(0, 0.07 * _side(p) * _bump(p, 0.4, -0.47, 0.2, 0.15))
+        _along(1, 0.10 * _bump(p, 0.4, -0.47, 0.25, 0.15))
+        - _along(0, 0.07 * _side(p) * _bump(p, 0.4, -0.47, 0.2, 0.15))
     ),
     "brows_tilt": lambda p: _along(1, 0.05 * _side(p) * _bump(p, 0.8, -0.5, 0.6, 0.17)),
     "lids": lambda p: _along(1, 0.14 * _bump(p, 0.73, -0.07, 0.13, 0.035) - 0.01 * _bump(p, 0.73, 0.09, 0.15, 0.03)),
@@ -221,7 +221,7 @@ class Head(NamedTuple):
     grid: Array  # (R, C, 3) the surface, laid out as MEAN_GRID
 
 
-_MEAN = np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3), _MEAN_GRID.reshape(-1, 3)])
+_MEAN = np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3), MEAN_GRID.reshape(-1, 3)])
 _MODES = np.stack([field(_MEAN) for field in (*IDENTITY.values(), *EXPRESSION.values())]).reshape(-1, _MEAN.size)
 
 
@@ -229,7 +229,7 @@ def head(identity: Array, expression: Array) -> Head:
     """The head with coefficients of `IDENTITY` and `EXPRESSION`, in the order of their names."""
     everything = (_MEAN.reshape(-1) + np.concatenate([identity, expression]) @ _MODES).reshape(-1, 3)
     points, paths, grid = np.split(everything, [68, 68 + _MEAN_PATHS.size // 3])
-    return Head(points, paths.reshape(_MEAN_PATHS.shape), grid.reshape(_MEAN_GRID.shape))
+    return Head(points, paths.reshape(_MEAN_PATHS.shape), grid.reshape(MEAN_GRID.shape))
 
 
 def grid_row(y: Array) -> Array:

@@ -69,6 +69,6 @@ def light_on(outward: Array, shot: Shot) -> Array:
 
 def shine_on(outward: Array, shot: Shot) -> Array:
     """The gloss of skin (...,) in the colour of the light, 0 to 255 (Blinn 1977: power of the half-way vector)."""
-    half = shot.light + [0.0, 0.0, 1.0]
+    half = shot.light + np.array([0.0, 0.0, 1.0])
     half = half / np.linalg.norm(half)
     return np.asarray(90 * shot.shine * np.clip(outward @ half, 0, 1) ** 14)

@@ -12,9 +12,11 @@ _SKIN = np.array(
     np.float64,
 )
 _HAIR = np.array(
-    [[24, 20, 18], [44, 30, 22], [84, 56, 36], [122, 84, 50], [196, 158, 98], [132, 62, 30], [158, 154, 150]], np.float64
+    [[24, 20, 18], [44, 30, 22], [84, 56, 36], [122, 84, 50], [196, 158, 98], [132, 62, 30], [158, 154, 150]],
+    np.float64,
 )
 _IRIS = np.array([[60, 38, 22], [44, 26, 16], [92, 66, 34], [84, 104, 64], [82, 116, 146], [110, 124, 132]], np.float64)
+_MOODLESS = {"mouth_aside": 0.5, "mouth_tilt": 0.5, "brows_up": 0.6, "frown": 0.5, "brows_tilt": 0.4}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Subject:
     glasses: float  # 0: none; else thickness of the rims
     glasses_colour: Array
     glasses_shape: Array  # half width, half height, roundness
+    shades: bool
     cloth: Array
+    lapels: int  # 0: none, 1: of the cloth, 2: white
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def subject(rng: np.random.Generator) -> Subject:
     grey = np.clip((age - 0.55) * 2.5 + rng.normal(0, 0.2), 0, 0.95)
     hair = hair * (1 - grey) + (_HAIR[6] + 40 * rng.random()) * grey
     iris = _IRIS[rng.integers(6 if tone < 2.2 else 2)]
-    red = np.array([rng.uniform(0.78, 1.05), rng.uniform(0.5, 0.75), rng.uniform(0.5, 0.78)])
+    red = np.array([rng.uniform(0.78, 1.0), rng.uniform(0.55, 0.8), rng.uniform(0.55, 0.8)])
     made_up = woman * rng.random()
     hairline, bald = _hairline(rng, woman, age)
     bearded = (not woman) and rng.random() < 0.4
@@ -86,10 +90,12 @@ def subject(rng: np.random.Generator) -> Subject:
         lashes=made_up,
         beard=bearded * rng.uniform(0.25, 1.0),
         moustache=(bearded * rng.uniform(0, 1.3) if rng.random() < 0.8 else float(not woman)) * (rng.random() < 0.7),
-        glasses=rng.uniform(0.015, 0.055) if rng.random() < 0.05 + 0.25 * age + 0.08 else 0.0,
+        glasses=rng.uniform(0.015, 0.055) if rng.random() < 0.13 + 0.25 * age else 0.0,
         glasses_colour=rng.choice(np.array([[22, 20, 20], [60, 36, 24], [150, 130, 90], [120, 122, 128]], np.float64)),
         glasses_shape=np.array([rng.uniform(0.46, 0.6), rng.uniform(0.26, 0.44), rng.uniform(2.0, 5.0)]),
-        cloth=rng.uniform(10, 245, 3),
+        shades=rng.random() < 0.12,
+        lapels=int(rng.integers(3)),
+        cloth=np.clip(rng.uniform(15, 235) + rng.normal(0, 35, 3), 5, 250),
     )
 
 
@@ -109,9 +115,15 @@ def shot(rng: np.random.Generator) -> Shot:
     else:
         expression["smile"] = rng.normal(0, 0.3)
         expression["part"] = rng.uniform(-0.2, 0.2)
-    for name, spread in {"mouth_aside": 0.5, "mouth_tilt": 0.5, "brows_up": 0.6, "frown": 0.5, "brows_tilt": 0.4}.items():
+    for name, spread in {
+        "mouth_aside": 0.5,
+        "mouth_tilt": 0.5,
+        "brows_up": 0.6,
+        "frown": 0.5,
+        "brows_tilt": 0.4,
+    }.items():
         expression[name] = rng.normal(0, spread)
-    expression["lids"] = rng.uniform(0.85, 1.1) if rng.random() < 0.06 else rng.normal(0.1, 0.2)
+    expression["lids"] = rng.uniform(0.85, 1.1) if rng.random() < 0.06 else rng.normal(0.08, 0.2)
     turn = 0.14 if rng.random() < 0.35 else 0.45
     pose = Pose(
         yaw=float(np.clip(rng.normal(0, turn), -0.79, 0.79)),

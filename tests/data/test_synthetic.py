@@ -1,0 +1,161 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fkd.data import synthesis
+from fkd.data.faces import Faces
+from fkd.data.synthetic import synthetic
+from fkd.errors import UserError
+from fkd.types import Image, Points
+
+
+def drawn(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
+    """A picture and points that tell what they were made of, and leave a trace of the process that made them."""
+    image = np.full((size, size, 3), (seed, subject, frame), np.uint8)
+    if trace := os.environ.get("FKD_TEST_TRACE"):
+        with open(trace, "a") as file:  # one short write: whole lines, whoever writes
+            file.write(f"{os.getpid()}\n")
+    return image, np.full((68, 2), 100 * subject + frame, np.float32)
+
+
+@pytest.fixture
+def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts the quick stand-in above in the place of the generator; gets a line for each picture drawn."""
+    monkeypatch.setattr(synthesis, "face", drawn)
+    monkeypatch.setenv("FKD_TEST_TRACE", str(tmp_path / "trace"))
+    (tmp_path / "trace").touch()
+    return tmp_path / "trace"
+
+
+def load(root: Path, **changes: object) -> Faces:
+    arguments = {"subjects": 10, "frames": 3, "size": 96, "seed": 1, "val_share": 0.2, "test_share": 0.2, "channels": 3}
+    return synthetic(str(root), **(arguments | changes))
+
+
+def lines(trace: Path) -> list[str]:
+    return trace.read_text().splitlines()
+
+
+@pytest.mark.parametrize("subjects", [10, 90])
+def test_a_row_has_its_own_picture_points_and_person(tmp_path, trace, monkeypatch, subjects):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    faces = load(tmp_path / "set", subjects=subjects)
+    table = faces.table
+    assert len(table) == len(faces.images) == 3 * subjects
+    for row in range(len(table)):
+        subject, frame = divmod(row, 3)
+        assert table.subjects[row] == f"subject_{subject:04}"
+        assert np.array_equal(faces.images[table.images[row]], np.full((96, 96, 3), (1, subject, frame)))
+        assert np.all(table.keypoints[row] == 100 * subject + frame)
+    assert len(set(table.paths)) == len(table)
+    assert not table.label_shift.any()
+    assert table.visible.all()
+    processes = set(lines(trace))
+    assert len(lines(trace)) == len(table)  # each was drawn once, for picture and points
+    assert processes == {str(os.getpid())} if subjects == 10 else str(os.getpid()) not in processes
+
+
+def test_splits_share_nobody(tmp_path, trace):
+    faces = load(tmp_path / "set")
+    people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
+    assert [len(each) for each in people] == [6, 2, 2]
+    assert len(set.union(*people)) == 10
+    assert "test shares none" in faces.remarks[0]
+
+
+def test_faces_are_drawn_once_for_all_runs(tmp_path, trace):
+    first = load(tmp_path / "set")
+    count = len(lines(trace))
+    second = load(tmp_path / "set", val_share=0.3)
+    assert len(lines(trace)) == count
+    assert np.array_equal(first.table.keypoints, second.table.keypoints)
+    for other in ({"seed": 2}, {"frames": 2}, {"size": 100}, {"channels": 1}):
+        load(tmp_path / "set", **other)
+        assert len(lines(trace)) > count
+        count = len(lines(trace))
+
+
+def test_a_changed_generator_draws_anew(tmp_path, trace, monkeypatch):
+    (tmp_path / "generator").mkdir()
+    source = tmp_path / "generator" / "__init__.py"
+    monkeypatch.setattr(synthesis, "__file__", str(source))
+    source.write_text("one = 1")
+    load(tmp_path / "set")
+    load(tmp_path / "set")
+    assert len(lines(trace)) == 30
+    source.write_text("one = 2")
+    load(tmp_path / "set")
+    assert len(lines(trace)) == 60
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1000]), Path.touch])
+@pytest.mark.parametrize("suffix", [".npy", ".images"])
+def test_a_lost_or_cut_file_is_made_anew(tmp_path, trace, harm, suffix):
+    load(tmp_path / "set")
+    (path,) = (tmp_path / "set").glob(f"*{suffix}")
+    harm(path)
+    again = load(tmp_path / "set")
+    assert len(lines(trace)) == (30 if harm is Path.touch else 60)
+    assert again.table.keypoints[:, 5, 1].tolist() == [
+        100 * subject + frame for subject in range(10) for frame in range(3)
+    ]
+    assert np.array_equal(again.images[29], np.full((96, 96, 3), (1, 9, 2)))
+    assert len(again.images) == 30
+
+
+def test_grey_is_the_luma_of_the_same_pictures(tmp_path, trace):
+    grey, colour = load(tmp_path / "set", channels=1), load(tmp_path / "set")
+    for row in range(30):
+        assert np.array_equal(grey.images[row], cv2.cvtColor(colour.images[row], cv2.COLOR_RGB2GRAY))
+
+
+def test_the_generators_faces_lie_where_the_points_are(tmp_path):
+    faces = load(tmp_path / "set", subjects=3, frames=2)
+    image, points = synthesis.face(1, 2, 0, 96)
+    row = [*faces.table.paths].index("subject_0002/0000")
+    assert np.array_equal(faces.images[row], image)
+    assert np.array_equal(faces.table.keypoints[row], points)
+
+
+def broken(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
+    if subject == 30:
+        raise ZeroDivisionError("in the generator")
+    return drawn(seed, subject, frame, size)
+
+
+def test_a_fault_of_the_generator_ends_the_build(tmp_path, trace, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(synthesis, "face", broken)
+    with pytest.raises(ZeroDivisionError, match="in the generator"):
+        load(tmp_path / "set", subjects=2000)
+    assert len(lines(trace)) < 3000
+    assert not [path for path in (tmp_path / "set").iterdir() if not path.name.endswith(".lock")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"subjects": 2}, r"data\.subjects=2: expected a whole number, 3 or more"),
+        ({"frames": 0}, r"data\.frames=0"),
+        ({"size": 20}, r"data\.size=20"),
+        ({"size": "big"}, r"data\.size=big"),
+        ({"seed": -1}, r"data\.seed=-1"),
+        ({"val_share": 0}, r"data\.val_share=0"),
+        ({"val_share": 0.5, "test_share": 0.5}, r"data\.val_share=0.5 and data\.test_share=0.5"),
+        ({"channels": 2}, r"channels=2"),
+    ],
+)
+def test_a_wrong_setting_names_its_key(tmp_path, trace, changes, named):
+    with pytest.raises(UserError, match=named):
+        load(tmp_path / "set", **changes)
+    assert lines(trace) == []
+
+
+def test_a_folder_that_cannot_be_written_names_itself_and_the_key(tmp_path, trace):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"data\.root") as error:
+        load(tmp_path / "file" / "set")
+    assert str(tmp_path / "file" / "set") in str(error.value)
