@@ -42,6 +42,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
             except (HydraException, OmegaConfBaseException) as error:
                 leave(explain(error, config_name), 2)
+            except OSError as error:
+                leave(f"{error.filename}: {error.strerror}; give another place, e.g. hydra.run.dir=DIR", 2)
 
         return main
 

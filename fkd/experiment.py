@@ -36,8 +36,8 @@ def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
         faces=faces,
         crop=build_crop(cfg.crop),
         augmentation=_instantiate(cfg.augmentation, "augmentation"),
-        batch_size=_positive(cfg, "data.batch_size"),
-        num_workers=cfg.data.num_workers,
+        batch_size=_whole(cfg, "data.batch_size", least=1),
+        num_workers=_whole(cfg, "data.num_workers", least=0),
         seed=cfg.seed,
     )
 
@@ -72,6 +72,10 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
     _check_output(module, cfg.model.name)
+    try:
+        recipe.optimizer(module.parameters())
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer: {error}") from error
     return module
 
 
@@ -89,6 +93,19 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     return trainer
 
 
+def resume_path(cfg: DictConfig) -> str | None:
+    """The checkpoint to go on from, if there is one.
+
+    Raises:
+        UserError: it is missing, or there is nothing to train and nothing to score.
+    """
+    if cfg.ckpt_path is None and not cfg.train:
+        raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
+    if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
+        raise UserError(f"ckpt_path={cfg.ckpt_path}: expected a checkpoint, found no such file")
+    return None if cfg.ckpt_path is None else str(cfg.ckpt_path)
+
+
 def load(checkpoint: str | Path) -> KeypointModule:
     """The net of a checkpoint, ready to predict; needs nothing but the file.
 
@@ -103,7 +120,7 @@ def load(checkpoint: str | Path) -> KeypointModule:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(
             f"ckpt={path}: expected a checkpoint of fkd, found a file that is truncated or of another kind ({reason}); "
             "train again or give another file"
@@ -118,6 +135,11 @@ def load(checkpoint: str | Path) -> KeypointModule:
         raise UserError(
             f"ckpt={path}: expected the config of a model, found one that lacks or spoils {error}"
         ) from None
+    if (points := config["model"]["net"].get("keypoints", len(module.schema))) != len(module.schema):
+        raise UserError(
+            f"ckpt={path}: expected a net for the {len(module.schema)} points of {module.schema.name}, found one for "
+            f"{points}; give another checkpoint"
+        )
     try:
         module.load_state_dict(content["state_dict"])
     except RuntimeError as error:
@@ -216,8 +238,8 @@ def _instantiate(config: Any, key: str, **arguments: Any) -> Any:
         raise cause from error
 
 
-def _positive(cfg: DictConfig, key: str) -> int:
+def _whole(cfg: DictConfig, key: str, least: int) -> int:
     value = OmegaConf.select(cfg, key)
-    if not isinstance(value, int) or value < 1:
-        raise UserError(f"{key}: expected a whole number above 0, found {value!r}")
+    if not isinstance(value, int) or value < least:
+        raise UserError(f"{key}: expected a whole number from {least} on, found {value!r}")
     return value

@@ -24,6 +24,7 @@ def main(cfg: DictConfig) -> float | None:
     run_dir = Path(cfg.run_dir)
     hydra = HydraConfig.get()
     with Result(run_dir, hydra.overrides.task) as result:
+        resume = experiment.resume_path(cfg)
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
@@ -33,10 +34,10 @@ def main(cfg: DictConfig) -> float | None:
 
         best = run_dir / "checkpoints" / "best.ckpt"
         if cfg.train:
-            trainer.fit(module, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         if not trainer.is_global_zero:
             return None
-        kept = best if cfg.train else cfg.ckpt_path
+        kept = best if cfg.train else resume
         net = experiment.load(kept)
         speed = trainer.callback_metrics.get("train/images_per_s")
         result.values |= {

@@ -1,21 +1,85 @@
-"""Shared by all tests: one thread, no plots on screens, and where the sample data lies."""
+"""Shared by all tests: where the sample data lies, a small set of faces in Udacity's format, and scripts run in place."""
 
+import csv
+import io
+import runpy
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 
-SHARED = Path(__file__).parents[2] / "shared"
+from fkd import images
+from fkd.data.synthesis import face
+
+PROJECT = Path(__file__).parents[1]
+SHARED = PROJECT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of sample data beside the checkout, if it is there."""
     if not SHARED.is_dir():
-        pytest.skip(f"needs the sample data in {SHARED.name}/ beside the checkout")
+        pytest.skip("needs the sample data in ../shared, which is not beside this checkout")
     return SHARED
 
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+def write_faces(root: Path, people: int, frames: int) -> Path:
+    """A folder in Udacity's format with synthetic faces: all frames but the last of each person train, the last tests."""
+    rows: dict[str, list[list[object]]] = {"training": [], "test": []}
+    for part in rows:
+        (root / part).mkdir(parents=True)
+    for person in range(people):
+        for frame in range(frames):
+            part = "test" if frame == frames - 1 else "training"
+            picture, points = face(0, person, frame, 128)
+            name = f"Person_{person}_{frame}.png"
+            images.write(root / part / name, picture)
+            rows[part].append([name, *points.ravel().tolist()])
+    for part, lines in rows.items():
+        with (root / f"{part}_frames_keypoints.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["", *range(136)], *lines])
+    return root
+
+
+@pytest.fixture(scope="session")
+def faces_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten people with four frames each; tests that change it make their own with `write_faces`."""
+    return write_faces(tmp_path_factory.mktemp("faces") / "set", people=10, frames=4)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a script left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Outcome]:
+    """Runs scripts/<name>.py with arguments in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *arguments: str) -> Outcome:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        out, err, status = io.StringIO(), io.StringIO(), 0
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                runpy.run_path(str(PROJECT / "scripts" / f"{name}.py"), run_name="__main__")
+            except SystemExit as stop:
+                status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return Outcome(status, out.getvalue(), err.getvalue())
+
+    return run

@@ -129,6 +129,18 @@ def test_best_and_last_are_the_only_checkpoints(tmp_path, settings):
     assert (epoch_of(folder / "best.ckpt"), epoch_of(folder / "last.ckpt")) == (0, 2)
 
 
+def test_a_run_resumed_in_its_folder_keeps_its_two_checkpoints(tmp_path):
+    folder = tmp_path / "checkpoints"
+    fit(tmp_path, Tiny([1.0, 2.0]), checkpoints(tmp_path), max_epochs=2)
+    losses = [0, 0, 1.5, 0.5, 0.7]
+    fit(tmp_path, Tiny(losses), checkpoints(tmp_path), max_epochs=3, ckpt_path=folder / "last.ckpt")
+    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 0, "last.ckpt": 2}
+    fit(tmp_path, Tiny(losses), checkpoints(tmp_path), max_epochs=5, ckpt_path=folder / "last.ckpt")
+    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 3, "last.ckpt": 4}
+    fit(tmp_path, Tiny([9.0]), checkpoints(tmp_path), max_epochs=1)  # started anew
+    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 0, "last.ckpt": 0}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", ["val/loss", "train/loss"])
 def test_diverged_training_ends_before_anything_is_saved(tmp_path, name, value):

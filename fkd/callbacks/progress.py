@@ -69,11 +69,10 @@ class Progress(ProgressBar):
         self._advance(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if not trainer.sanity_checking:
-            self._advance(trainer)
+        self._advance(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._console is None or trainer.sanity_checking:
+        if self._console is None:  # not training yet, or no longer
             return
         self._validated = True
         metrics = trainer.callback_metrics

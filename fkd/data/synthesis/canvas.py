@@ -1,5 +1,6 @@
 """Drawing with sub-pixel places, and smooth layers made of shaded surfaces."""
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -27,58 +28,64 @@ class Surface(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Shaded surfaces in front of nothing."""
+    """Shaded surfaces in front of nothing: the part of a raster of 96 x 96 in which there is something."""
 
-    colour: npt.NDArray[np.float32]  # (96, 96, 3) RGB, 0 to 255, defined a little beyond the surface too
-    alpha: npt.NDArray[np.float32]  # (96, 96) 0 to 1
+    colour: npt.NDArray[np.uint8]  # (h, w, 3) RGB, defined a little beyond the surfaces too
+    alpha: npt.NDArray[np.float32]  # (h, w) 0 to 1
+    corner: tuple[int, int]  # of the part in the raster: x, y
 
     def at(self, place: Floats) -> Array:
-        """The colour at a place (2,) of the unit frame."""
-        x, y = np.clip(place * _RASTER, 0, _RASTER - 1).astype(int)
-        return np.asarray(self.colour[y, x], np.float64)
+        """The colour at a place (2,) of the unit frame, or the nearest there is."""
+        x, y = (place * _RASTER - self.corner).astype(int)
+        height, width = self.alpha.shape
+        return np.asarray(self.colour[min(max(y, 0), height - 1), min(max(x, 0), width - 1)], np.float64)
 
 
 def _fixed(points: Floats) -> npt.NDArray[np.int32]:
-    return np.round(points * (1 << _SHIFT)).astype(np.int32)
-
-
-def _limited(colour: Floats) -> list[float]:
-    return [min(max(value, 0.0), 255.0) for value in colour.tolist()]
+    fixed: npt.NDArray[np.int32] = (points * (1 << _SHIFT) + 0.5).astype(np.int32)
+    return fixed
 
 
 def fill(image: Image, points: Floats, colour: Floats) -> None:
     """Fill the polygon (N, 2), pixels."""
-    cv2.fillPoly(image, [_fixed(points)], _limited(colour), cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(image, [_fixed(points)], colour.tolist(), cv2.LINE_AA, _SHIFT)
 
 
 def stroke(image: Image, points: Floats, colour: Floats, width: float, *, closed: bool = False) -> None:
     """Draw a line of even width through points (N, 2), pixels; never thinner than one pixel."""
-    thickness = max(1, round(width))
-    cv2.polylines(image, [_fixed(points)], closed, _limited(colour), thickness, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(image, [_fixed(points)], closed, colour.tolist(), max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
-def ribbon(points: Floats, widths: Floats) -> Floats:
+def ribbon(points: Floats, widths: Floats) -> Array:
     """The outline (2N, 2) of a line through points (N, 2) whose width changes along it (N,)."""
-    along = np.gradient(points, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.asarray(widths)[:, None] / 2
+    along = np.empty_like(points)
+    along[1:-1], along[0], along[-1] = points[2:] - points[:-2], points[1] - points[0], points[-1] - points[-2]
+    half = widths / (2 * np.sqrt((along * along).sum(axis=1)) + 1e-9)
+    across = np.stack([-along[:, 1] * half, along[:, 0] * half], axis=1)
     return np.concatenate([points + across, (points - across)[::-1]])
 
 
-def blend(image: Image, layer: Image, alpha: npt.NDArray[np.float32]) -> None:
-    """Lay `layer` over `image` in place, with alpha (H, W) from 0 to 1."""
-    cv2.blendLinear(image, layer, 1 - alpha, alpha, image)
+def blend(image: Image, colour: Image | Array, alpha: npt.NDArray[np.float32]) -> None:
+    """Lay one colour (3,) or a picture (H, W, 3) over `image` in place, with alpha (H, W) from 0 to 1."""
+    if colour.ndim == 1:
+        plain = np.empty_like(image)
+        cv2.rectangle(plain, (0, 0), image.shape[1::-1], colour.tolist(), cv2.FILLED)
+        colour = plain
+    cv2.blendLinear(image, colour, 1 - alpha, alpha, image)
 
 
 def blend_layer(image: Image, layer: Layer) -> None:
-    """Lay a shaded surface over the picture in place."""
-    size = image.shape[:2][::-1]
-    colour = np.clip(layer.colour, 0, 255).astype(np.uint8)
-    blend(image, _enlarge(colour, size), _enlarge(layer.alpha, size))
-
-
-def _enlarge(small: npt.NDArray, size: tuple[int, ...]) -> npt.NDArray:  # type: ignore[type-arg]
-    return cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+    """Lay shaded surfaces over the whole (S, S, 3) picture in place."""
+    ratio = image.shape[0] / _RASTER
+    low = [int(start * ratio) for start in layer.corner]
+    ends = (start + length for start, length in zip(layer.corner, layer.alpha.shape[::-1], strict=True))
+    high = [math.ceil(end * ratio) for end in ends]
+    x, y = ((start + 0.5) / ratio - 0.5 - corner for start, corner in zip(low, layer.corner, strict=True))
+    there = np.array([[1 / ratio, 0, x], [0, 1 / ratio, y]])
+    size, flags = (high[0] - low[0], high[1] - low[1]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    colour = cv2.warpAffine(layer.colour, there, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(layer.alpha, there, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    blend(image[low[1] : high[1], low[0] : high[0]], np.asarray(colour, np.uint8), np.asarray(alpha, np.float32))
 
 
 def normals(surface: Array) -> Array:
@@ -97,7 +104,8 @@ def normals(surface: Array) -> Array:
         ],
         axis=-1,
     )
-    return np.asarray(cross / (np.linalg.norm(cross, axis=-1, keepdims=True) + 1e-9))
+    unit: Array = cross / (np.sqrt((cross * cross).sum(axis=-1, keepdims=True)) + 1e-9)
+    return unit
 
 
 def surface(places: Floats, facing: Floats, colours: Floats, *, fine: tuple[int, int], far_last: bool) -> Surface:
@@ -119,10 +127,10 @@ def surface(places: Floats, facing: Floats, colours: Floats, *, fine: tuple[int,
     if far_last:
         vertices, paint = vertices[::-1], paint[::-1]
     size = (rows * fine[0], columns * fine[1])
-    vertices = cv2.resize(vertices, size, interpolation=cv2.INTER_LINEAR).reshape(-1, 3)
-    paint = cv2.resize(paint, size, interpolation=cv2.INTER_LINEAR).reshape(-1, 4)
-    cells = vertices[:, 1].astype(np.int32) * _STRIDE + vertices[:, 0].astype(np.int32)
-    return Surface(cells, vertices[:, 2], paint)
+    dense = np.asarray(cv2.resize(vertices, size, interpolation=cv2.INTER_LINEAR), np.float32).reshape(-1, 3)
+    painted = np.asarray(cv2.resize(paint, size, interpolation=cv2.INTER_LINEAR), np.float32).reshape(-1, 4)
+    cells = dense[:, 1].astype(np.int32) * _STRIDE + dense[:, 0].astype(np.int32)
+    return Surface(cells, dense[:, 2], painted)
 
 
 def layer(*surfaces: Surface) -> Layer:
@@ -136,8 +144,12 @@ def layer(*surfaces: Surface) -> Layer:
     for cells, facing, paint in surfaces:
         records[np.where(facing > 0, cells, _STRIDE * _STRIDE)] = paint.view(np.complex128)[:, 0]
     seen = raster[:-1].reshape(_STRIDE, _STRIDE, 4)[1:-1, 1:-1]
-    near = cv2.GaussianBlur(seen, (5, 5), 0.9)
-    near += 0.02 * cv2.blur(near, (9, 9))
-    colour = near[..., :3] / np.maximum(near[..., 3:], 1e-6)
-    closed = cv2.morphologyEx(seen[..., 3], cv2.MORPH_CLOSE, _CLOSING, borderType=cv2.BORDER_REPLICATE)
-    return Layer(colour, np.minimum(cv2.GaussianBlur(closed, (5, 5), 0.9) * 1.2, 1))
+    closed = cv2.morphologyEx(seen[..., 3], cv2.MORPH_CLOSE, _CLOSING)
+    x, y, width, height = cv2.boundingRect(closed.astype(np.uint8))
+    part = np.s_[max(y - 2, 0) : y + height + 2, max(x - 2, 0) : x + width + 2]
+    near = np.asarray(cv2.GaussianBlur(seen[part], (5, 5), 0.9), np.float32)
+    near += np.float32(0.02) * np.asarray(cv2.blur(near, (9, 9)), np.float32)
+    near *= (1 / np.maximum(near[..., 3], np.float32(1e-6)))[..., None]
+    colour = np.asarray(cv2.convertScaleAbs(near[..., :3]), np.uint8)
+    alpha = np.asarray(cv2.GaussianBlur(closed[part], (5, 5), 0.9), np.float32) * np.float32(1.2)
+    return Layer(colour, np.minimum(alpha, 1), (part[1].start, part[0].start))

@@ -1,8 +1,10 @@
 """Eyes, brows, nose, mouth, ears: drawn crisply around the projected points."""
 
+import math
+from typing import NamedTuple
+
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from fkd.data.synthesis.canvas import Floats, blend, fill, ribbon, stroke
 from fkd.data.synthesis.shape import Array
@@ -11,6 +13,13 @@ from fkd.types import Image
 
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+_ABOVE = np.array([0.0, 0.2])
+_TAPER = np.linspace(1, 0.5, 13)  # widths along the upper lashes, a brow and a moustache
+_BROW = np.concatenate([np.linspace(0.35, 1, 6), np.linspace(1, 0.85, 11)])
+_ARCH = np.sin(np.linspace(0.25, np.pi - 0.25, 17))
+_MOUSTACHE = np.zeros((5, 68))
+for _row, _near in enumerate(([48, 48, 60, 49], [31, 50, 49], [33, 51, 51], [35, 52, 53], [54, 54, 64, 53])):
+    np.add.at(_MOUSTACHE[_row], _near, 1 / len(_near))
 
 
 def _spline(count: int, per: int) -> Array:
@@ -38,83 +47,87 @@ def curve(points: Floats) -> Array:
     return np.asarray(_SPLINES[len(points)] @ points)
 
 
-def draw_eye(image: Image, eye: Floats, outer: int, basis: Array, light: Array, subject: Subject, shot: Shot) -> None:
-    """One eye.
+class Flat(NamedTuple):
+    """A projected face."""
 
-    Args:
-        eye: (6, 2) its points, pixels.
-        outer: place of the outer corner among them, 0 or 3.
-        basis: (2, 3) pixels per head unit.
-        light: (3,) how bright white is there.
-    """
-    unit = float(np.linalg.norm(basis) / np.sqrt(2))
-    upper, lower = curve(eye[[0, 1, 2, 3]]), curve(eye[[3, 4, 5, 0]])
+    points: Array  # (68, 2) pixels
+    basis: Array  # (2, 3) pixels per head unit, along the head's axes
+    unit: float  # pixels per head unit, where nothing is foreshortened
+
+    def along(self, *steps: tuple[float, float, float]) -> Array:
+        """Steps in head units -> (N, 2) pixels."""
+        return np.asarray(np.array(steps) @ self.basis.T)
+
+    def disc(self, width: float, height: float) -> Array:
+        """The outline (16, 2) of an ellipse that lies in the face, about (0, 0), from its half axes in head units."""
+        return np.asarray(_CIRCLE * [width, height] @ self.basis[:, :2].T)
+
+
+def draw_eye(image: Image, flat: Flat, eye: slice, light: Array, subject: Subject, shot: Shot) -> None:
+    """One eye with lids and lashes; `light` (3,) is how bright white is there."""
+    points, unit = flat.points[eye], flat.unit
+    upper, lower = curve(points[:4]), curve(points[[3, 4, 5, 0]])
     opening = np.concatenate([upper, lower])
-    low = np.maximum(np.floor(opening.min(axis=0)).astype(int) - 2, 0)
-    high = np.ceil(opening.max(axis=0)).astype(int) + 3
+    low = np.maximum(opening.min(axis=0).astype(int) - 2, 0)
+    high = np.maximum(opening.max(axis=0).astype(int) + 4, 0)
     patch = image[low[1] : high[1], low[0] : high[0]]
     if patch.size == 0:
         return
     inside = np.zeros(patch.shape[:2], np.uint8)
     fill(inside, opening - low, np.array([255.0]))
     ball = np.empty_like(patch)
-    ball[:] = np.clip(np.array([240, 234, 230]) * np.sqrt(light), 0, 255)
-    centre = eye.mean(axis=0) - low + basis @ [0.16 * shot.gaze[0], 0.12 * shot.gaze[1] - 0.01, 0]
-    circle = _CIRCLE @ (basis[:, :2].T)
-    fill(ball, centre + 0.145 * circle, subject.iris * light * 0.5)
-    fill(ball, centre + 0.12 * circle, subject.iris * light)
-    fill(ball, centre + 0.055 * circle, np.array([8.0, 8, 8]))
-    stroke(ball, upper - low + basis @ [0, 0.02, 0], subject.iris * 0.6 * light, 0.03 * unit)
-    glint = centre + 0.055 * unit * (shot.light[:2] - np.array([0.0, 0.2]))
-    fill(ball, glint + 0.028 * circle, np.array([245.0, 245, 245]))
+    white = np.array([240, 234, 230]) * np.sqrt(light)
+    cv2.rectangle(ball, (0, 0), ball.shape[1::-1], white.tolist(), cv2.FILLED)
+    gaze, shadow, crease = flat.along((0.16 * shot.gaze[0], 0.12 * shot.gaze[1] - 0.01, 0), (0, 0.02, 0), (0, -0.07, 0))
+    centre = points.mean(axis=0) - low + gaze
+    iris, circle = subject.iris * light, flat.disc(0.145, 0.145)
+    fill(ball, centre + circle, iris * 0.5)
+    fill(ball, centre + 0.83 * circle, iris)
+    fill(ball, centre + 0.38 * circle, np.array([8.0, 8, 8]))
+    stroke(ball, upper - low + shadow, iris * 0.6, 0.03 * unit)
+    glint = centre + 0.055 * unit * (shot.light[:2] - _ABOVE)
+    fill(ball, glint + 0.19 * circle, np.array([245.0, 245, 245]))
     blend(patch, ball, inside.astype(np.float32) / np.float32(255))
     skin = subject.skin * light
     stroke(image, lower, skin * [0.72, 0.6, 0.58], 0.02 * unit)
-    lash = skin * (0.42 - 0.3 * subject.lashes)
-    widths = unit * (0.03 + 0.045 * subject.lashes) * np.linspace(1, 0.5, len(upper))[:: 1 if outer == 0 else -1]
-    fill(image, ribbon(upper, widths), lash)
-    raised = upper + (upper - lower[::-1]).mean(axis=0) * 0.15 + basis @ [0, -0.07, 0]
+    outwards = _TAPER if eye.start == 36 else _TAPER[::-1]
+    fill(
+        image,
+        ribbon(upper, unit * (0.03 + 0.045 * subject.lashes) * outwards),
+        skin * (0.42 - 0.3 * subject.lashes),
+    )
+    raised = upper + (upper - lower[::-1]).mean(axis=0) * 0.15 + crease
     stroke(image, raised[2:-2], skin * [0.74, 0.68, 0.66], 0.02 * unit)
 
 
-def draw_nose(image: Image, points: Floats, basis: Array, light: Array, subject: Subject) -> None:
+def draw_nose(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
     """Nostrils, wings and the underside."""
-    unit = float(np.linalg.norm(basis) / np.sqrt(2))
-    dark = subject.skin * light * [0.42, 0.34, 0.32]
-    circle = _CIRCLE @ (basis[:, :2].T)
+    skin = subject.skin * light
+    points, nostril = flat.points, flat.disc(0.085, 0.045)
     for wing, inner, side in ((31, 32, -1), (35, 34, 1)):
-        middle = 0.45 * points[wing] + 0.55 * points[inner] + basis @ [0, -0.01, 0]
-        fill(image, middle + circle * [0.085, 0.045], dark)
-        outline = np.stack(
-            [
-                points[wing] + basis @ [0.02 * -side, 0.01, 0],
-                points[wing] + basis @ [0.07 * side, -0.06, -0.05],
-                points[wing] + basis @ [0.04 * side, -0.20, -0.02],
-            ]
-        )
-        stroke(image, curve(outline), subject.skin * light * [0.74, 0.66, 0.64], 0.025 * unit)
-    under = curve(points[31:36])[3:-3]
-    stroke(image, under, subject.skin * light * [0.7, 0.6, 0.58], 0.02 * unit)
+        middle = 0.45 * points[wing] + 0.55 * points[inner]
+        fill(image, middle + nostril, skin * [0.42, 0.34, 0.32])
+        bow = flat.along((-0.02 * side, 0.01, 0), (0.07 * side, -0.06, -0.05), (0.04 * side, -0.20, -0.02))
+        stroke(image, curve(points[wing] + bow), skin * [0.74, 0.66, 0.64], 0.025 * flat.unit)
+    stroke(image, curve(points[31:36])[3:-3], skin * [0.7, 0.6, 0.58], 0.02 * flat.unit)
 
 
-def draw_mouth(image: Image, points: Floats, basis: Array, light: Array, subject: Subject, shot: Shot) -> None:
+def draw_mouth(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
     """Lips around the inside: dark, with teeth where it is open."""
-    unit = float(np.linalg.norm(basis) / np.sqrt(2))
+    points, unit = flat.points, flat.unit
     lips = subject.lips * light
     top, bottom = curve(points[48:55]), curve(points[[54, 55, 56, 57, 58, 59, 48]])
     inner_top, inner_bottom = curve(points[60:65]), curve(points[[64, 65, 66, 67, 60]])
     fill(image, np.concatenate([top, inner_top[::-1]]), lips * 0.84)
     fill(image, np.concatenate([inner_bottom[::-1], bottom[::-1]]), lips)
-    gloss = 0.5 * (curve(points[55:60]) + curve(points[[64, 65, 66, 67, 60]]))[5:-5]
-    stroke(image, gloss, lips * 1.12 + 8, 0.05 * unit)
-    gap = float(np.linalg.norm(points[62] - points[66])) / unit
-    inside = np.concatenate([inner_top, inner_bottom])
-    fill(image, inside, np.array([70.0, 26, 26]) * light)
+    gloss = 0.5 * (curve(points[55:60]) + inner_bottom)
+    stroke(image, gloss[5:-5], lips * 1.12 + 8, 0.05 * unit)
+    gap = math.dist(points[62], points[66]) / unit
+    fill(image, np.concatenate([inner_top, inner_bottom]), np.array([70.0, 26, 26]) * light)
     if gap > 0.1:
-        share = np.clip(0.16 / gap, 0.25, 0.9)
+        share = min(max(0.16 / gap, 0.25), 0.9)
         teeth = inner_top * (1 - share) + inner_bottom[::-1] * share
-        arc = np.concatenate([inner_top[2:-2], teeth[3:-3][::-1]])
-        fill(image, arc, np.array([226.0, 220, 206]) * light)
+        fill(image, np.concatenate([inner_top[2:-2], teeth[3:-3][::-1]]), np.array([226.0, 220, 206]) * light)
         if gap > 0.35:
             tongue = inner_bottom[4:-4] * 0.55 + inner_top[::-1][4:-4] * 0.45
             fill(image, np.concatenate([inner_bottom[4:-4], tongue[::-1]]), np.array([168.0, 78, 78]) * light)
@@ -123,26 +136,24 @@ def draw_mouth(image: Image, points: Floats, basis: Array, light: Array, subject
         stroke(image, inner_bottom, lips * 0.72, 0.02 * unit)
 
 
-def hair_mask(size: int, points: Floats, basis: Array, subject: Subject) -> npt.NDArray[np.float32]:
-    """(size, size) 0 to 1: brows and moustache, soft at their edges."""
-    unit = float(np.linalg.norm(basis) / np.sqrt(2))
-    mask = np.zeros((size, size), np.uint8)
-    grow = np.concatenate([np.linspace(0.35, 1, 6), np.linspace(1, 0.85, 11)])
-    for brow, order in ((points[17:22], 1), (points[22:27], -1)):
-        line = curve(brow) + basis @ [0, 0.03, 0]
-        fill(mask, ribbon(line, unit * subject.brow * grow[::order]), np.array([225.0]))
+def draw_brows(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
+    """Brows and moustache, soft at their edges."""
+    points, unit = flat.points, flat.unit
+    low = np.maximum(points[17:].min(axis=0) - 0.3 * unit, 0).astype(int)
+    high = np.maximum(points[17:].max(axis=0) + 0.3 * unit, 0).astype(int)
+    patch = image[low[1] : high[1], low[0] : high[0]]
+    if patch.size == 0:
+        return
+    mask = np.zeros(patch.shape[:2], np.uint8)
+    below = flat.along((0, 0.03, 0)) - low
+    for brow, widths in ((points[17:22], _BROW), (points[22:27], _BROW[::-1])):
+        fill(mask, ribbon(curve(brow) + below, unit * subject.brow * widths), np.array([190.0]))
     if subject.moustache > 0.05:
-        line = curve(
-            np.stack(
-                [
-                    points[48] + basis @ [0.0, -0.03, 0],
-                    points[[31, 50, 49]].mean(0),
-                    points[[33, 51]].mean(0) + basis @ [0, 0.05, 0],
-                    points[[35, 52, 53]].mean(0),
-                    points[54] + basis @ [0, -0.03, 0],
-                ]
-            )
+        grown = min(subject.moustache, 1)
+        fill(
+            mask,
+            ribbon(curve(_MOUSTACHE @ points) - low, unit * (0.10 + 0.14 * grown) * _ARCH),
+            np.array([180 * min(1, 0.4 + grown)]),
         )
-        widths = unit * (0.10 + 0.14 * min(subject.moustache, 1)) * np.sin(np.linspace(0.25, np.pi - 0.25, len(line)))
-        fill(mask, ribbon(line, widths), np.array([215.0 * min(1, 0.4 + subject.moustache)]))
-    return cv2.GaussianBlur(mask, (0, 0), max(0.02 * unit, 0.3)).astype(np.float32) / np.float32(255)
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.02 * unit, 0.3)).astype(np.float32)
+    blend(patch, subject.hair * 0.8 * light, soft / np.float32(255))

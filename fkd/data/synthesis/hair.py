@@ -9,11 +9,11 @@ from fkd.data.synthesis.shape import Array, Head, grid_column, grid_row
 from fkd.data.synthesis.skin import light_on
 from fkd.data.synthesis.subject import Shot, Subject
 
-STRANDS = 121
+STRANDS = 81
 """How many columns of hair go around a head."""
 
 _ANGLES = np.linspace(-np.pi, np.pi, STRANDS)
-_SHARE = np.linspace(0, 1, 11)[:, None]  # from crown to edge
+_SHARE = np.linspace(0, 1, 9)[:, None]  # from crown to edge
 _CROWN = -2.7
 _HANGING = 0.7  # below this height hair no longer follows the head
 
@@ -29,9 +29,9 @@ def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array)
     edge = edge + 1.6 * locks[0] * np.where(edge < 0.5, subject.fringe, 0.12) + 0.3 * subject.fringe * noise[0]
     height = _CROWN + (edge - _CROWN) * _SHARE
     cap = _cap(head, height)
-    centre = np.stack([0 * height, np.clip(height, -1.4, 0), 0 * height - 1.5], axis=-1)
-    outward = cap - centre
-    outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
+    outward = cap - [0, 0, -1.5]
+    outward[..., 1] -= np.clip(height, -1.4, 0)
+    outward /= np.sqrt((outward * outward).sum(axis=-1, keepdims=True))
     thickness = subject.volume * (1 + 0.25 * locks[1]) * np.minimum(1, 0.25 + 2.2 * (1 - _SHARE) + (edge > 0.5))
     cap = cap + outward * thickness[..., None]
     cap[..., 1] += np.maximum(height - _HANGING, 0)
@@ -41,7 +41,7 @@ def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array)
     colours = (subject.hair * (light_on(facing, shot) * strands)[..., None]) * (1 + gloss[..., None])
     places = camera.project(cap)
     far_last = bool(camera.rotation[0, 2] > 0)
-    front = surface(places, facing[..., 2], colours, fine=(6, 2), far_last=far_last)
+    front = surface(places, facing[..., 2], colours, fine=(7, 2), far_last=far_last)
     shaded = front.paint * np.array([0.55, 0.55, 0.55, 1], np.float32)
     behind = Surface(front.cells, 0.2 - front.facing, shaded)
     return behind, front

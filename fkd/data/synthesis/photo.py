@@ -23,7 +23,7 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
         image = _shake(image, rng)
     image = cv2.LUT(image, _tones(rng))  # type: ignore[assignment]
     image = _grain(image, rng)
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))])
         image = cv2.imdecode(code, cv2.IMREAD_COLOR)  # type: ignore[assignment]
     return image
@@ -45,7 +45,8 @@ def _tones(rng: np.random.Generator) -> Image:
     cast = np.exp(rng.normal(0, 0.05, 3))
     black = rng.uniform(-0.05, 0.12)
     curve = black + (gain - black) * _LEVELS**gamma
-    return np.clip(255 * curve[None, :, None] * cast, 0, 255).astype(np.uint8)
+    tones: Image = np.clip(255 * curve[None, :, None] * cast, 0, 255).astype(np.uint8)
+    return tones
 
 
 def _grain(image: Image, rng: np.random.Generator) -> Image:

@@ -4,16 +4,16 @@ import numpy as np
 
 from fkd.data.synthesis import accessories, features, scene
 from fkd.data.synthesis.camera import place, visible_points
-from fkd.data.synthesis.canvas import blend, blend_layer, layer
+from fkd.data.synthesis.canvas import blend_layer, layer
 from fkd.data.synthesis.hair import STRANDS, hair
 from fkd.data.synthesis.photo import degrade
 from fkd.data.synthesis.shape import MEAN_GRID, Array, head
 from fkd.data.synthesis.skin import skin_layer
-from fkd.data.synthesis.subject import shot, subject
+from fkd.data.synthesis.subject import sample_shot, sample_subject
 from fkd.types import Image, Points
 
 
-def face(seed: int, subject_index: int, frame: int, size: int) -> tuple[Image, Points]:
+def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
     """One picture of one generated person.
 
     The person belongs to (seed, subject), everything else to (seed, subject, frame); `size` changes neither.
@@ -21,9 +21,9 @@ def face(seed: int, subject_index: int, frame: int, size: int) -> tuple[Image, P
     Returns:
         (size, size, 3) uint8 RGB, and the 68 points of `fkd.schema.IBUG68` (68, 2) float32 in photo pixels.
     """
-    person_rng = np.random.default_rng((seed, subject_index))
-    rng = np.random.default_rng((seed, subject_index, frame))
-    person, view = subject(person_rng), shot(rng)
+    person_rng = np.random.default_rng((seed, subject))
+    rng = np.random.default_rng((seed, subject, frame))
+    person, view = sample_subject(person_rng), sample_shot(rng)
     skin_noise = person_rng.standard_normal(MEAN_GRID.shape[:2])
     strands = np.clip(person_rng.standard_normal((4, STRANDS)), -2, 2)
 
@@ -31,13 +31,14 @@ def face(seed: int, subject_index: int, frame: int, size: int) -> tuple[Image, P
     camera = place(body, view.pose, view.side, view.centre)
     places = visible_points(body, camera, view.pose.roll)
     points = places * size - 0.5
-    basis = camera.rotation[:2] * camera.scale * size
 
     image = scene.background(size, rng)
     behind, before = hair(body, person, view, camera, strands)
-    neck = scene.neck_surface(body, person, view, camera)
-    blend_layer(image, layer(neck) if person.bald else layer(behind, neck))
-    scene.draw_clothes(image, person, view, camera, rng)
+    trunk = scene.body_camera(camera, view)
+    neck = scene.neck_surface(body, person, view, trunk)
+    long = not person.bald and person.hairline[2:].max() > 0.5
+    blend_layer(image, layer(behind, neck) if long else layer(neck))
+    scene.draw_clothes(image, person, view, trunk, rng)
     skin = skin_layer(body, person, view, camera, skin_noise)
 
     def light(place: Array) -> Array:
@@ -49,14 +50,12 @@ def face(seed: int, subject_index: int, frame: int, size: int) -> tuple[Image, P
     blend_layer(image, skin)
     scene.draw_ear(image, body, -far, person, view, camera, cheeks[-far] * 0.9)
 
-    features.draw_nose(image, points, basis, light(places[30]), person)
-    features.draw_mouth(image, points, basis, light(places[[48, 54, 8]].mean(axis=0)), person, view)
-    for eye, outer, side in ((points[36:42], 0, -1), (points[42:48], 3, 1)):
-        features.draw_eye(image, eye, outer, basis, cheeks[side], person, view)
-    mask = features.hair_mask(size, points, basis, person)
-    dark = np.empty_like(image)
-    dark[:] = np.clip(person.hair * 0.8 * (cheeks[-1] + cheeks[1]) / 2, 0, 255)
-    blend(image, dark, mask * 0.85)
+    flat = features.Flat(points, camera.rotation[:2] * camera.scale * size, camera.scale * size)
+    features.draw_nose(image, flat, light(places[30]), person)
+    features.draw_mouth(image, flat, light(places[[48, 54, 8]].mean(axis=0)), person)
+    for eye, side in ((slice(36, 42), -1), (slice(42, 48), 1)):
+        features.draw_eye(image, flat, eye, cheeks[side], person, view)
+    features.draw_brows(image, flat, (cheeks[-1] + cheeks[1]) / 2, person)
     if person.glasses > 0:
         accessories.draw_temples(image, body, person, camera)
     if not person.bald:

@@ -25,7 +25,7 @@ def background(size: int, rng: np.random.Generator) -> Image:
     tint = np.clip(tint, 0, 255).astype(np.uint8)
     small = max(size // int(rng.choice([1, 2, 4])), 16)
     image = np.ascontiguousarray(cv2.resize(tint, (small, small), interpolation=cv2.INTER_LINEAR))
-    for _ in range(rng.integers(0, 12)):
+    for _ in range(rng.integers(0, 10)):
         at, reach = rng.uniform(0, small, 2), rng.uniform(0.03, 0.4, 2) * small
         turn = rng.uniform(0, np.pi) if rng.random() < 0.4 else 0.0
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) if rng.random() < 0.6 else _EAR * 2
@@ -34,17 +34,17 @@ def background(size: int, rng: np.random.Generator) -> Image:
         if rng.random() < 0.7:
             fill(image, corners * reach @ spin.T + at, colour)
         else:
-            stroke(image, corners * reach @ spin.T + at, colour, rng.uniform(1, 0.06 * small), closed=True)
+            stroke(image, corners * reach @ spin.T + at, colour, rng.uniform(0.005, 0.06) * small, closed=True)
     return image if small == size else cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def body(camera: Camera, shot: Shot) -> tuple[Camera, Array]:
-    """The camera of the body, which turns less than the head, and the pivot to subtract from its points."""
+def body_camera(camera: Camera, shot: Shot) -> Camera:
+    """The camera for the body, which turns less than the head; its points are seen from the pivot."""
     turned = Pose(0.35 * shot.pose.yaw, 0.2 * shot.pose.pitch, 0.3 * shot.pose.roll, shot.pose.distance)
-    return camera._replace(rotation=rotation(turned), offset=camera.project(_PIVOT)), _PIVOT
+    return camera._replace(rotation=rotation(turned), offset=camera.project(_PIVOT))
 
 
-def neck_surface(head: Head, subject: Subject, shot: Shot, camera: Camera) -> Surface:
+def neck_surface(head: Head, subject: Subject, shot: Shot, body: Camera) -> Surface:
     """The neck, in the chin's shadow above."""
     jaw_width = float(head.points[12, 0] - head.points[4, 0]) / 2.7
     around = np.linspace(-1.7, 1.7, 11)
@@ -53,16 +53,14 @@ def neck_surface(head: Head, subject: Subject, shot: Shot, camera: Camera) -> Su
     neck = np.stack(
         [flare * np.sin(around), down + 0 * around, -1.75 + 0.05 * down + 0.95 * np.cos(around) + 0 * down], axis=-1
     )
-    camera, pivot = body(camera, shot)
-    outward = camera.rotate(normals(neck))
+    outward = body.rotate(normals(neck))
     shadow = 0.52 + 0.42 * np.clip((down - 2.3) / 1.3, 0, 1)
     colours = subject.skin * [1.0, 0.97, 0.96] * (light_on(outward, shot) * shadow)[..., None]
-    return surface(camera.project(neck - pivot), outward[..., 2], colours, fine=(14, 9), far_last=False)
+    return surface(body.project(neck - _PIVOT), outward[..., 2], colours, fine=(9, 7), far_last=False)
 
 
-def draw_clothes(image: Image, subject: Subject, shot: Shot, camera: Camera, rng: np.random.Generator) -> None:
+def draw_clothes(image: Image, subject: Subject, shot: Shot, body: Camera, rng: np.random.Generator) -> None:
     """Shoulders, and the neckline of what covers them."""
-    camera, pivot = body(camera, shot)
     size = image.shape[0]
     depth, wide = rng.uniform(3.5, 4.3), rng.uniform(3.6, 4.8)
     right = np.array([[-1.15, 3.35], [-1.9, 3.65], [-wide + 0.6, 4.1], [-wide, 4.9], [-wide - 0.4, 9]])
@@ -72,7 +70,7 @@ def draw_clothes(image: Image, subject: Subject, shot: Shot, camera: Camera, rng
 
     def places(flat: Floats) -> Array:
         solid = np.column_stack([flat, np.full(len(flat), -1.2)])
-        return camera.project(solid - pivot) * size - 0.5
+        return np.asarray(body.project(solid - _PIVOT) * size - 0.5)
 
     cloth = subject.cloth * light
     fill(image, places(outline), cloth)

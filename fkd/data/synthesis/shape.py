@@ -21,9 +21,9 @@ Field = Callable[[Array], Array]
 
 # Points 0-8, 17-21, 27-30, 31-33, 36-41, 48-51, 57-59, 60-62 and 66-67; the others are their mirror images.
 _HALF: dict[int, tuple[float, float, float]] = {
-    **{0: (-1.75, 0.03, -0.91), 1: (-1.72, 0.47, -0.88), 2: (-1.65, 0.87, -0.85), 3: (-1.56, 1.26, -0.81)},
-    **{4: (-1.42, 1.66, -0.71), 5: (-1.18, 2.01, -0.52), 6: (-0.89, 2.27, -0.24), 7: (-0.52, 2.45, 0.06)},
-    **{8: (0.0, 2.56, 0.17)},
+    **{0: (-1.77, 0.03, -1.18), 1: (-1.74, 0.48, -1.13), 2: (-1.66, 0.88, -1.08), 3: (-1.57, 1.27, -1.02)},
+    **{4: (-1.43, 1.67, -0.90), 5: (-1.19, 2.02, -0.68), 6: (-0.89, 2.28, -0.36), 7: (-0.52, 2.46, 0.0)},
+    **{8: (0.0, 2.56, 0.13)},
     **{17: (-1.33, -0.34, -0.18), 18: (-1.12, -0.47, 0.0), 19: (-0.86, -0.52, 0.15), 20: (-0.62, -0.50, 0.28)},
     **{21: (-0.40, -0.44, 0.38)},
     **{27: (0.0, 0.02, 0.44), 28: (0.0, 0.30, 0.60), 29: (0.0, 0.57, 0.77), 30: (0.0, 0.83, 0.94)},
@@ -94,7 +94,7 @@ def _mean_points() -> Array:
 
 
 def mean_surface(y: Array, angle: Array) -> Array:
-    """Points (..., 3) of the mean head at heights y (...) and angles (...) about its axis: 0 in front, + on its left."""
+    """Points (..., 3) of the mean head at heights (...) and angles (...) about its axis: 0 in front, + on its left."""
     width, middle, front, back = (np.interp(y, _RINGS[:, 0], column) for column in _RINGS.T[1:])
     x, forward = width * np.sin(angle), np.cos(angle)
     z = middle + np.where(forward > 0, front - middle, middle - back) * forward
@@ -120,7 +120,7 @@ def _jaw_paths(points: Array) -> Array:
 _MEAN_POINTS = _mean_points()
 _MEAN_PATHS = _jaw_paths(_MEAN_POINTS)
 MEAN_GRID = mean_surface(*np.meshgrid(_ROWS, _ANGLES, indexing="ij"))
-"""(R, C, 3): the mean head's surface, rows from crown to throat, columns once around, from behind over its right side."""
+"""(R, C, 3): the mean head's surface; rows from crown to throat, columns from behind over its right side to behind."""
 
 
 def _bump(p: Array, x: float, y: float, spread_x: float, spread_y: float) -> Array:

@@ -38,6 +38,7 @@ _JAW = _step(_Y + 0.30 * np.cos(3.0 * np.minimum(_X, 1.4)) * 0.6, 1.25, 1.6)  # 
 _JAW = np.maximum(_JAW, _step(_X, 1.25, 1.5) * _step(_Y, 0.1, 0.4))
 _JAW = _JAW * (1 - _spot(0.0, 1.57, 0.40, 0.17)) * (1 - 0.6 * _spot(0.28, 1.92, 0.15, 0.12))
 _UPPER_LIP = np.clip(1.6 * _spot(0.22, 1.25, 0.20, 0.085), 0, 1) * _step(_Y, 1.05, 1.14)
+_MAPS = np.concatenate([_BLUSH, _SOCKET, _HOLLOW], axis=-1)
 
 
 def skin_layer(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array) -> Layer:
@@ -46,29 +47,28 @@ def skin_layer(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: 
     Args:
         noise: (R, C) unit normal deviates that belong to the person.
     """
-    albedo = subject.skin * (1 + 0.02 * noise[..., None])
-    albedo = albedo * (1 - _BLUSH * [-0.02, 0.06, 0.05]) * (1 - _SOCKET * (0.05 + 0.12 * subject.age))
-    albedo = albedo * (1 - _HOLLOW * (0.8 + 0.4 * subject.age))
-    beard = _JAW * subject.beard * (0.92 + 0.08 * noise[..., None])
-    albedo = albedo * (1 - beard) + subject.hair * (0.9 + 0.18 * noise[..., None]) * beard
-    moustache = np.clip(_UPPER_LIP * subject.moustache * (subject.beard > 0), 0, 0.9)
-    albedo = albedo * (1 - moustache) + subject.hair * moustache
+    hollow = 0.8 + 0.4 * subject.age
+    paler = np.array([[-0.02, 0.06, 0.05], [0.05 + 0.12 * subject.age] * 3, [hollow] * 3])
+    albedo = subject.skin * (1 + 0.02 * noise[..., None] - _MAPS @ paler)
+    if subject.beard > 0:
+        beard = np.maximum(_JAW * subject.beard, _UPPER_LIP * min(subject.moustache, 0.9))
+        albedo += beard * (subject.hair * (0.9 + 0.18 * noise[..., None]) - albedo)
     outward = camera.rotate(normals(head.grid))
-    colours = albedo * light_on(outward, shot)[..., None] + shine_on(outward, shot)[..., None] * (1 - beard)
+    colours = albedo * light_on(outward, shot)[..., None] + shine_on(outward, shot)[..., None]
     far_last = bool(camera.rotation[0, 2] > 0)
-    return layer(surface(camera.project(head.grid), outward[..., 2], colours, fine=(3, 3), far_last=far_last))
+    return layer(surface(camera.project(head.grid), outward[..., 2], colours, fine=(3, 2), far_last=far_last))
 
 
 def light_on(outward: Array, shot: Shot) -> Array:
     """How bright a surface is (...,) from its unit normals (..., 3) in camera axes."""
-    diffuse = np.clip(outward @ shot.light, -0.25, 1)
+    diffuse = np.maximum(outward @ shot.light, -0.25)
     wrapped = 0.8 * diffuse + 0.2
     sky = 0.5 - 0.25 * outward[..., 1] + 0.25 * outward[..., 2]
-    return np.asarray(shot.ambient * sky + (1.15 - 0.75 * shot.ambient) * wrapped)
+    return np.asarray(shot.ambient * sky + (1.08 - 0.75 * shot.ambient) * wrapped)
 
 
 def shine_on(outward: Array, shot: Shot) -> Array:
     """The gloss of skin (...,) in the colour of the light, 0 to 255 (Blinn 1977: power of the half-way vector)."""
     half = shot.light + np.array([0.0, 0.0, 1.0])
-    half = half / np.linalg.norm(half)
-    return np.asarray(90 * shot.shine * np.clip(outward @ half, 0, 1) ** 14)
+    half /= np.sqrt(half @ half)
+    return np.asarray(90 * shot.shine * np.maximum(outward @ half, 0) ** 14)

@@ -61,7 +61,7 @@ class Shot:
     seed: int  # of the background and of the camera's faults
 
 
-def subject(rng: np.random.Generator) -> Subject:
+def sample_subject(rng: np.random.Generator) -> Subject:
     """A person drawn by lot."""
     woman, age = rng.random() < 0.45, rng.beta(1.2, 1.6)
     tone = rng.random() * (len(_SKIN) - 1)
@@ -99,7 +99,7 @@ def subject(rng: np.random.Generator) -> Subject:
     )
 
 
-def shot(rng: np.random.Generator) -> Shot:
+def sample_shot(rng: np.random.Generator) -> Shot:
     """A picture drawn by lot."""
     expression = dict.fromkeys(EXPRESSION, 0.0)
     mood = rng.random()
@@ -167,4 +167,6 @@ def _hairline(rng: np.random.Generator, woman: bool, age: float) -> tuple[Array,
 
 def _mix(colours: Array, place: float) -> Array:
     """The colour at a fractional place of a list."""
-    return np.array([np.interp(place, np.arange(len(colours)), channel) for channel in colours.T])
+    below = min(int(place), len(colours) - 2)
+    mixed: Array = colours[below] + (place - below) * (colours[below + 1] - colours[below])
+    return mixed

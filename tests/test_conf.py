@@ -1,0 +1,140 @@
+"""Every option of every group composes and builds; presets say what the notebooks did."""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+import numpy as np
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from fkd import experiment
+from fkd.schema import IBUG68
+
+CONF = Path(__file__).parents[1] / "conf"
+GROUPS = ("model", "loss", "optimizer", "scheduler", "crop", "augmentation", "data", "trainer", "callbacks", "logger")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+EXPERIMENTS = [
+    str(path.relative_to(CONF / "experiment").with_suffix(""))
+    for path in sorted((CONF / "experiment").rglob("*.yaml"))
+    if path.stem != "base"
+]
+SMALL = ["crop.size=32", "crop.center=15.5", "crop.unit=16"]
+"""Small crops keep the dense layers of the classic nets small."""
+
+
+def compose(*overrides: str, name: str = "train") -> DictConfig:
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose(name, overrides=[*overrides, "run_dir=unused"])
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))
+def test_every_option_composes_to_a_plain_config(group: str, option: str) -> None:
+    config = experiment.plain(compose(f"{group}={option}"))
+    assert not missing(config)
+
+
+def missing(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [key for key, value in node.items() if value == "???" or missing(value)]
+    return []
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
+def test_every_model_trains_a_step(option: str) -> None:
+    size = ["crop.size=64", "crop.center=31.5", "crop.unit=32"]
+    module = experiment.build_module(compose(f"model={option}", *size))
+    images = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8)
+    keypoints = module(images)
+    assert keypoints.shape == (2, 68, 2)
+    keypoints.square().mean().backward()
+    assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in ("loss", "optimizer", "scheduler")])
+def test_every_loss_optimizer_and_scheduler_builds(group: str, option: str) -> None:
+    module = experiment.build_module(compose("model=compact", f"{group}={option}", *SMALL))
+    assert module.recipe is not None
+    optimizer = module.recipe.optimizer(module.parameters())
+    if (schedule := module.recipe.schedule) is not None:
+        length = {schedule.length: 10} if schedule.length else {}
+        schedule.scheduler(optimizer, **length)
+    raw = torch.rand(2, 68, 2, requires_grad=True)
+    module.recipe.loss(raw, torch.rand(2, 68, 2), torch.ones(2, 68, dtype=torch.bool)).backward()
+    assert raw.grad is not None
+    assert raw.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "augmentation"])
+def test_every_augmentation_builds_and_runs(option: str) -> None:
+    augment = hydra.utils.instantiate(compose(f"augmentation={option}").augmentation, _convert_="all")(schema=IBUG68)
+    points = np.random.default_rng(0).uniform(-5, 100, (68, 2)).astype(np.float32)
+    for channels in ((), (3,)):
+        for seed in range(20):
+            image = np.full((96, 96, *channels), 127, np.uint8)
+            image, moved, visible = augment(image, points, np.ones(68, bool), np.random.default_rng(seed))
+            assert image.shape == (96, 96, *channels)
+            assert image.dtype == np.uint8
+            assert moved.shape == (68, 2)
+            assert np.isfinite(moved).all()
+            assert visible.shape == (68,)
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
+def test_every_callback_builds(option: str) -> None:
+    cfg = compose(f"callbacks={option}", "trainer=cpu", "logger.tensorboard=null", "logger.csv=null")
+    names = {type(callback).__name__ for callback in experiment.build_trainer(cfg).callbacks}
+    assert {"ModelCheckpoint", "Overlays", "FiniteGuard"} <= names
+    assert ("EarlyStopping" in names) == (option == "early_stopping")
+
+
+@pytest.mark.parametrize("option", ["default", "cpu", "debug", "ddp"])
+def test_every_trainer_for_processors_builds(option: str) -> None:
+    cfg = compose(f"trainer={option}", "trainer.accelerator=cpu", "logger.tensorboard=null", "logger.csv=null")
+    assert experiment.build_trainer(cfg).num_devices == (2 if option == "ddp" else 1)
+
+
+def test_the_gpu_trainer_asks_for_a_gpu() -> None:
+    assert compose("trainer=gpu").trainer.accelerator == "gpu"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_on_real_data(name: str) -> None:
+    assert compose(f"experiment={name}").data.name == "udacity"
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "batch_size"),
+    [
+        ("simple", "fkd.losses.MSE", 64),
+        ("naimish_bn", "fkd.losses.MSE", 64),
+        ("conv5", "fkd.losses.SmoothL1", 40),
+        ("batchnorm", "fkd.losses.MSE", 64),
+        ("naimish", "fkd.losses.MSE", 64),
+    ],
+)
+def test_the_presets_are_the_notebooks(name: str, loss: str, batch_size: int) -> None:
+    cfg = compose(f"experiment=notebook/{name}")
+    assert cfg.model.name == name
+    assert (cfg.crop.name, cfg.crop.size, cfg.channels) == ("frame", 224, 1)
+    assert (cfg.model.codec.center, cfg.model.codec.unit) == (100, 50)
+    assert (cfg.loss._target_, cfg.data.batch_size) == (loss, batch_size)
+    assert (cfg.optimizer._target_, cfg.optimizer.lr) == ("torch.optim.Adam", 1e-3)
+    assert (list(cfg.optimizer.betas), cfg.optimizer.eps) == ([0.9, 0.999], 1e-8)
+    assert cfg.augmentation.transforms == []
+    assert (cfg.augmentation.flip, cfg.scheduler) == (0.0, None)
+
+
+def test_a_seed_of_nought_is_a_seed() -> None:
+    assert compose().seed == 0
+
+
+def test_every_option_of_evaluation_composes() -> None:
+    for path in (CONF / "data").glob("*.yaml"):
+        cfg = compose(f"data={path.stem}", "ckpt=some.ckpt", name="evaluate")
+        assert experiment.plain(cfg)["subset"] == "test"
+    detect = experiment.build_detector(compose("ckpt=some.ckpt", "boxes=detector", name="evaluate"))
+    assert detect is not None

@@ -1,0 +1,155 @@
+"""Checkpoints: what they hold, that they are enough, and that a hostile or broken one is refused in one line."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fkd import experiment
+from fkd.errors import UserError
+from tests.test_conf import SMALL, compose
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The content of a best.ckpt for an untrained net."""
+    cfg = compose("model=compact", *SMALL)
+    torch.manual_seed(1)
+    module = experiment.build_module(cfg)
+    path = tmp_path / "best.ckpt"
+    torch.save({"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {"epoch": 3}}, path)
+    return path
+
+
+def changed(path: Path, change: Any) -> Path:
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    return path
+
+
+def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    module = experiment.build_module(compose("model=compact", *SMALL)).eval()
+    monkeypatch.setattr("fkd.cli.CONF", Path("nowhere"))
+    loaded = experiment.load(checkpoint)
+    images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    assert torch.equal(loaded(images), module(images))
+    assert not loaded.training
+
+
+def test_saved_scores_are_those_of_the_checkpoint(checkpoint: Path) -> None:
+    assert experiment.saved_scores(checkpoint) == {"epoch": 3}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "fkd.experiment.torch.hub.load",  # a trusted name that leads to a stranger's home
+        "fkd.cli.os.system",
+        "fkd.images.write",  # at home in fkd, but no class
+        "torch.nn.utils.prune.torch.load",
+        "torch.nn.Nonsense",
+        "torch.nnsense.Linear",
+        "builtins.eval",
+        17,
+    ],
+)
+def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(checkpoint: Path, target: object) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": target}]}
+
+    with pytest.raises(UserError, match=r"best\.ckpt: expected classes of fkd.*found _target_"):
+        experiment.load(changed(checkpoint, change))
+
+
+def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["crop"]["plan"]["_target_"] = "os.system"
+
+    with pytest.raises(UserError, match=r"os\.system"):
+        experiment.load(changed(checkpoint, change))
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return (print, ("boom",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint at all", pickle.dumps({"config": 1}), pickle.dumps(Bomb())],
+    ids=["empty", "text", "pickle", "code"],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"other\.ckpt: expected a checkpoint of fkd"):
+        experiment.load(path)
+    assert "boom" not in capsys.readouterr().out
+
+
+def test_a_truncated_checkpoint_is_refused(checkpoint: Path) -> None:
+    whole = checkpoint.read_bytes()
+    for size in (100, len(whole) // 2, len(whole) - 30):
+        checkpoint.write_bytes(whole[:size])
+        with pytest.raises(UserError, match=r"best\.ckpt: expected a checkpoint of fkd.*truncated"):
+            experiment.load(checkpoint)
+
+
+def test_a_missing_checkpoint_is_named() -> None:
+    with pytest.raises(UserError, match=r"ckpt=gone/best\.ckpt: .*no such file"):
+        experiment.load("gone/best.ckpt")
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"config": {}, "state_dict": {}}, {"config": 3, "state_dict": {}}])
+def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match=r"other\.ckpt: expected"):
+        experiment.load(tmp_path / "other.ckpt")
+
+
+def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"]["widths"] = [16, 32, 64]
+
+    with pytest.raises(UserError, match=r"best\.ckpt: expected weights that fit"):
+        experiment.load(changed(checkpoint, change))
+
+
+def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"]["keypoints"] = 15
+
+    with pytest.raises(UserError, match=r"best\.ckpt: .*15.*68|best\.ckpt: .*68.*15"):
+        experiment.load(changed(checkpoint, change))
+
+
+class HeatmapLoss(nn.Module):
+    compares = "heatmaps"
+
+    def forward(self, raw: torch.Tensor, target: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+        return raw.mean()
+
+
+class Maps(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.new_zeros(len(image), 68, 24, 24)
+
+
+def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
+    cfg = compose("model=compact", *SMALL)
+    cfg.loss = {"_target_": "tests.test_experiment.HeatmapLoss"}
+    with pytest.raises(UserError, match=r"model=compact with loss=HeatmapLoss: the loss compares heatmaps.*coordinates"):
+        experiment.build_module(cfg)
+
+
+def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes() -> None:
+    cfg = compose("model=compact", *SMALL)
+    cfg.model.net = {"_target_": "tests.test_experiment.Maps"}
+    with pytest.raises(UserError, match=r"model=compact: expected output of shape \(1, 68, 2\).*found \(1, 68, 24, 24\)"):
+        experiment.build_module(cfg)

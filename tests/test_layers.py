@@ -1,0 +1,66 @@
+"""Imports go down only: no module of fkd imports from a layer above its own, or beside it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+FKD = Path(__file__).parents[1] / "fkd"
+LAYERS = (
+    {"errors", "schema", "types"},
+    {"geometry", "images", "losses", "metrics", "codecs", "draw", "detect", "models", "precision"},
+    {"data", "module", "callbacks"},
+    {"evaluation"},
+    {"experiment", "report", "cli"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+BESIDE = {("types", "schema"), ("detect", "geometry"), ("experiment", "report")}
+"""Neighbours on one layer that may import each other, first from second."""
+
+FILES = sorted(path for path in FKD.rglob("*.py") if path != FKD / "__init__.py")
+
+
+def part(path: Path) -> str:
+    return path.relative_to(FKD).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Parts of fkd that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "fkd":
+            names |= {f"fkd.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module or "")
+    return {name.split(".")[1] for name in names if name.startswith("fkd.")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FKD)))
+def test_imports_go_down(path: Path) -> None:
+    me = part(path)
+    for other in imported(path) - {me}:
+        assert LEVEL[other] < LEVEL[me] or (me, other) in BESIDE, f"{me} imports {other}"
+
+
+@pytest.mark.parametrize("path", sorted((FKD / "models").glob("*.py")), ids=lambda path: path.name)
+def test_a_model_imports_no_model_but_layers(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fkd.models"):
+            assert node.module == "fkd.models.layers"
+
+
+def test_albumentations_and_hydra_are_imported_in_one_place_each() -> None:
+    def users(library: str) -> set[str]:
+        found = set()
+        for path in FILES:
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                if any(name.split(".")[0] == library for name in names):
+                    found.add(str(path.relative_to(FKD)))
+        return found
+
+    assert users("albumentations") == {"data/augment.py"}
+    assert users("hydra") == {"experiment.py", "cli.py"}

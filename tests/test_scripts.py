@@ -1,0 +1,253 @@
+"""The scripts as a user runs them, on a small set of synthetic faces: what they leave, and what they say to wrong input."""
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fkd import experiment, images
+from fkd.data.synthesis import face
+from tests.conftest import PROJECT, Outcome, write_faces
+
+Script = Callable[..., Outcome]
+FAST = ("trainer=debug", "crop.size=32", "crop.center=15.5", "crop.unit=16", "data.batch_size=8", "data.num_workers=0")
+
+
+def on(root: Path) -> tuple[str, ...]:
+    return ("data=udacity", f"data.root={root}", "data.cache_dir=cache", "data.val_share=0.3")
+
+
+@pytest.fixture
+def trained(script: Script, faces_root: Path) -> Path:
+    """A run folder of one short epoch."""
+    outcome = script("train", *on(faces_root), *FAST, "hydra.run.dir=run")
+    assert outcome.status == 0, outcome.err
+    return Path("run")
+
+
+def test_training_leaves_the_run_folder_of_the_contract(trained: Path) -> None:
+    names = {str(path.relative_to(trained)) for path in trained.rglob("*")}
+    assert {".hydra/config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "result.json"} <= names
+    assert any(name.startswith("tensorboard/events") for name in names)
+    result = json.loads((trained / "result.json").read_text())
+    assert result["status"] == "done"
+    assert "trainer=debug" in result["overrides"]
+    assert set(result["best"]) == {"epoch", "val/loss", "val/nme"}
+    assert {"test", "mean_shape_nme", "parameters", "train_images_per_s", "seconds"} <= result.keys()
+    assert result["parameters"] == sum(p.numel() for p in experiment.load(trained / "checkpoints/best.ckpt").net.parameters())
+    with (trained / "metrics.csv").open() as file:
+        logged = {name for name, value in ((n, v) for row in csv.DictReader(file) for n, v in row.items()) if value}
+    assert {"train/loss", "val/loss", "val/nme", "lr"} <= logged
+
+
+def test_evaluation_gives_what_the_run_wrote_down(trained: Path, script: Script, faces_root: Path) -> None:
+    arguments = (f"ckpt={trained}/checkpoints/best.ckpt", *on(faces_root), "subset=test", "hydra.run.dir=scores")
+    outcome = script("evaluate", *arguments)
+    assert outcome.status == 0, outcome.err
+    metrics = json.loads(Path("scores/metrics.json").read_text())
+    expected = json.loads((trained / "result.json").read_text())["test"]
+    assert metrics.keys() == expected.keys()
+    assert metrics["nme_interocular"] == pytest.approx(expected["nme_interocular"], rel=1e-4)
+    for name in ("ced.png", "faces.png"):
+        assert images.read(Path("scores") / name, 3).std() > 5
+    assert f"{metrics['nme_interocular']:.3f}" in outcome.out
+
+
+def test_scores_agree_with_a_calculation_from_the_labels_file(trained: Path, script: Script, faces_root: Path) -> None:
+    """NME and failure rate by a plain loop over the CSV, with crops and shift done here once more."""
+    net = experiment.load(trained / "checkpoints/best.ckpt")
+    script("evaluate", f"ckpt={trained}/checkpoints/best.ckpt", *on(faces_root), "subset=test", "hydra.run.dir=scores")
+    metrics = json.loads(Path("scores/metrics.json").read_text())
+    errors = []
+    with (faces_root / "test_frames_keypoints.csv").open() as file:
+        for name, *numbers in list(csv.reader(file))[1:]:
+            label = np.array(numbers, float).reshape(68, 2)
+            distance = math.dist(label[36], label[45])
+            true = label - [0.2 + 0.0274 * distance, 0]
+            low, high = true.min(axis=0), true.max(axis=0)
+            side, centre = 1.35 * (high - low).max(), (low + high) / 2
+            picture = images.read(faces_root / "test" / name, 1)
+            steps = (np.arange(32) + 0.5) / 32 * side - side / 2
+            x, y = np.meshgrid(centre[0] + steps, centre[1] + steps)
+            crop = sample(picture, x, y)
+            found = net(torch.from_numpy(crop)[None, None])[0].detach().numpy()
+            photo = centre - side / 2 + (found + 0.5) / 32 * side
+            photo[:, 0] += 0.2 + 0.0274 * math.dist(photo[36], photo[45])
+            errors.append(100 * np.linalg.norm(photo - label, axis=1).mean() / distance)
+    assert metrics["faces"] == len(errors) == 10
+    assert metrics["nme_interocular"] == pytest.approx(np.mean(errors), rel=0.03)  # its sampling averages, ours does not
+    assert metrics["subjects"] == 10
+
+
+def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear sampling, black outside; shrunk by area first as crops are."""
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    padded = np.pad(picture.astype(float), 200)
+    total = np.zeros_like(x)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            weight = np.abs(1 - dx - (x - x0)) * np.abs(1 - dy - (y - y0))
+            total += weight * padded[y0 + dy + 200, x0 + dx + 200]
+    return np.rint(total).astype(np.uint8)
+
+
+@pytest.mark.parametrize("boxes", ["jitter", "detector"])
+def test_other_boxes_are_scored(trained: Path, script: Script, faces_root: Path, boxes: str) -> None:
+    checkpoint = f"ckpt={trained}/checkpoints/best.ckpt"
+    outcome = script("evaluate", checkpoint, *on(faces_root), "subset=all", f"boxes={boxes}", "hydra.run.dir=scores")
+    if boxes == "detector" and "found none" in outcome.err:
+        pytest.skip("the cascade finds none of these small drawn faces")
+    assert outcome.status == 0, outcome.err
+    metrics = json.loads(Path("scores/metrics.json").read_text())
+    assert (metrics["boxes"], metrics["faces"]) == (boxes, 40)
+    if not metrics["missed_faces"]:
+        assert metrics["nme_all"] == pytest.approx(metrics["nme_interocular"], rel=1e-4)
+
+
+def test_resuming_goes_on_after_the_last_epoch(trained: Path, script: Script, faces_root: Path) -> None:
+    resume = (f"ckpt_path={trained}/checkpoints/last.ckpt", "trainer.max_epochs=3", "hydra.run.dir=more", "test=false")
+    outcome = script("train", *on(faces_root), *FAST, *resume)
+    assert outcome.status == 0, outcome.err
+    assert "epoch 2/3" in outcome.out
+    assert "epoch 1/3" not in outcome.out
+
+
+def test_the_same_seed_trains_the_same_weights(script: Script, faces_root: Path) -> None:
+    states = []
+    for run in ("a", "b"):
+        script("train", *on(faces_root), *FAST, "test=false", "augmentation=strong", f"hydra.run.dir={run}")
+        states.append(torch.load(f"{run}/checkpoints/last.ckpt", weights_only=True)["state_dict"])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_loss_that_becomes_nan_stops_and_keeps_the_good_checkpoint(script: Script, faces_root: Path) -> None:
+    script("train", *on(faces_root), *FAST, "test=false", "hydra.run.dir=run")
+    good = Path("run/checkpoints/last.ckpt").read_bytes()
+    wild = ("optimizer=sgd", "optimizer.lr=1e30", "scheduler=none", "trainer.max_epochs=3", "loss=mse")
+    outcome = script("train", *on(faces_root), *FAST, *wild, "hydra.run.dir=run", "test=false")
+    assert outcome.status == 1
+    assert "diverged" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert json.loads(Path("run/result.json").read_text())["status"].startswith("stopped: ")
+    assert Path("run/checkpoints/last.ckpt").read_bytes() == good
+
+
+def copy_set(tmp_path: Path) -> Path:
+    return write_faces(tmp_path / "broken", people=4, frames=3)
+
+
+def change_csv(root: Path, change: Callable[[list[list[str]]], object]) -> None:
+    path = root / "training_frames_keypoints.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    change(rows)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def refused(outcome: Outcome, *parts: str) -> None:
+    """Exit status 2, one line, no traceback, and the line names what matters."""
+    assert outcome.status == 2, outcome
+    lines = outcome.err.strip().splitlines()
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("error: ")
+    for part in parts:
+        assert part in lines[0], lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["model=naimsh"], ["model=naimsh", "did you mean naimish", "simple"]),
+        (["loss=smoothl2"], ["loss=smoothl2", "smoothl1"]),
+        (["experiment=notebook/naimsh"], ["experiment=notebook/naimsh", "notebook/naimish"]),
+        (["optimzer.lr=1"], ["optimzer.lr", "did you mean", "optimizer.lr"]),
+        (["optimizer.rl=1"], ["optimizer.rl", "optimizer.lr"]),
+        (["modle=simple"], ["modle", "model"]),
+        (["data=udacity", "data.root=nowhere"], ["nowhere", "P1_Facial_Keypoints"]),
+        (["optimizer.lr=-1"], ["optimizer", "-1"]),
+        (["trainer.max_epochs=soon"], ["trainer", "soon"]),
+        (["data.batch_size=0"], ["data.batch_size", "0"]),
+        (["data.num_workers=many"], ["data.num_workers", "many"]),
+        (["model=simple", "crop.size=20"], ["model=simple", "crop.size", "20"]),
+        (["model=compact", "crop.size=50"], ["crop.size", "50"]),
+        (["ckpt_path=gone.ckpt"], ["gone.ckpt", "no such file"]),
+        (["train=false"], ["train=false", "ckpt_path"]),
+        (["boxes=perfect", "trainer=debug"], ["boxes", "perfect", "keypoints, jitter, detector"]),
+        (["++augmentation.transforms=[{_target_: albumentations.HorizontalFlip}]"], ["HorizontalFlip", "flip"]),
+        (["model=compact", "hydra.run.dir=/proc/none/run"], ["/proc/none"]),
+        (["seed"], ["seed"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_wrong_arguments_of_training(
+    script: Script, faces_root: Path, arguments: Sequence[str], parts: Sequence[str]
+) -> None:
+    data = () if any(argument.startswith("data=") for argument in arguments) else on(faces_root)
+    small = () if any("size" in argument for argument in arguments) else FAST[1:4]
+    refused(script("train", *data, *small, "data.batch_size=4", *arguments), *parts)
+
+
+def test_a_batch_larger_than_the_set(script: Script, faces_root: Path) -> None:
+    refused(script("train", *on(faces_root), *FAST, "data.batch_size=64"), "data.batch_size", "64")
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (lambda rows: rows[2].pop(), ["training_frames_keypoints.csv", "3"]),
+        (lambda rows: rows[2].__setitem__(5, "ten"), ["training_frames_keypoints.csv", "3", "ten"]),
+        (lambda rows: rows[2].__setitem__(5, "nan"), ["training_frames_keypoints.csv", "3", "nan"]),
+        (lambda rows: rows[2].__setitem__(0, rows[1][0]), ["training_frames_keypoints.csv", "3", "Person_0_0.png"]),
+        (lambda rows: [row.pop() for row in rows], ["training_frames_keypoints.csv", "136"]),
+        (lambda rows: rows[2].__setitem__(0, "Person_0_9.png"), ["Person_0_9.png"]),
+    ],
+    ids=["short row", "text", "NaN", "duplicate", "columns", "missing image"],
+)
+def test_a_broken_csv(script: Script, tmp_path: Path, change: Callable[..., object], parts: Sequence[str]) -> None:
+    root = copy_set(tmp_path)
+    change_csv(root, change)
+    refused(script("train", *on(root), *FAST), *parts)
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF", "half"], ids=["empty", "no image", "truncated"])
+def test_a_broken_image(script: Script, tmp_path: Path, content: bytes | str) -> None:
+    path = copy_set(tmp_path) / "training" / "Person_1_0.png"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if isinstance(content, str) else content)
+    refused(script("train", *on(path.parents[1]), *FAST), "Person_1_0.png")
+    assert not list(Path("cache").glob("*.images"))
+
+
+def test_wrong_arguments_of_evaluation(script: Script, trained: Path, faces_root: Path) -> None:
+    checkpoint = f"ckpt={trained}/checkpoints/best.ckpt"
+    refused(script("evaluate", *on(faces_root)), "ckpt")
+    refused(script("evaluate", "ckpt=gone.ckpt", *on(faces_root)), "gone.ckpt")
+    refused(script("evaluate", checkpoint, *on(faces_root), "subset=tset"), "subset=tset", "test")
+    refused(script("evaluate", checkpoint, *on(faces_root), "boxes=perfect"), "boxes", "perfect")
+    refused(script("evaluate", checkpoint, *on(faces_root), "device=abacus"), "device", "abacus")
+
+
+def test_a_mistake_ends_the_process_with_status_2_and_one_line(tmp_path: Path) -> None:
+    """Once in a process of its own, as the shell sees it."""
+    command = [sys.executable, str(PROJECT / "scripts" / "train.py"), "model=naimsh"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_faces_are_drawn_as_udacity_writes_them(faces_root: Path) -> None:
+    """The fixture's own format: labels of a frame are those of the generator."""
+    with (faces_root / "training_frames_keypoints.csv").open() as file:
+        name, *numbers = list(csv.reader(file))[1]
+    assert name == "Person_0_0.png"
+    np.testing.assert_allclose(np.array(numbers, float).reshape(68, 2), face(0, 0, 0, 128)[1], atol=1e-3)
