@@ -14,7 +14,7 @@ from typing import Any
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fkd.errors import Diverged, UserError
 
@@ -31,6 +31,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 return task(cfg)
             except UserError as error:
                 leave(str(error), 2)
+            except OmegaConfBaseException as error:
+                leave(explain(error, config_name), 2)
             except Diverged as error:
                 leave(str(error), 1)
 
@@ -73,9 +75,12 @@ def leave(line: str, status: int) -> None:
 def explain(error: Exception, config_name: str) -> str:
     """Hydra's complaint about a command line, in one line and with the near misses."""
     text = str(error)
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}: expected a value, found none; give {error.full_key}=..."
+    if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
         group, name = found.groups()
-        options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
+        options = sorted(str(path.with_suffix("")) for path in files)
         return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
         key = found[1]

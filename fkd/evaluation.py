@@ -107,7 +107,7 @@ def squares_of(
     if boxes == "jitter":
         return crop.jitter(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
     if boxes != "detector" or detector is None:
-        raise UserError(f"boxes: expected one of {', '.join(BOXES)}, found {boxes}")
+        raise ValueError(f"boxes: expected one of {BOXES}, the last with a detector, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
     for row in track(range(len(table)), "detecting faces", transient=True):
         candidates, _ = detector(faces.images[int(table.images[row])])

@@ -15,7 +15,7 @@ from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
 from fkd.errors import UserError
-from fkd.evaluation import Detector
+from fkd.evaluation import BOXES, Detector
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
 from fkd.schema import IBUG68
@@ -49,7 +49,13 @@ def build_crop(config: Mapping[str, Any] | DictConfig) -> CropPlan:
 
 
 def build_detector(cfg: DictConfig) -> Detector | None:
-    """The detector, where `boxes` asks for one."""
+    """The detector, where `boxes` asks for one.
+
+    Raises:
+        UserError: `boxes` is none of the choices.
+    """
+    if cfg.boxes not in BOXES:
+        raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
     return _instantiate(cfg.detector, "detector") if cfg.boxes == "detector" else None
 
 
@@ -81,6 +87,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """The trainer with its callbacks and loggers; prints the precision that `auto` stands for."""
+    _whole(cfg, "trainer.max_epochs", least=-1)
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
     print(f"precision: {precision} ({why})", flush=True)
     settings = OmegaConf.merge(cfg.trainer, {"precision": precision})
@@ -146,6 +153,22 @@ def load(checkpoint: str | Path) -> KeypointModule:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"ckpt={path}: expected weights that fit its own config, found others ({reason})") from None
     return module.eval()
+
+
+def device(name: str) -> torch.device:
+    """A device that is there.
+
+    Raises:
+        UserError: torch does not know it, or this machine has none.
+    """
+    try:
+        chosen = torch.device(name)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"device={name}: expected cpu or a device of this machine ({str(error).splitlines()[0]})"
+        ) from None
+    return chosen
 
 
 def saved_scores(checkpoint: str | Path) -> dict[str, float]:

@@ -140,6 +140,17 @@ class KeypointModule(pl.LightningModule):
         checkpoint["config"] = self.config
         checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses to resume a learning rate schedule that ends elsewhere: it would run past its end."""
+        if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
+            return
+        then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))
+        if then != now:
+            raise UserError(
+                f"ckpt_path: expected trainer.max_epochs={then}, which its schedule of the learning rate was made for, "
+                f"found {now}; keep it, or train on with scheduler=none"
+            )
+
     def set_mean_shape(self, shape: Points) -> None:
         """(K, 2) crop pixels, kept in checkpoints: the baseline of every score."""
         self.mean_shape.copy_(torch.from_numpy(shape))

@@ -5,7 +5,7 @@ python scripts/evaluate.py ckpt=outputs/.../checkpoints/best.ckpt data=udacity d
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fkd import experiment
 from fkd.cli import command
@@ -16,12 +16,12 @@ from fkd.report import facts, metrics_table, part_table, save_figures, show, wri
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     run_dir = Path(cfg.run_dir)
-    net = experiment.load(cfg.ckpt).to(cfg.device)
+    detector = experiment.build_detector(cfg)
+    net = experiment.load(cfg.ckpt).to(experiment.device(cfg.device))
     cfg.channels = net.channels
     faces = experiment.build_faces(cfg)
     show(*faces.remarks)
-    crop = experiment.build_crop(OmegaConf.create(net.config["crop"]))
-    detector = experiment.build_detector(cfg)
+    crop = experiment.build_crop(net.config["crop"])
     scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, cfg.data.batch_size)
     write_json(run_dir / "metrics.json", scores.metrics)
     picture = save_figures(run_dir, scores, faces, cfg.subset)

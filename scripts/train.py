@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> float | None:
     run_dir = Path(cfg.run_dir)
     hydra = HydraConfig.get()
     with Result(run_dir, hydra.overrides.task) as result:
-        resume = experiment.resume_path(cfg)
+        resume, detector = experiment.resume_path(cfg), experiment.build_detector(cfg)
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
@@ -47,7 +47,6 @@ def main(cfg: DictConfig) -> float | None:
         }
         columns = {}
         if cfg.test:
-            detector = experiment.build_detector(cfg)
             for subset in ("val", "test"):
                 scores = evaluate(net, faces, subset, data.crop, cfg.boxes, detector, cfg.data.batch_size)
                 columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}

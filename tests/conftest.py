@@ -1,4 +1,4 @@
-"""Shared by all tests: where the sample data lies, a small set of faces in Udacity's format, and scripts run in place."""
+"""Shared by all tests: the sample data, a small set of faces in Udacity's format, scripts run in this process."""
 
 import csv
 import io
@@ -28,13 +28,16 @@ def shared() -> Path:
     return SHARED
 
 
+torch.set_num_threads(1)  # small nets gain nothing from more, and lose much when they share the processor
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
 
 
 def write_faces(root: Path, people: int, frames: int) -> Path:
-    """A folder in Udacity's format with synthetic faces: all frames but the last of each person train, the last tests."""
+    """A folder in Udacity's format with synthetic faces: each person's last frame is in the test file, the others train."""
     rows: dict[str, list[list[object]]] = {"training": [], "test": []}
     for part in rows:
         (root / part).mkdir(parents=True)

@@ -59,7 +59,9 @@ def test_saved_scores_are_those_of_the_checkpoint(checkpoint: Path) -> None:
         17,
     ],
 )
-def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(checkpoint: Path, target: object) -> None:
+def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(
+    checkpoint: Path, target: object
+) -> None:
     def change(content: dict[str, Any]) -> None:
         content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": target}]}
 
@@ -106,7 +108,9 @@ def test_a_missing_checkpoint_is_named() -> None:
         experiment.load("gone/best.ckpt")
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"config": {}, "state_dict": {}}, {"config": 3, "state_dict": {}}])
+@pytest.mark.parametrize(
+    "content", [{"state_dict": {}}, [1, 2], {"config": {}, "state_dict": {}}, {"config": 3, "state_dict": {}}]
+)
 def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match=r"other\.ckpt: expected"):
@@ -144,12 +148,16 @@ class Maps(nn.Module):
 def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
     cfg = compose("model=compact", *SMALL)
     cfg.loss = {"_target_": "tests.test_experiment.HeatmapLoss"}
-    with pytest.raises(UserError, match=r"model=compact with loss=HeatmapLoss: the loss compares heatmaps.*coordinates"):
+    with pytest.raises(
+        UserError, match=r"model=compact with loss=HeatmapLoss: the loss compares heatmaps.*coordinates"
+    ):
         experiment.build_module(cfg)
 
 
 def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes() -> None:
     cfg = compose("model=compact", *SMALL)
     cfg.model.net = {"_target_": "tests.test_experiment.Maps"}
-    with pytest.raises(UserError, match=r"model=compact: expected output of shape \(1, 68, 2\).*found \(1, 68, 24, 24\)"):
+    with pytest.raises(
+        UserError, match=r"model=compact: expected output of shape \(1, 68, 2\).*found \(1, 68, 24, 24\)"
+    ):
         experiment.build_module(cfg)

@@ -8,9 +8,10 @@ POINTS = np.random.default_rng(0).uniform(40, 120, (68, 2)).astype(np.float32)
 
 
 def test_frame_crop_is_the_notebooks_rescale_and_centre_crop() -> None:
-    """Against the notebooks' own arithmetic: rescale the short side to 250, cut 224, points scaled and shifted alike."""
+    """Against the notebooks' own arithmetic: rescale the short side to 250, cut 224, points likewise."""
     height, width = 200, 180
-    scale, box = 250 / width, FrameCrop(224, 250, 2.0, 0.0, JITTER).validation(POINTS, (height, width), np.random.default_rng(0))
+    scale, plan = 250 / width, FrameCrop(224, 250, 2.0, 0.0, JITTER)
+    box = plan.validation(POINTS, (height, width), np.random.default_rng(0))
     left, top = (250 - 224) / 2, (scale * height - 224) / 2
     expected = (POINTS + 0.5) * scale - 0.5 - [left, top]
     np.testing.assert_allclose(Crop.from_box(box, 224).points(POINTS), expected, atol=1e-2)
@@ -48,4 +49,6 @@ def test_a_frame_windows_place_about_the_face_can_be_undone() -> None:
     window = plan.window(square)
     side = square[2] - square[0]
     np.testing.assert_allclose(window[2] - window[0], 2.04 * side, rtol=1e-5)
-    np.testing.assert_allclose((window[:2] + window[2:]) / 2 - (square[:2] + square[2:]) / 2, [0, -0.13 * side], atol=1e-3)
+    np.testing.assert_allclose(
+        (window[:2] + window[2:]) / 2 - (square[:2] + square[2:]) / 2, [0, -0.13 * side], atol=1e-3
+    )

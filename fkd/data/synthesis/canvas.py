@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.floating]
 class Surface(NamedTuple):
     """The N points of a surface on its way into a layer."""
 
-    cells: npt.NDArray[np.int32]  # (N,) places in the raster
+    cells: npt.NDArray[np.int64]  # (N,) places in the raster
     facing: npt.NDArray[np.float32]  # (N,) drawn where positive
     paint: npt.NDArray[np.float32]  # (N, 4) RGB and 1
 
@@ -75,17 +75,16 @@ def blend(image: Image, colour: Image | Array, alpha: npt.NDArray[np.float32]) -
 
 
 def blend_layer(image: Image, layer: Layer) -> None:
-    """Lay shaded surfaces over the whole (S, S, 3) picture in place."""
-    ratio = image.shape[0] / _RASTER
-    low = [int(start * ratio) for start in layer.corner]
-    ends = (start + length for start, length in zip(layer.corner, layer.alpha.shape[::-1], strict=True))
-    high = [math.ceil(end * ratio) for end in ends]
-    x, y = ((start + 0.5) / ratio - 0.5 - corner for start, corner in zip(low, layer.corner, strict=True))
-    there = np.array([[1 / ratio, 0, x], [0, 1 / ratio, y]])
-    size, flags = (high[0] - low[0], high[1] - low[1]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    colour = cv2.warpAffine(layer.colour, there, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(layer.alpha, there, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    blend(image[low[1] : high[1], low[0] : high[0]], np.asarray(colour, np.uint8), np.asarray(alpha, np.float32))
+    """Lay shaded surfaces over the (S, S, 3) picture that they were made for, in place."""
+    (left, top), (height, width) = layer.corner, layer.alpha.shape
+    across, down = (
+        slice(start * len(image) // _RASTER, (start + length) * len(image) // _RASTER)
+        for start, length in ((left, width), (top, height))
+    )
+    size = (across.stop - across.start, down.stop - down.start)
+    colour = np.asarray(cv2.resize(layer.colour, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    alpha = np.asarray(cv2.resize(layer.alpha, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    blend(image[down, across], colour, alpha)
 
 
 def normals(surface: Array) -> Array:
@@ -129,12 +128,12 @@ def surface(places: Floats, facing: Floats, colours: Floats, *, fine: tuple[int,
     size = (rows * fine[0], columns * fine[1])
     dense = np.asarray(cv2.resize(vertices, size, interpolation=cv2.INTER_LINEAR), np.float32).reshape(-1, 3)
     painted = np.asarray(cv2.resize(paint, size, interpolation=cv2.INTER_LINEAR), np.float32).reshape(-1, 4)
-    cells = dense[:, 1].astype(np.int32) * _STRIDE + dense[:, 0].astype(np.int32)
+    cells = dense[:, 1].astype(np.int64) * _STRIDE + dense[:, 0].astype(np.int64)
     return Surface(cells, dense[:, 2], painted)
 
 
-def layer(*surfaces: Surface) -> Layer:
-    """What is seen of surfaces, later ones before earlier ones.
+def layer(*surfaces: Surface, size: int) -> Layer:
+    """What is seen of surfaces in a picture `size` wide, later ones before earlier ones.
 
     Their points are written into a small raster; what they miss between them is filled from around (normalised
     convolution, Knutsson and Westin, "Normalized and Differential Convolution", CVPR 1993).
@@ -144,12 +143,17 @@ def layer(*surfaces: Surface) -> Layer:
     for cells, facing, paint in surfaces:
         records[np.where(facing > 0, cells, _STRIDE * _STRIDE)] = paint.view(np.complex128)[:, 0]
     seen = raster[:-1].reshape(_STRIDE, _STRIDE, 4)[1:-1, 1:-1]
-    closed = cv2.morphologyEx(seen[..., 3], cv2.MORPH_CLOSE, _CLOSING)
-    x, y, width, height = cv2.boundingRect(closed.astype(np.uint8))
-    part = np.s_[max(y - 2, 0) : y + height + 2, max(x - 2, 0) : x + width + 2]
+    closed = cv2.morphologyEx(seen[..., 3].astype(np.uint8), cv2.MORPH_CLOSE, _CLOSING)
+    left, top, width, height = cv2.boundingRect(closed)
+    step = _RASTER // math.gcd(_RASTER, size)  # only every step-th border of cells is a border of pixels
+    x, y = (max(start - 2, 0) // step * step for start in (left, top))
+    right, bottom = (
+        min(-(-(start + length + 2) // step) * step, _RASTER) for start, length in ((left, width), (top, height))
+    )
+    part = np.s_[y:bottom, x:right]
     near = np.asarray(cv2.GaussianBlur(seen[part], (5, 5), 0.9), np.float32)
     near += np.float32(0.02) * np.asarray(cv2.blur(near, (9, 9)), np.float32)
-    near *= (1 / np.maximum(near[..., 3], np.float32(1e-6)))[..., None]
-    colour = np.asarray(cv2.convertScaleAbs(near[..., :3]), np.uint8)
-    alpha = np.asarray(cv2.GaussianBlur(closed[part], (5, 5), 0.9), np.float32) * np.float32(1.2)
-    return Layer(colour, np.minimum(alpha, 1), (part[1].start, part[0].start))
+    weight = 1 / np.maximum(near[..., 3:], np.float32(1e-6))
+    colour = np.asarray(cv2.convertScaleAbs(near[..., :3] * weight), np.uint8)
+    alpha = np.asarray(cv2.GaussianBlur(closed[part].astype(np.float32), (5, 5), 0.9), np.float32) * np.float32(1.2)
+    return Layer(colour, np.minimum(alpha, 1), (x, y))

@@ -104,12 +104,13 @@ def draw_nose(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
     """Nostrils, wings and the underside."""
     skin = subject.skin * light
     points, nostril = flat.points, flat.disc(0.085, 0.045)
+    higher = flat.along((0, -0.055, 0))
     for wing, inner, side in ((31, 32, -1), (35, 34, 1)):
-        middle = 0.45 * points[wing] + 0.55 * points[inner]
+        middle = 0.45 * points[wing] + 0.55 * points[inner] + higher
         fill(image, middle + nostril, skin * [0.42, 0.34, 0.32])
-        bow = flat.along((-0.02 * side, 0.01, 0), (0.07 * side, -0.06, -0.05), (0.04 * side, -0.20, -0.02))
+        bow = flat.along((-0.02 * side, -0.03, 0), (0.07 * side, -0.10, -0.05), (0.04 * side, -0.24, -0.02))
         stroke(image, curve(points[wing] + bow), skin * [0.74, 0.66, 0.64], 0.025 * flat.unit)
-    stroke(image, curve(points[31:36])[3:-3], skin * [0.7, 0.6, 0.58], 0.02 * flat.unit)
+    stroke(image, curve(points[31:36])[3:-3] + 0.6 * higher, skin * [0.7, 0.6, 0.58], 0.02 * flat.unit)
 
 
 def draw_mouth(image: Image, flat: Flat, light: Array, subject: Subject) -> None:

@@ -8,7 +8,7 @@ from fkd.data.synthesis.canvas import blend_layer, layer
 from fkd.data.synthesis.hair import STRANDS, hair
 from fkd.data.synthesis.photo import degrade
 from fkd.data.synthesis.shape import MEAN_GRID, Array, head
-from fkd.data.synthesis.skin import skin_layer
+from fkd.data.synthesis.skin import skin_surface
 from fkd.data.synthesis.subject import sample_shot, sample_subject
 from fkd.types import Image, Points
 
@@ -37,9 +37,9 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     trunk = scene.body_camera(camera, view)
     neck = scene.neck_surface(body, person, view, trunk)
     long = not person.bald and person.hairline[2:].max() > 0.5
-    blend_layer(image, layer(behind, neck) if long else layer(neck))
+    blend_layer(image, layer(behind, neck, size=size) if long else layer(neck, size=size))
     scene.draw_clothes(image, person, view, trunk, rng)
-    skin = skin_layer(body, person, view, camera, skin_noise)
+    skin = layer(skin_surface(body, person, view, camera, skin_noise), size=size)
 
     def light(place: Array) -> Array:
         return np.asarray(np.clip(skin.at(place) / person.skin, 0.05, 1.6))
@@ -59,7 +59,7 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     if person.glasses > 0:
         accessories.draw_temples(image, body, person, camera)
     if not person.bald:
-        blend_layer(image, layer(before))
+        blend_layer(image, layer(before, size=size))
     if person.glasses > 0:
         accessories.draw_glasses(image, body, person, camera)
     if rng.random() < 0.15:

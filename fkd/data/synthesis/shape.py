@@ -62,11 +62,11 @@ _RINGS = np.array(
 # Features that stand out of the rings or lie in them: x, y, spread of both, height along z; mirrored where x is not 0.
 _RELIEF = np.array(
     [
-        [0.0, 0.00, 0.13, 0.20, 0.14],  # bridge of the nose
-        [0.0, 0.35, 0.13, 0.20, 0.19],
-        [0.0, 0.62, 0.16, 0.17, 0.22],
-        [0.0, 0.86, 0.19, 0.13, 0.42],  # tip
-        [0.26, 0.94, 0.09, 0.10, 0.20],  # wing
+        [0.0, -0.05, 0.13, 0.20, 0.14],  # bridge of the nose
+        [0.0, 0.29, 0.13, 0.20, 0.19],
+        [0.0, 0.55, 0.16, 0.17, 0.22],
+        [0.0, 0.79, 0.19, 0.13, 0.42],  # tip
+        [0.26, 0.88, 0.09, 0.10, 0.20],  # wing
         [0.72, 0.00, 0.34, 0.20, -0.17],  # socket
         [0.72, 0.02, 0.20, 0.12, 0.10],  # eyeball
         [0.75, -0.42, 0.40, 0.11, 0.06],  # brow ridge
@@ -193,7 +193,7 @@ EXPRESSION: dict[str, Field] = {
     ),
     "smile": lambda p: (
         _along(0, 0.13 * _side(p) * _bump(p, 0.58, 1.53, 0.28, 0.22))
-        + _along(1, -0.13 * _bump(p, 0.62, 1.52, 0.22, 0.22) - 0.04 * _bump(p, 0.8, 0.9, 0.35, 0.3))
+        + _along(1, -0.10 * _bump(p, 0.62, 1.52, 0.22, 0.22) - 0.04 * _bump(p, 0.8, 0.9, 0.35, 0.3))
         + _along(2, -0.06 * _bump(p, 0.4, 1.55, 0.4, 0.2))
         + _along(0, 0.05 * p[:, 0] * _bump(p, 0.2, 0.98, 0.3, 0.15))
     ),
@@ -208,7 +208,7 @@ EXPRESSION: dict[str, Field] = {
         - _along(0, 0.07 * _side(p) * _bump(p, 0.4, -0.47, 0.2, 0.15))
     ),
     "brows_tilt": lambda p: _along(1, 0.05 * _side(p) * _bump(p, 0.8, -0.5, 0.6, 0.17)),
-    "lids": lambda p: _along(1, 0.14 * _bump(p, 0.73, -0.07, 0.13, 0.035) - 0.01 * _bump(p, 0.73, 0.09, 0.15, 0.03)),
+    "lids": lambda p: _along(1, 0.165 * _bump(p, 0.73, -0.07, 0.13, 0.035) - 0.01 * _bump(p, 0.73, 0.09, 0.15, 0.03)),
 }
 """How one face moves: "lids" 1 shuts the eyes, "open" 1 drops the jaw wide; the rest as for `IDENTITY`."""
 
@@ -221,8 +221,12 @@ class Head(NamedTuple):
     grid: Array  # (R, C, 3) the surface, laid out as MEAN_GRID
 
 
-_MEAN = np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3), MEAN_GRID.reshape(-1, 3)])
-_MODES = np.stack([field(_MEAN) for field in (*IDENTITY.values(), *EXPRESSION.values())]).reshape(-1, _MEAN.size)
+_MEASURED = np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3), MEAN_GRID.reshape(-1, 3)])
+_MODES = np.stack([field(_MEASURED) for field in (*IDENTITY.values(), *EXPRESSION.values())]).reshape(
+    -1, _MEASURED.size
+)
+# A near camera pushes what stands forward outwards; the heights above were measured in pictures, so that is taken off.
+_MEAN = _MEASURED + 0.5 * IDENTITY["mouth_up"](_MEASURED) - 0.4 * IDENTITY["nose_length"](_MEASURED)
 
 
 def head(identity: Array, expression: Array) -> Head:

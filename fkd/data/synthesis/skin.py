@@ -3,7 +3,7 @@
 import numpy as np
 
 from fkd.data.synthesis.camera import Camera
-from fkd.data.synthesis.canvas import Layer, layer, normals, surface
+from fkd.data.synthesis.canvas import Surface, normals, surface
 from fkd.data.synthesis.shape import MEAN_GRID, Array, Head
 from fkd.data.synthesis.subject import Shot, Subject
 
@@ -20,14 +20,14 @@ def _step(value: Array, start: float, stop: float) -> Array:
 
 
 _X, _Y = np.abs(MEAN_GRID[..., 0]), MEAN_GRID[..., 1]
-_BLUSH = _spot(0.9, 0.8, 0.35, 0.3) + 0.6 * _spot(0.0, 0.85, 0.2, 0.2)
+_BLUSH = _spot(0.9, 0.8, 0.35, 0.3) + 0.6 * _spot(0.0, 0.80, 0.2, 0.2)
 _SOCKET = _spot(0.70, 0.0, 0.36, 0.17)
 _HOLLOW = (  # where little light gets: inner eye corners, beside and under the nose, under the lip, under the chin
     0.30 * _spot(0.38, -0.02, 0.12, 0.13)
     + 0.22 * _spot(0.70, -0.08, 0.36, 0.10)
     + 0.12 * _spot(0.70, 0.20, 0.30, 0.07)
-    + 0.30 * _spot(0.0, 1.12, 0.25, 0.07)
-    + 0.20 * _spot(0.38, 1.02, 0.07, 0.12)
+    + 0.30 * _spot(0.0, 1.07, 0.25, 0.07)
+    + 0.20 * _spot(0.38, 0.96, 0.07, 0.12)
     + 0.14 * _spot(0.22, 0.55, 0.07, 0.25)
     + 0.20 * _spot(0.0, 1.92, 0.28, 0.07)
     + 0.12 * _spot(0.68, 1.58, 0.08, 0.10)
@@ -41,7 +41,7 @@ _UPPER_LIP = np.clip(1.6 * _spot(0.22, 1.25, 0.20, 0.085), 0, 1) * _step(_Y, 1.0
 _MAPS = np.concatenate([_BLUSH, _SOCKET, _HOLLOW], axis=-1)
 
 
-def skin_layer(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array) -> Layer:
+def skin_surface(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array) -> Surface:
     """The head without its features.
 
     Args:
@@ -56,7 +56,7 @@ def skin_layer(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: 
     outward = camera.rotate(normals(head.grid))
     colours = albedo * light_on(outward, shot)[..., None] + shine_on(outward, shot)[..., None]
     far_last = bool(camera.rotation[0, 2] > 0)
-    return layer(surface(camera.project(head.grid), outward[..., 2], colours, fine=(3, 2), far_last=far_last))
+    return surface(camera.project(head.grid), outward[..., 2], colours, fine=(3, 2), far_last=far_last)
 
 
 def light_on(outward: Array, shot: Shot) -> Array:
