@@ -37,7 +37,7 @@ def _seeded() -> None:
 
 
 def write_faces(root: Path, people: int, frames: int) -> Path:
-    """A folder in Udacity's format with synthetic faces: each person's last frame is in the test file, the others train."""
+    """A folder in Udacity's format with synthetic faces: a person's last frame tests, the others train."""
     rows: dict[str, list[list[object]]] = {"training": [], "test": []}
     for part in rows:
         (root / part).mkdir(parents=True)
