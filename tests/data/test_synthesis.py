@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fkd.data.synthesis import face
-from fkd.data.synthesis.camera import Camera, Pose, place, rotation, visible_points
+from fkd.data.synthesis.camera import Pose, place, rotation, visible_points
 from fkd.data.synthesis.shape import EXPRESSION, IDENTITY, head
 from fkd.data.synthesis.subject import sample_shot, sample_subject
 from fkd.schema import IBUG68
@@ -19,14 +19,14 @@ Face = tuple[Image, Points]
 
 @pytest.fixture(scope="module")
 def faces() -> list[Face]:
-    return [face(3, i, 0, 192) for i in range(150)]
+    return [face(3, i, 0, 192) for i in range(110)]
 
 
-def value(image: Image, point: np.ndarray, radius: float = 1.0) -> float:
-    """Mean grey level of the disc about a point; NaN outside the picture."""
-    disc = np.zeros(image.shape[:2], np.uint8)
-    cv2.circle(disc, np.round(point).astype(int).tolist(), round(radius), 1, -1)
-    return float(image.mean(axis=2)[disc > 0].mean()) if disc.any() else float("nan")
+def value(image: Image, point: np.ndarray, reach: int = 1) -> float:
+    """Mean level of the square about a point; NaN outside the picture."""
+    x, y = np.round(point).astype(int)
+    patch = image[max(y - reach, 0) : max(y + reach + 1, 0), max(x - reach, 0) : max(x + reach + 1, 0)]
+    return float(patch.mean()) if patch.size else float("nan")
 
 
 def shape_points(seed: int, subject: int, frame: int, expression: np.ndarray | None = None) -> np.ndarray:
@@ -95,13 +95,6 @@ def test_expression_undone_leaves_one_head_per_subject() -> None:
     assert np.abs(heads[0][0] - heads[1][0]).mean() > 0.01
 
 
-def test_frames_of_one_subject_share_their_colours() -> None:
-    first, second = (sample_subject(np.random.default_rng((0, 7))) for _ in range(2))
-    other = sample_subject(np.random.default_rng((0, 8)))
-    assert np.array_equal(first.skin, second.skin)
-    assert not np.array_equal(first.skin, other.skin)
-
-
 def test_points_are_the_projected_head() -> None:
     """Inner points against a pinhole camera written out by hand: turn, move away, divide by depth."""
     for subject in range(20):
@@ -134,7 +127,7 @@ def test_jaw_points_lie_on_the_head_and_no_further_in_than_the_jaw() -> None:
     assert (marched[10:15, 0] - fixed[10:15, 0] > 0.02 * unit).all()
     np.testing.assert_allclose(marched[:7], fixed[:7], atol=0.02 * unit)
     np.testing.assert_array_equal(marched[17:], fixed[17:])
-    outline = camera.project(body.grid[..., :, :])[..., 0].max()
+    outline = camera.project(body.grid)[..., 0].max()
     assert (marched[9:17, 0] <= outline + 0.02 * unit).all()
 
 
@@ -279,14 +272,14 @@ def test_an_open_mouth_is_not_skin(faces: list[Face]) -> None:
         cheek = 0.5 * (points[48] + points[4])
         across = [value(image, cheek + share * (points[66] - points[62])) for share in np.linspace(-0.2, 1.2, 9)]
         spread.append(np.nanstd(between) > np.nanstd(across))
-    assert len(spread) > 20
+    assert len(spread) > 15
     assert np.mean(spread) > 0.8
 
 
 def test_points_follow_the_picture_not_chance() -> None:
-    """Edges lie along the outline: pictures change across the jaw's outline more than inside the cheek, far side."""
+    """Pictures change more along the outline of the jaw than inside the cheeks."""
     stronger = []
-    for i in range(60):
+    for i in range(40):
         image, points = face(12, i, 0, 192)
         nose = points[30]
         grey = cv2.GaussianBlur(image.mean(axis=2).astype(np.float32), (0, 0), 1.0)
@@ -299,8 +292,3 @@ def test_points_follow_the_picture_not_chance() -> None:
 
         stronger.append(max(around(0.97), around(1.0), around(1.03)) > around(0.72))
     assert np.mean(stronger) > 0.8
-
-
-def test_camera_projects_a_point_at_the_origin_to_its_offset() -> None:
-    camera = Camera(rotation(Pose(0.3, 0.2, 0.1, 9.0)), 9.0, 0.2, np.array([0.3, 0.7]))
-    np.testing.assert_allclose(camera.project(np.zeros((1, 3))), [[0.3, 0.7]])

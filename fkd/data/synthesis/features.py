@@ -100,6 +100,20 @@ def draw_eye(image: Image, flat: Flat, eye: slice, light: Array, subject: Subjec
     stroke(image, raised[2:-2], skin * [0.74, 0.68, 0.66], 0.02 * unit)
 
 
+def draw_wrinkles(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
+    """The lines of an old face: from nose to mouth, under the eyes, across the forehead."""
+    points, width = flat.points, 0.025 * flat.unit
+    colour = subject.skin * light * (1 - 0.22 * subject.age)
+    for nose, mouth, eye, side in ((31, 48, (36, 41, 40, 39), -1), (35, 54, (45, 46, 47, 42), 1)):
+        steps = flat.along((0.10 * side, -0.08, 0), (0.10 * side, -0.05, 0), (0.16 * side, 0.12, 0))
+        fold = points[[nose, nose, mouth]] * [[1], [0.4], [1]] + points[[nose, mouth, mouth]] * [[0], [0.6], [0]]
+        if subject.beard == 0:
+            stroke(image, curve(fold + steps), colour, width)
+        stroke(image, curve(points[list(eye)] + flat.along((0, 0.13, 0)))[3:], colour, width)
+    for up in (0.42, 0.68):
+        stroke(image, curve(points[[18, 20, 23, 25]] + flat.along((0, -up, 0))), colour, width)
+
+
 def draw_nose(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
     """Nostrils, wings and the underside."""
     skin = subject.skin * light

@@ -18,8 +18,8 @@ _CROWN = -2.7
 _HANGING = 0.7  # below this height hair no longer follows the head
 
 
-def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array) -> tuple[Surface, Surface]:
-    """The hair behind the head and the hair in front of it.
+def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array) -> tuple[list[Surface], Surface]:
+    """The hair behind the head, if it is long, and the hair in front of it.
 
     Args:
         noise: (4, STRANDS) unit normal deviates that belong to the person.
@@ -42,9 +42,9 @@ def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array)
     places = camera.project(cap)
     far_last = bool(camera.rotation[0, 2] > 0)
     front = surface(places, facing[..., 2], colours, fine=(7, 2), far_last=far_last)
-    shaded = front.paint * np.array([0.55, 0.55, 0.55, 1], np.float32)
-    behind = Surface(front.cells, 0.2 - front.facing, shaded)
-    return behind, front
+    if subject.hairline[2:].max() < 0.5:
+        return [], front
+    return [surface(places, 0.2 - facing[..., 2], 0.55 * colours, fine=(7, 2), far_last=far_last)], front
 
 
 def _cap(head: Head, height: Array) -> Array:

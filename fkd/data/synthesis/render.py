@@ -33,11 +33,10 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     points = places * size - 0.5
 
     image = scene.background(size, rng)
-    behind, before = hair(body, person, view, camera, strands)
     trunk = scene.body_camera(camera, view)
+    behind, before = hair(body, person, view, camera, strands)
     neck = scene.neck_surface(body, person, view, trunk)
-    long = not person.bald and person.hairline[2:].max() > 0.5
-    blend_layer(image, layer(behind, neck, size=size) if long else layer(neck, size=size))
+    blend_layer(image, layer(neck, size=size) if person.bald else layer(*behind, neck, size=size))
     scene.draw_clothes(image, person, view, trunk, rng)
     skin = layer(skin_surface(body, person, view, camera, skin_noise), size=size)
 
@@ -51,6 +50,8 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     scene.draw_ear(image, body, -far, person, view, camera, cheeks[-far] * 0.9)
 
     flat = features.Flat(points, camera.rotation[:2] * camera.scale * size, camera.scale * size)
+    if person.age > 0.55:
+        features.draw_wrinkles(image, flat, light(places[27]), person)
     features.draw_nose(image, flat, light(places[30]), person)
     features.draw_mouth(image, flat, light(places[[48, 54, 8]].mean(axis=0)), person)
     for eye, side in ((slice(36, 42), -1), (slice(42, 48), 1)):

@@ -1,0 +1,141 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fkd.codecs import Coordinates
+from fkd.data.crops import FaceCrop
+from fkd.data.faces import Faces
+from fkd.errors import UserError
+from fkd.evaluation import evaluate
+from fkd.geometry import Jitter, square_around
+from fkd.module import KeypointModule
+from fkd.schema import IBUG68
+from fkd.types import Annotations
+
+SIZE = 64
+CROP = FaceCrop(SIZE, 1.35, Jitter(0.1, 0.09, 0.04))
+N = 12
+
+
+class Answer(nn.Module):
+    """Always the same keypoints, whatever the picture."""
+
+    def __init__(self, keypoints: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("keypoints", torch.from_numpy(keypoints))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.keypoints.expand(len(image), -1, -1)
+
+
+@pytest.fixture
+def faces() -> Faces:
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (150, 120), np.uint8) for _ in range(N)]
+    table = Annotations(
+        schema=IBUG68,
+        paths=np.array([f"{i}.png" for i in range(N)]),
+        images=np.arange(N),
+        keypoints=rng.uniform(30, 90, (N, 68, 2)).astype(np.float32),
+        visible=np.ones((N, 68), bool),
+        subjects=np.array([f"person {i % 5}" for i in range(N)]),
+        label_shift=np.tile(np.array([0.2, 0.0274], np.float32), (N, 1)),
+    )
+    rows = np.arange(N)
+    return Faces(table, {"train": rows[:4], "val": rows[4:6], "test": rows[6:]}, photos, "made up", ())
+
+
+@pytest.fixture
+def module() -> KeypointModule:
+    shape = np.random.default_rng(1).uniform(10, 50, (68, 2)).astype(np.float32)
+    net = KeypointModule(Answer(shape), Coordinates(0, 1), IBUG68, SIZE, 1, {})
+    net.set_mean_shape(np.random.default_rng(2).uniform(10, 50, (68, 2)).astype(np.float32))
+    return net
+
+
+def plain_error(crop_points: np.ndarray, window: np.ndarray, truth: np.ndarray) -> float:
+    """NME in percent of one face, by a loop over its points: crop -> photo -> shifted as the labels are."""
+    side = window[2] - window[0]
+    photo = [((x + 0.5) / SIZE * side + window[0], (y + 0.5) / SIZE * side + window[1]) for x, y in crop_points]
+
+    def shifted(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        shift = 0.2 + 0.0274 * math.dist(points[36], points[45])
+        return [(x + shift, y) for x, y in points]
+
+    label, found = shifted([tuple(p) for p in truth.tolist()]), shifted(photo)
+    total = sum(math.dist(a, b) for a, b in zip(label, found, strict=True))
+    return 100 * total / 68 / math.dist(label[36], label[45])
+
+
+def window_of(keypoints: np.ndarray) -> np.ndarray:
+    low, high = keypoints.min(axis=0), keypoints.max(axis=0)
+    centre, half = (low + high) / 2, 1.35 * (high - low).max() / 2
+    return np.concatenate([centre - half, centre + half])
+
+
+def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) -> None:
+    scores = evaluate(module, faces, "all", CROP, "keypoints", None, batch_size=5)
+    answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
+    expected = [plain_error(answer, window_of(k), k) for k in faces.table.keypoints]
+    np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
+    assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert scores.metrics["nme_all"] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert (scores.metrics["faces"], scores.metrics["missed_faces"], scores.metrics["subjects"]) == (N, 0, 5)
+    assert (scores.metrics["boxes"], scores.metrics["labels"]) == ("keypoints", "published")
+    baseline = [plain_error(mean, window_of(k), k) for k in faces.table.keypoints]
+    assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
+
+
+def test_a_perfect_answer_scores_nought_against_shifted_labels(faces: Faces) -> None:
+    """The shift is put back on the prediction: a net that finds the true place makes no error."""
+    one = Faces(faces.table.take(np.array([3])), {}, [*faces.images], "one", ())
+    keypoints = one.table.keypoints[0]
+    window = window_of(keypoints)
+    inside = ((keypoints - window[:2]) / (window[2] - window[0]) * SIZE - 0.5).astype(np.float32)
+    module = KeypointModule(Answer(inside), Coordinates(0, 1), IBUG68, SIZE, 1, {})
+    assert evaluate(module, one, "all", CROP, "keypoints", None, 1).metrics["nme_interocular"] < 1e-3
+
+
+def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, module: KeypointModule) -> None:
+    """A detector that finds the exact square on some photos and nothing, or something else, on others."""
+    squares = square_around(faces.table.keypoints)
+
+    def detector(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        row = next(i for i, other in enumerate(faces.images) if other is photo)
+        if row % 3 == 0:
+            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        if row % 3 == 1:
+            return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)  # a false box
+        return np.stack([np.array([0, 0, 8, 8], np.float32), squares[row]]), np.ones(2, np.float32)
+
+    scores = evaluate(module, faces, "all", CROP, "detector", detector, 5)
+    answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
+    whole = np.array([-0.5, 14.5, 119.5, 134.5])  # the middle square of a photo 120 wide and 150 high
+    errors = [
+        plain_error(answer, window_of(k), k) if row % 3 == 2 else plain_error(mean, whole, k)
+        for row, k in enumerate(faces.table.keypoints)
+    ]
+    assert scores.metrics["missed_faces"] == 8
+    assert scores.metrics["nme_all"] == pytest.approx(np.mean(errors), rel=1e-3)
+    assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(errors[2::3]), rel=1e-3)
+
+
+def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, module: KeypointModule) -> None:
+    first, again = (evaluate(module, faces, "test", CROP, "jitter", None, 5) for _ in range(2))
+    perfect = evaluate(module, faces, "test", CROP, "keypoints", None, 5)
+    assert (first.windows == again.windows).all()
+    assert (first.windows != perfect.windows).any()
+    assert first.metrics["nme_interocular"] == again.metrics["nme_interocular"]
+
+
+def test_wrong_subsets_and_boxes_are_refused(faces: Faces, module: KeypointModule) -> None:
+    with pytest.raises(UserError, match="subset=tset"):
+        evaluate(module, faces, "tset", CROP, "keypoints", None, 5)
+    with pytest.raises(ValueError, match="boxes"):
+        evaluate(module, faces, "test", CROP, "detector", None, 5)
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    with pytest.raises(UserError, match="found none of 6"):
+        evaluate(module, faces, "test", CROP, "detector", lambda photo: nothing, 5)

@@ -1,0 +1,122 @@
+"""Training, validation and checkpoints of the module with a Lightning trainer on made-up faces."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from fkd.codecs import Coordinates
+from fkd.data.crops import FaceCrop
+from fkd.data.dataset import CropDataset, collate
+from fkd.geometry import Jitter
+from fkd.losses import L1
+from fkd.module import KeypointModule, Recipe, Schedule
+from fkd.schema import IBUG68
+from tests.data.test_dataset import dataset
+
+SIZE = 64
+
+
+def make(schedule: Schedule | None = None) -> KeypointModule:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, 136))
+    recipe = Recipe(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.5), schedule)
+    return KeypointModule(net, Coordinates(31.5, 32), IBUG68, SIZE, 1, {"trainer": {"max_epochs": 3}}, recipe)
+
+
+def fit(module: KeypointModule, folder: Path, epochs: int = 3) -> pl.Trainer:
+    data = dataset(augmented=False)
+    loader = torch.utils.data.DataLoader(data, batch_size=3, collate_fn=collate)
+    trainer = pl.Trainer(
+        default_root_dir=folder,
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, loader, loader)
+    return trainer
+
+
+def test_validation_nme_is_that_of_a_plain_loop_with_the_shift_put_back(tmp_path: Path) -> None:
+    data = shifted_dataset()
+    module = make().eval()
+    loader = torch.utils.data.DataLoader(data, batch_size=4, collate_fn=collate)
+    trainer = pl.Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    logged = trainer.validate(module, loader, verbose=False)[0]
+    errors = []
+    for row in range(len(data)):
+        item, truth = data[row], data.table.keypoints[row].astype(float)
+        found = module(torch.from_numpy(item.image)[None])[0].detach().numpy().astype(float)
+        scale, left, top = item.matrix[0, 0], item.matrix[0, 2], item.matrix[1, 2]
+        photo = np.stack([(found[:, 0] - left) / scale, (found[:, 1] - top) / scale], axis=1)
+        photo[:, 0] += 0.2 + 0.0274 * math.dist(photo[36], photo[45])
+        truth[:, 0] += 0.2 + 0.0274 * math.dist(truth[36], truth[45])
+        seen = item.visible
+        errors.append(np.linalg.norm(photo - truth, axis=1)[seen].mean() / math.dist(truth[36], truth[45]))
+    assert logged["val/nme"] == pytest.approx(100 * np.mean(errors), rel=1e-3)
+
+
+def shifted_dataset() -> CropDataset:
+    data = dataset(augmented=False)
+    data.table.label_shift[:] = [0.2, 0.0274]
+    data.box = FaceCrop(SIZE, 1.3, Jitter(0.1, 0.1, 0.1)).validation
+    return data
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    module = make()
+    first = fit(module, tmp_path, epochs=1).callback_metrics["train/loss"]
+    last = fit(module, tmp_path, epochs=40).callback_metrics["train/loss"]
+    assert last < 0.8 * first
+
+
+def test_a_schedule_gets_the_number_of_all_steps_and_steps_each_batch(tmp_path: Path) -> None:
+    lengths = []
+
+    def linear(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+        lengths.append(steps)
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+
+    trainer = fit(make(Schedule(linear, "step", "steps", None)), tmp_path)
+    assert lengths == [6]  # 3 epochs of 2 batches
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)
+
+
+def test_a_checkpoint_says_what_its_epoch_scored_and_holds_plain_data_only(tmp_path: Path) -> None:
+    module = make()
+    trainer = fit(module, tmp_path)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert content["config"] == {"trainer": {"max_epochs": 3}}
+    assert content["scores"]["val/nme"] == pytest.approx(float(trainer.callback_metrics["val/nme"]))
+
+
+def test_pictures_are_scaled_to_the_unit_interval_inside_the_module() -> None:
+    class Highest(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.amax(dim=(1, 2, 3)).view(-1, 1, 1).expand(-1, 68, 2)
+
+    module = KeypointModule(Highest(), Coordinates(0, 1), IBUG68, SIZE, 1, {})
+    images = torch.stack([torch.zeros(1, SIZE, SIZE), torch.full((1, SIZE, SIZE), 255)]).to(torch.uint8)
+    assert module(images)[:, 0, 0].tolist() == [0.0, 1.0]
+
+
+def test_a_module_without_a_recipe_does_not_train(tmp_path: Path) -> None:
+    module = make()
+    module.recipe = None
+    with pytest.raises(ValueError, match="without a recipe"):
+        fit(module, tmp_path)
