@@ -113,7 +113,7 @@ class KeypointModule(pl.LightningModule):
         return Prediction(keypoints, point_errors(preds, target, normaliser))
 
     def on_train_epoch_end(self) -> None:
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         if self.recipe is None:

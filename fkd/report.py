@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
@@ -43,7 +44,7 @@ class Result:
         stopped = isinstance(error, Diverged | KeyboardInterrupt | SystemExit)
         self.values["status"] = "done" if error is None else f"{'stopped' if stopped else 'failed'}: {why}"
         self.values["seconds"] = round(time.monotonic() - self._start, 1)
-        write_json(self.path, self.values)
+        rank_zero_only(write_json)(self.path, self.values)  # the processes of ddp share the folder
 
 
 def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:

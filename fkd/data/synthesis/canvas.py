@@ -117,7 +117,7 @@ def surface(places: Floats, facing: Floats, colours: Floats, *, fine: tuple[int,
         fine: how many times denser, rows and columns.
         far_last: the last columns are further away than the first, so that the first must be drawn last.
     """
-    seen = (facing > 0).any(axis=0)
+    seen = np.asarray((facing > 0).any(axis=0))
     part = slice(max(int(seen.argmax()) - 1, 0), len(seen) - max(int(seen[::-1].argmax()) - 1, 0))
     places, facing, colours = places[:, part], facing[:, part], colours[:, part]
     rows, columns = facing.shape

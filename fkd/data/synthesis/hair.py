@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from fkd.data.synthesis.camera import Camera
-from fkd.data.synthesis.canvas import Surface, normals, surface
+from fkd.data.synthesis.canvas import Surface, surface
 from fkd.data.synthesis.shape import Array, Head, grid_column, grid_row
 from fkd.data.synthesis.skin import light_on
 from fkd.data.synthesis.subject import Shot, Subject
@@ -35,7 +35,7 @@ def hair(head: Head, subject: Subject, shot: Shot, camera: Camera, noise: Array)
     thickness = subject.volume * (1 + 0.25 * locks[1]) * np.minimum(1, 0.25 + 2.2 * (1 - _SHARE) + (edge > 0.5))
     cap = cap + outward * thickness[..., None]
     cap[..., 1] += np.maximum(height - _HANGING, 0)
-    facing = camera.rotate(normals(cap))
+    facing = camera.rotate(outward)
     strands = 1 + 0.15 * noise[1] + 0.3 * locks[2] + 0.12 * noise[2] * np.sin(3 * _SHARE + 3 * locks[3])
     gloss = 0.5 * np.exp(-(((facing @ shot.light) - 0.85) ** 2) / 0.02)
     colours = (subject.hair * (light_on(facing, shot) * strands)[..., None]) * (1 + gloss[..., None])

@@ -12,7 +12,7 @@ _LEVELS = np.linspace(0, 1, 256)
 def degrade(image: Image, rng: np.random.Generator) -> Image:
     """The picture as a video frame or a snapshot would show it; points stay where they are."""
     size = image.shape[0]
-    softness = rng.choice([0.4, 0.7, 1.2]) * size / 192
+    softness = (0.4, 0.7, 1.2)[rng.integers(3)] * size / 192
     if rng.random() < 0.35:  # few pixels, enlarged
         small = max(int(size * rng.uniform(0.3, 0.8)), 24)
         image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]

@@ -20,11 +20,11 @@ _EAR = np.stack(  # seen from its own side: backwards, down
 def background(size: int, rng: np.random.Generator) -> Image:
     """Clutter: smooth light with boxes, discs and lines before it, sharp or out of focus."""
     coarse = rng.integers(2, 7)
-    base = rng.uniform(15, 225) + rng.normal(0, 1, 3) * rng.choice([6.0, 18.0, 45.0])
+    base = rng.uniform(15, 225) + rng.normal(0, 1, 3) * (6, 18, 45)[rng.integers(3)]
     tint = base + rng.normal(0, rng.uniform(5, 55), (coarse, coarse, 1)) + rng.normal(0, 10, (coarse, coarse, 3))
     tint = np.clip(tint, 0, 255).astype(np.uint8)
-    small = max(size // int(rng.choice([1, 2, 4])), 16)
-    image = np.ascontiguousarray(cv2.resize(tint, (small, small), interpolation=cv2.INTER_LINEAR))
+    small = max(size // (1, 2, 4)[rng.integers(3)], 16)
+    image = np.asarray(cv2.resize(tint, (small, small), interpolation=cv2.INTER_LINEAR), np.uint8)
     for _ in range(rng.integers(0, 10)):
         at, reach = rng.uniform(0, small, 2), rng.uniform(0.03, 0.4, 2) * small
         turn = rng.uniform(0, np.pi) if rng.random() < 0.4 else 0.0

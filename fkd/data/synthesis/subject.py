@@ -83,7 +83,7 @@ def sample_subject(rng: np.random.Generator) -> Subject:
         age=age,
         hairline=hairline,
         parting=rng.normal(0, 0.5),
-        fringe=rng.choice([0.03, 0.1, 0.25]) * rng.uniform(0.5, 1.5),
+        fringe=(0.03, 0.1, 0.25)[rng.integers(3)] * rng.uniform(0.5, 1.5),
         volume=rng.uniform(0.08, 0.22) + woman * rng.uniform(0, 0.12),
         bald=bald,
         brow=rng.uniform(0.09, 0.17) * (0.75 if woman else 1.0),
