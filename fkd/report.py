@@ -113,19 +113,17 @@ def part_table(metrics: Mapping[str, Any]) -> Table:
     return table
 
 
-def facts(rows: Mapping[str, str]) -> Table:
-    """Labelled lines without a frame."""
-    table = Table.grid(padding=(0, 2))
-    for label, value in rows.items():
-        table.add_row(f"[bold]{label}[/bold]", value)
-    return table
+def facts(rows: Mapping[str, str]) -> str:
+    """Labelled lines; a table would cut long paths."""
+    width = max(len(label) for label in rows)
+    return "\n".join(f"{label:<{width}}  {value}" for label, value in rows.items())
 
 
 def show(*parts: Any) -> None:
-    """Prints rich renderables; long paths are not broken."""
-    console = Console(soft_wrap=True)
+    """Prints tables and lines; long paths are not broken."""
+    console = Console()
     for part in parts:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str), highlight=False)
 
 
 def _number(value: Any) -> str:
