@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -22,19 +24,25 @@ CONF = Path(__file__).parents[1] / "conf"
 
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Makes a task of one config a script: `conf/<config_name>.yaml`, overrides, sweeps, exit status."""
+    """Makes a task of one config a script: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
+
+    In a sweep one job's mistake is said and the other jobs go on.
+    """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        begun = False
+
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
+            nonlocal begun
+            begun = True
             try:
                 return task(cfg)
-            except UserError as error:
-                leave(str(error), 2)
-            except OmegaConfBaseException as error:
-                leave(explain(error, config_name), 2)
-            except Diverged as error:
-                leave(str(error), 1)
+            except (UserError, MissingMandatoryValue, Diverged) as error:
+                say(explain(error, config_name))
+                if HydraConfig.get().mode == RunMode.MULTIRUN:
+                    raise
+                sys.exit(_status(error))
 
         @functools.wraps(task)
         def main() -> None:
@@ -42,14 +50,26 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             quieten()
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except (HydraException, OmegaConfBaseException) as error:
-                leave(explain(error, config_name), 2)
-            except OSError as error:
-                leave(f"{error.filename}: {error.strerror}; give another place, e.g. hydra.run.dir=DIR", 2)
+            except (UserError, MissingMandatoryValue, Diverged) as error:  # a job of a sweep, said already
+                sys.exit(_status(error))
+            except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+                if begun:
+                    raise
+                say(explain(error, config_name))
+                sys.exit(2)
 
         return main
 
     return decorate
+
+
+def say(line: str) -> None:
+    """One line on standard error."""
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+
+
+def _status(error: Exception) -> int:
+    return 1 if isinstance(error, Diverged) else 2
 
 
 def quieten() -> None:
@@ -66,15 +86,13 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def leave(line: str, status: int) -> None:
-    """One line on standard error, then the end."""
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
-    sys.exit(status)
-
-
 def explain(error: Exception, config_name: str) -> str:
-    """Hydra's complaint about a command line, in one line and with the near misses."""
+    """An error in words for the user; Hydra's complaints about a command line with the near misses."""
     text = str(error)
+    if isinstance(error, UserError | Diverged):
+        return text
+    if isinstance(error, OSError) and error.filename is not None:  # Hydra's own are without
+        return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}: expected a value, found none; give {error.full_key}=..."
     if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):

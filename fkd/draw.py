@@ -3,7 +3,6 @@
 Pictures are RGB or grey uint8 and never changed in place. Points are (x, y), the centre of the first pixel at (0, 0).
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from fkd.files import whole_file
 from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
 
@@ -148,9 +148,8 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limi
         figure.set_figheight(4.8 + 0.2 * len(errors))
     else:
         axes.legend(loc="lower right", fontsize="small")
-    unfinished = path.with_name(f".{path.name}.tmp")
-    figure.savefig(unfinished, format="png")
-    os.replace(unfinished, path)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")
 
 
 def _rgb(image: Image) -> Image:

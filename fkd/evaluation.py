@@ -15,7 +15,7 @@ from fkd.data.faces import Faces
 from fkd.detect import iou
 from fkd.errors import UserError
 from fkd.geometry import Crop, square, square_around
-from fkd.metrics import interocular, nme, summary
+from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.module import KeypointModule
 from fkd.types import Annotations, Image, Points
 
@@ -35,6 +35,7 @@ class Scores:
         metrics: the content of `metrics.json`.
         mean_shape: the same for the training faces' mean shape, put into the same windows.
         windows: (N, 4) what the net was shown of each face, photo pixels.
+        found: (N,) whether the detector found the face.
         preds: (N, K, 2) photo pixels, in the labels' convention; the mean shape where the face was missed.
         target: (N, K, 2) labels as published.
         face_errors: (N,) NME of each face, percent of the inter-ocular distance.
@@ -44,10 +45,16 @@ class Scores:
     metrics: dict[str, Any]
     mean_shape: dict[str, Any]
     windows: Points
+    found: npt.NDArray[np.bool_]
     preds: Points
     target: Points
     face_errors: npt.NDArray[np.float32]
     mean_shape_errors: npt.NDArray[np.float32]
+
+    @property
+    def curve(self) -> npt.NDArray[np.float32]:
+        """(N,) `face_errors` for error curves: infinite where the face was missed."""
+        return np.where(self.found, self.face_errors, np.float32(np.inf))
 
 
 def evaluate(
@@ -85,11 +92,13 @@ def evaluate(
     windows = np.where(found[:, None], crop.window(squares), whole_pictures(table, faces))
     mean = np.stack([Crop.from_box(w, module.size).inverse_points(module.mean_shape.cpu().numpy()) for w in windows])
     preds = np.where(found[:, None, None], predict(module, table, faces, windows, batch_size), mean)
-    preds, mean, target = (published(points, table) for points in (preds, mean, table.keypoints))
+    preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
+    seen = {"subjects_in_training": len(set(module.subjects) & set(table.subjects.tolist()))}
     return Scores(
-        metrics=score(preds, target, table, found, boxes),
-        mean_shape=score(mean, target, table, found, boxes),
+        metrics=score(preds, target, table, found, boxes) | seen,
+        mean_shape=score(mean, target, table, found, boxes) | seen,
         windows=windows,
+        found=found,
         preds=preds,
         target=target,
         face_errors=face_errors(preds, target, table),
@@ -137,24 +146,24 @@ def predict(module: KeypointModule, table: Annotations, faces: Faces, windows: P
     return np.stack(keypoints)
 
 
-def published(keypoints: Points, table: Annotations) -> Points:
-    """Points (N, K, 2) at the true place -> where the source's labels would put them."""
-    shift = table.label_shift[:, 0] + table.label_shift[:, 1] * table.schema.interocular(keypoints)
-    moved: Points = keypoints.copy()
-    moved[..., 0] += shift[:, None]
-    return moved
-
-
 def score(
     preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_], boxes: str
 ) -> dict[str, Any]:
-    """The keys of `metrics.json` for predictions (N, K, 2), missed faces as the mean shape, and labels as published."""
+    """The keys of `metrics.json` for predictions (N, K, 2), missed faces as the mean shape, and labels as published.
+
+    The normalised mean errors are those of the faces found; `nme_all` has all faces. In the area under the error curve
+    and in the failure rate, a missed face is a failure.
+    """
     shown, truth, visible = (torch.from_numpy(array[found]) for array in (preds, target, table.visible))
+    errors = face_errors(preds, target, table)
+    curve = torch.from_numpy(np.where(found, errors, np.inf))
     return {
         **summary(shown, truth, visible, table.schema),
+        "auc_10": auc(curve, 10),
+        "failure_rate_10": 100 * failure_rate(curve, 10),
         "faces": len(table),
         "missed_faces": int((~found).sum()),
-        "nme_all": float(face_errors(preds, target, table).mean()),
+        "nme_all": float(errors.mean()),
         "subjects": len(np.unique(table.subjects)),
         "boxes": boxes,
         "labels": "published",
@@ -164,5 +173,5 @@ def score(
 def face_errors(preds: Points, target: Points, table: Annotations) -> npt.NDArray[np.float32]:
     """(N,) NME of each face, percent of the inter-ocular distance."""
     truth, visible = torch.from_numpy(target), torch.from_numpy(table.visible)
-    errors = nme(torch.from_numpy(preds), truth, interocular(truth, table.schema), visible)
+    errors = nme(torch.from_numpy(preds), truth, table.schema.interocular(truth), visible)
     return (100 * errors).numpy()

@@ -1,6 +1,5 @@
-"""From config to objects, and from a checkpoint back to a net: the one place that knows Hydra's `_target_`."""
+"""From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from fkd import checkpoint
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -18,10 +21,28 @@ from fkd.errors import UserError
 from fkd.evaluation import BOXES, Detector
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
-from fkd.schema import IBUG68
+from fkd.schema import SCHEMAS
 
-_TRUSTED = ("fkd", "torch.nn", "torch.optim", "torchvision.models")
-"""Packages whose classes a checkpoint may name."""
+OmegaConf.register_new_resolver("half", lambda number: number / 2, replace=True)
+
+OBJECTIVES = ("val/loss", "val/nme", "test/nme")
+"""What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
+
+
+def check(cfg: DictConfig) -> None:
+    """Looks at the keys that would only be missed after hours of training.
+
+    Raises:
+        UserError: naming the key.
+    """
+    whole(cfg, "seed", least=0)
+    whole(cfg, "trainer.max_epochs", least=-1)
+    if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
+        raise UserError(
+            f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
+        )
+    if cfg.ckpt_path is None and not cfg.train:
+        raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
 
 
 def build_faces(cfg: DictConfig) -> Faces:
@@ -36,8 +57,8 @@ def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
         faces=faces,
         crop=build_crop(cfg.crop),
         augmentation=_instantiate(cfg.augmentation, "augmentation"),
-        batch_size=_whole(cfg, "data.batch_size", least=1),
-        num_workers=_whole(cfg, "data.num_workers", least=0),
+        batch_size=whole(cfg, "data.batch_size", least=1),
+        num_workers=whole(cfg, "data.num_workers", least=0),
         seed=cfg.seed,
     )
 
@@ -63,9 +84,11 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     """A net that trains.
 
     Raises:
-        UserError: the loss does not fit the model's codec, or the net's output does not fit the schema.
+        UserError: the loss does not fit the model's codec, the net's output does not fit the schema, or its checkpoint
+            could not be loaded again.
     """
     config = plain(cfg)
+    checkpoint.check_trusted([config["model"], config["crop"]], f"model={cfg.model.name}")
     recipe = Recipe(
         loss=_instantiate(cfg.loss, "loss"),
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
@@ -77,7 +100,10 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
             f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
-    _check_output(module, cfg.model.name)
+    if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
+        raise UserError(
+            f"data.batch_size=1: model={cfg.model.name} normalises over the batch; expected at least 2 faces"
+        )
     try:
         recipe.optimizer(module.parameters())
     except (TypeError, ValueError) as error:
@@ -87,12 +113,10 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """The trainer with its callbacks and loggers; prints the precision that `auto` stands for."""
-    _whole(cfg, "trainer.max_epochs", least=-1)
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
     print(f"precision: {precision} ({why})", flush=True)
-    settings = OmegaConf.merge(cfg.trainer, {"precision": precision})
     trainer: pl.Trainer = _instantiate(
-        settings,
+        OmegaConf.merge(cfg.trainer, {"precision": precision}),
         "trainer",
         callbacks=[_instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None],
         logger=[_instantiate(c, f"logger.{name}") for name, c in cfg.logger.items() if c is not None],
@@ -100,81 +124,78 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     return trainer
 
 
-def resume_path(cfg: DictConfig) -> str | None:
-    """The checkpoint to go on from, if there is one.
+def check_resume(cfg: DictConfig) -> None:
+    """Makes sure that training can go on from `ckpt_path`.
 
     Raises:
-        UserError: it is missing, or there is nothing to train and nothing to score.
+        UserError: the file is broken, holds weights only, or is of another model.
     """
-    if cfg.ckpt_path is None and not cfg.train:
-        raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
-    if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
-        raise UserError(f"ckpt_path={cfg.ckpt_path}: expected a checkpoint, found no such file")
-    return None if cfg.ckpt_path is None else str(cfg.ckpt_path)
+    content = checkpoint.read(cfg.ckpt_path, "ckpt_path")
+    if cfg.train and "optimizer_states" not in content:
+        raise UserError(f"ckpt_path={cfg.ckpt_path}: holds weights only; training goes on from the last.ckpt beside it")
+    for part in ("model", "crop", "schema", "channels"):
+        then, now = content["config"].get(part), plain(cfg)[part]
+        if then != now:
+            then, now = (value.get("name") if isinstance(value, dict) else value for value in (then, now))
+            raise UserError(
+                f"ckpt_path={cfg.ckpt_path}: expected the run's own {part}, found {part}={then} in the checkpoint and "
+                f"{now} on the command line (or other settings of it); give the overrides of that run"
+            )
 
 
-def load(checkpoint: str | Path) -> KeypointModule:
+def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
     """The net of a checkpoint, ready to predict; needs nothing but the file.
 
-    Only classes of fkd, torch.nn, torch.optim and torchvision.models are built: a file may not name what it likes.
-
     Raises:
-        UserError: the file is missing, unreadable or no checkpoint of fkd, names other classes, or holds other weights.
+        UserError: the file is missing, unreadable or no checkpoint of fkd, names classes that are not trusted (see
+            `fkd.checkpoint.check_trusted`), or its parts do not fit each other. `key` is what the line calls it by.
     """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise UserError(f"ckpt={path}: expected a checkpoint, found no such file; give the path of a best.ckpt")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(
-            f"ckpt={path}: expected a checkpoint of fkd, found a file that is truncated or of another kind ({reason}); "
-            "train again or give another file"
-        ) from None
-    if not isinstance(content, dict) or not {"config", "state_dict"} <= content.keys():
-        raise UserError(f"ckpt={path}: expected a checkpoint of fkd with its config, found a file of another kind")
+    content = checkpoint.read(path, key)
     config = content["config"]
     try:
-        _check_targets([config["model"], config["crop"]], path)
+        checkpoint.check_trusted([config["model"], config["crop"]], f"{key}={path}")
         module = _module(config)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"ckpt={path}: expected the config of a model, found one that lacks or spoils {error}"
-        ) from None
-    if (points := config["model"]["net"].get("keypoints", len(module.schema))) != len(module.schema):
-        raise UserError(
-            f"ckpt={path}: expected a net for the {len(module.schema)} points of {module.schema.name}, found one for "
-            f"{points}; give another checkpoint"
-        )
-    try:
+        build_crop(config["crop"])
         module.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{key}={path}: {error}") from error
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:  # all of it is the file's content
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"ckpt={path}: expected weights that fit its own config, found others ({reason})") from None
+        raise UserError(
+            f"{key}={path}: expected a config and fitting weights, found others ({type(error).__name__}, {reason}); "
+            "train again or give another file"
+        ) from error
+    module.subjects = content["subjects"]
     return module.eval()
 
 
+def check_labels(cfg: DictConfig, net: KeypointModule) -> None:
+    """Makes sure that a net is scored on labels of the kind it learned.
+
+    Raises:
+        UserError: `data.label_shift` differs between the two, so that all points would lie off by the shift.
+    """
+    then, now = net.config["data"], plain(cfg)["data"]
+    if then["name"] == now["name"] and then.get("label_shift") != now.get("label_shift"):
+        raise UserError(
+            f"data.label_shift={now.get('label_shift')}: expected {then.get('label_shift')}, as this net was trained "
+            f"with; set data.label_shift={then.get('label_shift')}"
+        )
+
+
 def device(name: str) -> torch.device:
-    """A device that is there.
+    """A device that is there; "auto" is a GPU if there is one.
 
     Raises:
         UserError: torch does not know it, or this machine has none.
     """
     try:
-        chosen = torch.device(name)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"device={name}: expected cpu or a device of this machine ({str(error).splitlines()[0]})"
-        ) from None
+        chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else torch.device(name)
+        torch.zeros(1, device=chosen).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={name}: expected auto, cpu or a device of this machine ({reason})") from None
     return chosen
-
-
-def saved_scores(checkpoint: str | Path) -> dict[str, float]:
-    """`epoch`, `val/loss` and `val/nme` of a checkpoint, as they were when it was written."""
-    scores: dict[str, float] = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["scores"]
-    return scores
 
 
 def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
@@ -191,16 +212,32 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+def whole(cfg: DictConfig, key: str, least: int) -> int:
+    """A key that holds a whole number from `least` on; UserError otherwise."""
+    value = OmegaConf.select(cfg, key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"{key}: expected a whole number from {least} on, found {value!r}")
+    return value
+
+
 def _module(config: Mapping[str, Any], recipe: Recipe | None = None) -> KeypointModule:
-    return KeypointModule(
-        net=_instantiate(config["model"]["net"], "model.net"),
+    """The module of a plain config; its net has been run once, so that what it gives is known to fit."""
+    if config["schema"] not in SCHEMAS:
+        raise UserError(f"schema={config['schema']}: expected one of {', '.join(SCHEMAS)}")
+    net = _instantiate(config["model"]["net"], "model.net")
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
+    module = KeypointModule(
+        net=net,
         codec=_instantiate(config["model"]["codec"], "model.codec"),
-        schema=IBUG68,
+        schema=SCHEMAS[config["schema"]],
         size=config["crop"]["size"],
         channels=config["channels"],
         config=config,
         recipe=recipe,
     )
+    _check_output(module, config["model"]["name"])
+    return module
 
 
 def _check_output(module: KeypointModule, name: str) -> None:
@@ -217,52 +254,29 @@ def _check_output(module: KeypointModule, name: str) -> None:
         )
 
 
-def _check_targets(node: Any, path: Path) -> None:
-    """Refuses every `_target_` below `node` that is not a trusted class (or a torchvision model function)."""
-    if isinstance(node, Mapping):
-        if (name := node.get("_target_")) is not None and not _trusted(name):
-            raise UserError(
-                f"ckpt={path}: expected classes of {', '.join(_TRUSTED)} only, found _target_ {name!r}; "
-                "do not open checkpoints from strangers, or move your model into fkd/models"
-            )
-        for child in node.values():
-            _check_targets(child, path)
-    elif isinstance(node, list | tuple):
-        for child in node:
-            _check_targets(child, path)
-
-
-def _trusted(name: Any) -> bool:
-    """Whether the name is a class at home in a trusted package; what a package has merely imported is not."""
-    if not isinstance(name, str) or not _below(name, _TRUSTED):
-        return False
-    try:
-        found = get_object(name)
-    except Exception:
-        return False
-    home = getattr(found, "__module__", "")
-    return _below(home, _TRUSTED) and (isinstance(found, type) or _below(home, ("torchvision.models",)))
-
-
-def _below(name: str, packages: tuple[str, ...]) -> bool:
-    return any(name == package or name.startswith(package + ".") for package in packages)
-
-
 def _instantiate(config: Any, key: str, **arguments: Any) -> Any:
-    """Hydra's instantiate; a mistake in the config is the user's and names its key."""
+    """Hydra's instantiate. What the config got wrong is the user's mistake; a bug in what it calls is not.
+
+    Raises:
+        UserError: no such target, arguments that it does not take, or values that it refuses.
+    """
+    if not isinstance(config, Mapping | DictConfig) or "_target_" not in config:
+        raise UserError(f"{key}: expected a config with a _target_, found {config!r}")
     try:
         return instantiate(config, _convert_="all", **arguments)
-    except (InstantiationException, HydraException) as error:
-        cause = error.__cause__ if error.__cause__ is not None else error
+    except HydraException as error:
+        cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from None
-        if isinstance(cause, TypeError | ValueError | ImportError | AttributeError | HydraException):
-            raise UserError(f"{key}: {' '.join(str(cause).split())}") from error
+        refused = isinstance(cause, ValueError | ImportError | MisconfigurationException | HydraException)
+        if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
+            raise UserError(f"{key}: {cause}") from error
         raise cause from error
 
 
-def _whole(cfg: DictConfig, key: str, least: int) -> int:
-    value = OmegaConf.select(cfg, key)
-    if not isinstance(value, int) or value < least:
-        raise UserError(f"{key}: expected a whole number from {least} on, found {value!r}")
-    return value
+def _called_wrongly(error: BaseException) -> bool:
+    """Whether the call itself failed, as with an unknown argument, and not something inside of what was called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return isinstance(error, TypeError) and trace is not None and "hydra" in trace.tb_frame.f_code.co_filename

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from fkd.types import Image, Points
 
@@ -69,11 +71,11 @@ class Crop:
         """The crop whose outer edges are the square box (left, top, right, bottom) in photo pixels.
 
         Raises:
-            ValueError: the box is empty or not finite.
+            ValueError: the box is empty, not finite or not square.
         """
-        left, top, right, _ = (float(edge) for edge in box)
-        if not (np.isfinite(box).all() and right > left):
-            raise ValueError(f"box: expected finite edges with left < right, found {box.tolist()}")
+        left, top, right, bottom = (float(edge) for edge in box)
+        if not (np.isfinite(box).all() and right > left and np.isclose(right - left, bottom - top, rtol=1e-3)):
+            raise ValueError(f"box: expected finite edges of a square, left < right, found {np.asarray(box).tolist()}")
         scale = size / (right - left)
         # A crop's pixel centres run from 0 to size - 1, its edges from -0.5 to size - 0.5.
         matrix = np.array([[scale, 0, -left * scale - 0.5], [0, scale, -top * scale - 0.5]], np.float32)
@@ -101,6 +103,12 @@ class Crop:
     def inverse_points(self, keypoints: Points) -> Points:
         """Crop pixels -> photo pixels, (..., 2)."""
         return transform(keypoints, invert(self.matrix))
+
+
+def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:
+    """`Crop.inverse_points` for a batch: crop pixels (B, K, 2) and matrices (B, 2, 3) -> photo pixels."""
+    photo: Tensor = torch.linalg.solve(matrix[:, :, :2], (keypoints - matrix[:, None, :, 2]).mT).mT
+    return photo
 
 
 def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:

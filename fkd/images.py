@@ -1,15 +1,12 @@
 """Pictures from files and into files."""
 
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 from fkd.errors import UserError
+from fkd.files import whole_file
 from fkd.types import Image
 
 _JPEG, _PNG, _BMP, _RIFF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF"
@@ -69,18 +66,6 @@ def write(path: Path | str, image: Image) -> None:
             file.write(data.tobytes())
     except OSError as error:
         raise UserError(f"{path}: cannot write the picture ({error.strerror}); choose another place") from error
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file, open for writing, that takes its name when the block ends, or leaves nothing if the block fails."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # the same folder: renaming cannot copy
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -60,8 +60,7 @@ def nme(preds: Tensor, target: Tensor, normaliser: Tensor, visible: Tensor) -> T
 
 def interocular(target: Tensor, schema: KeypointSchema) -> Tensor:
     """(N, K, 2) -> (N,) distance between the schema's two normaliser points, the outer eye corners of a face."""
-    first, second = schema.normaliser
-    return _distance(target[:, first], target[:, second])
+    return schema.interocular(target)
 
 
 def interpupil(target: Tensor, schema: KeypointSchema) -> Tensor:
@@ -93,18 +92,6 @@ def auc(errors: Tensor, limit: float) -> float:
 def failure_rate(errors: Tensor, limit: float) -> float:
     """Share of the faces (N,) whose error is above limit, 0 to 1."""
     return float((_some(errors) > limit).float().mean())
-
-
-def error_curve(errors: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """The cumulative error distribution of N faces from 0 to limit, for plots with `drawstyle="steps-post"`.
-
-    Returns:
-        x: (M,) errors in rising order, from 0 to limit.
-        y: (M,) share of the faces whose error is at most x.
-    """
-    inside = _some(errors)[errors <= limit].sort().values
-    x = torch.cat([inside.new_zeros(1), inside, inside.new_full((1,), limit)])
-    return x, torch.searchsorted(inside, x, right=True) / len(errors)
 
 
 def summary(preds: Tensor, target: Tensor, visible: Tensor, schema: KeypointSchema) -> dict[str, object]:

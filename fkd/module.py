@@ -1,6 +1,6 @@
 """The LightningModule: a net, its codec, and what trains them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -13,7 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fkd.codecs import Codec
 from fkd.errors import UserError
-from fkd.metrics import NME, interocular, point_errors
+from fkd.geometry import inverse_points
+from fkd.metrics import NME, PartNME, point_errors
 from fkd.schema import KeypointSchema
 from fkd.types import Batch, Points, Prediction
 
@@ -65,7 +66,7 @@ class KeypointModule(pl.LightningModule):
         recipe: needed to train, not to predict.
 
     Logs `train/loss`, `val/loss`, `val/nme` (percent of the inter-ocular distance, photo pixels against the labels as
-    published) and `lr`.
+    published), `val/nme_part/<part>` and `lr`.
     """
 
     mean_shape: Tensor  # (K, 2) crop pixels
@@ -84,8 +85,9 @@ class KeypointModule(pl.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)
         self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
         self.config, self.recipe = config, recipe
+        self.subjects: list[str] = []  # the people it was trained on
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
-        self.val_nme = NME()
+        self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
 
     def raw(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 -> the net's raw output. Scaling to [0, 1] is part of it: prediction cannot forget it."""
@@ -104,13 +106,19 @@ class KeypointModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:  # type: ignore[override]
         raw = self.raw(batch.image)
         keypoints = self.codec.decode(raw).detach()
-        preds, target = (as_published(points, batch, self.schema) for points in (keypoints, batch.keypoints))
-        normaliser = interocular(target, self.schema)
+        photo = (inverse_points(points, batch.matrix) for points in (keypoints, batch.keypoints))
+        preds, target = (self.schema.shifted(points, batch.label_shift) for points in photo)
+        normaliser = self.schema.interocular(target)
         self.val_nme.update(preds, target, normaliser, batch.visible)
+        self.val_parts.update(preds, target, normaliser, batch.visible)
         size = len(batch.image)
         self.log("val/loss", self._loss(raw, batch), on_epoch=True, sync_dist=True, batch_size=size)
         self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
         return Prediction(keypoints, point_errors(preds, target, normaliser))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict({f"val/nme_part/{part}": value for part, value in self.val_parts.compute().items()})
+        self.val_parts.reset()
 
     def on_train_epoch_end(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
@@ -137,7 +145,7 @@ class KeypointModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         logged = self.trainer.callback_metrics
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
-        checkpoint["config"] = self.config
+        checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
         checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -151,20 +159,18 @@ class KeypointModule(pl.LightningModule):
                 f"found {now}; keep it, or train on with scheduler=none"
             )
 
-    def set_mean_shape(self, shape: Points) -> None:
-        """(K, 2) crop pixels, kept in checkpoints: the baseline of every score."""
-        self.mean_shape.copy_(torch.from_numpy(shape))
+    def learn_about(self, mean_shape: Points, subjects: Iterable[str]) -> None:
+        """Keeps in checkpoints what scores need to know of the training faces.
+
+        Args:
+            mean_shape: (K, 2) crop pixels, the baseline of every score.
+            subjects: the people, so that a score on people seen in training can say so.
+        """
+        self.mean_shape.copy_(torch.from_numpy(mean_shape))
+        self.subjects = sorted(set(map(str, subjects)))
 
     def _loss(self, raw: Tensor, batch: Batch) -> Tensor:
         if self.recipe is None:
             raise ValueError("KeypointModule without a recipe has no loss")
         target = self.codec.encode(batch.keypoints)
         return self.recipe.loss(raw.float().reshape(target.shape), target, batch.visible)
-
-
-def as_published(keypoints: Tensor, batch: Batch, schema: KeypointSchema) -> Tensor:
-    """Crop pixels at the true place -> photo pixels where the source's labels would put them, (B, K, 2)."""
-    linear, offset = batch.matrix[:, :, :2], batch.matrix[:, None, :, 2]
-    photo = torch.linalg.solve(linear, (keypoints - offset).mT).mT
-    shift = batch.label_shift[:, 0] + batch.label_shift[:, 1] * interocular(photo, schema)
-    return torch.stack([photo[..., 0] + shift[:, None], photo[..., 1]], dim=-1)

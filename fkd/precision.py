@@ -17,8 +17,9 @@ def choose(precision: str | int, accelerator: str) -> tuple[str | int, str]:
         return "32-true", "this GPU does not multiply bfloat16"
     if accelerator not in ("auto", "cpu"):
         return "32-true", f"nothing is known about accelerator={accelerator}"
-    # Older torch does not tell what the processor can do; float32 is right everywhere.
-    features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return "32-true", f"torch {torch.__version__} does not tell what this processor can do"
+    features = torch.cpu.get_capabilities()
     for name in ("amx_bf16", "avx512_bf16"):
         if features.get(name):
             return "bf16-mixed", f"this processor has {name.upper().replace('_', '-')}"

@@ -1,7 +1,6 @@
 """What a run leaves and shows at its end: result.json, pictures, a table."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from fkd import draw, images
 from fkd.data.faces import Faces
 from fkd.errors import Diverged, UserError
 from fkd.evaluation import Scores
+from fkd.files import whole_file
 from fkd.geometry import Crop
 
 _TILES, _COLUMNS, _ZOOM = 12, 6, 2
@@ -40,8 +40,9 @@ class Result:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        why = " ".join(str(error).split()) or type(error).__name__
-        stopped = isinstance(error, Diverged | KeyboardInterrupt | SystemExit)
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning turns the first into the second
+        why = "interrupted" if interrupted else " ".join(str(error).split()) or type(error).__name__
+        stopped = interrupted or isinstance(error, Diverged)
         self.values["status"] = "done" if error is None else f"{'stopped' if stopped else 'failed'}: {why}"
         self.values["seconds"] = round(time.monotonic() - self._start, 1)
         rank_zero_only(write_json)(self.path, self.values)  # the processes of ddp share the folder
@@ -53,11 +54,10 @@ def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
     Raises:
         UserError: the place cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(values, indent=2) + "\n")
-        os.replace(unfinished, path)
+        with whole_file(path) as file:
+            file.write(json.dumps(values, indent=2).encode() + b"\n")
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); choose another folder, e.g. hydra.run.dir=DIR"
@@ -81,7 +81,7 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
             f"{'worst: ' if len(tiles) > len(some) else ''}{table.subjects[row]} {scores.face_errors[row]:.1f} %"
         )
     images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
-    curves = {"net": scores.face_errors, "mean shape": scores.mean_shape_errors}
+    curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
     draw.error_curve(curves, folder / "ced.png")
     return folder / "faces.png"
 
@@ -99,6 +99,7 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table
         "faces": "faces",
         "missed faces": "missed_faces",
         "people": "subjects",
+        "of them in training": "subjects_in_training",
     }
     for label, key in rows.items():
         table.add_row(label, *(_number(metrics.get(key)) for metrics in columns.values()))

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-import numpy as np
 import numpy.typing as npt
+from torch import Tensor
+
+Coordinates = TypeVar("Coordinates", npt.NDArray[Any], Tensor)
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,21 @@ class KeypointSchema:
     def __len__(self) -> int:
         return len(self.names)
 
-    def interocular(self, keypoints: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    def interocular(self, keypoints: Coordinates) -> Coordinates:
         """Distance of the normaliser's two points: (..., K, 2) -> (...), in the unit of the points."""
         first, second = self.normaliser
-        distance: npt.NDArray[np.floating] = np.linalg.norm(
-            keypoints[..., first, :] - keypoints[..., second, :], axis=-1
-        )
+        difference = keypoints[..., first, :] - keypoints[..., second, :]
+        distance: Coordinates = (difference**2).sum(-1) ** 0.5
         return distance
+
+    def shifted(self, keypoints: Coordinates, shift: Coordinates) -> Coordinates:
+        """Points (..., K, 2) moved to the right by shift (..., 2): pixels, and a share of the inter-ocular distance.
+
+        That distance stays as it was, so the negative shift undoes it.
+        """
+        moved: Coordinates = keypoints * 1
+        moved[..., 0] += (shift[..., 0] + shift[..., 1] * self.interocular(keypoints))[..., None]
+        return moved
 
 
 def _chain(start: int, stop: int, *, closed: bool = False) -> tuple[tuple[int, int], ...]:
@@ -102,3 +113,5 @@ IBUG68 = KeypointSchema(
 
 Right and left are the person's own: the right eye stands on the left of an unmirrored picture.
 """
+
+SCHEMAS = {schema.name: schema for schema in (IBUG68,)}

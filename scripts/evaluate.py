@@ -15,24 +15,23 @@ from fkd.report import facts, metrics_table, part_table, save_figures, show, wri
 
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
-    run_dir = Path(cfg.run_dir)
-    detector = experiment.build_detector(cfg)
+    run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
     net = experiment.load(cfg.ckpt).to(experiment.device(cfg.device))
+    experiment.check_labels(cfg, net)
     cfg.channels = net.channels
     faces = experiment.build_faces(cfg)
     show(*faces.remarks)
     crop = experiment.build_crop(net.config["crop"])
-    scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, cfg.data.batch_size)
+    batch_size = experiment.whole(cfg, "data.batch_size", least=1)
+    scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size)
     write_json(run_dir / "metrics.json", scores.metrics)
     picture = save_figures(run_dir, scores, faces, cfg.subset)
 
-    columns = {cfg.ckpt: scores.metrics, "mean shape": scores.mean_shape}
+    columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
     show(
         metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
         part_table(scores.metrics),
-        facts(
-            {"metrics": str(run_dir / "metrics.json"), "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}
-        ),
+        facts({"metrics": f"{run_dir}/metrics.json", "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}),
     )
     return scores.metrics["nme_interocular"]
 

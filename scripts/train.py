@@ -11,41 +11,44 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fkd import experiment
+from fkd import checkpoint, experiment
 from fkd.callbacks import log_hyperparameters
 from fkd.cli import command
+from fkd.errors import UserError
 from fkd.evaluation import evaluate
 from fkd.report import Result, facts, metrics_table, save_figures, show
 
 
 @command("train")
-def main(cfg: DictConfig) -> float | None:
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    run_dir = Path(cfg.run_dir)
-    hydra = HydraConfig.get()
+def main(cfg: DictConfig) -> float:
+    hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
+    kept = run_dir / "checkpoints" / "best.ckpt" if cfg.train else Path(cfg.ckpt_path or "")
     with Result(run_dir, hydra.overrides.task) as result:
-        resume, detector = experiment.resume_path(cfg), experiment.build_detector(cfg)
+        experiment.check(cfg)
+        pl.seed_everything(cfg.seed, workers=True, verbose=False)
+        detector = experiment.build_detector(cfg)
+        if cfg.ckpt_path is not None:
+            experiment.check_resume(cfg)
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
         data = experiment.build_data(cfg, faces)
-        module.set_mean_shape(data.mean_shape())
+        module.learn_about(data.mean_shape(), faces.subset("train").subjects)
         trainer = experiment.build_trainer(cfg)
 
-        best = run_dir / "checkpoints" / "best.ckpt"
         if cfg.train:
-            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-        if not trainer.is_global_zero:
-            return None
-        kept = best if cfg.train else resume
-        net = experiment.load(kept)
-        speed = trainer.callback_metrics.get("train/images_per_s")
-        result.values |= {
-            "best": experiment.saved_scores(kept),
-            "parameters": sum(p.numel() for p in net.net.parameters()),
-            "train_images_per_s": None if speed is None else round(float(speed), 1),
-        }
-        columns = {}
+            trainer.fit(module, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
+            speed = trainer.callback_metrics.get("train/images_per_s")
+            result.values["train_images_per_s"] = None if speed is None else round(float(speed), 1)
+            if not trainer.is_global_zero:
+                return 0.0
+            if not kept.is_file():
+                raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
+
+        net = experiment.load(kept).to(trainer.strategy.root_device)
+        best = checkpoint.read(kept, "ckpt_path")["scores"]
+        result.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
+        columns, picture = {}, "-"
         if cfg.test:
             for subset in ("val", "test"):
                 scores = evaluate(net, faces, subset, data.crop, cfg.boxes, detector, cfg.data.batch_size)
@@ -53,7 +56,7 @@ def main(cfg: DictConfig) -> float | None:
             result.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
             picture = save_figures(run_dir, scores, faces, "test")
             show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
-        finals = {f"best/{name.split('/')[-1]}": value for name, value in result.values["best"].items()}
+        finals = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
         finals |= {"test/nme": scores.metrics["nme_interocular"]} if cfg.test else {}
         log_hyperparameters(trainer.loggers, experiment.hyperparameters(cfg, hydra.runtime.choices), finals)
 
@@ -61,14 +64,14 @@ def main(cfg: DictConfig) -> float | None:
         facts(
             {
                 "parameters": f"{result.values['parameters']:,}",
-                "images per second": f"{result.values['train_images_per_s']} in training",
-                "best checkpoint": f"{best} (epoch {result.values['best']['epoch']})",
-                "faces drawn": str(picture) if cfg.test else "-",
+                "images per second": f"{result.values.get('train_images_per_s')} in training",
+                "best checkpoint": f"{kept} (epoch {best['epoch']})",
+                "faces drawn": str(picture),
                 "look at it": f"tensorboard --logdir {run_dir}",
             }
         )
     )
-    return result.values["best"].get(cfg.optimized_metric)
+    return finals["test/nme"] if cfg.optimized_metric == "test/nme" else best[cfg.optimized_metric]
 
 
 if __name__ == "__main__":

@@ -384,15 +384,6 @@ def test_overlays_come_first_every_n_epochs_and_last(tmp_path):
     assert [step // TRAIN_BATCHES for step, _ in shown(tmp_path, "val/faces")] == [1, 3, 5, 6]
 
 
-def test_part_errors_are_means_over_known_points(tmp_path):
-    trainer = fit(tmp_path, Tiny(), [overlays()], max_epochs=1, logger=tensorboard(tmp_path))
-    expected = dict.fromkeys(IBUG68.parts, 6.5) | {"jaw": 65.0}  # the mean of 1 to 12 %
-    for part, percent in expected.items():
-        assert trainer.callback_metrics[f"val/nme_part/{part}"] == pytest.approx(percent)
-        (scalar,) = events(tmp_path).Scalars(f"val/nme_part/{part}")
-        assert scalar.value == pytest.approx(percent)
-
-
 def test_overlays_work_without_tensorboard_and_without_worst_faces(tmp_path):
     fit(tmp_path, Tiny(), [overlays(worst=0, picture=str(tmp_path / "f.png"))], max_epochs=1)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "f.png"))[..., ::-1], sheet([0, 1, 2, 3, 4, 5]))

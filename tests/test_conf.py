@@ -15,13 +15,15 @@ from fkd.schema import IBUG68
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("model", "loss", "optimizer", "scheduler", "crop", "augmentation", "data", "trainer", "callbacks", "logger")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+OPTIONS = [
+    (group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml")) if path.stem != "base"
+]
 EXPERIMENTS = [
     str(path.relative_to(CONF / "experiment").with_suffix(""))
     for path in sorted((CONF / "experiment").rglob("*.yaml"))
     if path.stem != "base"
 ]
-SMALL = ["crop.size=32", "crop.center=15.5", "crop.unit=16"]
+SMALL = ["crop.size=32"]
 """Small crops keep the dense layers of the classic nets small."""
 
 
@@ -45,8 +47,7 @@ def missing(node: Any) -> list[str]:
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
 def test_every_model_trains_a_step(option: str) -> None:
-    size = ["crop.size=64", "crop.center=31.5", "crop.unit=32"]
-    module = experiment.build_module(compose(f"model={option}", *size))
+    module = experiment.build_module(compose(f"model={option}", "crop.size=64"))
     images = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8)
     keypoints = module(images)
     assert keypoints.shape == (2, 68, 2)

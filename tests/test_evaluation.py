@@ -52,7 +52,8 @@ def faces() -> Faces:
 def module() -> KeypointModule:
     shape = np.random.default_rng(1).uniform(10, 50, (68, 2)).astype(np.float32)
     net = KeypointModule(Answer(shape), Coordinates(0, 1), IBUG68, SIZE, 1, {})
-    net.set_mean_shape(np.random.default_rng(2).uniform(10, 50, (68, 2)).astype(np.float32))
+    shape = np.random.default_rng(2).uniform(10, 50, (68, 2)).astype(np.float32)
+    net.learn_about(shape, ["person 1", "person 3", "somebody else"])
     return net
 
 
@@ -84,6 +85,7 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) 
     assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert scores.metrics["nme_all"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert (scores.metrics["faces"], scores.metrics["missed_faces"], scores.metrics["subjects"]) == (N, 0, 5)
+    assert scores.metrics["subjects_in_training"] == 2
     assert (scores.metrics["boxes"], scores.metrics["labels"]) == ("keypoints", "published")
     baseline = [plain_error(mean, window_of(k), k) for k in faces.table.keypoints]
     assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
@@ -121,6 +123,10 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
     assert scores.metrics["missed_faces"] == 8
     assert scores.metrics["nme_all"] == pytest.approx(np.mean(errors), rel=1e-3)
     assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(errors[2::3]), rel=1e-3)
+    found = np.array(errors[2::3])
+    assert scores.metrics["failure_rate_10"] == pytest.approx(100 * (8 + (found > 10).sum()) / N)
+    assert scores.metrics["auc_10"] == pytest.approx(np.clip(1 - found / 10, 0, 1).sum() / N, abs=1e-6)
+    assert np.isinf(scores.curve).sum() == 8
 
 
 def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, module: KeypointModule) -> None:

@@ -1,6 +1,8 @@
 """Checkpoints: what they hold, that they are enough, and that a hostile or broken one is refused in one line."""
 
 import pickle
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from fkd import experiment
+from fkd.checkpoint import check_trusted
 from fkd.errors import UserError
 from tests.test_conf import SMALL, compose
 
@@ -20,7 +23,13 @@ def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(1)
     module = experiment.build_module(cfg)
     path = tmp_path / "best.ckpt"
-    torch.save({"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {"epoch": 3}}, path)
+    content = {
+        "config": experiment.plain(cfg),
+        "state_dict": module.state_dict(),
+        "scores": {"epoch": 3},
+        "subjects": [],
+    }
+    torch.save(content, path)
     return path
 
 
@@ -31,18 +40,13 @@ def changed(path: Path, change: Any) -> Path:
     return path
 
 
-def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     torch.manual_seed(1)
     module = experiment.build_module(compose("model=compact", *SMALL)).eval()
-    monkeypatch.setattr("fkd.cli.CONF", Path("nowhere"))
     loaded = experiment.load(checkpoint)
     images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
     assert torch.equal(loaded(images), module(images))
     assert not loaded.training
-
-
-def test_saved_scores_are_those_of_the_checkpoint(checkpoint: Path) -> None:
-    assert experiment.saved_scores(checkpoint) == {"epoch": 3}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,11 @@ def test_saved_scores_are_those_of_the_checkpoint(checkpoint: Path) -> None:
         "os.system",
         "fkd.experiment.torch.hub.load",  # a trusted name that leads to a stranger's home
         "fkd.cli.os.system",
-        "fkd.images.write",  # at home in fkd, but no class
+        "fkd.images.write",  # at home in fkd, but neither a class nor of a trusted package
+        "fkd.data.cache.ImageCache",
+        "torchvision.models._api.WeightsEnum.get_state_dict",  # downloads and unpickles
+        "torchvision.models._api.Weights",
+        "torchvision.models.get_model",
         "torch.nn.utils.prune.torch.load",
         "torch.nn.Nonsense",
         "torch.nnsense.Linear",
@@ -67,6 +75,38 @@ def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected classes of fkd.*found _target_"):
         experiment.load(changed(checkpoint, change))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "${oc.create:{_target_:os.system,command:true}}",
+        {"_target_": "torch.nn.Identity", "x": "${oc.env:HOME}"},
+        {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"},
+        {"_target_": "torch.nn.Sequential", "_args_": [[{"_target_": "os.getcwd"}]]},
+    ],
+    ids=["created config", "environment", "download", "nested"],
+)
+def test_configs_that_would_become_more_when_resolved_are_refused(checkpoint: Path, node: object) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [node]}
+
+    with pytest.raises(UserError, match=r"best\.ckpt: expected (classes|plain values)"):
+        experiment.load(changed(checkpoint, change))
+
+
+def test_classes_of_fkd_and_torch_and_networks_of_torchvision_are_trusted() -> None:
+    trusted = ("fkd.models.compact.Compact", "torch.nn.Conv2d", "fkd.codecs.Coordinates", "torchvision.models.resnet18")
+    check_trusted([{"_target_": target} for target in trusted], "here")
+
+
+@pytest.mark.parametrize("change", [("size", "big"), ("size", None), ("plan", None)])
+def test_a_spoilt_crop_is_refused(checkpoint: Path, change: tuple[str, object]) -> None:
+    def spoil(content: dict[str, Any]) -> None:
+        content["config"]["crop"][change[0]] = change[1]
+
+    with pytest.raises(UserError, match=r"best\.ckpt: "):
+        experiment.load(changed(checkpoint, spoil))
 
 
 def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
@@ -121,7 +161,7 @@ def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
     def change(content: dict[str, Any]) -> None:
         content["config"]["model"]["net"]["widths"] = [16, 32, 64]
 
-    with pytest.raises(UserError, match=r"best\.ckpt: expected weights that fit"):
+    with pytest.raises(UserError, match=r"best\.ckpt: expected a config and fitting weights.*size mismatch"):
         experiment.load(changed(checkpoint, change))
 
 
@@ -129,7 +169,7 @@ def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
     def change(content: dict[str, Any]) -> None:
         content["config"]["model"]["net"]["keypoints"] = 15
 
-    with pytest.raises(UserError, match=r"best\.ckpt: .*15.*68|best\.ckpt: .*68.*15"):
+    with pytest.raises(UserError, match=r"best\.ckpt: .*\(1, 68, 2\) for 68 points.*\(1, 30\)"):
         experiment.load(changed(checkpoint, change))
 
 
@@ -141,6 +181,8 @@ class HeatmapLoss(nn.Module):
 
 
 class Maps(nn.Module):
+    """A user's net in a file of its own below fkd/models."""
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image.new_zeros(len(image), 68, 24, 24)
 
@@ -154,10 +196,37 @@ def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
         experiment.build_module(cfg)
 
 
-def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes() -> None:
+def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("model=compact", *SMALL)
-    cfg.model.net = {"_target_": "tests.test_experiment.Maps"}
+    own = types.ModuleType("fkd.models.own")
+    own.Maps = type("Maps", (Maps,), {"__module__": "fkd.models.own"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fkd.models.own", own)
+    monkeypatch.setattr("fkd.models.own", own, raising=False)
+    cfg.model.net = {"_target_": "fkd.models.own.Maps"}
     with pytest.raises(
         UserError, match=r"model=compact: expected output of shape \(1, 68, 2\).*found \(1, 68, 24, 24\)"
     ):
         experiment.build_module(cfg)
+
+
+def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training() -> None:
+    cfg = compose("model=compact", *SMALL)
+    cfg.model.net = {"_target_": "tests.test_experiment.Maps"}
+    with pytest.raises(UserError, match=r"model=compact: .*tests\.test_experiment\.Maps.*fkd/models"):
+        experiment.build_module(cfg)
+
+
+class Buggy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing.strip()
+
+
+def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
+    """Its traceback is what the author needs."""
+    with pytest.raises(AttributeError, match="nothing"):
+        experiment._instantiate({"_target_": "tests.test_experiment.Buggy"}, "model.net")
+    with pytest.raises(UserError, match=r"model\.net: .*depth"):
+        experiment._instantiate({"_target_": "tests.test_experiment.Buggy", "depth": 3}, "model.net")
+    with pytest.raises(UserError, match=r"model\.net: .*Bugy"):
+        experiment._instantiate({"_target_": "tests.test_experiment.Bugy"}, "model.net")

@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from fkd.geometry import Crop, Jitter, adjust, invert, square_around, transform
+from fkd.geometry import Crop, Jitter, adjust, inverse_points, invert, square_around, transform
 
 RNG = np.random.default_rng(0)
 
@@ -48,8 +49,17 @@ def test_shrinking_averages_all_pixels() -> None:
     assert np.ptp(image[2:-2, 2:-2].astype(int)) <= 2
 
 
+def test_a_batch_goes_back_to_photo_pixels_as_each_crop_does() -> None:
+    boxes = [np.array([i, 2 * i, i + 30, 2 * i + 30], np.float32) for i in range(5)]
+    points = RNG.uniform(0, 64, (5, 68, 2)).astype(np.float32)
+    crops = [Crop.from_box(box, 64) for box in boxes]
+    found = inverse_points(torch.from_numpy(points), torch.from_numpy(np.stack([crop.matrix for crop in crops])))
+    expected = np.stack([crop.inverse_points(p) for crop, p in zip(crops, points, strict=True)])
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
+
+
 def test_an_empty_box_is_refused() -> None:
-    for box in ([5, 5, 5, 9], [np.nan, 0, 1, 1]):
+    for box in ([5, 5, 5, 9], [np.nan, 0, 1, 1], [0, 0, 10, 40]):
         with pytest.raises(ValueError, match="box"):
             Crop.from_box(np.array(box, np.float32), 96)
 

@@ -104,17 +104,6 @@ def test_failure_rate_counts_what_is_above_the_limit():
     assert metrics.failure_rate(torch.tensor([0.01, 0.25, 0.26, math.inf]), 0.25) == 0.5
 
 
-def test_error_curve_encloses_the_auc():
-    errors = torch.rand(50, generator=torch.Generator().manual_seed(2)) * 0.2
-    x, y = metrics.error_curve(errors, 0.1)
-    assert (x[0], x[-1]) == (0, pytest.approx(0.1))
-    assert (x.diff() >= 0).all()
-    for place, share in zip(x.tolist(), y.tolist(), strict=True):
-        assert share == pytest.approx(sum(error <= place for error in errors.tolist()) / 50)
-    steps = (x.diff() * y[:-1]).sum().item() / 0.1
-    assert steps == pytest.approx(metrics.auc(errors, 0.1), rel=1e-5)
-
-
 def test_summary_is_that_of_a_loop(faces):
     preds, target, visible = faces
     found = metrics.summary(preds, target, visible, IBUG68)

@@ -10,7 +10,6 @@ from fkd.precision import choose
         ({"amx_bf16": True}, "bf16-mixed"),
         ({"avx512_bf16": True}, "bf16-mixed"),
         ({"avx2": True}, "32-true"),
-        ({}, "32-true"),
     ],
 )
 def test_processors_that_multiply_bfloat16_use_it(
@@ -18,6 +17,13 @@ def test_processors_that_multiply_bfloat16_use_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
     assert choose("auto", "cpu")[0] == expected
+
+
+def test_a_torch_that_does_not_tell_is_not_said_to_have_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    precision, why = choose("auto", "cpu")
+    assert precision == "32-true"
+    assert "does not tell" in why
 
 
 @pytest.mark.parametrize(

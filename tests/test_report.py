@@ -14,7 +14,8 @@ from fkd.report import Result, write_json
         (None, "done"),
         (ValueError("a\nb"), "failed: a b"),
         (Diverged("loss is nan"), "stopped: loss is nan"),
-        (KeyboardInterrupt(), "stopped: KeyboardInterrupt"),
+        (KeyboardInterrupt(), "stopped: interrupted"),
+        (SystemExit(1), "stopped: interrupted"),
         (RuntimeError(), "failed: RuntimeError"),
     ],
 )

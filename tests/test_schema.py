@@ -1,7 +1,9 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
+import torch
 
 from fkd.schema import IBUG68
 
@@ -22,6 +24,18 @@ def test_flip_keeps_the_lines() -> None:
     """A mirrored face has the same strokes: independent of how the permutation was written down."""
     lines = {frozenset(line) for line in IBUG68.lines}
     assert {frozenset((IBUG68.flip[a], IBUG68.flip[b])) for a, b in lines} == lines
+
+
+def test_a_shift_moves_each_face_by_its_own_size_and_is_undone_by_its_negative() -> None:
+    rng = np.random.default_rng(0)
+    faces, shift = rng.uniform(0, 100, (5, 68, 2)), np.tile([0.2, 0.0274], (5, 1))
+    moved = IBUG68.shifted(faces, shift)
+    for before, after in zip(faces, moved, strict=True):
+        right = 0.2 + 0.0274 * math.dist(before[36], before[45])
+        np.testing.assert_allclose(after - before, np.tile([right, 0.0], (68, 1)))
+    np.testing.assert_allclose(IBUG68.shifted(moved, -shift), faces)
+    same = IBUG68.shifted(torch.from_numpy(faces), torch.from_numpy(shift))
+    np.testing.assert_allclose(same.numpy(), moved)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fkd.data.synthesis import face
 from tests.conftest import PROJECT, Outcome, write_faces
 
 Script = Callable[..., Outcome]
-FAST = ("trainer=debug", "crop.size=32", "crop.center=15.5", "crop.unit=16", "data.batch_size=8", "data.num_workers=0")
+FAST = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0")
 
 
 def on(root: Path) -> tuple[str, ...]:
@@ -113,13 +113,16 @@ def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def test_other_boxes_are_scored(trained: Path, script: Script, faces_root: Path, boxes: str) -> None:
     checkpoint = f"ckpt={trained}/checkpoints/best.ckpt"
     outcome = script("evaluate", checkpoint, *on(faces_root), "subset=all", f"boxes={boxes}", "hydra.run.dir=scores")
-    if boxes == "detector" and "found none" in outcome.err:
-        pytest.skip("the cascade finds none of these small drawn faces")
     assert outcome.status == 0, outcome.err
     metrics = json.loads(Path("scores/metrics.json").read_text())
     assert (metrics["boxes"], metrics["faces"]) == (boxes, 40)
-    if not metrics["missed_faces"]:
+    if boxes == "jitter":
+        assert metrics["missed_faces"] == 0
         assert metrics["nme_all"] == pytest.approx(metrics["nme_interocular"], rel=1e-4)
+    else:
+        assert 0 < metrics["missed_faces"] < 40  # drawn faces are hard for a cascade made for photographs
+        assert metrics["nme_all"] != pytest.approx(metrics["nme_interocular"], rel=1e-4)
+        assert metrics["failure_rate_10"] >= 100 * metrics["missed_faces"] / 40
 
 
 def test_resuming_goes_on_after_the_last_epoch(script: Script, faces_root: Path) -> None:
@@ -135,6 +138,53 @@ def test_resuming_goes_on_after_the_last_epoch(script: Script, faces_root: Path)
 def test_a_schedule_is_not_resumed_beyond_its_end(trained: Path, script: Script, faces_root: Path) -> None:
     resume = (f"ckpt_path={trained}/checkpoints/last.ckpt", "trainer.max_epochs=3")
     refused(script("train", *on(faces_root), *FAST, *resume), "trainer.max_epochs=1", "found 3", "scheduler=none")
+
+
+def test_only_a_fitting_checkpoint_is_resumed(trained: Path, script: Script, faces_root: Path) -> None:
+    folder = trained / "checkpoints"
+    (folder / "half.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:5000])
+    (folder / "text.ckpt").write_text("not a checkpoint")
+    run = (*on(faces_root), *FAST)
+    for name, part in (("half", "truncated"), ("text", "another"), ("best", "last.ckpt")):
+        refused(script("train", *run, f"ckpt_path={folder}/{name}.ckpt"), f"{name}.ckpt", part)
+    refused(script("train", *run, "model=naimish", f"ckpt_path={folder}/last.ckpt"), "model=compact", "naimish")
+    refused(
+        script("train", *run, "model.net.stem=8", f"ckpt_path={folder}/last.ckpt"), "model", "overrides of that run"
+    )
+
+
+def test_a_checkpoint_is_scored_without_training(trained: Path, script: Script, faces_root: Path) -> None:
+    checkpoint = f"ckpt_path={trained}/checkpoints/best.ckpt"
+    outcome = script("train", *on(faces_root), *FAST, "train=false", checkpoint, "hydra.run.dir=again")
+    assert outcome.status == 0, outcome.err
+    first, again = (json.loads(Path(run, "result.json").read_text()) for run in ("run", "again"))
+    assert again["test"]["nme_interocular"] == pytest.approx(first["test"]["nme_interocular"], rel=1e-5)
+    assert again["best"] == first["best"]
+
+
+def test_a_net_is_not_scored_on_labels_of_another_kind(trained: Path, script: Script, faces_root: Path) -> None:
+    checkpoint = f"ckpt={trained}/checkpoints/best.ckpt"
+    refused(script("evaluate", checkpoint, *on(faces_root), "data.label_shift=false"), "data.label_shift=False", "True")
+
+
+def test_people_of_the_training_are_counted_whatever_the_split(trained: Path, script: Script, faces_root: Path) -> None:
+    """Another split of the same set shares people with the net's training though its own parts share none."""
+    subject = (f"ckpt={trained}/checkpoints/best.ckpt", *on(faces_root), "data.split=subject", "data.test_share=0.5")
+    assert script("evaluate", *subject, "hydra.run.dir=scores").status == 0
+    metrics = json.loads(Path("scores/metrics.json").read_text())
+    learned = set(torch.load(trained / "checkpoints/best.ckpt", weights_only=True)["subjects"])
+    assert len(learned) == 7
+    assert 0 < metrics["subjects_in_training"] <= min(metrics["subjects"], 7)
+
+
+def test_a_job_that_fails_does_not_end_a_sweep(script: Script, faces_root: Path) -> None:
+    sweep = ("crop.size=20,32", "hydra.sweep.dir=sweep", "test=false")
+    outcome = script("train", "-m", *on(faces_root), *(a for a in FAST if "size=32" not in a), *sweep)
+    assert outcome.status == 2
+    assert "crop.size in multiples of 16, found 20" in outcome.err
+    statuses = [json.loads(Path(f"sweep/{job}/result.json").read_text())["status"] for job in (0, 1)]
+    assert statuses[0].startswith("failed: model=compact needs crop.size")
+    assert statuses[1] == "done"
 
 
 def test_the_same_seed_trains_the_same_weights(script: Script, faces_root: Path) -> None:
@@ -196,7 +246,16 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["data.num_workers=many"], ["data.num_workers", "many"]),
         (["model=simple", "crop.size=20"], ["model=simple", "crop.size", "20"]),
         (["model=compact", "crop.size=50"], ["crop.size", "50"]),
-        (["ckpt_path=gone.ckpt"], ["gone.ckpt", "no such file"]),
+        (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt", "no such file"]),
+        (["seed=-1"], ["seed", "-1"]),
+        (["optimized_metric=val/nmf"], ["optimized_metric=val/nmf", "val/nme"]),
+        (["trainer=gpu"], ["trainer", "gpu"]),
+        (["crop.plan.scale=0"], ["crop.plan", "scale=0"]),
+        (["loss=null"], ["group"]),
+        (["schema=ibug69"], ["schema=ibug69", "ibug68"]),
+        (["data.batch_size=1"], ["data.batch_size=1", "compact"]),
+        (["model.net.depth=3"], ["model.net.depth"]),
+        (["+model.net.depth=3"], ["model.net", "depth"]),
         (["train=false"], ["train=false", "ckpt_path"]),
         (["boxes=perfect", "trainer=debug"], ["boxes", "perfect", "keypoints, jitter, detector"]),
         (["++augmentation.transforms=[{_target_: albumentations.HorizontalFlip}]"], ["HorizontalFlip", "flip"]),
@@ -209,8 +268,8 @@ def test_wrong_arguments_of_training(
     script: Script, faces_root: Path, arguments: Sequence[str], parts: Sequence[str]
 ) -> None:
     data = () if any(argument.startswith("data=") for argument in arguments) else on(faces_root)
-    small = () if any("size" in argument for argument in arguments) else FAST[1:4]
-    refused(script("train", *data, *small, "data.batch_size=4", *arguments), *parts)
+    small = () if any("size" in argument for argument in arguments) else FAST[1:2]
+    refused(script("train", *data, *small, "trainer=cpu", "data.batch_size=4", *arguments), *parts)
 
 
 def test_a_batch_larger_than_the_set(script: Script, faces_root: Path) -> None:

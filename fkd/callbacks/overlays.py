@@ -34,15 +34,13 @@ class _Validation:
     draws: bool
     first: _Faces | None = None
     worst: _Faces | None = None
-    error_sum: Tensor | float = 0.0  # (K,)
-    error_count: Tensor | float = 0.0  # (K,)
 
 
 class Overlays(Callback):
     """Shows in TensorBoard what the net sees and where it fails.
 
     After every n-th validation: "val/faces", the first faces of the validation set, and "val/worst", the worst of them
-    all, each with its row and its error. After each validation: the scalars "val/nme_part/<part>", in percent.
+    all, each with its row and its error. In distributed training, those of the first process.
 
     Args:
         faces: how many faces "val/faces" shows.
@@ -78,12 +76,9 @@ class Overlays(Callback):
     ) -> None:
         if not _is_training(trainer):
             return
-        errors = torch.where(batch.visible, outputs.errors, 0)
         gathered = self._gathered
-        gathered.error_sum += errors.sum(dim=0)
-        gathered.error_count += batch.visible.sum(dim=0)
         if gathered.draws:
-            error = errors.sum(dim=1) / batch.visible.sum(dim=1).clamp(min=1)
+            error = torch.where(batch.visible, outputs.errors, 0).sum(dim=1) / batch.visible.sum(dim=1).clamp(min=1)
             found = _Faces(batch.image, outputs.keypoints, batch.keypoints, batch.visible, error, batch.row)
             missing = self.faces - (0 if gathered.first is None else len(gathered.first.row))
             if missing > 0:
@@ -95,10 +90,6 @@ class Overlays(Callback):
             return
         self._validations += 1
         gathered, schema = self._gathered, cast(KeypointSchema, pl_module.schema)
-        total, count = torch.as_tensor(gathered.error_sum), torch.as_tensor(gathered.error_count)
-        parts = {part: list(points) for part, points in schema.parts.items()}
-        percent = {f"val/nme_part/{part}": 100 * total[i].sum() / count[i].sum() for part, i in parts.items()}
-        pl_module.log_dict(percent, sync_dist=True)
         if gathered.first is not None:
             picture = self._show(trainer, "val/faces", gathered.first, schema)
             if self.picture is not None:

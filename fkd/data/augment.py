@@ -5,7 +5,7 @@ The only module that imports albumentations.
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,9 @@ class Augmentation:
     def __init__(
         self, transforms: Sequence[albumentations.BasicTransform], flip: float, schema: KeypointSchema
     ) -> None:
-        for transform in transforms:
+        if not 0 <= flip <= 1:
+            raise UserError(f"augmentation.flip: expected a probability from 0 to 1, found {flip}")
+        for transform in _with_children(transforms):
             if (name := type(transform).__name__) in _MIRRORS:
                 raise UserError(
                     f"augmentation: {name} mirrors faces without swapping left and right points; "
@@ -57,3 +59,10 @@ class Augmentation:
             image, visible = np.ascontiguousarray(image[:, ::-1]), visible[self._order]
             keypoints = np.stack([image.shape[1] - 1 - keypoints[:, 0], keypoints[:, 1]], axis=1)[self._order]
         return image, keypoints, visible
+
+
+def _with_children(transforms: Iterable[albumentations.BasicTransform]) -> Iterator[albumentations.BasicTransform]:
+    """The transforms and those inside of them, as in OneOf."""
+    for transform in transforms:
+        yield transform
+        yield from _with_children(getattr(transform, "transforms", ()))

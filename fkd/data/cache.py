@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from fkd.errors import UserError
-from fkd.images import whole_file
+from fkd.files import whole_file
 from fkd.types import Image
 
 if sys.platform != "win32":

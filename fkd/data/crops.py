@@ -37,6 +37,7 @@ class FaceCrop:
     """
 
     def __init__(self, size: int, scale: float, jitter: Jitter) -> None:
+        _check(size, scale)
         self.size, self.scale, self.jitter = size, scale, jitter
 
     def window(self, squares: Points) -> Points:
@@ -56,6 +57,9 @@ class FrameCrop:
     """
 
     def __init__(self, size: int, short_side: int, scale: float, y: float, jitter: Jitter) -> None:
+        _check(size, scale)
+        if not size <= short_side:
+            raise ValueError(f"crop: expected a short side of at least the size, {size} pixels, found {short_side}")
         self.size, self.short_side, self.scale, self.y, self.jitter = size, short_side, scale, y, jitter
 
     def window(self, squares: Points) -> Points:
@@ -72,3 +76,8 @@ class FrameCrop:
         extent = np.array(photo[::-1], np.float64)
         side = extent.min() * self.size / self.short_side
         return square(place * (extent - side) + side / 2 - 0.5, side)
+
+
+def _check(size: int, scale: float) -> None:
+    if not (isinstance(size, int) and size > 0 and scale > 0):
+        raise ValueError(f"crop: expected a whole size and a scale above 0, found size={size!r}, scale={scale!r}")

@@ -14,6 +14,9 @@ from fkd.errors import UserError
 from fkd.geometry import Crop, square_around
 from fkd.types import Item, Points
 
+_SEED_OF_VALIDATION = 0
+"""The same boxes for every run, so that runs of different seeds can be compared."""
+
 
 class KeypointDataModule(pl.LightningDataModule):
     """Loaders of crops for training and validation.
@@ -26,8 +29,7 @@ class KeypointDataModule(pl.LightningDataModule):
         num_workers: processes that load; 0 loads in the training process.
         seed: of the order, boxes and augmentation.
 
-    Raises:
-        UserError: the training split is smaller than one batch.
+    `train_dataloader` raises UserError when a process's share of the training split is smaller than one batch.
     """
 
     def __init__(
@@ -43,14 +45,10 @@ class KeypointDataModule(pl.LightningDataModule):
         self.faces, self.crop, self.seed = faces, crop, seed
         self.batch_size, self.num_workers = batch_size, num_workers
         train = faces.subset("train")
-        if batch_size > len(train):
-            raise UserError(
-                f"data.batch_size: expected at most the {len(train)} faces of the training split, found {batch_size}; "
-                "choose a smaller batch"
-            )
         augment = augmentation(schema=train.schema)
         self.train_set = CropDataset(train, faces.images, crop.training, crop.size, augment, seed)
-        self.val_set = CropDataset(faces.subset("val"), faces.images, crop.validation, crop.size, None, seed)
+        val = faces.subset("val")
+        self.val_set = CropDataset(val, faces.images, crop.validation, crop.size, None, _SEED_OF_VALIDATION)
 
     def mean_shape(self) -> Points:
         """(K, 2) crop pixels: mean of the training faces, each in the window around its own points."""
@@ -69,10 +67,16 @@ class KeypointDataModule(pl.LightningDataModule):
     def _loader(self, dataset: CropDataset, shuffle: bool) -> DataLoader[Item]:
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world)
+        if shuffle and self.batch_size > len(sampler):
+            raise UserError(
+                f"data.batch_size: expected at most the {len(sampler)} training faces that each of {world} processes "
+                f"gets, found {self.batch_size}; choose a smaller batch"
+            )
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            sampler=EpochSampler(len(dataset), shuffle, self.seed, rank, world),
+            sampler=sampler,
             drop_last=shuffle,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

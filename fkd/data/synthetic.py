@@ -18,7 +18,7 @@ from fkd.data.cache import ImageCache
 from fkd.data.faces import Faces, remark_on_people
 from fkd.data.split import by_subject, shares
 from fkd.errors import UserError
-from fkd.images import whole_file
+from fkd.files import whole_file
 from fkd.schema import IBUG68
 from fkd.types import Annotations, Image, Points
 

@@ -77,14 +77,15 @@ def udacity(
     else:
         splits = by_subject(subjects, shares(val=val_share, test=test_share), seed)
     published = np.stack([row.keypoints for row in rows])
+    shift = np.full((len(rows), 2), (SHIFT_PIXELS, SHIFT_SHARE) if label_shift else 0, np.float32)
     table = Annotations(
         schema=IBUG68,
         paths=np.array([row.path for row in rows]),
         images=np.arange(len(rows), dtype=np.int64),
-        keypoints=_unshifted(published) if label_shift else published,
+        keypoints=IBUG68.shifted(published, -shift),
         visible=np.ones(published.shape[:2], bool),
         subjects=subjects,
-        label_shift=np.full((len(rows), 2), (SHIFT_PIXELS, SHIFT_SHARE) if label_shift else 0, np.float32),
+        label_shift=shift,
     )
     cache = ImageCache.build(
         Path(cache_dir),
@@ -102,15 +103,6 @@ def _remarks(table: Annotations, splits: dict[str, Rows], label_shift: bool) -> 
         return (people,)
     shift = f"{SHIFT_PIXELS} px + {SHIFT_SHARE:.2%} of the outer-eye distance"
     return (people, f"published labels lie {shift} to the right; taken off here (data.label_shift=false leaves them)")
-
-
-def _unshifted(published: Points) -> Points:
-    shift = SHIFT_PIXELS + SHIFT_SHARE * IBUG68.interocular(
-        published
-    )  # (N,); the same with the shift on as with it off
-    keypoints = published.copy()
-    keypoints[..., 0] -= shift[:, None]
-    return keypoints
 
 
 @dataclass(frozen=True)

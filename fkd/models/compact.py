@@ -19,8 +19,8 @@ class Compact(nn.Module):
     Args:
         channels: of the pictures, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels, a multiple of 16.
-        keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... where -1 and 1 are the outer edges of the picture:
-            center (size - 1) / 2 and unit size / 2 in crop pixels.
+        keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ...
+        center, unit: of the output, in pixels of the picture: (k - center) / unit, as the codec says.
         stem: channels at stride 2.
         widths: channels at strides 4, 8 and 16.
         blocks: residual blocks at strides 4, 8 and 16; those at stride 16 weigh their channels.
@@ -30,7 +30,15 @@ class Compact(nn.Module):
     """
 
     def __init__(
-        self, channels: int, size: int, keypoints: int, stem: int, widths: Sequence[int], blocks: Sequence[int]
+        self,
+        channels: int,
+        size: int,
+        keypoints: int,
+        stem: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        center: float,
+        unit: float,
     ) -> None:
         super().__init__()
         if size < 16 or size % 16:
@@ -49,7 +57,8 @@ class Compact(nn.Module):
         self.middle_to_fine = nn.Conv2d(middle, fine, 1, bias=False)
         self.merge_fine = conv(fine, fine)
         self.maps = nn.Conv2d(fine, keypoints, 1, bias=False)  # a softmax does not feel a bias
-        self.coordinates = SoftArgmax(size // 4, keypoints)
+        cells = 4 * torch.arange(size // 4) + 1.5  # their centres in pixels of the picture
+        self.coordinates = SoftArgmax((cells - center) / unit, keypoints)
 
     def forward(self, image: Tensor) -> Tensor:
         fine = self.fine(self.stem(image))  # (B, widths[0], size / 4, size / 4)
@@ -62,7 +71,7 @@ class Compact(nn.Module):
 
 
 class SoftArgmax(nn.Module):
-    """Where the mass of each map lies: (B, K, cells, cells) -> (B, 2K) in float32, the edges of the maps at -1 and 1.
+    """Where the mass of each map lies: (B, K, cells, cells) -> (B, 2K) in float32, in the unit of the grid.
 
     The expectation over a softmax ("integral regression", Sun et al., "Integral Human Pose Regression", ECCV 2018,
     section 2) never leaves the grid, but points of a face do leave its crop. So a linear layer, zero at first, adds
@@ -71,9 +80,9 @@ class SoftArgmax(nn.Module):
 
     grid: Tensor
 
-    def __init__(self, cells: int, keypoints: int) -> None:
+    def __init__(self, grid: Tensor, keypoints: int) -> None:
         super().__init__()
-        self.register_buffer("grid", (2 * torch.arange(cells) + 1) / cells - 1, persistent=False)
+        self.register_buffer("grid", grid, persistent=False)
         self.correction = nn.Linear(2 * keypoints, 2 * keypoints)
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)

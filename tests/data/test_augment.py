@@ -88,6 +88,17 @@ def test_the_same_random_numbers_give_the_same_crop(points: np.ndarray) -> None:
     assert any((a != b).any() for a, b in pairwise(first))
 
 
+def test_a_mirror_inside_of_a_choice_is_refused_too() -> None:
+    choice = albumentations.OneOf([albumentations.GaussNoise(), albumentations.HorizontalFlip()])
+    with pytest.raises(UserError, match="HorizontalFlip"):
+        Augmentation([choice], 0.0, IBUG68)
+
+
+def test_a_flip_that_is_no_probability_is_refused() -> None:
+    with pytest.raises(UserError, match=r"augmentation\.flip.*1\.5"):
+        Augmentation([], 1.5, IBUG68)
+
+
 @pytest.mark.parametrize("name", ["HorizontalFlip", "VerticalFlip", "Transpose", "D4"])
 def test_transforms_that_mirror_by_themselves_are_refused(name: str) -> None:
     with pytest.raises(UserError, match=rf"{name}.*augmentation\.flip"):

@@ -80,8 +80,13 @@ LAYERS = {
 
 def compact(channels=1, size=96, keypoints=68):
     net = OmegaConf.to_container(OmegaConf.load(CONF / "compact.yaml").net, resolve=False)
-    chosen = {"channels": channels, "size": size, "keypoints": keypoints}
+    chosen = {"channels": channels, "size": size, "keypoints": keypoints, "center": (size - 1) / 2, "unit": size / 2}
     return Compact(**{key: value for key, value in net.items() if key != "_target_"} | chosen)
+
+
+def grid(cells):
+    """Centres of the cells, the outer edges at -1 and 1."""
+    return (2 * torch.arange(cells) + 1) / cells - 1
 
 
 def build(name, channels, size, keypoints):
@@ -182,8 +187,20 @@ def test_the_group_fits_its_class(name):
     target = NETS[name][0] if name in NETS else Compact
     assert raw["name"] == name
     assert raw["net"]["_target_"] == f"{target.__module__}.{target.__name__}"
-    assert raw["codec"]["_target_"] == "fkd.codecs.Coordinates"
-    assert (raw["net"]["channels"], raw["net"]["size"]) == ("${channels}", "${crop.size}")
+    assert raw["defaults"] == ["base"]
+
+
+def test_compact_answers_in_its_codecs_unit():
+    """The same weights in another unit give the same pixels, but for the correction layer, which starts at zero."""
+    image = torch.rand(2, 1, 32, 32)
+    keypoints = []
+    for center, unit in ((15.5, 16.0), (100.0, 50.0)):
+        torch.manual_seed(0)
+        net = Compact(1, 32, 5, 8, [8, 8, 8], [1, 1, 1], center, unit).eval()
+        keypoints.append(net(image) * unit + center)
+    torch.testing.assert_close(keypoints[0], keypoints[1], atol=1e-3, rtol=0)
+    assert keypoints[0].min() > 0
+    assert keypoints[0].max() < 31
 
 
 def test_compact_is_small():
@@ -205,7 +222,7 @@ def test_soft_argmax_finds_a_peak_where_its_cell_stands():
     pixels = (2 * torch.arange(4 * cells) + 1) / (4 * cells) - 1
     maps = torch.full((1, 2, cells, cells), -100.0)
     maps[0, 0, 3, 20] = maps[0, 1, 0, 23] = 100  # row, column
-    found = SoftArgmax(cells, 2)(maps)
+    found = SoftArgmax(grid(cells), 2)(maps)
     expected = [pixels[4 * cell : 4 * cell + 4].mean() for cell in (20, 3, 23, 0)]
     torch.testing.assert_close(found, torch.stack(expected)[None])
 
@@ -217,11 +234,11 @@ def test_soft_argmax_is_the_mean_under_the_softmax():
         total = mass[b, k].sum()
         x = sum(mass[b, k, i, j] * ((2 * j + 1) / 5 - 1) for i, j in np.ndindex(5, 5)) / total
         y = sum(mass[b, k, i, j] * ((2 * i + 1) / 5 - 1) for i, j in np.ndindex(5, 5)) / total
-        assert SoftArgmax(5, 3)(maps)[b, 2 * k : 2 * k + 2].tolist() == pytest.approx([x, y], abs=1e-5)
+        assert SoftArgmax(grid(5), 3)(maps)[b, 2 * k : 2 * k + 2].tolist() == pytest.approx([x, y], abs=1e-5)
 
 
 def test_compact_learns_points_outside_the_crop():
-    head = SoftArgmax(6, 2)
+    head = SoftArgmax(grid(6), 2)
     target = torch.tensor([[1.3, -1.2, 0.5, 0.0]])
     maps = torch.zeros(1, 2, 6, 6, requires_grad=True)
     learned = [maps, *head.parameters()]
@@ -233,7 +250,7 @@ def test_compact_learns_points_outside_the_crop():
 
 
 def test_soft_argmax_is_float32_under_autocast():
-    head = SoftArgmax(24, 5)
+    head = SoftArgmax(grid(24), 5)
     nn.init.normal_(head.correction.weight)
     maps = torch.randn(1, 5, 24, 24)
     with torch.autocast("cpu", torch.bfloat16):

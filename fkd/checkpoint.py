@@ -1,0 +1,87 @@
+"""Reading checkpoints, which may come from strangers."""
+
+import importlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from fkd.errors import UserError
+
+_PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crops", "fkd.geometry", "torch.nn")
+"""Packages whose own classes a config may name: their constructors build and do nothing else."""
+
+
+def read(path: str | Path, key: str) -> dict[str, Any]:
+    """The content of a checkpoint of fkd: tensors and plain data, on the CPU; nothing in the file is run.
+
+    Args:
+        path: the file.
+        key: what the user called it by, for the message.
+
+    Raises:
+        UserError: the file is missing, truncated or of another kind.
+    """
+    if not Path(path).is_file():
+        raise UserError(
+            f"{key}={path}: expected a checkpoint, found no such file; give the path of a best.ckpt or last.ckpt"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(
+            f"{key}={path}: expected a checkpoint of fkd, found a truncated or another file ({reason}); "
+            "train again or give another file"
+        ) from None
+    needed = {"config": dict, "state_dict": dict, "scores": dict, "subjects": list}
+    if not isinstance(content, dict) or any(not isinstance(content.get(name), kind) for name, kind in needed.items()):
+        raise UserError(
+            f"{key}={path}: expected a checkpoint of fkd with {', '.join(needed)}, found a file of another kind"
+        )
+    return content
+
+
+def check_trusted(node: Any, key: str) -> None:
+    """Refuses a config that names anything but trusted classes, or holds what would be resolved into more config.
+
+    Trusted are the classes of fkd's models, codecs and crops, those of torch.nn, and the networks of torchvision.models
+    without pretrained weights (which would be downloaded).
+
+    Raises:
+        UserError: naming what was found.
+    """
+    if isinstance(node, Mapping):
+        if (name := node.get("_target_")) is not None and not _trusted(name, node):
+            raise UserError(
+                f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models, found _target_ "
+                f"{name!r}; put a model of your own into fkd/models, and do not open checkpoints from strangers"
+            )
+        for child in node.values():
+            check_trusted(child, key)
+    elif isinstance(node, list | tuple):
+        for child in node:
+            check_trusted(child, key)
+    elif isinstance(node, str) and "${" in node:
+        raise UserError(f"{key}: expected plain values, found {node!r}; do not open checkpoints from strangers")
+
+
+def _trusted(target: Any, node: Mapping[Any, Any]) -> bool:
+    """Whether a target is at home in a trusted package; what such a package has merely imported is not."""
+    module, _, name = str(target).rpartition(".")
+    if module == "torchvision.models":
+        return name in torchvision.models.list_models(torchvision.models) and not any("weights" in str(k) for k in node)
+    if not _below(module):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return False
+    return isinstance(found, type) and _below(found.__module__)
+
+
+def _below(module: str) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in _PACKAGES)

@@ -1,0 +1,65 @@
+"""What the README shows is true: its model trains, its commands and options exist."""
+
+import re
+import shutil
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from fkd import experiment
+from tests.conftest import PROJECT
+from tests.test_conf import CONF, compose
+
+README = (PROJECT / "README.md").read_text()
+
+
+def block(language: str, first_line: str) -> str:
+    """The fenced block that starts with a line."""
+    return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, re.S) if text.startswith(first_line))
+
+
+def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = types.ModuleType("fkd.models.tiny")
+    monkeypatch.setitem(sys.modules, "fkd.models.tiny", module)
+    monkeypatch.setattr("fkd.models.tiny", module, raising=False)
+    exec(block("python", "# fkd/models/tiny.py"), module.__dict__)
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "model" / "tiny.yaml").write_text(block("yaml", "# conf/model/tiny.yaml"))
+    monkeypatch.setattr("tests.test_conf.CONF", conf)
+    net = experiment.build_module(compose("model=tiny"))
+    assert type(net.net).__name__ == "Tiny"
+    assert net(torch.zeros(2, 1, 96, 96, dtype=torch.uint8)).shape == (2, 68, 2)
+
+
+@pytest.mark.parametrize(
+    "group", ["data", "crop", "augmentation", "model", "loss", "optimizer", "scheduler", "trainer"]
+)
+def test_the_table_lists_every_option_of_a_group(group: str) -> None:
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{group}` |"))
+    listed = set(re.findall(r"`([a-z0-9_]+)`", row.split("|")[2]))
+    assert listed == {path.stem for path in (CONF / group).glob("*.yaml")} - {"base"}
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (PROJECT / target).is_file(), target
+
+
+def test_the_parameter_counts_are_those_of_the_nets() -> None:
+    for name, count in re.findall(r"^\| `(\w+)` \| ([\d,]+) ", README, re.M):
+        cfg = compose(f"model={name}", "crop.size=224")
+        with torch.device("meta"):
+            net = instantiate(cfg.model.net)
+        assert sum(p.numel() for p in net.parameters()) == int(count.replace(",", "")), name
+
+
+def test_every_script_named_exists() -> None:
+    for script in set(re.findall(r"scripts/\w+\.py", README)):
+        assert Path(PROJECT / script).is_file()
