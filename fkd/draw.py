@@ -147,7 +147,7 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limi
         figure.legend(loc="outside lower center", fontsize="small", ncols=1)
         figure.set_figheight(4.8 + 0.2 * len(errors))
     else:
-        axes.legend(loc="lower right", fontsize="small")
+        axes.legend(loc="best", fontsize="small")
     with whole_file(path) as file:
         figure.savefig(file, format="png")
 
