@@ -1,9 +1,10 @@
 """What stands before the face: glasses, hands, things."""
 
+import cv2
 import numpy as np
 
 from fkd.data.synthesis.camera import Camera
-from fkd.data.synthesis.canvas import blend, fill, stroke
+from fkd.data.synthesis.canvas import fill, stroke
 from fkd.data.synthesis.shape import Array, Head
 from fkd.data.synthesis.subject import Subject
 from fkd.types import Image
@@ -43,7 +44,7 @@ def draw_glasses(image: Image, head: Head, subject: Subject, camera: Camera) -> 
         if subject.shades:
             tint = image.copy()
             fill(tint, places, np.array([30.0, 26, 24]))
-            blend(image, tint, np.full(image.shape[:2], 0.75, np.float32))
+            cv2.addWeighted(image, 0.25, tint, 0.75, 0, image)
         stroke(image, places, subject.glasses_colour, width, closed=True)
     nose = head.points[27] + [0, -0.02, 0.1]
     bridge = nose + np.array([[-0.26, 0.04, -0.03], [0, 0, 0], [0.26, 0.04, -0.03]])

@@ -1,10 +1,15 @@
 """From head coordinates to the picture: rotation, perspective, and the outline that jaw points follow."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from fkd.data.synthesis.shape import Array, Head
+from fkd.data.synthesis.shape import Array, Head, Single
+
+_JAW = np.arange(17)
+_OUTWARDS = np.sign(_JAW - 8.0)[:, None]
 
 
 class Pose(NamedTuple):
@@ -24,23 +29,33 @@ class Camera(NamedTuple):
     scale: float
     offset: Array  # (2,)
 
-    def rotate(self, points: Array) -> Array:
-        """(..., 3) -> (..., 3): x right, y down, z towards the viewer."""
-        return points @ self.rotation.T
-
-    def project(self, points: Array) -> Array:
+    def project(self, points: npt.NDArray[np.floating]) -> Array:
         """(..., 3) head coordinates -> (..., 2) picture coordinates."""
-        turned = self.rotate(points)
+        turned = points @ self.rotation.T
         return turned[..., :2] * (self.scale / (1 - turned[..., 2:] / self.distance)) + self.offset
+
+    def turn(self, surface: Single) -> Single:
+        """A surface (3, ...), coordinates first, along the camera's axes: x right, y down, z towards the viewer."""
+        return np.asarray((self.rotation.astype(np.float32) @ surface.reshape(3, -1)).reshape(surface.shape))
+
+    def flatten(self, turned: Single) -> Single:
+        """(3, ...) along the camera's axes -> (2, ...) picture coordinates."""
+        flat: Single = turned[:2] * (self.scale / (1 - turned[2] / self.distance))
+        flat[0] += self.offset[0]
+        flat[1] += self.offset[1]
+        return flat
 
 
 def rotation(pose: Pose) -> Array:
     """(3, 3): yaw first, then pitch, then roll."""
-    (cy, cp, cr), (sy, sp, sr) = np.cos(pose[:3]), np.sin(pose[:3])
-    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return np.asarray(roll @ pitch @ yaw)
+    (cy, cp, cr), (sy, sp, sr) = np.cos(pose[:3]).tolist(), np.sin(pose[:3]).tolist()
+    return np.array(
+        [
+            [cr * cy - sr * sp * sy, -sr * cp, cr * sy + sr * sp * cy],
+            [sr * cy + cr * sp * sy, cr * cp, sr * sy - cr * sp * cy],
+            [-cp * sy, sp, cp * cy],
+        ]
+    )
 
 
 def visible_points(head: Head, camera: Camera, roll: float) -> Array:
@@ -49,10 +64,10 @@ def visible_points(head: Head, camera: Camera, roll: float) -> Array:
     A jaw point that the turned head hides moves along its path on the surface to the outline ("landmark marching", Zhu
     et al., "High-Fidelity Pose and Expression Normalization for Face Recognition in the Wild", CVPR 2015, sec. 3.1).
     """
-    points = camera.project(head.points)
-    paths = camera.project(head.jaw_paths)
-    outward = (paths @ np.array([np.cos(roll), np.sin(roll)])) * np.sign(np.arange(17) - 8)[:, None]
-    points[:17] = paths[np.arange(17), outward.argmax(axis=1)]
+    projected = camera.project(head.labelled)
+    points, paths = projected[:68], projected[68:].reshape(17, -1, 2)
+    outward = (projected[68:] @ np.array([math.cos(roll), math.sin(roll)])).reshape(17, -1) * _OUTWARDS
+    points[:17] = paths[_JAW, outward.argmax(axis=1)]
     return points
 
 

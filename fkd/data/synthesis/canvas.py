@@ -1,44 +1,49 @@
 """Drawing with sub-pixel places, and smooth layers made of shaded surfaces."""
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.synthesis.shape import Array
+from fkd.data.synthesis.camera import Camera
+from fkd.data.synthesis.shape import Array, Single
 from fkd.types import Image
 
 _SHIFT = 4  # OpenCV takes places in sixteenths of a pixel
 _RASTER = 96  # width of a layer before it is enlarged to the picture
 _STRIDE = _RASTER + 2  # with a margin that takes what falls outside
 
+_NOWHERE = _STRIDE * _STRIDE  # the cell of what is turned away
+_SPREAD = np.array([0.01, 0.01, 0.05, 0.24, 0.44, 0.24, 0.05, 0.01, 0.01], np.float32)  # about 0.9 cells, with tails
+_QUARTER_TURN = np.array([-1.0, 1.0])
 _CLOSING = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 
 Floats = npt.NDArray[np.floating]
 
 
 class Surface(NamedTuple):
-    """The N points of a surface on its way into a layer."""
+    """The points of a surface on its way into a layer, in the order in which they are drawn."""
 
-    cells: npt.NDArray[np.int64]  # (N,) places in the raster
-    facing: npt.NDArray[np.float32]  # (N,) drawn where positive
-    paint: npt.NDArray[np.float32]  # (N, 4) RGB and 1
+    cells: npt.NDArray[np.int64]  # (N, M) places in the raster
+    paint: npt.NDArray[np.complex128]  # (N, M) RGB and 255 as four floats, moved as one
 
 
 class Layer(NamedTuple):
     """Shaded surfaces in front of nothing: the part of a raster of 96 x 96 in which there is something."""
 
-    colour: npt.NDArray[np.uint8]  # (h, w, 3) RGB, defined a little beyond the surfaces too
-    alpha: npt.NDArray[np.float32]  # (h, w) 0 to 1
+    paint: Single  # (h, w, 4) RGB and 255, times a weight that is positive on and a little beyond the surfaces
+    alpha: Single  # (h, w) 0 to 1
     corner: tuple[int, int]  # of the part in the raster: x, y
 
     def at(self, place: Floats) -> Array:
         """The colour at a place (2,) of the unit frame, or the nearest there is."""
-        x, y = (place * _RASTER - self.corner).astype(int)
         height, width = self.alpha.shape
-        return np.asarray(self.colour[min(max(y, 0), height - 1), min(max(x, 0), width - 1)], np.float64)
+        x, y = (int(along * _RASTER) - start for along, start in zip(place.tolist(), self.corner, strict=True))
+        red, green, blue, weight = self.paint[min(max(y, 0), height - 1), min(max(x, 0), width - 1)].tolist()
+        return np.asarray(np.array([red, green, blue]) * (255 / max(weight, 1e-3)))
 
 
 def _fixed(points: Floats) -> npt.NDArray[np.int32]:
@@ -56,22 +61,46 @@ def stroke(image: Image, points: Floats, colour: Floats, width: float, *, closed
     cv2.polylines(image, [_fixed(points)], closed, colour.tolist(), max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
+@cache
+def _differences(count: int) -> Array:
+    """(count, count): from each point's neighbour before to the one behind, at the ends to or from the point itself."""
+    line = np.eye(count)
+    return np.asarray(np.concatenate([line[1:], line[-1:]]) - np.concatenate([line[:1], line[:-1]]))
+
+
 def ribbon(points: Floats, widths: Floats) -> Array:
-    """The outline (2N, 2) of a line through points (N, 2) whose width changes along it (N,)."""
-    along = np.empty_like(points)
-    along[1:-1], along[0], along[-1] = points[2:] - points[:-2], points[1] - points[0], points[-1] - points[-2]
-    half = widths / (2 * np.sqrt((along * along).sum(axis=1)) + 1e-9)
-    across = np.stack([-along[:, 1] * half, along[:, 0] * half], axis=1)
-    return np.concatenate([points + across, (points - across)[::-1]])
+    """The outlines (..., 2N, 2) of lines through points (..., N, 2) whose width changes along them (..., N)."""
+    along = _differences(points.shape[-2]) @ points
+    dx, dy = along[..., 0], along[..., 1]
+    across = along[..., ::-1] * (widths / (2 * np.hypot(dx, dy) + 1e-9))[..., None] * _QUARTER_TURN
+    return np.concatenate([points + across, (points - across)[..., ::-1, :]], axis=-2)
 
 
-def blend(image: Image, colour: Image | Array, alpha: npt.NDArray[np.float32]) -> None:
-    """Lay one colour (3,) or a picture (H, W, 3) over `image` in place, with alpha (H, W) from 0 to 1."""
-    if colour.ndim == 1:
-        plain = np.empty_like(image)
-        cv2.rectangle(plain, (0, 0), image.shape[1::-1], colour.tolist(), cv2.FILLED)
-        colour = plain
-    cv2.blendLinear(image, colour, 1 - alpha, alpha, image)
+def around(image: Image, points: Floats, margin: int) -> tuple[Image, npt.NDArray[np.int64]]:
+    """The part of the picture about points (..., 2), and its corner (2,): x, y; it is empty where they lie outside."""
+    left, top, width, height = cv2.boundingRect(points.reshape(-1, 1, 2).astype(np.float32))
+    x, y = max(left - margin, 0), max(top - margin, 0)
+    return image[y : max(top + height + margin, 0), x : max(left + width + margin, 0)], np.array([x, y])
+
+
+def soft_fill(image: Image, outlines: Array, level: float, colour: Floats, softness: float) -> None:
+    """Fill polygons (P, N, 2), pixels, with blurred edges and an opacity of `level`, 0 to 255."""
+    patch, corner = around(image, outlines, math.ceil(2 * softness))
+    if patch.size == 0:
+        return
+    mask = np.zeros(patch.shape[:2], np.uint8)
+    for outline in outlines - corner:
+        fill(mask, outline, np.array([level]))
+    reach = 2 * round(2 * softness) + 1
+    plain = np.empty_like(patch)
+    plain[:] = colour.clip(0, 255)
+    blend(patch, plain, np.asarray(cv2.GaussianBlur(mask, (reach, reach), softness), np.uint8))
+
+
+def blend(image: Image, other: Image, mask: Image) -> None:
+    """Lay a picture (H, W, 3) over `image` in place, with an opacity (H, W) from 0 to 255."""
+    alpha = mask.astype(np.float32) * np.float32(1 / 255)
+    cv2.blendLinear(image, other, 1 - alpha, alpha, image)
 
 
 def blend_layer(image: Image, layer: Layer) -> None:
@@ -81,58 +110,73 @@ def blend_layer(image: Image, layer: Layer) -> None:
         slice(start * len(image) // _RASTER, (start + length) * len(image) // _RASTER)
         for start, length in ((left, width), (top, height))
     )
+    share = layer.alpha * 255 / (layer.paint[..., 3] + np.float32(1e-3))
+    covering = cv2.multiply(layer.paint, cv2.merge([share, share, share, share]))  # RGB and 255, times alpha
     size = (across.stop - across.start, down.stop - down.start)
-    colour = np.asarray(cv2.resize(layer.colour, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    alpha = np.asarray(cv2.resize(layer.alpha, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    blend(image[down, across], colour, alpha)
+    enlarged = cv2.convertScaleAbs(cv2.resize(covering, size, interpolation=cv2.INTER_LINEAR))
+    uncovered = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(enlarged, 3)), cv2.COLOR_GRAY2RGB)
+    part = image[down, across]
+    cv2.multiply(part, uncovered, part, 1 / 255)
+    cv2.add(part, cv2.cvtColor(enlarged, cv2.COLOR_RGBA2RGB), part)
 
 
-def normals(surface: Array) -> Array:
-    """Outward unit normals (R, C, 3) of a surface (R, C, 3) whose rows go down and whose columns go to the right."""
-    down = np.empty_like(surface)
+def normals(surface: Single) -> Single:
+    """Outward unit normals (3, C, R) of a surface (3, C, R) whose columns go to the right and whose rows go down."""
     right = np.empty_like(surface)
-    down[1:-1], down[0], down[-1] = surface[2:] - surface[:-2], surface[1] - surface[0], surface[-1] - surface[-2]
     right[:, 1:-1] = surface[:, 2:] - surface[:, :-2]
     right[:, 0], right[:, -1] = surface[:, 1] - surface[:, 0], surface[:, -1] - surface[:, -2]
+    rows = surface.reshape(-1, surface.shape[2])
+    down = cv2.Sobel(rows, -1, 1, 0, ksize=1, borderType=cv2.BORDER_REPLICATE).reshape(surface.shape)
+    (rx, ry, rz), (dx, dy, dz) = right, down
     # down x right with y pointing down and z to the viewer: (0,1,0) x (1,0,0) = (0,0,-1), so turned around.
-    cross = np.stack(
-        [
-            right[..., 1] * down[..., 2] - right[..., 2] * down[..., 1],
-            right[..., 2] * down[..., 0] - right[..., 0] * down[..., 2],
-            right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0],
-        ],
-        axis=-1,
-    )
-    unit: Array = cross / (np.sqrt((cross * cross).sum(axis=-1, keepdims=True)) + 1e-9)
+    cross = np.array([ry * dz - rz * dy, rz * dx - rx * dz, rx * dy - ry * dx])
+    unit: Single = cross / (np.sqrt((cross * cross).sum(axis=0)) + np.float32(1e-9))
     return unit
 
 
-def surface(places: Floats, facing: Floats, colours: Floats, *, fine: tuple[int, int], far_last: bool) -> Surface:
-    """A surface given by its vertices, made `fine` times denser (rows, columns).
+def grey(level: Single) -> Single:
+    """A level (C, R) in all of (C, R, 4) RGB and 1."""
+    return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2RGBA), np.float32)
+
+
+def coloured(level: Single, colour: Floats) -> Single:
+    """Paint (C, R, 4) for a surface of one colour (3,) under light of changing level (C, R)."""
+    return tinted(grey(level), (*colour.tolist(), 255.0))
+
+
+def tinted(paint: Single, factors: tuple[float, float, float, float]) -> Single:
+    """(C, R, 4) with every channel times its factor."""
+    return np.asarray(cv2.multiply(paint, factors), np.float32)  # type: ignore[call-overload]
+
+
+def surface(
+    camera: Camera, turned: Single, facing: Single, paint: Single, *, fine: tuple[int, int], far_last: bool
+) -> Surface:
+    """A surface given by its vertices, made denser so that few cells of the raster are missed.
 
     Args:
-        places: (R, C, 2) in the unit frame.
-        facing: (R, C) positive where the surface looks towards the viewer.
-        colours: (R, C, 3) RGB, 0 to 255.
-        fine: how many times denser, rows and columns.
+        camera: what it is seen by.
+        turned: (3, C, R) along the camera's axes.
+        facing: (C, R) positive where the surface looks towards the viewer.
+        paint: (C, R, 4) RGB, 0 to 255, and 255.
+        fine: how many times denser, columns and rows.
         far_last: the last columns are further away than the first, so that the first must be drawn last.
     """
-    seen = np.asarray((facing > 0).any(axis=0))
+    seen = np.asarray((facing > 0).any(axis=1))
     part = slice(max(int(seen.argmax()) - 1, 0), len(seen) - max(int(seen[::-1].argmax()) - 1, 0))
-    places, facing, colours = places[:, part], facing[:, part], colours[:, part]
-    rows, columns = facing.shape
-    vertices = np.empty((columns, rows, 3), np.float32)
-    vertices[..., :2] = np.clip(places * _RASTER + 1, 0, _RASTER + 1).swapaxes(0, 1)
-    vertices[..., 2] = facing.T
-    paint = np.ones((columns, rows, 4), np.float32)
-    paint[..., :3] = colours.swapaxes(0, 1)
-    if far_last:
-        vertices, paint = vertices[::-1], paint[::-1]
-    size = (rows * fine[0], columns * fine[1])
-    dense = np.asarray(cv2.resize(vertices, size, interpolation=cv2.INTER_LINEAR), np.float32).reshape(-1, 3)
-    painted = np.asarray(cv2.resize(paint, size, interpolation=cv2.INTER_LINEAR), np.float32).reshape(-1, 4)
-    cells = dense[:, 1].astype(np.int64) * _STRIDE + dense[:, 0].astype(np.int64)
-    return Surface(cells, dense[:, 2], painted)
+    places = camera.flatten(turned[:, part]) * np.float32(_RASTER) + np.float32(1)
+    places = np.minimum(np.maximum(places, 0), np.float32(_RASTER + 1))
+    columns, rows = places.shape[1:]
+    size = (rows * fine[1], columns * fine[0])
+    x, y, facing = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        for plane in (*places, facing[part])
+    )
+    painted = np.asarray(cv2.resize(paint[part], size, interpolation=cv2.INTER_LINEAR), np.float32)
+    hidden = (facing <= 0) * np.float32(_NOWHERE)
+    cells = np.maximum(np.floor(y) * _STRIDE + x, hidden).astype(np.int64)
+    step = -1 if far_last else 1
+    return Surface(cells[::step], painted.view(np.complex128)[::step, :, 0])
 
 
 def layer(*surfaces: Surface, size: int) -> Layer:
@@ -141,22 +185,20 @@ def layer(*surfaces: Surface, size: int) -> Layer:
     Their points are written into a small raster; what they miss between them is filled from around (normalised
     convolution, Knutsson and Westin, "Normalized and Differential Convolution", CVPR 1993).
     """
-    raster = np.zeros((_STRIDE * _STRIDE + 1, 4), np.float32)
-    records = raster.view(np.complex128)[:, 0]  # four floats moved as one
-    for cells, facing, paint in surfaces:
-        records[np.where(facing > 0, cells, _STRIDE * _STRIDE)] = paint.view(np.complex128)[:, 0]
+    raster = np.zeros((_NOWHERE + 1, 4), np.float32)
+    records = raster.view(np.complex128)[:, 0]
+    for cells, paint in surfaces:
+        records[cells] = paint
     seen = raster[:-1].reshape(_STRIDE, _STRIDE, 4)[1:-1, 1:-1]
-    closed = cv2.morphologyEx(seen[..., 3].astype(np.uint8), cv2.MORPH_CLOSE, _CLOSING)
-    left, top, width, height = cv2.boundingRect(closed)
+    mask = np.asarray(cv2.extractChannel(seen, 3), np.float32).astype(np.uint8)
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSING)
+    left, top, width, height = cv2.boundingRect(mask)
     step = _RASTER // math.gcd(_RASTER, size)  # only every step-th border of cells is a border of pixels
     x, y = (max(start - 2, 0) // step * step for start in (left, top))
     right, bottom = (
         min(-(-(start + length + 2) // step) * step, _RASTER) for start, length in ((left, width), (top, height))
     )
     part = np.s_[y:bottom, x:right]
-    near = np.asarray(cv2.GaussianBlur(seen[part], (5, 5), 0.9), np.float32)
-    near += np.float32(0.02) * np.asarray(cv2.blur(near, (9, 9)), np.float32)
-    weight = 1 / np.maximum(near[..., 3:], np.float32(1e-6))
-    colour = np.asarray(cv2.convertScaleAbs(near[..., :3] * weight), np.uint8)
-    alpha = np.asarray(cv2.GaussianBlur(closed[part].astype(np.float32), (5, 5), 0.9), np.float32) * np.float32(1.2)
-    return Layer(colour, np.minimum(alpha, 1), (x, y))
+    near = np.asarray(cv2.sepFilter2D(seen[part], -1, _SPREAD, _SPREAD), np.float32)
+    alpha = np.asarray(cv2.GaussianBlur(closed[part].astype(np.float32), (5, 5), 0.9), np.float32)
+    return Layer(near, np.minimum(alpha * np.float32(1.2 / 255), 1), (x, y))

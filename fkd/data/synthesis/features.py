@@ -3,19 +3,21 @@
 import math
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from fkd.data.synthesis.canvas import Floats, blend, fill, ribbon, stroke
+from fkd.data.synthesis.canvas import Floats, around, blend, fill, ribbon, soft_fill, stroke
 from fkd.data.synthesis.shape import Array
 from fkd.data.synthesis.subject import Shot, Subject
 from fkd.types import Image
 
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+_BALL = np.array([1, 0.83, 0.38, 0.19])[:, None, None]  # sizes of the iris with and without its rim, pupil and glint
+_WHITE, _PUPIL, _GLINT, _OPAQUE = np.array([240.0, 234, 230]), np.full(3, 8.0), np.full(3, 245.0), np.array([255.0])
 _ABOVE = np.array([0.0, 0.2])
-_TAPER = np.linspace(1, 0.5, 13)  # widths along the upper lashes, a brow and a moustache
+_OUTWARDS = np.stack([np.linspace(1, 0.5, 13), np.linspace(0.5, 1, 13)])  # widths along the lashes of both eyes
 _BROW = np.concatenate([np.linspace(0.35, 1, 6), np.linspace(1, 0.85, 11)])
+_BROWS = np.stack([_BROW, _BROW[::-1]])
 _ARCH = np.sin(np.linspace(0.25, np.pi - 0.25, 17))
 _MOUSTACHE = np.zeros((5, 68))
 for _row, _near in enumerate(([48, 48, 60, 49], [31, 50, 49], [33, 51, 51], [35, 52, 53], [54, 54, 64, 53])):
@@ -43,8 +45,8 @@ _SPLINES = {count: _spline(count, 4) for count in (3, 4, 5, 7)}
 
 
 def curve(points: Floats) -> Array:
-    """A smooth line through 3, 4, 5 or 7 points."""
-    return np.asarray(_SPLINES[len(points)] @ points)
+    """Smooth lines (..., N, 2) through 3, 4, 5 or 7 points (..., P, 2)."""
+    return np.asarray(_SPLINES[points.shape[-2]] @ points)
 
 
 class Flat(NamedTuple):
@@ -63,41 +65,32 @@ class Flat(NamedTuple):
         return np.asarray(_CIRCLE * [width, height] @ self.basis[:, :2].T)
 
 
-def draw_eye(image: Image, flat: Flat, eye: slice, light: Array, subject: Subject, shot: Shot) -> None:
-    """One eye with lids and lashes; `light` (3,) is how bright white is there."""
-    points, unit = flat.points[eye], flat.unit
-    upper, lower = curve(points[:4]), curve(points[[3, 4, 5, 0]])
-    opening = np.concatenate([upper, lower])
-    low = np.maximum(opening.min(axis=0).astype(int) - 2, 0)
-    high = np.maximum(opening.max(axis=0).astype(int) + 4, 0)
-    patch = image[low[1] : high[1], low[0] : high[0]]
-    if patch.size == 0:
-        return
-    inside = np.zeros(patch.shape[:2], np.uint8)
-    fill(inside, opening - low, np.array([255.0]))
-    ball = np.empty_like(patch)
-    white = np.array([240, 234, 230]) * np.sqrt(light)
-    cv2.rectangle(ball, (0, 0), ball.shape[1::-1], white.tolist(), cv2.FILLED)
+def draw_eyes(image: Image, flat: Flat, lights: tuple[Array, Array], subject: Subject, shot: Shot) -> None:
+    """The eyes with lids and lashes; a light (3,) for each, in the order of the points: how bright white is there."""
+    eyes, unit = flat.points[36:48].reshape(2, 6, 2), flat.unit
+    upper, lower = curve(eyes[:, :4]), curve(eyes[:, [3, 4, 5, 0]])
     gaze, shadow, crease = flat.along((0.16 * shot.gaze[0], 0.12 * shot.gaze[1] - 0.01, 0), (0, 0.02, 0), (0, -0.07, 0))
-    centre = points.mean(axis=0) - low + gaze
-    iris, circle = subject.iris * light, flat.disc(0.145, 0.145)
-    fill(ball, centre + circle, iris * 0.5)
-    fill(ball, centre + 0.83 * circle, iris)
-    fill(ball, centre + 0.38 * circle, np.array([8.0, 8, 8]))
-    stroke(ball, upper - low + shadow, iris * 0.6, 0.03 * unit)
-    glint = centre + 0.055 * unit * (shot.light[:2] - _ABOVE)
-    fill(ball, glint + 0.19 * circle, np.array([245.0, 245, 245]))
-    blend(patch, ball, inside.astype(np.float32) / np.float32(255))
-    skin = subject.skin * light
-    stroke(image, lower, skin * [0.72, 0.6, 0.58], 0.02 * unit)
-    outwards = _TAPER if eye.start == 36 else _TAPER[::-1]
-    fill(
-        image,
-        ribbon(upper, unit * (0.03 + 0.045 * subject.lashes) * outwards),
-        skin * (0.42 - 0.3 * subject.lashes),
-    )
-    raised = upper + (upper - lower[::-1]).mean(axis=0) * 0.15 + crease
-    stroke(image, raised[2:-2], skin * [0.74, 0.68, 0.66], 0.02 * unit)
+    circles = (eyes.sum(axis=1) / 6 + gaze)[:, None, None] + _BALL * flat.disc(0.145, 0.145)
+    circles[:, 3] += 0.055 * unit * (shot.light[:2] - _ABOVE)
+    raised = upper + (upper - lower[:, ::-1]).mean(axis=1, keepdims=True) * 0.15 + crease
+    lashes = ribbon(upper, unit * (0.03 + 0.045 * subject.lashes) * _OUTWARDS)
+    openings = np.concatenate([upper, lower], axis=1)
+    for i, light in enumerate(lights):
+        skin, iris = subject.skin * light, subject.iris * light
+        patch, corner = around(image, openings[i], 2)
+        if patch.size == 0:
+            continue
+        inside = np.zeros(patch.shape[:2], np.uint8)
+        fill(inside, openings[i] - corner, _OPAQUE)
+        ball = np.empty_like(patch)
+        ball[:] = np.minimum(_WHITE * np.sqrt(light), 255)
+        for disc, colour in zip(circles[i] - corner, (iris * 0.5, iris, _PUPIL, _GLINT), strict=True):
+            fill(ball, disc, colour)
+        stroke(ball, upper[i] - corner + shadow, iris * 0.6, 0.03 * unit)
+        blend(patch, ball, inside)
+        stroke(image, lower[i], skin * [0.72, 0.6, 0.58], 0.02 * unit)
+        fill(image, lashes[i], skin * (0.42 - 0.3 * subject.lashes))
+        stroke(image, raised[i, 2:-2], skin * [0.74, 0.68, 0.66], 0.02 * unit)
 
 
 def draw_wrinkles(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
@@ -154,21 +147,10 @@ def draw_mouth(image: Image, flat: Flat, light: Array, subject: Subject) -> None
 def draw_brows(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
     """Brows and moustache, soft at their edges."""
     points, unit = flat.points, flat.unit
-    low = np.maximum(points[17:].min(axis=0) - 0.3 * unit, 0).astype(int)
-    high = np.maximum(points[17:].max(axis=0) + 0.3 * unit, 0).astype(int)
-    patch = image[low[1] : high[1], low[0] : high[0]]
-    if patch.size == 0:
-        return
-    mask = np.zeros(patch.shape[:2], np.uint8)
-    below = flat.along((0, 0.03, 0)) - low
-    for brow, widths in ((points[17:22], _BROW), (points[22:27], _BROW[::-1])):
-        fill(mask, ribbon(curve(brow) + below, unit * subject.brow * widths), np.array([190.0]))
+    colour, softness = subject.hair * 0.8 * light, max(0.02 * unit, 0.3)
+    brows = curve(points[17:27].reshape(2, 5, 2)) + flat.along((0, 0.03, 0))
+    soft_fill(image, ribbon(brows, unit * subject.brow * _BROWS), 190, colour, softness)
     if subject.moustache > 0.05:
         grown = min(subject.moustache, 1)
-        fill(
-            mask,
-            ribbon(curve(_MOUSTACHE @ points) - low, unit * (0.10 + 0.14 * grown) * _ARCH),
-            np.array([180 * min(1, 0.4 + grown)]),
-        )
-    soft = cv2.GaussianBlur(mask, (0, 0), max(0.02 * unit, 0.3)).astype(np.float32)
-    blend(patch, subject.hair * 0.8 * light, soft / np.float32(255))
+        outline = ribbon(curve(_MOUSTACHE @ points), unit * (0.10 + 0.14 * grown) * _ARCH)
+        soft_fill(image, outline[None], 180 * min(1, 0.4 + grown), colour, softness)

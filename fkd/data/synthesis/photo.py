@@ -7,21 +7,27 @@ from fkd.types import Image
 
 _GRAIN = np.random.default_rng(68).normal(128, 32, (512, 512, 3)).clip(0, 255).astype(np.uint8)
 _LEVELS = np.linspace(0, 1, 256)
+_TONE_SPREADS = np.array([0.25, 0.15, 0.05, 0.05, 0.05])
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:
     """The picture as a video frame or a snapshot would show it; points stay where they are."""
     size = image.shape[0]
-    softness = (0.4, 0.7, 1.2)[rng.integers(3)] * size / 192
+    softness, tones = (0.4, 0.7, 1.2)[rng.integers(3)] * size / 192, _tones(rng)
     if rng.random() < 0.35:  # few pixels, enlarged
-        small = max(int(size * rng.uniform(0.3, 0.8)), 24)
-        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        share = rng.uniform(0.3, 0.8)
+        small = max(int(size * share), 24)
+        if share < 0.6:  # so that nothing is skipped
+            image = cv2.blur(image, (3, 3))  # type: ignore[assignment]
+        image = cv2.LUT(cv2.resize(image, (small, small), interpolation=cv2.INTER_LINEAR), tones)  # type: ignore[assignment]
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    elif softness > 0.25:
-        image = cv2.GaussianBlur(image, (0, 0), softness)  # type: ignore[assignment]
+    else:
+        if softness > 0.25:
+            reach = 2 * round(2 * softness) + 1
+            image = cv2.GaussianBlur(image, (reach, reach), softness)  # type: ignore[assignment]
+        image = cv2.LUT(image, tones)  # type: ignore[assignment]
     if rng.random() < 0.15:
         image = _shake(image, rng)
-    image = cv2.LUT(image, _tones(rng))  # type: ignore[assignment]
     image = _grain(image, rng)
     if rng.random() < 0.12:
         _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))])
@@ -41,12 +47,11 @@ def _shake(image: Image, rng: np.random.Generator) -> Image:
 
 def _tones(rng: np.random.Generator) -> Image:
     """(1, 256, 3) tone curves: exposure, contrast, colour cast."""
-    gamma, gain = np.exp(rng.normal(0, 0.25)), np.exp(rng.normal(0, 0.15))
-    cast = np.exp(rng.normal(0, 0.05, 3))
+    gamma, gain, *cast = np.exp(rng.standard_normal(5) * _TONE_SPREADS).tolist()
     black = rng.uniform(-0.05, 0.12)
     curve = black + (gain - black) * _LEVELS**gamma
-    tones: Image = np.clip(255 * curve[None, :, None] * cast, 0, 255).astype(np.uint8)
-    return tones
+    tones: Image = np.multiply.outer(255 * curve, cast).clip(0, 255).astype(np.uint8)
+    return tones[None]
 
 
 def _grain(image: Image, rng: np.random.Generator) -> Image:
@@ -54,6 +59,6 @@ def _grain(image: Image, rng: np.random.Generator) -> Image:
     tile = _GRAIN
     if size > 384:
         tile = np.tile(_GRAIN, (-(-size // 384) + 1, -(-size // 384) + 1, 1))
-    x, y = rng.integers(0, 128, 2)
+    x, y = rng.integers(128), rng.integers(128)
     amount = rng.uniform(0, 0.3) ** 1.5 * 1.2
     return cv2.addWeighted(image, 1.0, tile[y : y + size, x : x + size], amount, -128 * amount)  # type: ignore[return-value]

@@ -1,15 +1,17 @@
 """One generated picture, from behind to before."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from fkd.data.synthesis import accessories, features, scene
 from fkd.data.synthesis.camera import place, visible_points
 from fkd.data.synthesis.canvas import blend_layer, layer
-from fkd.data.synthesis.hair import STRANDS, hair
+from fkd.data.synthesis.hair import Haircut, hair, haircut
 from fkd.data.synthesis.photo import degrade
-from fkd.data.synthesis.shape import MEAN_GRID, Array, head
-from fkd.data.synthesis.skin import skin_surface
-from fkd.data.synthesis.subject import sample_shot, sample_subject
+from fkd.data.synthesis.shape import Array, Single, head
+from fkd.data.synthesis.skin import skin_albedo, skin_surface
+from fkd.data.synthesis.subject import Subject, sample_shot, sample_subject
 from fkd.types import Image, Points
 
 
@@ -21,11 +23,8 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     Returns:
         (size, size, 3) uint8 RGB, and the 68 points of `fkd.schema.IBUG68` (68, 2) float32 in photo pixels.
     """
-    person_rng = np.random.default_rng((seed, subject))
     rng = np.random.default_rng((seed, subject, frame))
-    person, view = sample_subject(person_rng), sample_shot(rng)
-    skin_noise = person_rng.standard_normal(MEAN_GRID.shape[:2])
-    strands = np.clip(person_rng.standard_normal((4, STRANDS)), -2, 2)
+    (person, albedo, cut), view = _person(seed, subject), sample_shot(rng)
 
     body = head(person.identity, view.expression)
     camera = place(body, view.pose, view.side, view.centre)
@@ -34,16 +33,17 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
 
     image = scene.background(size, rng)
     trunk = scene.body_camera(camera, view)
-    behind, before = hair(body, person, view, camera, strands)
+    behind, before = hair(body, person, cut, view, camera)
     neck = scene.neck_surface(body, person, view, trunk)
     blend_layer(image, layer(neck, size=size) if person.bald else layer(*behind, neck, size=size))
     scene.draw_clothes(image, person, view, trunk, rng)
-    skin = layer(skin_surface(body, person, view, camera, skin_noise), size=size)
+    skin = layer(skin_surface(body, albedo, view, camera), size=size)
 
     def light(place: Array) -> Array:
-        return np.asarray(np.clip(skin.at(place) / person.skin, 0.05, 1.6))
+        return np.asarray(np.minimum(np.maximum(skin.at(place) / person.skin, 0.05), 1.6))
 
-    cheeks = {-1: light(places[[1, 36, 31]].mean(axis=0)), 1: light(places[[15, 45, 35]].mean(axis=0))}
+    right, left = (light((places[a] + places[b] + places[c]) / 3) for a, b, c in ((1, 36, 31), (15, 45, 35)))
+    cheeks = {-1: right, 1: left}
     far = 1 if view.pose.yaw > 0 else -1
     scene.draw_ear(image, body, far, person, view, camera, cheeks[far] * 0.8)
     blend_layer(image, skin)
@@ -53,10 +53,9 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     if person.age > 0.55:
         features.draw_wrinkles(image, flat, light(places[27]), person)
     features.draw_nose(image, flat, light(places[30]), person)
-    features.draw_mouth(image, flat, light(places[[48, 54, 8]].mean(axis=0)), person)
-    for eye, side in ((slice(36, 42), -1), (slice(42, 48), 1)):
-        features.draw_eye(image, flat, eye, cheeks[side], person, view)
-    features.draw_brows(image, flat, (cheeks[-1] + cheeks[1]) / 2, person)
+    features.draw_mouth(image, flat, light((places[48] + places[54] + places[8]) / 3), person)
+    features.draw_eyes(image, flat, (right, left), person, view)
+    features.draw_brows(image, flat, (right + left) / 2, person)
     if person.glasses > 0:
         accessories.draw_temples(image, body, person, camera)
     if not person.bald:
@@ -64,5 +63,12 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     if person.glasses > 0:
         accessories.draw_glasses(image, body, person, camera)
     if rng.random() < 0.15:
-        accessories.draw_occluder(image, points, cheeks[1], person, rng)
+        accessories.draw_occluder(image, points, left, person, rng)
     return degrade(image, rng), points.astype(np.float32)
+
+
+@lru_cache(maxsize=1)  # the frames of a person are mostly drawn one after the other
+def _person(seed: int, subject: int) -> tuple[Subject, Single, Haircut]:
+    """Who it is, the albedo of the skin and the hair."""
+    person = sample_subject(np.random.default_rng((seed, subject)))
+    return person, skin_albedo(person), haircut(person)

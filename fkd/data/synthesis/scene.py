@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from fkd.data.synthesis.camera import Camera, Pose, rotation
-from fkd.data.synthesis.canvas import Floats, Surface, fill, normals, stroke, surface
+from fkd.data.synthesis.canvas import Surface, coloured, fill, normals, stroke, surface
 from fkd.data.synthesis.shape import Array, Head
 from fkd.data.synthesis.skin import light_on
 from fkd.data.synthesis.subject import Shot, Subject
@@ -15,26 +15,59 @@ _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 _EAR = np.stack(  # seen from its own side: backwards, down
     [0.30 * np.cos(_TURN) + 0.08 * np.sin(_TURN + 0.3), 0.50 * np.sin(_TURN) - 0.06 * np.cos(_TURN)], axis=1
 )
+_DOWN, _AROUND = np.linspace(0.9, 4.4, 9), np.linspace(-1.7, 1.7, 11)[:, None]
+_NECK = np.stack(  # (3, 11, 9) from the pivot
+    [
+        (1.08 + 0.5 * np.clip(_DOWN - 3.4, 0, 1) ** 2) * np.sin(_AROUND),
+        _DOWN - _PIVOT[1] + 0 * _AROUND,
+        -1.75 - _PIVOT[2] + 0.05 * _DOWN + 0.95 * np.cos(_AROUND),
+    ]
+).astype(np.float32)
+_NECK_NORMALS = normals(_NECK)
+_CHIN_SHADOW = (0.52 + 0.42 * np.clip((_DOWN - 2.3) / 1.3, 0, 1)).astype(np.float32)
+
+_BOX = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+_SHELLS = np.concatenate(  # (28, 3): the right ear and its hollow
+    [
+        np.stack([0.10 + 0.55 * np.maximum(_EAR[:, 0], -0.1), _EAR[:, 1], -_EAR[:, 0]], axis=1),
+        np.stack([0 * _TURN + 0.22, _EAR[:, 1] * 0.55, -_EAR[:, 0] * 0.5 - 0.03], axis=1),
+    ]
+)
+
+
+def _clothes(wide: float, depth: float) -> Array:
+    """The outline of clothes (13, 3) and two lapels (5, 3) after it, from the pivot."""
+    right = np.array([[-1.15, 3.35], [-1.9, 3.65], [-wide + 0.6, 4.1], [-wide, 4.9], [-wide - 0.4, 9]])
+    neckline = [[0.6, depth - 0.25], [0.0, depth], [-0.6, depth - 0.25]]
+    lapel = np.array([[1.15, 3.3], [1.65, 3.55], [1.3, 4.6], [0.1, 5.6], [0.5, depth]])
+    flat = np.concatenate([right, right[::-1] * [-1, 1], neckline, lapel * [-1, 1], lapel])
+    return np.asarray(np.column_stack([flat, np.full(len(flat), -1.2)]) - _PIVOT)
+
+
+_CLOTHES = _clothes(0, 0)
+_WIDER, _DEEPER = _clothes(1, 0) - _CLOTHES, _clothes(0, 1) - _CLOTHES
 
 
 def background(size: int, rng: np.random.Generator) -> Image:
     """Clutter: smooth light with boxes, discs and lines before it, sharp or out of focus."""
-    coarse = rng.integers(2, 7)
+    coarse, count = rng.integers(2, 7), rng.integers(0, 10)
     base = rng.uniform(15, 225) + rng.normal(0, 1, 3) * (6, 18, 45)[rng.integers(3)]
     tint = base + rng.normal(0, rng.uniform(5, 55), (coarse, coarse, 1)) + rng.normal(0, 10, (coarse, coarse, 3))
-    tint = np.clip(tint, 0, 255).astype(np.uint8)
     small = max(size // (1, 2, 4)[rng.integers(3)], 16)
+    tint = tint.clip(0, 255).astype(np.uint8)
     image = np.asarray(cv2.resize(tint, (small, small), interpolation=cv2.INTER_LINEAR), np.uint8)
-    for _ in range(rng.integers(0, 10)):
-        at, reach = rng.uniform(0, small, 2), rng.uniform(0.03, 0.4, 2) * small
-        turn = rng.uniform(0, np.pi) if rng.random() < 0.4 else 0.0
-        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) if rng.random() < 0.6 else _EAR * 2
-        spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        colour = base * rng.uniform(0.2, 1.7) + rng.normal(0, 35) + rng.normal(0, 18, 3)
-        if rng.random() < 0.7:
-            fill(image, corners * reach @ spin.T + at, colour)
+    at, reach = rng.uniform(0, small, (count, 1, 2)), rng.uniform(0.03, 0.4, (count, 1, 2)) * small
+    turn = rng.uniform(0, np.pi, count) * (rng.random(count) < 0.4)
+    spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]).transpose(2, 0, 1)
+    boxes, discs = ((outline * reach) @ spin + at for outline in (_BOX, _EAR * 2))
+    colours = base * rng.uniform(0.2, 1.7, (count, 1)) + rng.normal(0, 35, (count, 1)) + rng.normal(0, 18, (count, 3))
+    lots = rng.random((count, 3)).tolist()
+    for box, disc, colour, (boxed, filled, width) in zip(boxes, discs, colours, lots, strict=True):
+        outline = box if boxed < 0.6 else disc
+        if filled < 0.7:
+            fill(image, outline, colour)
         else:
-            stroke(image, corners * reach @ spin.T + at, colour, rng.uniform(0.005, 0.06) * small, closed=True)
+            stroke(image, outline, colour, (0.005 + 0.055 * width) * small, closed=True)
     return image if small == size else cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
@@ -46,47 +79,31 @@ def body_camera(camera: Camera, shot: Shot) -> Camera:
 
 def neck_surface(head: Head, subject: Subject, shot: Shot, body: Camera) -> Surface:
     """The neck, in the chin's shadow above."""
-    jaw_width = float(head.points[12, 0] - head.points[4, 0]) / 2.7
-    around = np.linspace(-1.7, 1.7, 11)
-    down = np.linspace(0.9, 4.4, 9)[:, None]
-    flare = (1.08 + 0.5 * np.clip((down - 3.4) / 1.0, 0, 1) ** 2) * jaw_width
-    neck = np.stack(
-        [flare * np.sin(around), down + 0 * around, -1.75 + 0.05 * down + 0.95 * np.cos(around) + 0 * down], axis=-1
-    )
-    outward = body.rotate(normals(neck))
-    shadow = 0.52 + 0.42 * np.clip((down - 2.3) / 1.3, 0, 1)
-    colours = subject.skin * [1.0, 0.97, 0.96] * (light_on(outward, shot) * shadow)[..., None]
-    return surface(body.project(neck - _PIVOT), outward[..., 2], colours, fine=(9, 7), far_last=False)
+    neck = _NECK.copy()
+    neck[0] *= float(head.points[12, 0] - head.points[4, 0]) / 2.7  # as wide as the jaw
+    outward = body.turn(_NECK_NORMALS)
+    paint = coloured(light_on(outward, shot) * _CHIN_SHADOW, subject.skin * [1.0, 0.97, 0.96])
+    return surface(body, body.turn(neck), outward[2], paint, fine=(8, 12), far_last=False)
 
 
 def draw_clothes(image: Image, subject: Subject, shot: Shot, body: Camera, rng: np.random.Generator) -> None:
     """Shoulders, and the neckline of what covers them."""
     size = image.shape[0]
     depth, wide = rng.uniform(3.5, 4.3), rng.uniform(3.6, 4.8)
-    right = np.array([[-1.15, 3.35], [-1.9, 3.65], [-wide + 0.6, 4.1], [-wide, 4.9], [-wide - 0.4, 9]])
-    neckline = np.array([[0.6, depth - 0.25], [0.0, depth], [-0.6, depth - 0.25]])
-    outline = np.concatenate([right, right[::-1] * [-1, 1], neckline])
+    places = body.project(_CLOTHES + wide * _WIDER + depth * _DEEPER) * size - 0.5
     light = shot.ambient * 0.5 + 0.4
-
-    def places(flat: Floats) -> Array:
-        solid = np.column_stack([flat, np.full(len(flat), -1.2)])
-        return np.asarray(body.project(solid - _PIVOT) * size - 0.5)
-
     cloth = subject.cloth * light
-    fill(image, places(outline), cloth)
-    stroke(image, places(np.array([[-1.15, 3.35], *neckline[::-1], [1.15, 3.35]])), cloth * 0.7, 0.012 * size)
+    fill(image, places[:13], cloth)
+    stroke(image, places[[0, 12, 11, 10, 9]], cloth * 0.7, 0.012 * size)
     if subject.lapels:
-        for side in (-1, 1):
-            lapel = np.array([[1.15, 3.3], [1.65, 3.55], [1.3, 4.6], [0.1, 5.6], [0.5, depth]]) * [side, 1]
-            fill(image, places(lapel), cloth * 0.8 if subject.lapels == 1 else 235 * light * np.ones(3))
+        for lapel in (places[13:18], places[18:]):
+            fill(image, lapel, cloth * 0.8 if subject.lapels == 1 else np.full(3, 235 * light))
 
 
 def draw_ear(image: Image, head: Head, side: int, subject: Subject, shot: Shot, camera: Camera, light: Array) -> None:
     """The ear on the picture's left (-1) or right (+1) of a head seen from the front."""
     root = head.points[0 if side < 0 else 16] + [side * 0.06, 0.22, -0.32]
-    shell = root + np.column_stack([side * (0.10 + 0.55 * np.maximum(_EAR[:, 0], -0.1)), _EAR[:, 1], -_EAR[:, 0]])
-    hollow = root + np.column_stack([0 * _TURN + side * 0.22, _EAR[:, 1] * 0.55, -_EAR[:, 0] * 0.5 - 0.03])
-    size = image.shape[0]
+    shell, hollow = np.split(camera.project(root + _SHELLS * [side, 1, 1]) * image.shape[0] - 0.5, 2)
     skin = subject.skin * light
-    fill(image, camera.project(shell) * size - 0.5, skin * [0.95, 0.85, 0.83])
-    fill(image, camera.project(hollow) * size - 0.5, skin * [0.66, 0.54, 0.52])
+    fill(image, shell, skin * [0.95, 0.85, 0.83])
+    fill(image, hollow, skin * [0.66, 0.54, 0.52])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fkd.schema import IBUG68
 
 Array = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]  # precise enough for what is only drawn
 Field = Callable[[Array], Array]
 
 # Points 0-8, 17-21, 27-30, 31-33, 36-41, 48-51, 57-59, 60-62 and 66-67; the others are their mirror images.
@@ -119,8 +120,8 @@ def _jaw_paths(points: Array) -> Array:
 
 _MEAN_POINTS = _mean_points()
 _MEAN_PATHS = _jaw_paths(_MEAN_POINTS)
-MEAN_GRID = mean_surface(*np.meshgrid(_ROWS, _ANGLES, indexing="ij"))
-"""(R, C, 3): the mean head's surface; rows from crown to throat, columns from behind over its right side to behind."""
+MEAN_GRID = np.moveaxis(mean_surface(*np.meshgrid(_ROWS, _ANGLES)), -1, 0)
+"""(3, C, R): the mean head's surface; columns from behind over its right side to behind, rows from crown to throat."""
 
 
 def _bump(p: Array, x: float, y: float, spread_x: float, spread_y: float) -> Array:
@@ -216,24 +217,41 @@ EXPRESSION: dict[str, Field] = {
 class Head(NamedTuple):
     """One head in head coordinates."""
 
-    points: Array  # (68, 3)
-    jaw_paths: Array  # (17, 12, 3) from jaw point towards the front, along the surface
-    grid: Array  # (R, C, 3) the surface, laid out as MEAN_GRID
+    labelled: Array  # (68 + 17 * 12, 3) the points, then for each jaw point a path along the surface to the front
+    grid: Single  # (3, C, R) the surface, laid out as MEAN_GRID
+
+    @property
+    def points(self) -> Array:
+        """The 68 points (68, 3)."""
+        return self.labelled[:68]
 
 
-_MEASURED = np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3), MEAN_GRID.reshape(-1, 3)])
-_MODES = np.stack([field(_MEASURED) for field in (*IDENTITY.values(), *EXPRESSION.values())]).reshape(
-    -1, _MEASURED.size
-)
-# A near camera pushes what stands forward outwards; the heights above were measured in pictures, so that is taken off.
-_MEAN = _MEASURED + 0.5 * IDENTITY["mouth_up"](_MEASURED) - 0.4 * IDENTITY["nose_length"](_MEASURED)
+_MODES = (*IDENTITY.values(), *EXPRESSION.values())
+
+
+def _mean_and_modes(measured: Array) -> tuple[Array, Array]:
+    """The mean (N, 3) and the modes (M, N, 3) at points (N, 3) of the surface."""
+    # A near camera pushes what stands forward outwards; the heights were measured in pictures, so that is taken off.
+    mean = measured + 0.5 * IDENTITY["mouth_up"](measured) - 0.4 * IDENTITY["nose_length"](measured)
+    return mean, np.stack([field(measured) for field in _MODES])
+
+
+_LABELLED, _LABELLED_MODES = _mean_and_modes(np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3)]))
+_SURFACE, _SURFACE_MODES = _mean_and_modes(MEAN_GRID.reshape(3, -1).T)
+_AXES = [  # for x, y and z: the mean (C * R,), the modes that move it, how they do (M', C * R)
+    (_SURFACE[:, axis].astype(np.float32), used, _SURFACE_MODES[used, :, axis].astype(np.float32))
+    for axis in range(3)
+    for used in [_SURFACE_MODES[..., axis].any(axis=1)]
+]
 
 
 def head(identity: Array, expression: Array) -> Head:
     """The head with coefficients of `IDENTITY` and `EXPRESSION`, in the order of their names."""
-    everything = (_MEAN.reshape(-1) + np.concatenate([identity, expression]) @ _MODES).reshape(-1, 3)
-    points, paths, grid = np.split(everything, [68, 68 + _MEAN_PATHS.size // 3])
-    return Head(points, paths.reshape(_MEAN_PATHS.shape), grid.reshape(MEAN_GRID.shape))
+    coefficients = np.concatenate([identity, expression])
+    labelled = _LABELLED + (coefficients @ _LABELLED_MODES.reshape(len(_MODES), -1)).reshape(-1, 3)
+    single = coefficients.astype(np.float32)
+    grid = np.stack([mean + single[used] @ modes for mean, used, modes in _AXES])
+    return Head(labelled, grid.reshape(MEAN_GRID.shape))
 
 
 def grid_row(y: Array) -> Array:

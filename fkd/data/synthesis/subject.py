@@ -1,11 +1,12 @@
 """What is drawn by lot: who the person is, and how one picture of them was taken."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from fkd.data.synthesis.camera import Pose
-from fkd.data.synthesis.shape import EXPRESSION, IDENTITY, Array
+from fkd.data.synthesis.shape import EXPRESSION, IDENTITY, Array, Single
 
 _SKIN = np.array(
     [[250, 218, 196], [238, 192, 162], [228, 178, 145], [205, 150, 115], [176, 122, 88], [132, 86, 60], [92, 58, 42]],
@@ -15,7 +16,9 @@ _HAIR = np.array(
     [[24, 20, 18], [44, 30, 22], [84, 56, 36], [122, 84, 50], [196, 158, 98], [132, 62, 30], [158, 154, 150]],
     np.float64,
 )
+_RIMS = np.array([[22, 20, 20], [60, 36, 24], [150, 130, 90], [120, 122, 128]], np.float64)
 _IRIS = np.array([[60, 38, 22], [44, 26, 16], [92, 66, 34], [84, 104, 64], [82, 116, 146], [110, 124, 132]], np.float64)
+STRANDS = 81  # columns of hair around a head
 _MOODLESS = {"mouth_aside": 0.5, "mouth_tilt": 0.5, "brows_up": 0.6, "frown": 0.5, "brows_tilt": 0.4}
 
 
@@ -44,6 +47,8 @@ class Subject:
     shades: bool
     cloth: Array
     lapels: int  # 0: none, 1: of the cloth, 2: white
+    skin_noise: tuple[int, int]  # where the person's share of the skin's noise begins
+    strands: Single  # (4, STRANDS) unit normal deviates, how strands of hair differ
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,13 @@ def sample_subject(rng: np.random.Generator) -> Subject:
         beard=bearded * rng.uniform(0.25, 1.0),
         moustache=(bearded * rng.uniform(0, 1.3) if rng.random() < 0.8 else float(not woman)) * (rng.random() < 0.7),
         glasses=rng.uniform(0.015, 0.055) if rng.random() < 0.13 + 0.25 * age else 0.0,
-        glasses_colour=rng.choice(np.array([[22, 20, 20], [60, 36, 24], [150, 130, 90], [120, 122, 128]], np.float64)),
+        glasses_colour=_RIMS[rng.integers(4)],
         glasses_shape=np.array([rng.uniform(0.46, 0.6), rng.uniform(0.26, 0.44), rng.uniform(2.0, 5.0)]),
         shades=rng.random() < 0.12,
         lapels=int(rng.integers(3)),
         cloth=np.clip(rng.uniform(15, 235) + rng.normal(0, 35, 3), 5, 250),
+        skin_noise=(int(rng.integers(64)), int(rng.integers(64))),
+        strands=np.clip(rng.standard_normal((4, STRANDS), np.float32), -2, 2),
     )
 
 
@@ -115,20 +122,14 @@ def sample_shot(rng: np.random.Generator) -> Shot:
     else:
         expression["smile"] = rng.normal(0, 0.3)
         expression["part"] = rng.uniform(-0.2, 0.2)
-    for name, spread in {
-        "mouth_aside": 0.5,
-        "mouth_tilt": 0.5,
-        "brows_up": 0.6,
-        "frown": 0.5,
-        "brows_tilt": 0.4,
-    }.items():
+    for name, spread in _MOODLESS.items():
         expression[name] = rng.normal(0, spread)
     expression["lids"] = rng.uniform(0.85, 1.1) if rng.random() < 0.06 else rng.normal(0.08, 0.2)
     turn = 0.14 if rng.random() < 0.35 else 0.45
     pose = Pose(
-        yaw=float(np.clip(rng.normal(0, turn), -0.79, 0.79)),
-        pitch=float(np.clip(rng.normal(0, 0.16), -0.42, 0.42)),
-        roll=float(np.clip(rng.normal(0, 0.13), -0.5, 0.5)),
+        yaw=_limited(rng.normal(0, turn), 0.79),
+        pitch=_limited(rng.normal(0, 0.16), 0.42),
+        roll=_limited(rng.normal(0, 0.13), 0.5),
         distance=1 / rng.uniform(1 / 40, 1 / 11),
     )
     side = rng.uniform(0.4, 0.75)
@@ -140,7 +141,7 @@ def sample_shot(rng: np.random.Generator) -> Shot:
         gaze=np.clip(rng.normal(0, 0.25, 2) * [1, 0.5], -0.5, 0.5),
         side=side,
         centre=np.array([0.5, 0.53]) + np.clip(rng.normal(0, 0.35, 2), -0.8, 0.8) * room,
-        light=direction / np.linalg.norm(direction),
+        light=direction / math.sqrt(direction @ direction),
         ambient=rng.uniform(0.35, 0.8),
         shine=rng.uniform(0, 0.35),
         seed=int(rng.integers(2**31)),
@@ -163,6 +164,10 @@ def _hairline(rng: np.random.Generator, woman: bool, age: float) -> tuple[Array,
     if rng.random() < 0.1:
         return np.array([middle, temple, rng.uniform(1.0, 3.5), 3.0]), False
     return np.array([middle, temple, rng.uniform(-0.5, 0.4), 1.2]), False
+
+
+def _limited(value: float, most: float) -> float:
+    return min(max(value, -most), most)
 
 
 def _mix(colours: Array, place: float) -> Array:
