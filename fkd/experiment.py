@@ -29,8 +29,8 @@ OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
 
 
-def check(cfg: DictConfig) -> None:
-    """Looks at the keys that would only be missed after hours of training.
+def check(cfg: DictConfig, sweep: bool) -> None:
+    """Looks at the keys that would only be missed after hours of training, and at ddp in a sweep.
 
     Raises:
         UserError: naming the key.
@@ -41,6 +41,8 @@ def check(cfg: DictConfig) -> None:
         raise UserError(
             f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
         )
+    if sweep and str(cfg.trainer.get("strategy")).startswith("ddp"):  # its processes would start the whole sweep again
+        raise UserError("trainer=ddp: expected a single run, found a sweep (-m); start its jobs one by one")
     if cfg.ckpt_path is None and not cfg.train:
         raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
 

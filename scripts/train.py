@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fkd import checkpoint, experiment
@@ -24,7 +25,7 @@ def main(cfg: DictConfig) -> float:
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     kept = run_dir / "checkpoints" / "best.ckpt" if cfg.train else Path(cfg.ckpt_path or "")
     with Result(run_dir, hydra.overrides.task) as result:
-        experiment.check(cfg)
+        experiment.check(cfg, sweep=hydra.mode == RunMode.MULTIRUN)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         detector = experiment.build_detector(cfg)
         if cfg.ckpt_path is not None:

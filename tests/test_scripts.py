@@ -187,6 +187,12 @@ def test_a_job_that_fails_does_not_end_a_sweep(script: Script, faces_root: Path)
     assert statuses[1] == "done"
 
 
+def test_ddp_in_a_sweep_is_refused(script: Script, faces_root: Path) -> None:
+    outcome = script("train", "-m", *on(faces_root), "trainer=ddp", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert outcome.status == 2
+    assert outcome.err.count("trainer=ddp: expected a single run, found a sweep") == 2
+
+
 def test_the_same_seed_trains_the_same_weights(script: Script, faces_root: Path) -> None:
     states = []
     for run in ("a", "b"):
