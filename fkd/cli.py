@@ -16,11 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from fkd.errors import Diverged, UserError
 
 CONF = Path(__file__).parents[1] / "conf"
+_EXPECTED = (UserError, Diverged, MissingMandatoryValue, InterpolationResolutionError)
+"""What ends a task with one line."""
 
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -38,7 +40,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             begun = True
             try:
                 return task(cfg)
-            except (UserError, MissingMandatoryValue, Diverged) as error:
+            except _EXPECTED as error:
                 say(explain(error, config_name))
                 if HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise
@@ -50,7 +52,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             quieten()
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except (UserError, MissingMandatoryValue, Diverged) as error:  # a job of a sweep, said already
+            except _EXPECTED as error:  # a job of a sweep, said already
                 sys.exit(_status(error))
             except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
                 if begun:

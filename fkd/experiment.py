@@ -36,6 +36,7 @@ def check(cfg: DictConfig, sweep: bool) -> None:
         UserError: naming the key.
     """
     whole(cfg, "seed", least=0)
+    whole(cfg, "crop.size", least=1)
     whole(cfg, "trainer.max_epochs", least=-1)
     if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
         raise UserError(

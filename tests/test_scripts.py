@@ -254,6 +254,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["model=compact", "crop.size=50"], ["crop.size", "50"]),
         (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt", "no such file"]),
         (["seed=-1"], ["seed", "-1"]),
+        (["crop.size=big"], ["crop.size", "big"]),
         (["optimized_metric=val/nmf"], ["optimized_metric=val/nmf", "val/nme"]),
         (["trainer=gpu"], ["trainer", "gpu"]),
         (["crop.plan.scale=0"], ["crop.plan", "scale=0"]),
