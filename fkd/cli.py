@@ -83,6 +83,7 @@ def quieten() -> None:
         ".*LeafSpec.*",
         ".*smaller than the logging interval.*",
         ".*does not have many workers.*",
+        ".*dirpath has changed.*",
         ".*exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message)
