@@ -11,8 +11,10 @@ import torchvision
 
 from fkd.errors import UserError
 
-_PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crops", "fkd.geometry", "torch.nn")
+_PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crops", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
+_TORCHVISION = {"_target_", "num_classes"}
+"""All that a network of torchvision.models may be given: weights would be downloaded."""
 
 
 def read(path: str | Path, key: str) -> dict[str, Any]:
@@ -48,8 +50,8 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
 def check_trusted(node: Any, key: str) -> None:
     """Refuses a config that names anything but trusted classes, or holds what would be resolved into more config.
 
-    Trusted are the classes of fkd's models, codecs and crops, those of torch.nn, and the networks of torchvision.models
-    without pretrained weights (which would be downloaded).
+    Trusted are the classes of fkd's models, codecs and crops, the layers of torch.nn, and the networks of
+    torchvision.models without pretrained weights (which would be downloaded).
 
     Raises:
         UserError: naming what was found.
@@ -57,8 +59,8 @@ def check_trusted(node: Any, key: str) -> None:
     if isinstance(node, Mapping):
         if (name := node.get("_target_")) is not None and not _trusted(name, node):
             raise UserError(
-                f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models, found _target_ "
-                f"{name!r}; put a model of your own into fkd/models, and do not open checkpoints from strangers"
+                f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "
+                f"found _target_ {name!r}; put a model of your own into fkd/models"
             )
         for child in node.values():
             check_trusted(child, key)
@@ -66,15 +68,32 @@ def check_trusted(node: Any, key: str) -> None:
         for child in node:
             check_trusted(child, key)
     elif isinstance(node, str) and "${" in node:
-        raise UserError(f"{key}: expected plain values, found {node!r}; do not open checkpoints from strangers")
+        raise UserError(f"{key}: expected plain values, found {node!r}")
+
+
+def check_paths(node: Any, key: str) -> None:
+    """Refuses callbacks' state that names other file systems or climbs folders: Lightning deletes what it replaces.
+
+    Raises:
+        UserError: naming what was found.
+    """
+    if isinstance(node, Mapping):
+        for name, child in node.items():
+            check_paths(name, key)
+            check_paths(child, key)
+    elif isinstance(node, list | tuple):
+        for child in node:
+            check_paths(child, key)
+    elif isinstance(node, str) and ("://" in node or "::" in node or ".." in Path(node).parts):
+        raise UserError(f"{key}: expected plain paths in the state of callbacks, found {node!r}")
 
 
 def _trusted(target: Any, node: Mapping[Any, Any]) -> bool:
     """Whether a target is at home in a trusted package; what such a package has merely imported is not."""
     module, _, name = str(target).rpartition(".")
     if module == "torchvision.models":
-        return name in torchvision.models.list_models(torchvision.models) and not any("weights" in str(k) for k in node)
-    if not _below(module):
+        return name in torchvision.models.list_models(torchvision.models) and node.keys() <= _TORCHVISION
+    if not (_below(module) or module == "torch.nn"):
         return False
     try:
         found = getattr(importlib.import_module(module), name, None)

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,19 +33,26 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        begun = False
+        begun = sweep = False
+        statuses: set[int] = set()
 
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
-            nonlocal begun
-            begun = True
+            nonlocal begun, sweep
+            begun, sweep = True, HydraConfig.get().mode == RunMode.MULTIRUN
             try:
                 return task(cfg)
             except _EXPECTED as error:
                 say(explain(error, config_name))
-                if HydraConfig.get().mode == RunMode.MULTIRUN:
-                    raise
-                sys.exit(_status(error))
+                statuses.add(1 if isinstance(error, Diverged) else 2)
+                if not sweep:
+                    sys.exit(statuses.pop())
+                raise
+            except Exception:
+                statuses.add(1)
+                if sweep:  # Hydra would show the first job's error only
+                    traceback.print_exc()
+                raise
 
         @functools.wraps(task)
         def main() -> None:
@@ -52,10 +60,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             quieten()
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except _EXPECTED as error:  # a job of a sweep, said already
-                sys.exit(_status(error))
-            except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-                if begun:
+            except Exception as error:
+                if sweep and statuses:  # of jobs that have said already what went wrong
+                    sys.exit(min(statuses))
+                if begun or not isinstance(error, HydraException | OmegaConfBaseException | OSError | ValueError):
                     raise
                 say(explain(error, config_name))
                 sys.exit(2)
@@ -68,10 +76,6 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 def say(line: str) -> None:
     """One line on standard error."""
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
-
-
-def _status(error: Exception) -> int:
-    return 1 if isinstance(error, Diverged) else 2
 
 
 def quieten() -> None:

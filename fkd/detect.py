@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.geometry import adjust
+from fkd.geometry import Jitter, adjust
 from fkd.types import Image, Points
 
 
@@ -28,6 +29,17 @@ class Correction:
         return adjust(boxes, self.scale, self.x, self.y)
 
 
+class Detector(Protocol):
+    """Finds faces on a picture."""
+
+    spread: Jitter
+    """How its corrected squares spread about the squares around the points."""
+
+    def __call__(self, picture: Image) -> tuple[Points, npt.NDArray[np.float32]]:
+        """(H, W) grey or (H, W, 3) RGB -> (N, 4) corrected squares in photo pixels and (N,) scores, best first."""
+        ...
+
+
 class Haar:
     """OpenCV's frontal face cascade (Viola and Jones, "Rapid Object Detection using a Boosted Cascade", CVPR 2001).
 
@@ -36,11 +48,14 @@ class Haar:
         neighbours: overlapping finds that make a face.
         min_size: smallest face, as a share of the picture's short side.
         correction: from the cascade's boxes to the squares around the points.
+        spread: what the correction leaves.
     """
 
-    def __init__(self, scale_factor: float, neighbours: int, min_size: float, correction: Correction) -> None:
+    def __init__(
+        self, scale_factor: float, neighbours: int, min_size: float, correction: Correction, spread: Jitter
+    ) -> None:
         self.scale_factor, self.neighbours, self.min_size = scale_factor, neighbours, min_size
-        self.correction = correction
+        self.correction, self.spread = correction, spread
         cascades = Path(cv2.__file__).parent / "data"
         self._cascade = cv2.CascadeClassifier(str(cascades / "haarcascade_frontalface_default.xml"))
 

@@ -1,6 +1,5 @@
 """Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,12 @@ from rich.progress import track
 from fkd.data.crops import CropPlan
 from fkd.data.dataset import channels_first
 from fkd.data.faces import Faces
-from fkd.detect import iou
+from fkd.detect import Detector, iou
 from fkd.errors import UserError
 from fkd.geometry import Crop, square, square_around
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.module import KeypointModule
-from fkd.types import Annotations, Image, Points
-
-Detector = Callable[[Image], tuple[Points, npt.NDArray[np.float32]]]
+from fkd.types import Annotations, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 _SEED_OF_JITTER = 0
@@ -54,7 +51,7 @@ class Scores:
     @property
     def curve(self) -> npt.NDArray[np.float32]:
         """(N,) `face_errors` for error curves: infinite where the face was missed."""
-        return np.where(self.found, self.face_errors, np.float32(np.inf))
+        return np.where(self.found, np.nan_to_num(self.face_errors, nan=np.inf), np.float32(np.inf))
 
 
 def evaluate(
@@ -63,7 +60,7 @@ def evaluate(
     subset: str,
     crop: CropPlan,
     boxes: str,
-    detector: Detector | None,
+    detector: Detector,
     batch_size: int,
 ) -> Scores:
     """Scores a net on one subset.
@@ -71,7 +68,7 @@ def evaluate(
     Args:
         boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
             "detector" (found on the picture; a missed face counts at the mean shape's error in the whole picture).
-        detector: picture -> (M, 4) squares and (M,) scores; needed for "detector".
+        detector: finds the faces, or says how its boxes spread.
 
     Raises:
         UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
@@ -84,7 +81,7 @@ def evaluate(
         )
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
-    squares, found = squares_of(table, faces, crop, boxes, detector)
+    squares, found = squares_of(table, faces, boxes, detector)
     if not found.any():
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
@@ -107,16 +104,16 @@ def evaluate(
 
 
 def squares_of(
-    table: Annotations, faces: Faces, crop: CropPlan, boxes: str, detector: Detector | None
+    table: Annotations, faces: Faces, boxes: str, detector: Detector
 ) -> tuple[Points, npt.NDArray[np.bool_]]:
     """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found."""
     truth = square_around(table.keypoints)
     if boxes == "keypoints":
         return truth, np.ones(len(table), bool)
     if boxes == "jitter":
-        return crop.jitter(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
-    if boxes != "detector" or detector is None:
-        raise ValueError(f"boxes: expected one of {BOXES}, the last with a detector, found {boxes!r}")
+        return detector.spread(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
+    if boxes != "detector":
+        raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
     for row in track(range(len(table)), "detecting faces", transient=True):
         candidates, _ = detector(faces.images[int(table.images[row])])

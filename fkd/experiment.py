@@ -1,5 +1,6 @@
 """From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from fkd import checkpoint
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
+from fkd.detect import Detector
 from fkd.errors import UserError
-from fkd.evaluation import BOXES, Detector
+from fkd.evaluation import BOXES
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
 from fkd.schema import SCHEMAS
@@ -29,28 +31,32 @@ OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
 
 
-def check(cfg: DictConfig, sweep: bool) -> None:
-    """Looks at the keys that would only be missed after hours of training, and at ddp in a sweep.
+def check(cfg: DictConfig) -> None:
+    """Looks at the keys that would only be missed after hours of training.
 
     Raises:
         UserError: naming the key.
     """
     whole(cfg, "seed", least=0)
+    whole(cfg, "channels", least=1)
     whole(cfg, "crop.size", least=1)
     whole(cfg, "trainer.max_epochs", least=-1)
     if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
         raise UserError(
             f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
         )
-    if sweep and str(cfg.trainer.get("strategy")).startswith("ddp"):  # its processes would start the whole sweep again
-        raise UserError("trainer=ddp: expected a single run, found a sweep (-m); start its jobs one by one")
     if cfg.ckpt_path is None and not cfg.train:
         raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
 
 
 def build_faces(cfg: DictConfig) -> Faces:
     """The source of `data`, split and decoded."""
-    faces: Faces = _instantiate(cfg.data.source, "data.source")
+    source = _instantiate(cfg.data.source, "data.source", _partial_=True)  # what fails inside of it is not the config
+    try:
+        inspect.signature(source).bind()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"data.source: {error}") from error
+    faces: Faces = source()
     return faces
 
 
@@ -72,15 +78,16 @@ def build_crop(config: Mapping[str, Any] | DictConfig) -> CropPlan:
     return plan
 
 
-def build_detector(cfg: DictConfig) -> Detector | None:
-    """The detector, where `boxes` asks for one.
+def build_detector(cfg: DictConfig) -> Detector:
+    """The detector that finds faces with `boxes=detector` and says how boxes spread.
 
     Raises:
         UserError: `boxes` is none of the choices.
     """
     if cfg.boxes not in BOXES:
         raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
-    return _instantiate(cfg.detector, "detector") if cfg.boxes == "detector" else None
+    detector: Detector = _instantiate(cfg.detector, "detector")
+    return detector
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
@@ -91,7 +98,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             could not be loaded again.
     """
     config = plain(cfg)
-    checkpoint.check_trusted([config["model"], config["crop"]], f"model={cfg.model.name}")
+    for group in ("model", "crop"):
+        checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
     recipe = Recipe(
         loss=_instantiate(cfg.loss, "loss"),
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
@@ -114,8 +122,12 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     return module
 
 
-def build_trainer(cfg: DictConfig) -> pl.Trainer:
-    """The trainer with its callbacks and loggers; prints the precision that `auto` stands for."""
+def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
+    """The trainer with its callbacks and loggers; prints the precision that `auto` stands for.
+
+    Raises:
+        UserError: several processes in a sweep; each would start the whole sweep again.
+    """
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
     print(f"precision: {precision} ({why})", flush=True)
     trainer: pl.Trainer = _instantiate(
@@ -124,6 +136,11 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
         callbacks=[_instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None],
         logger=[_instantiate(c, f"logger.{name}") for name, c in cfg.logger.items() if c is not None],
     )
+    if sweep and trainer.world_size > 1:
+        raise UserError(
+            f"trainer: expected one process in a sweep (-m), found {trainer.world_size}; set trainer.devices=1, "
+            "or start the jobs one by one"
+        )
     return trainer
 
 
@@ -134,6 +151,8 @@ def check_resume(cfg: DictConfig) -> None:
         UserError: the file is broken, holds weights only, or is of another model.
     """
     content = checkpoint.read(cfg.ckpt_path, "ckpt_path")
+    checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={cfg.ckpt_path}")
+    check_labels(cfg, content["config"])
     if cfg.train and "optimizer_states" not in content:
         raise UserError(f"ckpt_path={cfg.ckpt_path}: holds weights only; training goes on from the last.ckpt beside it")
     for part in ("model", "crop", "schema", "channels"):
@@ -159,10 +178,11 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
         checkpoint.check_trusted([config["model"], config["crop"]], f"{key}={path}")
         module = _module(config)
         build_crop(config["crop"])
+        config["data"]["name"]  # what it learned from is asked for later
         module.load_state_dict(content["state_dict"])
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{key}={path}: {error}") from error
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:  # all of it is the file's content
+    except Exception as error:  # whatever fails, the file's content made it fail
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{key}={path}: expected a config and fitting weights, found others ({type(error).__name__}, {reason}); "
@@ -172,13 +192,13 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
     return module.eval()
 
 
-def check_labels(cfg: DictConfig, net: KeypointModule) -> None:
-    """Makes sure that a net is scored on labels of the kind it learned.
+def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:
+    """Makes sure that a net is scored, or trained on, with labels of the kind that its config says it learned.
 
     Raises:
         UserError: `data.label_shift` differs between the two, so that all points would lie off by the shift.
     """
-    then, now = net.config["data"], plain(cfg)["data"]
+    then, now = trained["data"], plain(cfg)["data"]
     if then["name"] == now["name"] and then.get("label_shift") != now.get("label_shift"):
         raise UserError(
             f"data.label_shift={now.get('label_shift')}: expected {then.get('label_shift')}, as this net was trained "

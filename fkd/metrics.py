@@ -90,8 +90,8 @@ def auc(errors: Tensor, limit: float) -> float:
 
 
 def failure_rate(errors: Tensor, limit: float) -> float:
-    """Share of the faces (N,) whose error is above limit, 0 to 1."""
-    return float((_some(errors) > limit).float().mean())
+    """Share of the faces (N,) whose error is above limit or no number, 0 to 1."""
+    return 1 - float((_some(errors) <= limit).float().mean())
 
 
 def summary(preds: Tensor, target: Tensor, visible: Tensor, schema: KeypointSchema) -> dict[str, object]:

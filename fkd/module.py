@@ -37,6 +37,10 @@ class Schedule:
     length: str | None
     monitor: str | None
 
+    def __post_init__(self) -> None:
+        if self.interval not in ("step", "epoch"):
+            raise UserError(f"scheduler.interval={self.interval}: expected step or epoch")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -137,7 +141,10 @@ class KeypointModule(pl.LightningModule):
                     "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
                 )
             length = {schedule.length: int(steps)}
-        chosen = {"scheduler": schedule.scheduler(optimizer, **length), "interval": schedule.interval}
+        try:
+            chosen = {"scheduler": schedule.scheduler(optimizer, **length), "interval": schedule.interval}
+        except (TypeError, ValueError) as error:
+            raise UserError(f"scheduler: {error}") from error
         if schedule.monitor is not None:
             chosen["monitor"] = schedule.monitor  # type: ignore[assignment]
         return {"optimizer": optimizer, "lr_scheduler": chosen}
@@ -149,7 +156,8 @@ class KeypointModule(pl.LightningModule):
         checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses to resume a learning rate schedule that ends elsewhere: it would run past its end."""
+        """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
+        self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
         if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
             return
         then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))

@@ -17,7 +17,7 @@ from fkd.report import facts, metrics_table, part_table, save_figures, show, wri
 def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
     net = experiment.load(cfg.ckpt).to(experiment.device(cfg.device))
-    experiment.check_labels(cfg, net)
+    experiment.check_labels(cfg, net.config)
     cfg.channels = net.channels
     faces = experiment.build_faces(cfg)
     show(*faces.remarks)

@@ -23,9 +23,8 @@ from fkd.report import Result, facts, metrics_table, save_figures, show
 @command("train")
 def main(cfg: DictConfig) -> float:
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
-    kept = run_dir / "checkpoints" / "best.ckpt" if cfg.train else Path(cfg.ckpt_path or "")
     with Result(run_dir, hydra.overrides.task) as result:
-        experiment.check(cfg, sweep=hydra.mode == RunMode.MULTIRUN)
+        experiment.check(cfg)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         detector = experiment.build_detector(cfg)
         if cfg.ckpt_path is not None:
@@ -35,15 +34,17 @@ def main(cfg: DictConfig) -> float:
         show(*faces.remarks)
         data = experiment.build_data(cfg, faces)
         module.learn_about(data.mean_shape(), faces.subset("train").subjects)
-        trainer = experiment.build_trainer(cfg)
+        trainer = experiment.build_trainer(cfg, sweep=hydra.mode == RunMode.MULTIRUN)
 
+        kept = cfg.ckpt_path
         if cfg.train:
             trainer.fit(module, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
             speed = trainer.callback_metrics.get("train/images_per_s")
             result.values["train_images_per_s"] = None if speed is None else round(float(speed), 1)
             if not trainer.is_global_zero:
                 return 0.0
-            if not kept.is_file():
+            kept = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == "val/loss"), "")
+            if not kept:
                 raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
 
         net = experiment.load(kept).to(trainer.strategy.root_device)

@@ -87,7 +87,7 @@ def test_every_augmentation_builds_and_runs(option: str) -> None:
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
 def test_every_callback_builds(option: str) -> None:
     cfg = compose(f"callbacks={option}", "trainer=cpu", "logger.tensorboard=null", "logger.csv=null")
-    names = {type(callback).__name__ for callback in experiment.build_trainer(cfg).callbacks}
+    names = {type(callback).__name__ for callback in experiment.build_trainer(cfg, sweep=False).callbacks}
     assert {"ModelCheckpoint", "Overlays", "FiniteGuard"} <= names
     assert ("EarlyStopping" in names) == (option == "early_stopping")
 
@@ -95,7 +95,7 @@ def test_every_callback_builds(option: str) -> None:
 @pytest.mark.parametrize("option", ["default", "cpu", "debug", "ddp"])
 def test_every_trainer_for_processors_builds(option: str) -> None:
     cfg = compose(f"trainer={option}", "trainer.accelerator=cpu", "logger.tensorboard=null", "logger.csv=null")
-    assert experiment.build_trainer(cfg).num_devices == (2 if option == "ddp" else 1)
+    assert experiment.build_trainer(cfg, sweep=False).num_devices == (2 if option == "ddp" else 1)
 
 
 def test_the_gpu_trainer_asks_for_a_gpu() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from fkd import images
 from fkd.detect import Correction, Haar, iou
+from fkd.geometry import Jitter
 
 
 def test_correction_undoes_a_detectors_known_habit() -> None:
@@ -29,7 +30,7 @@ def test_iou_counts_pixels() -> None:
 
 
 def test_haar_finds_the_faces_of_a_photo_and_none_on_a_plain_wall(shared: Path) -> None:
-    haar = Haar(1.2, 2, 0.1, Correction(1.0, 0.0, 0.0))
+    haar = Haar(1.2, 2, 0.1, Correction(1.0, 0.0, 0.0), Jitter(0.1, 0.1, 0.04))
     photo = images.read(next((shared / "data/photos").glob("*.jpg")), 3)
     boxes, scores = haar(photo)
     assert len(boxes) == len(scores) >= 2
@@ -43,6 +44,6 @@ def test_haar_finds_the_faces_of_a_photo_and_none_on_a_plain_wall(shared: Path) 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_haar_takes_grey_and_colour(shared: Path, channels: int) -> None:
-    haar = Haar(1.2, 2, 0.1, Correction(1.0, 0.0, 0.0))
+    haar = Haar(1.2, 2, 0.1, Correction(1.0, 0.0, 0.0), Jitter(0.1, 0.1, 0.04))
     photo = images.read(next((shared / "data/photos").glob("*.jpg")), channels)
     assert len(haar(photo)[0]) >= 2

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fkd import experiment
-from fkd.checkpoint import check_trusted
+from fkd.checkpoint import check_paths, check_trusted
 from fkd.errors import UserError
 from tests.test_conf import SMALL, compose
 
@@ -60,6 +60,7 @@ def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
         "torchvision.models._api.WeightsEnum.get_state_dict",  # downloads and unpickles
         "torchvision.models._api.Weights",
         "torchvision.models.get_model",
+        "torch.nn.parallel.DistributedDataParallel",
         "torch.nn.utils.prune.torch.load",
         "torch.nn.Nonsense",
         "torch.nnsense.Linear",
@@ -83,9 +84,11 @@ def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(
         "${oc.create:{_target_:os.system,command:true}}",
         {"_target_": "torch.nn.Identity", "x": "${oc.env:HOME}"},
         {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"},
+        {"_target_": "torchvision.models.resnet18", "pretrained": True},
+        {"_target_": "torchvision.models.resnet18", "_args_": ["DEFAULT"]},
         {"_target_": "torch.nn.Sequential", "_args_": [[{"_target_": "os.getcwd"}]]},
     ],
-    ids=["created config", "environment", "download", "nested"],
+    ids=["created config", "environment", "download", "old download", "plain download", "nested"],
 )
 def test_configs_that_would_become_more_when_resolved_are_refused(checkpoint: Path, node: object) -> None:
     def change(content: dict[str, Any]) -> None:
@@ -115,6 +118,16 @@ def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
 
     with pytest.raises(UserError, match=r"os\.system"):
         experiment.load(changed(checkpoint, change))
+
+
+@pytest.mark.parametrize("path", ["local:///victim", "memory://a", "simplecache::file:///a", "/runs/../../victim"])
+def test_states_of_callbacks_that_would_delete_elsewhere_are_refused(path: str) -> None:
+    """Lightning deletes the checkpoint that a new best one replaces, and takes its name from the file."""
+    with pytest.raises(UserError, match="expected plain paths"):
+        check_paths({"ModelCheckpoint{'monitor': 'val/loss'}": {"best_k_models": {path: 1.0}}}, "here")
+    check_paths(
+        {"ModelCheckpoint{'monitor': 'val/loss'}": {"best_model_path": "/runs/a/best.ckpt", "x": [1.0, None]}}, "here"
+    )
 
 
 class Bomb:

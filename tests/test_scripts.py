@@ -18,6 +18,7 @@ from fkd.data.synthesis import face
 from tests.conftest import PROJECT, Outcome, write_faces
 
 Script = Callable[..., Outcome]
+SWEEP = ("hydra.sweep.dir=sweep",)
 FAST = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0")
 
 
@@ -187,10 +188,23 @@ def test_a_job_that_fails_does_not_end_a_sweep(script: Script, faces_root: Path)
     assert statuses[1] == "done"
 
 
+def test_resuming_keeps_whom_the_net_was_trained_on(trained: Path, script: Script, faces_root: Path) -> None:
+    """Another split may hold out people that the first part of the training has seen."""
+    before = set(torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["subjects"])
+    other = ("data.split_seed=1", f"ckpt_path={trained}/checkpoints/last.ckpt", "hydra.run.dir=more", "test=false")
+    script("train", *on(faces_root), *FAST, "trainer.max_epochs=1", *other)
+    module = experiment.load(trained / "checkpoints/best.ckpt")
+    module.learn_about(module.mean_shape.numpy(), ["somebody new"])
+    module.on_load_checkpoint({"subjects": sorted(before)})
+    assert set(module.subjects) == before | {"somebody new"}
+
+
 def test_ddp_in_a_sweep_is_refused(script: Script, faces_root: Path) -> None:
-    outcome = script("train", "-m", *on(faces_root), "trainer=ddp", "seed=0,1", "hydra.sweep.dir=sweep")
+    outcome = script(
+        "train", "-m", *on(faces_root), *FAST[1:], "trainer=ddp", "trainer.accelerator=cpu", "seed=0,1", *SWEEP
+    )
     assert outcome.status == 2
-    assert outcome.err.count("trainer=ddp: expected a single run, found a sweep") == 2
+    assert outcome.err.count("trainer: expected one process in a sweep (-m), found 2") == 2
 
 
 def test_the_same_seed_trains_the_same_weights(script: Script, faces_root: Path) -> None:
@@ -255,6 +269,12 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt", "no such file"]),
         (["seed=-1"], ["seed", "-1"]),
         (["crop.size=big"], ["crop.size", "big"]),
+        (["channels=0", "model=simple"], ["channels", "0"]),
+        (["model.net.blocks=[]"], ["three blocks"]),
+        (["scheduler.scheduler.pct_start=5", "trainer=debug"], ["scheduler", "pct_start"]),
+        (["scheduler.interval=never"], ["scheduler.interval=never", "epoch"]),
+        (["+data.source.depth=3"], ["data.source", "depth"]),
+        (["trainer.max_epochs=0", "trainer=debug"], ["trainer.max_epochs", "no epoch"]),
         (["optimized_metric=val/nmf"], ["optimized_metric=val/nmf", "val/nme"]),
         (["trainer=gpu"], ["trainer", "gpu"]),
         (["crop.plan.scale=0"], ["crop.plan", "scale=0"]),

@@ -14,9 +14,6 @@ class CropPlan(Protocol):
     size: int
     """Width and height of the crop in pixels."""
 
-    jitter: Jitter
-    """How a detector's squares spread about the squares around the points."""
-
     def window(self, squares: Points) -> Points:
         """The windows for squares around the points, be they labelled or found by a detector."""
         ...
@@ -56,11 +53,11 @@ class FrameCrop:
     square as the frames' windows lie about theirs: `scale` times as wide, moved by `y` of its width.
     """
 
-    def __init__(self, size: int, short_side: int, scale: float, y: float, jitter: Jitter) -> None:
+    def __init__(self, size: int, short_side: int, scale: float, y: float) -> None:
         _check(size, scale)
         if not size <= short_side:
             raise ValueError(f"crop: expected a short side of at least the size, {size} pixels, found {short_side}")
-        self.size, self.short_side, self.scale, self.y, self.jitter = size, short_side, scale, y, jitter
+        self.size, self.short_side, self.scale, self.y = size, short_side, scale, y
 
     def window(self, squares: Points) -> Points:
         return adjust(squares, self.scale, y=self.y)

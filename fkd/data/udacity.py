@@ -162,7 +162,11 @@ def _keypoints(cells: list[str], where: str) -> Points:
         raise UserError(
             f"{where}: expected a number as {axis} of point {bad // 2} (column {bad}), found {cells[bad]!r}"
         )
-    return values.reshape(-1, 2).astype(np.float32)
+    keypoints = values.reshape(-1, 2).astype(np.float32)
+    if not IBUG68.interocular(keypoints) > 0:
+        first, second = IBUG68.normaliser
+        raise UserError(f"{where}: expected two outer eye corners, found points {first} and {second} at the same place")
+    return keypoints
 
 
 def _number(cell: str) -> float:

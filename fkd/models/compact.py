@@ -44,6 +44,8 @@ class Compact(nn.Module):
         if size < 16 or size % 16:
             nearest = max(16, round(size / 16) * 16)
             raise UserError(f"model=compact needs crop.size in multiples of 16, found {size}; use crop.size={nearest}")
+        if len(widths) != 3 or len(blocks) != 3:
+            raise UserError(f"model=compact needs three widths and three blocks, found {[*widths]} and {[*blocks]}")
         fine, middle, coarse = widths
         self.stem = conv(channels, stem, stride=2)
         self.fine = nn.Sequential(conv(stem, fine, stride=2), *(Residual(fine) for _ in range(blocks[0])))

@@ -1,7 +1,6 @@
 """What several networks share: the size of their features, and NaimishNet's initialisation."""
 
 import copy
-import itertools
 
 import torch
 from torch import nn
@@ -31,7 +30,11 @@ def flat_features(model: str, features: nn.Module, channels: int, size: int) -> 
 
     if found := count(size):
         return found
-    least = next(larger for larger in itertools.count(size + 1) if count(larger))
+    least = next((larger for larger in range(size + 1, 1025) if count(larger)), None)
+    if least is None:
+        raise UserError(
+            f"model={model}: no crop.size from {size} to 1024 suits its convolutions and {channels} channels"
+        )
     raise UserError(f"model={model} needs crop.size of at least {least}, found {size}; choose a larger crop.size")
 
 

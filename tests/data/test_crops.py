@@ -10,7 +10,7 @@ POINTS = np.random.default_rng(0).uniform(40, 120, (68, 2)).astype(np.float32)
 def test_frame_crop_is_the_notebooks_rescale_and_centre_crop() -> None:
     """Against the notebooks' own arithmetic: rescale the short side to 250, cut 224, points likewise."""
     height, width = 200, 180
-    scale, plan = 250 / width, FrameCrop(224, 250, 2.0, 0.0, JITTER)
+    scale, plan = 250 / width, FrameCrop(224, 250, 2.0, 0.0)
     box = plan.validation(POINTS, (height, width), np.random.default_rng(0))
     left, top = (250 - 224) / 2, (scale * height - 224) / 2
     expected = (POINTS + 0.5) * scale - 0.5 - [left, top]
@@ -18,7 +18,7 @@ def test_frame_crop_is_the_notebooks_rescale_and_centre_crop() -> None:
 
 
 def test_random_frame_windows_stay_inside_the_frame_and_reach_its_edges() -> None:
-    plan, rng = FrameCrop(224, 250, 2.0, 0.0, JITTER), np.random.default_rng(0)
+    plan, rng = FrameCrop(224, 250, 2.0, 0.0), np.random.default_rng(0)
     boxes = np.stack([plan.training(POINTS, (200, 180), rng) for _ in range(500)])
     assert boxes[:, :2].min() >= -0.5 - 1e-3
     assert (boxes[:, 2:].max(axis=0) <= [179.5 + 1e-3, 199.5 + 1e-3]).all()
@@ -44,7 +44,7 @@ def test_face_crop_draws_a_new_box_for_new_random_numbers_only() -> None:
 
 
 def test_a_frame_windows_place_about_the_face_can_be_undone() -> None:
-    plan = FrameCrop(224, 250, 2.04, -0.13, JITTER)
+    plan = FrameCrop(224, 250, 2.04, -0.13)
     square = square_around(POINTS)
     window = plan.window(square)
     side = square[2] - square[0]
