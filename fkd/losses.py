@@ -114,6 +114,6 @@ def _mean(losses: Tensor, visible: Tensor) -> Tensor:
 
 
 def _positive(loss: str, key: str, value: float) -> float:
-    if not value > 0:
+    if not (isinstance(value, int | float) and value > 0):
         raise UserError(f"loss={loss}: expected loss.{key} above 0, found {value}; the unit is the codec's")
     return value

@@ -35,8 +35,8 @@ class Augmentation:
     def __init__(
         self, transforms: Sequence[albumentations.BasicTransform], flip: float, schema: KeypointSchema
     ) -> None:
-        if not 0 <= flip <= 1:
-            raise UserError(f"augmentation.flip: expected a probability from 0 to 1, found {flip}")
+        if not (isinstance(flip, int | float) and 0 <= flip <= 1):
+            raise UserError(f"augmentation.flip: expected a probability from 0 to 1, found {flip!r}")
         for transform in _with_children(transforms):
             if (name := type(transform).__name__) in _MIRRORS:
                 raise UserError(

@@ -45,6 +45,8 @@ def synthetic(
     Raises:
         UserError: a number is out of its range, or the folder cannot be written.
     """
+    if not isinstance(root, str):
+        raise UserError(f"data.root={root}: expected a folder")
     for key, value, least in (("subjects", subjects, 3), ("frames", frames, 1), ("size", size, 96), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise UserError(f"data.{key}={value}: expected a whole number, {least} or more")

@@ -62,6 +62,8 @@ def udacity(
     """
     if split not in ("official", "subject"):
         raise UserError(f"data.split={split}: expected official or subject")
+    if not isinstance(root, str):
+        raise UserError(f"data.root={root}: expected a folder; {_SOURCE}")
     if not isinstance(label_shift, bool):
         raise UserError(f"data.label_shift={label_shift}: expected true or false")
     folder = Path(root)
