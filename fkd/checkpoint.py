@@ -27,16 +27,19 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, truncated or of another kind.
     """
-    if not Path(path).is_file():
+    if Path(str(path)).is_dir():
+        raise UserError(
+            f"{key}={path}: expected a checkpoint, found a folder; give a file, e.g. .../checkpoints/best.ckpt"
+        )
+    if not Path(str(path)).is_file():
         raise UserError(
             f"{key}={path}: expected a checkpoint, found no such file; give the path of a best.ckpt or last.ckpt"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError):
         raise UserError(
-            f"{key}={path}: expected a checkpoint of fkd, found a truncated or another file ({reason}); "
+            f"{key}={path}: expected a checkpoint of fkd, found a truncated file or one of another kind; "
             "train again or give another file"
         ) from None
     needed = {"config": dict, "state_dict": dict, "scores": dict, "subjects": list}

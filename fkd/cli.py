@@ -48,6 +48,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                 if not sweep:
                     sys.exit(statuses.pop())
                 raise
+            except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+                say(f"interrupted; ckpt_path={cfg.run_dir}/checkpoints/last.ckpt goes on, if an epoch was done")
+                sys.exit(1)
             except Exception:
                 statuses.add(1)
                 if sweep:  # Hydra would show the first job's error only

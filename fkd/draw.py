@@ -140,7 +140,10 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limi
         end = share[inside][-1] if inside.any() else 0.0
         label = f"{name}: AUC {area[name]:.3f}, failures {100 - end:.1f} %"
         x, y = np.concatenate([[0.0], values[inside], [limit]]), np.concatenate([[0.0], share[inside], [end]])
-        axes.step(x, y, where="post", label=label, linestyle=("-", "--", ":", "-.")[i // 10 % 4], linewidth=1.6)
+        colour = f"C{list(errors).index(name) % 10}"  # a curve keeps its colour whichever is best
+        axes.step(
+            x, y, where="post", label=label, color=colour, linestyle=("-", "--", ":", "-.")[i // 10 % 4], linewidth=1.6
+        )
     axes.set(xlabel="NME (inter-ocular, %)", ylabel="faces (%)", xlim=(0, limit), ylim=(0, 100))
     axes.grid(alpha=0.3)
     if len(errors) > 6:  # more would cover the curves

@@ -39,6 +39,8 @@ def check(cfg: DictConfig) -> None:
     """
     whole(cfg, "seed", least=0)
     whole(cfg, "channels", least=1)
+    if "name" not in cfg.model:
+        raise UserError("model: expected a network with a name, found what all share; choose another option")
     whole(cfg, "crop.size", least=1)
     whole(cfg, "trainer.max_epochs", least=-1)
     if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
@@ -118,7 +120,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     try:
         recipe.optimizer(module.parameters())
     except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer: {error}") from error
+        raise UserError(f"optimizer: {error} (optimizer.lr={cfg.optimizer.get('lr')!r})") from error
     return module
 
 
@@ -292,6 +294,7 @@ def _instantiate(config: Any, key: str, **arguments: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from None
         refused = isinstance(cause, ValueError | ImportError | MisconfigurationException | HydraException)
+        refused |= isinstance(cause, TypeError) and key != "model.net"  # a net may be the user's own, and its bugs too
         if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
             raise UserError(f"{key}: {cause}") from error
         raise cause from error

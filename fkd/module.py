@@ -121,7 +121,9 @@ class KeypointModule(pl.LightningModule):
         return Prediction(keypoints, point_errors(preds, target, normaliser))
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/nme_part/{part}": value for part, value in self.val_parts.compute().items()})
+        self.log_dict(
+            {f"val/nme_part/{part}": value for part, value in self.val_parts.compute().items()}, sync_dist=True
+        )
         self.val_parts.reset()
 
     def on_train_epoch_end(self) -> None:

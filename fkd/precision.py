@@ -11,8 +11,10 @@ def choose(precision: str | int, accelerator: str) -> tuple[str | int, str]:
     if precision != "auto":
         return precision, "as asked"
     gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    if gpu and not torch.cuda.is_available():
+        return "32-true", "no GPU was found"
     if gpu:
-        if torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0):
+        if torch.cuda.get_device_capability() >= (8, 0):
             return "bf16-mixed", f"{torch.cuda.get_device_name()} multiplies bfloat16"
         return "32-true", "this GPU does not multiply bfloat16"
     if accelerator not in ("auto", "cpu"):

@@ -77,9 +77,8 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
         photo = faces.images[int(table.images[row])]
         preds, target = crop.points(scores.preds[row]), crop.points(scores.target[row])
         tiles.append(draw.face(crop.image(photo), preds, target, visible=table.visible[row], zoom=_ZOOM))
-        captions.append(
-            f"{'worst: ' if len(tiles) > len(some) else ''}{table.subjects[row]} {scores.face_errors[row]:.1f} %"
-        )
+        error = f"{scores.face_errors[row]:.1f} %" if scores.found[row] else "missed"
+        captions.append(f"{'worst: ' if len(tiles) > len(some) else ''}{table.subjects[row]} {error}")
     images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
     curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
     draw.error_curve(curves, folder / "ced.png")

@@ -227,6 +227,18 @@ def test_a_loss_that_becomes_nan_stops_and_keeps_the_good_checkpoint(script: Scr
     assert Path("run/checkpoints/last.ckpt").read_bytes() == good
 
 
+def test_an_interrupt_says_how_to_go_on(script: Script, faces_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytorch_lightning.Trainer.fit", interrupt)
+    outcome = script("train", *on(faces_root), *FAST, "hydra.run.dir=run")
+    assert outcome.status == 1
+    assert outcome.err.strip().splitlines()[-1].startswith("error: interrupted; ckpt_path=")
+    assert "run/checkpoints/last.ckpt" in outcome.err
+    assert json.loads(Path("run/result.json").read_text())["status"] == "stopped: interrupted"
+
+
 def copy_set(tmp_path: Path) -> Path:
     return write_faces(tmp_path / "broken", people=4, frames=3)
 
@@ -270,6 +282,8 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["seed=-1"], ["seed", "-1"]),
         (["crop.size=big"], ["crop.size", "big"]),
         (["loss=smoothl1", "loss.beta=x"], ["beta", "x"]),
+        (["model=base"], ["model", "another option"]),
+        (["trainer.devices=x"], ["trainer", "devices"]),
         (["augmentation.flip=x"], ["augmentation.flip", "x"]),
         (["optimizer.lr=${nothing}"], ["nothing"]),
         (["data=udacity", "data.root=5"], ["data.root=5", "folder"]),
