@@ -190,7 +190,7 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
             f"{key}={path}: expected a config and fitting weights, found others ({type(error).__name__}, {reason}); "
             "train again or give another file"
         ) from error
-    module.subjects = content["subjects"]
+    module.subjects, module.scores = content["subjects"], content["scores"]
     return module.eval()
 
 

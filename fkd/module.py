@@ -90,6 +90,7 @@ class KeypointModule(pl.LightningModule):
         self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
         self.config, self.recipe = config, recipe
         self.subjects: list[str] = []  # the people it was trained on
+        self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
         self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
 

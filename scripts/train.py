@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fkd import checkpoint, experiment
+from fkd import experiment
 from fkd.callbacks import log_hyperparameters
 from fkd.cli import command
 from fkd.errors import UserError
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> float:
                 raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
 
         net = experiment.load(kept).to(trainer.strategy.root_device)
-        best = checkpoint.read(kept, "ckpt_path")["scores"]
+        best = net.scores
         result.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
         columns, picture = {}, "-"
         if cfg.test:
