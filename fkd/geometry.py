@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from fkd.types import Image, Points
 
@@ -52,6 +50,22 @@ class Jitter:
         """Boxes (..., 4) as a detector would have drawn them; deviates beyond two and a half sd are cut to that."""
         scale, x, y = np.clip(rng.standard_normal((3, *boxes.shape[:-1])), -2.5, 2.5)
         return adjust(boxes, 1 + self.scale * scale, self.x * x, self.y * y)
+
+
+@dataclass(frozen=True)
+class Window:
+    """From squares around points to the windows that a net is shown.
+
+    Attributes:
+        scale: width of the window over that of the square.
+        y: how far its centre lies below the square's, in widths of the square.
+    """
+
+    scale: float
+    y: float
+
+    def __call__(self, squares: Points) -> Points:
+        return adjust(squares, self.scale, y=self.y)
 
 
 @dataclass(frozen=True)
@@ -103,12 +117,6 @@ class Crop:
     def inverse_points(self, keypoints: Points) -> Points:
         """Crop pixels -> photo pixels, (..., 2)."""
         return transform(keypoints, invert(self.matrix))
-
-
-def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:
-    """`Crop.inverse_points` for a batch: crop pixels (B, K, 2) and matrices (B, 2, 3) -> photo pixels."""
-    photo: Tensor = torch.linalg.solve(matrix[:, :, :2], (keypoints - matrix[:, None, :, 2]).mT).mT
-    return photo
 
 
 def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:

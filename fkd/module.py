@@ -13,7 +13,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fkd.codecs import Codec
 from fkd.errors import UserError
-from fkd.geometry import inverse_points
 from fkd.metrics import NME, PartNME, point_errors
 from fkd.schema import KeypointSchema
 from fkd.types import Batch, Points, Prediction
@@ -185,3 +184,9 @@ class KeypointModule(pl.LightningModule):
             raise ValueError("KeypointModule without a recipe has no loss")
         target = self.codec.encode(batch.keypoints)
         return self.recipe.loss(raw.float().reshape(target.shape), target, batch.visible)
+
+
+def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:
+    """`fkd.geometry.Crop.inverse_points` for a batch: crop pixels (B, K, 2) and matrices (B, 2, 3) -> photo pixels."""
+    photo: Tensor = torch.linalg.solve(matrix[:, :, :2], (keypoints - matrix[:, None, :, 2]).mT).mT
+    return photo

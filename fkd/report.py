@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from fkd import draw, images
+from fkd import draw, images, plots
 from fkd.data.faces import Faces
 from fkd.errors import Diverged, UserError
 from fkd.evaluation import Scores
@@ -81,7 +81,7 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
         captions.append(f"{'worst: ' if len(tiles) > len(some) else ''}{table.subjects[row]} {error}")
     images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
     curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
-    draw.error_curve(curves, folder / "ced.png")
+    plots.error_curve(curves, folder / "ced.png")
     return folder / "faces.png"
 
 

@@ -1,13 +1,17 @@
 """What the points of a face mean: their names, parts, mirror images and the lines between them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
-from torch import Tensor
 
-Coordinates = TypeVar("Coordinates", npt.NDArray[Any], Tensor)
+if TYPE_CHECKING:  # an exported net is used without torch
+    from torch import Tensor
+
+Coordinates = TypeVar("Coordinates", "npt.NDArray[Any]", "Tensor")
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@ Two coordinate frames exist: *photo pixels* and *crop pixels*. Both are (x, y) i
 pixel at (0, 0); only `fkd.geometry.Crop` goes between them.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from fkd.schema import KeypointSchema
+
+if TYPE_CHECKING:  # an exported net is used without torch
+    import torch
 
 Image = npt.NDArray[np.uint8]
 """A decoded picture: (H, W) grey or (H, W, 3) RGB."""
@@ -59,10 +63,37 @@ class Annotations:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Annotations":
+    def take(self, rows: npt.NDArray[np.int64]) -> Annotations:
         """The given rows, in that order, as a table of their own."""
         columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "schema"}
         return Annotations(schema=self.schema, **columns)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face found on a picture.
+
+    Attributes:
+        schema: what the K points mean.
+        box: (4,) the square around where the points were looked for: left, top, right, bottom in photo pixels.
+        score: the detector's confidence, higher is surer; None if it gives none.
+        keypoints: (K, 2) photo pixels.
+    """
+
+    schema: KeypointSchema
+    box: Points
+    score: float | None
+    keypoints: Points
+
+    def part(self, name: str) -> Points:
+        """The (n, 2) keypoints of a part of the schema, e.g. "left_eye", the person's own left.
+
+        Raises:
+            KeyError: the schema has no such part; the message lists those it has.
+        """
+        if name not in self.schema.parts:
+            raise KeyError(f"{name}: schema {self.schema.name} has the parts {', '.join(self.schema.parts)}")
+        return self.keypoints[list(self.schema.parts[name])]
 
 
 class Item(NamedTuple):

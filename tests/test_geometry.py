@@ -1,9 +1,8 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from fkd.geometry import Crop, Jitter, adjust, inverse_points, invert, square_around, transform
+from fkd.geometry import Crop, Jitter, adjust, invert, square_around, transform
 
 RNG = np.random.default_rng(0)
 
@@ -47,15 +46,6 @@ def test_shrinking_averages_all_pixels() -> None:
     photo = (np.indices((960, 960)).sum(axis=0) % 2 * 255).astype(np.uint8)
     image = Crop.from_box(np.array([-0.5, -0.5, 959.5, 959.5], np.float32), 96).image(photo)
     assert np.ptp(image[2:-2, 2:-2].astype(int)) <= 2
-
-
-def test_a_batch_goes_back_to_photo_pixels_as_each_crop_does() -> None:
-    boxes = [np.array([i, 2 * i, i + 30, 2 * i + 30], np.float32) for i in range(5)]
-    points = RNG.uniform(0, 64, (5, 68, 2)).astype(np.float32)
-    crops = [Crop.from_box(box, 64) for box in boxes]
-    found = inverse_points(torch.from_numpy(points), torch.from_numpy(np.stack([crop.matrix for crop in crops])))
-    expected = np.stack([crop.inverse_points(p) for crop, p in zip(crops, points, strict=True)])
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
 
 
 def test_an_empty_box_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "files", "schema", "types"},
-    {"geometry", "images", "losses", "metrics", "codecs", "draw", "detect", "models", "precision"},
+    {"geometry", "images", "losses", "metrics", "codecs", "draw", "plots", "detect", "models", "precision"},
     {"data", "module", "callbacks"},
     {"evaluation", "checkpoint"},
     {"experiment", "report", "cli"},

@@ -12,9 +12,9 @@ from torch import nn
 from fkd.codecs import Coordinates
 from fkd.data.crops import FaceCrop
 from fkd.data.dataset import CropDataset, collate
-from fkd.geometry import Jitter
+from fkd.geometry import Crop, Jitter
 from fkd.losses import L1
-from fkd.module import KeypointModule, Recipe, Schedule
+from fkd.module import KeypointModule, Recipe, Schedule, inverse_points
 from fkd.schema import IBUG68
 from tests.data.test_dataset import dataset
 
@@ -123,3 +123,12 @@ def test_a_module_without_a_recipe_does_not_train(tmp_path: Path) -> None:
     module.recipe = None
     with pytest.raises(ValueError, match="without a recipe"):
         fit(module, tmp_path)
+
+
+def test_a_batch_goes_back_to_photo_pixels_as_each_crop_does() -> None:
+    boxes = [np.array([i, 2 * i, i + 30, 2 * i + 30], np.float32) for i in range(5)]
+    points = np.random.default_rng(0).uniform(0, 64, (5, 68, 2)).astype(np.float32)
+    crops = [Crop.from_box(box, 64) for box in boxes]
+    found = inverse_points(torch.from_numpy(points), torch.from_numpy(np.stack([crop.matrix for crop in crops])))
+    expected = np.stack([crop.inverse_points(p) for crop, p in zip(crops, points, strict=True)])
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)

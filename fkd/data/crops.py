@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fkd.geometry import Jitter, adjust, square, square_around
+from fkd.geometry import Jitter, Window, square, square_around
 from fkd.types import Points
 
 
@@ -14,9 +14,8 @@ class CropPlan(Protocol):
     size: int
     """Width and height of the crop in pixels."""
 
-    def window(self, squares: Points) -> Points:
-        """The windows for squares around the points, be they labelled or found by a detector."""
-        ...
+    window: Window
+    """From squares around the points, be they labelled or found by a detector, to what the net is shown."""
 
     def training(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
         """A training window for the points (K, 2) of a photo (height, width)."""
@@ -35,10 +34,7 @@ class FaceCrop:
 
     def __init__(self, size: int, scale: float, jitter: Jitter) -> None:
         _check(size, scale)
-        self.size, self.scale, self.jitter = size, scale, jitter
-
-    def window(self, squares: Points) -> Points:
-        return adjust(squares, self.scale)
+        self.size, self.window, self.jitter = size, Window(scale, 0.0), jitter
 
     def training(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
         return self.window(self.jitter(square_around(keypoints), rng))
@@ -57,10 +53,7 @@ class FrameCrop:
         _check(size, scale)
         if not size <= short_side:
             raise ValueError(f"crop: expected a short side of at least the size, {size} pixels, found {short_side}")
-        self.size, self.short_side, self.scale, self.y = size, short_side, scale, y
-
-    def window(self, squares: Points) -> Points:
-        return adjust(squares, self.scale, y=self.y)
+        self.size, self.short_side, self.window = size, short_side, Window(scale, y)
 
     def training(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
         return self._window(photo, rng.random(2))
