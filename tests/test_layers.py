@@ -7,11 +7,12 @@ import pytest
 
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
-    {"errors", "files", "schema", "types"},
-    {"geometry", "images", "losses", "metrics", "codecs", "draw", "plots", "detect", "models", "precision"},
-    {"data", "module", "callbacks"},
-    {"evaluation", "checkpoint"},
-    {"experiment", "report", "cli"},
+    {"errors", "files", "schema", "types", "art", "options", "progress"},
+    {"geometry", "images", "losses", "metrics", "codecs", "shape", "models", "precision"}
+    | {"draw", "overlay", "plots", "detect", "video", "smoothing"},
+    {"data", "module", "callbacks", "predictor", "filters", "inputs", "predictions", "tally"},
+    {"evaluation", "checkpoint", "inference", "onnx", "calibration"},
+    {"experiment", "report", "cli", "export", "benchmark"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 BESIDE = {("types", "schema"), ("detect", "geometry")}

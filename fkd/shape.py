@@ -1,0 +1,118 @@
+"""How much points look like a face: their distance from the shapes that training has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.types import Points
+
+_AXES = 20
+_REACH = 3.0
+"""Standard deviations along an axis within which shapes are allowed (Cootes et al., section 4.2)."""
+
+
+@dataclass(frozen=True)
+class ShapeModel:
+    """A point distribution model: the mean shape and the principal axes of what differs from it.
+
+    Cootes et al., "Active Shape Models - Their Training and Application", CVIU 61(1), 1995, sections 3 and 4. Place,
+    size and in-plane rotation of a shape do not count.
+
+    Attributes:
+        mean: (K, 2), centred, of unit Frobenius norm.
+        axes: (M, 2K) orthonormal principal axes of the aligned shapes.
+        deviations: (M,) standard deviations along them.
+        unit: the distance that counts as 1: root mean square distance of the training shapes from the allowed ones, or
+            what `in_units_of` made of it.
+    """
+
+    mean: Points
+    axes: npt.NDArray[np.float32]
+    deviations: npt.NDArray[np.float32]
+    unit: float
+
+    def __post_init__(self) -> None:
+        points, axes = self.mean.size, len(self.axes)
+        expected = {"mean": (points // 2, 2), "axes": (axes, points), "deviations": (axes,)}
+        for name, shape in expected.items():
+            found: npt.NDArray[np.float32] = getattr(self, name)
+            if found.shape != shape or not np.isfinite(found).all():
+                raise ValueError(f"ShapeModel.{name}: expected finite numbers of shape {shape}, found {found.shape}")
+        if not 0 < self.unit < np.inf:
+            raise ValueError(f"ShapeModel.unit: expected a distance above 0, found {self.unit}")
+
+    @classmethod
+    def fit(cls, keypoints: Points) -> ShapeModel:
+        """The model of N faces (N, K, 2); their unit of length does not matter.
+
+        Raises:
+            ValueError: fewer than two faces.
+        """
+        if len(keypoints) < 2:
+            raise ValueError(f"ShapeModel: expected two or more faces, found {len(keypoints)}")
+        mean = _unit(keypoints[:1])[0]
+        for _ in range(5):  # generalised Procrustes analysis; it has converged long before
+            mean = _unit(_aligned(keypoints, mean).mean(axis=0)[None])[0]
+        shapes = (_aligned(keypoints, mean) - mean).reshape(len(keypoints), -1)
+        _, spread, axes = np.linalg.svd(shapes, full_matrices=False)
+        count = min(_AXES, len(keypoints) - 1)
+        deviations = spread[:count] / np.sqrt(len(keypoints))
+        model = cls(*(a.astype(np.float32) for a in (mean, axes[:count], deviations)), unit=1.0)
+        unit = float(np.sqrt(np.mean(model.distance(keypoints) ** 2)))
+        return replace(model, unit=max(unit, 1e-6))
+
+    def in_units_of(self, distances: npt.NDArray[np.floating]) -> ShapeModel:
+        """The same shapes with the 95th percentile of a net's distances on faces (N,) as 1.
+
+        Nets differ in how ragged their answers are: only against its own answers on faces does one on something else
+        stand out. A net whose answers hardly vary gets a tenth of the unit before, so that its limit stays a number.
+        """
+        finite = distances[np.isfinite(distances)]
+        share = float(np.quantile(finite, 0.95)) if len(finite) else 1.0
+        return replace(self, unit=self.unit * max(share, 0.1))
+
+    def distance(self, keypoints: Points) -> npt.NDArray[np.float64]:
+        """How far shapes (..., K, 2) lie from the nearest allowed ones: (...), where training shapes have about 1.
+
+        Infinite where the points coincide or are not finite.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shapes = (_aligned(keypoints, self.mean) - self.mean).reshape(*keypoints.shape[:-2], -1)
+            along = np.clip(shapes @ self.axes.T, -_REACH * self.deviations, _REACH * self.deviations)
+            distance = np.linalg.norm(shapes - along @ self.axes, axis=-1) / self.unit
+        return np.where(np.isfinite(distance), distance, np.inf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for files."""
+        return {name: np.asarray(value).tolist() for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> ShapeModel:
+        """What `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: the content is not of that form.
+        """
+        arrays = (np.asarray(content[name], np.float32) for name in ("mean", "axes", "deviations"))
+        return cls(*arrays, unit=float(content["unit"]))
+
+
+def _unit(shapes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Shapes (..., K, 2) centred and of unit norm."""
+    centred = shapes - shapes.mean(axis=-2, keepdims=True, dtype=np.float64)
+    unit: npt.NDArray[np.float64] = centred / np.linalg.norm(centred, axis=(-2, -1), keepdims=True)
+    return unit
+
+
+def _aligned(shapes: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Shapes (..., K, 2) moved, scaled and turned to lie on the mean by least squares."""
+    centred = shapes - shapes.mean(axis=-2, keepdims=True, dtype=np.float64)
+    points, target = (p[..., 0] + 1j * p[..., 1] for p in (centred, mean.astype(np.float64)))
+    factor = (points.conj() * target).sum(-1, keepdims=True) / (abs(points) ** 2).sum(-1, keepdims=True)
+    moved = factor * points
+    return np.stack([moved.real, moved.imag], axis=-1)
