@@ -1,3 +1,50 @@
 """fkd: config-driven experiments for facial keypoint detection in PyTorch."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fkd.detect import Detector
+    from fkd.predictor import Net, Predictor
+
 __version__ = "0.1.0"
+
+
+def load(
+    path: str | Path,
+    *,
+    detector: Detector | None = None,
+    device: str = "auto",
+    flip: bool = False,
+    max_pixels: int = 100_000_000,
+) -> Predictor:
+    """A trained net, ready for any picture: ``fkd.load("best.ckpt")("photo.jpg")`` gives its faces.
+
+    Args:
+        path: a checkpoint of fkd, or a net exported by `scripts/export.py` (.onnx), which needs no torch.
+        detector: finds the faces; None takes the one that the net was trained for.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
+        flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
+        max_pixels: larger picture files are refused before memory is spent on them.
+
+    Raises:
+        fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
+    """
+    from fkd import detect, predictor  # here, so that `import fkd` costs nothing
+
+    net = _onnx(path, device) if Path(path).suffix == ".onnx" else _checkpoint(path, device)
+    return predictor.Predictor(net, detector or detect.build(net.detector), flip, max_pixels)
+
+
+def _checkpoint(path: str | Path, device: str) -> Net:
+    from fkd import experiment  # imports torch
+
+    return experiment.load_net(path, device)
+
+
+def _onnx(path: str | Path, device: str) -> Net:
+    from fkd.onnx import OnnxNet
+
+    return OnnxNet(path)

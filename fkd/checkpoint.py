@@ -42,7 +42,7 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
             f"{key}={path}: expected a checkpoint of fkd, found a truncated file or one of another kind; "
             "train again or give another file"
         ) from None
-    needed = {"config": dict, "state_dict": dict, "scores": dict, "subjects": list}
+    needed = {"config": dict, "state_dict": dict, "scores": dict, "subjects": list, "shapes": dict | None}
     if not isinstance(content, dict) or any(not isinstance(content.get(name), kind) for name, kind in needed.items()):
         raise UserError(
             f"{key}={path}: expected a checkpoint of fkd with {', '.join(needed)}, found a file of another kind"

@@ -14,6 +14,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -22,14 +23,16 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from fkd.errors import Diverged, UserError
 
 CONF = Path(__file__).parents[1] / "conf"
+OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
 _EXPECTED = (UserError, Diverged, MissingMandatoryValue, InterpolationResolutionError)
 """What ends a task with one line."""
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(config_name: str, positional: str = "") -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a task of one config a script: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
 
-    In a sweep one job's mistake is said and the other jobs go on.
+    In a sweep one job's mistake is said and the other jobs go on. A first argument that is a plain word is the value of
+    the key `positional`, if there is one.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -49,7 +52,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                     sys.exit(statuses.pop())
                 raise
             except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-                say(f"interrupted; ckpt_path={cfg.run_dir}/checkpoints/last.ckpt goes on, if an epoch was done")
+                resume = f"; ckpt_path={cfg.run_dir}/checkpoints/last.ckpt goes on, if an epoch was done"
+                say(f"interrupted{resume if 'ckpt_path' in cfg else ''}")
                 sys.exit(1)
             except Exception:
                 statuses.add(1)
@@ -61,6 +65,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         def main() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
             quieten()
+            sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+            if positional and sys.argv[1:] and sys.argv[1].isidentifier():
+                sys.argv[1] = f"{positional}={sys.argv[1]}"
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
             except Exception as error:
@@ -114,6 +121,19 @@ def explain(error: Exception, config_name: str) -> str:
         key = found[1]
         return f"{key}: no such key; {_near(key, list(_keys(config_name)))}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
+
+
+def _quoted(argument: str) -> str:
+    """A key=value whose value Hydra's grammar cannot read, such as input=photo (1).jpg, with the value in quotes."""
+    key, equals, value = argument.partition("=")
+    if not equals or argument.startswith("-"):
+        return argument
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+        return f"{key}='{escaped}'"
+    return argument
 
 
 def _near(name: str, choices: list[str]) -> str:

@@ -65,17 +65,24 @@ def face(
     return canvas
 
 
-def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) -> Image:
-    """Boxes (N, 4), in pixels of the image, as rectangles, each with its caption above it: (H, W, 3) RGB."""
+def points(image: Image, preds: Points) -> Image:
+    """The predicted points of all faces of a picture, (N, K, 2) pixels of the image, in magenta: (H, W, 3) RGB."""
     canvas = _rgb(image)
-    thickness = max(1, round(max(canvas.shape[:2]) / 400))
+    for face_points in preds:
+        _dots(canvas, face_points, PREDICTED)
+    return canvas
+
+
+def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) -> Image:
+    """Boxes (N, 4), in pixels of the image, as rectangles, each with its caption on its upper edge: (H, W, 3) RGB."""
+    canvas = _rgb(image)
     for i, (left, top, right, bottom) in enumerate(boxes):
+        # To be seen on a large photo, and not to cover a small face on it.
+        thickness = max(1, round(min(max(canvas.shape[:2]) / 400, float(right - left) / 25)))
         corners = _fixed(np.array([[left, top], [right, bottom]]))
         cv2.rectangle(canvas, corners[0], corners[1], BOX, thickness, cv2.LINE_AA, _SHIFT)
         if captions is not None:
-            scale = 0.45 * max(1.0, thickness / 2)
-            baseline = max(round(float(top)) - 3 * thickness, round(30 * scale))  # a box may touch the upper edge
-            _text(canvas, captions[i], (round(float(left)), baseline), scale, BOX)
+            _label(canvas, captions[i], (float(left), float(top)), 0.45 * max(1.0, thickness / 2))
     return canvas
 
 
@@ -141,6 +148,19 @@ def _lines(canvas: Image, starts: Points, ends: Points, colour: tuple[int, int, 
     known = np.isfinite(starts).all(axis=1) & np.isfinite(ends).all(axis=1)
     for start, end in zip(_fixed(starts[known]), _fixed(ends[known]), strict=True):
         cv2.line(canvas, start, end, colour, 1, cv2.LINE_AA, _SHIFT)
+
+
+def _label(canvas: Image, text: str, corner: tuple[float, float], scale: float) -> None:
+    """Dark text on a plate that stands on a box's upper left corner, or as near as the picture's edges allow."""
+    stroke = max(1, round(1.6 * scale))
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
+    margin = round(6 * scale)
+    width, height = width + 2 * margin, height + 2 * margin
+    x = round(min(max(corner[0], 0), max(canvas.shape[1] - width, 0)))
+    y = round(min(max(corner[1] - height, 0), max(canvas.shape[0] - height, 0)))
+    cv2.rectangle(canvas, (x, y), (x + width, y + height), BOX, cv2.FILLED)
+    baseline = (x + margin, y + height - margin)
+    cv2.putText(canvas, text, baseline, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), stroke, cv2.LINE_AA)
 
 
 def _text(canvas: Image, text: str, origin: tuple[int, int], scale: float, colour: tuple[int, int, int]) -> None:

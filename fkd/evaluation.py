@@ -9,11 +9,10 @@ import torch
 from rich.progress import track
 
 from fkd.data.crops import CropPlan
-from fkd.data.dataset import channels_first
 from fkd.data.faces import Faces
 from fkd.detect import Detector, iou
 from fkd.errors import UserError
-from fkd.geometry import Crop, square, square_around
+from fkd.geometry import Crop, channels_first, square, square_around
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.module import KeypointModule
 from fkd.types import Annotations, Points
@@ -82,13 +81,16 @@ def evaluate(
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
+    preds = predict(module, table, faces, crop.window(squares), batch_size)
+    if boxes == "detector" and detector.limit is not None and module.shapes is not None:
+        found &= module.shapes.distance(preds) <= detector.limit  # what looks like no face is dropped in use, too
     if not found.any():
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
         )
     windows = np.where(found[:, None], crop.window(squares), whole_pictures(table, faces))
     mean = np.stack([Crop.from_box(w, module.size).inverse_points(module.mean_shape.cpu().numpy()) for w in windows])
-    preds = np.where(found[:, None, None], predict(module, table, faces, windows, batch_size), mean)
+    preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     seen = {"subjects_in_training": len(set(module.subjects) & set(table.subjects.tolist()))}
     return Scores(

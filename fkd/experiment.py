@@ -21,9 +21,12 @@ from fkd.data.faces import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import BOXES
+from fkd.filters import Filter
+from fkd.inference import TorchNet
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
 from fkd.schema import SCHEMAS
+from fkd.shape import ShapeModel
 
 OmegaConf.register_new_resolver("half", lambda number: number / 2, replace=True)
 
@@ -90,6 +93,16 @@ def build_detector(cfg: DictConfig) -> Detector:
         raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
     detector: Detector = _instantiate(cfg.detector, "detector")
     return detector
+
+
+def build_filter(cfg: DictConfig) -> Filter:
+    """The face filter of `filter`, of one option or several merged.
+
+    Raises:
+        UserError: a picture or an anchor that is wrong.
+    """
+    built: Filter = _instantiate(cfg.filter, "filter")
+    return built
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
@@ -180,7 +193,8 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
         checkpoint.check_trusted([config["model"], config["crop"]], f"{key}={path}")
         module = _module(config)
         build_crop(config["crop"])
-        config["data"]["name"]  # what it learned from is asked for later
+        config["data"]["name"], config["detector"]["_target_"]  # asked for later
+        module.shapes = None if content.get("shapes") is None else ShapeModel.from_dict(content["shapes"])
         module.load_state_dict(content["state_dict"])
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{key}={path}: {error}") from error
@@ -192,6 +206,16 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
         ) from error
     module.subjects, module.scores = content["subjects"], content["scores"]
     return module.eval()
+
+
+def load_net(path: str | Path, device_name: str, key: str = "ckpt") -> TorchNet:
+    """The net of a checkpoint for a predictor.
+
+    Raises:
+        UserError: as `load`, or there is no such device.
+    """
+    module = load(path, key)
+    return TorchNet(module.to(device(device_name)), build_crop(module.config["crop"]).window)
 
 
 def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:

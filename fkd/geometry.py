@@ -119,6 +119,11 @@ class Crop:
         return transform(keypoints, invert(self.matrix))
 
 
+def channels_first(image: np.ndarray) -> np.ndarray:
+    """(S, S) or (S, S, C) -> (C, S, S)."""
+    return image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+
+
 def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:
     """Points (..., 2) through affine matrices (..., 2, 3) that broadcast against all but the points' last two axes."""
     moved = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]

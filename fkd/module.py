@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import CatMetric
 
 from fkd.codecs import Codec
 from fkd.errors import UserError
 from fkd.metrics import NME, PartNME, point_errors
 from fkd.schema import KeypointSchema
+from fkd.shape import ShapeModel
 from fkd.types import Batch, Points, Prediction
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -89,9 +91,12 @@ class KeypointModule(pl.LightningModule):
         self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
         self.config, self.recipe = config, recipe
         self.subjects: list[str] = []  # the people it was trained on
+        self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
+        self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
         self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
+        self.val_distances = CatMetric()  # of the net's answers from the training shapes
 
     def raw(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 -> the net's raw output. Scaling to [0, 1] is part of it: prediction cannot forget it."""
@@ -115,6 +120,9 @@ class KeypointModule(pl.LightningModule):
         normaliser = self.schema.interocular(target)
         self.val_nme.update(preds, target, normaliser, batch.visible)
         self.val_parts.update(preds, target, normaliser, batch.visible)
+        if self._training_shapes is not None:
+            distances = self._training_shapes.distance(keypoints.float().cpu().numpy())
+            self.val_distances.update(torch.from_numpy(distances))
         size = len(batch.image)
         self.log("val/loss", self._loss(raw, batch), on_epoch=True, sync_dist=True, batch_size=size)
         self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
@@ -125,6 +133,9 @@ class KeypointModule(pl.LightningModule):
             {f"val/nme_part/{part}": value for part, value in self.val_parts.compute().items()}, sync_dist=True
         )
         self.val_parts.reset()
+        if self._training_shapes is not None:
+            self.shapes = self._training_shapes.in_units_of(self.val_distances.compute().cpu().numpy())
+        self.val_distances.reset()
 
     def on_train_epoch_end(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
@@ -155,6 +166,7 @@ class KeypointModule(pl.LightningModule):
         logged = self.trainer.callback_metrics
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
+        checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -169,14 +181,16 @@ class KeypointModule(pl.LightningModule):
                 f"found {now}; keep it, or train on with scheduler=none"
             )
 
-    def learn_about(self, mean_shape: Points, subjects: Iterable[str]) -> None:
-        """Keeps in checkpoints what scores need to know of the training faces.
+    def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:
+        """Keeps in checkpoints what scores and predictions need to know of the training faces.
 
         Args:
             mean_shape: (K, 2) crop pixels, the baseline of every score.
+            keypoints: (N, K, 2) in any pixels, whose shapes a prediction is compared with.
             subjects: the people, so that a score on people seen in training can say so.
         """
         self.mean_shape.copy_(torch.from_numpy(mean_shape))
+        self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
         self.subjects = sorted(set(map(str, subjects)))
 
     def _loss(self, raw: Tensor, batch: Batch) -> Tensor:

@@ -33,7 +33,8 @@ def main(cfg: DictConfig) -> float:
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
         data = experiment.build_data(cfg, faces)
-        module.learn_about(data.mean_shape(), faces.subset("train").subjects)
+        train = faces.subset("train")
+        module.learn_about(data.mean_shape(), train.keypoints, train.subjects)
         trainer = experiment.build_trainer(cfg, sweep=hydra.mode == RunMode.MULTIRUN)
 
         kept = cfg.ckpt_path

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -124,9 +125,30 @@ def test_boxes_outline_their_faces():
     assert image[33:88, 23:78].max() == 0
 
 
-def test_caption_of_a_box_at_the_upper_edge_stays_whole():
-    def ink(top):
-        box, empty = np.array([[10, top, 90, top + 50]], np.float32), np.full((100, 120), 60, np.uint8)
-        return (draw.boxes(empty, box, ["face"]) != draw.boxes(empty, box)).any(axis=2).sum()
+@pytest.mark.parametrize("corner", [(10, 40), (10, 0), (-30, -30), (95, 30), (119, 99)])
+def test_caption_of_a_box_stays_whole_at_every_edge(corner):
+    """As much of its plate shows as in the middle, and the text on it is dark."""
+    left, top = corner
+    box, empty = np.array([[left, top, left + 50, top + 50]], np.float32), np.full((100, 120), 60, np.uint8)
+    image = draw.boxes(empty, box, ["face"])
+    middle = draw.boxes(empty, np.array([[40, 40, 90, 90]], np.float32), ["face"])
+    plate, expected = (abs(i.astype(int) - (0, 200, 255)).max(axis=2) < 80 for i in (image, middle))
+    assert plate.sum() > 0.7 * expected.sum()  # less of the outline may be inside
+    ys, xs = np.nonzero(cv2.morphologyEx(plate.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5))))
+    assert (image[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].max(axis=2) < 50).sum() > 20
 
-    assert ink(0) > 0.85 * ink(40) > 50  # the box's own line covers some of it
+
+@pytest.mark.parametrize(("width", "side", "expected"), [(4000, 1000, 10), (4000, 50, 2), (400, 100, 1), (100, 20, 1)])
+def test_lines_of_boxes_suit_the_picture_and_the_face(width, side, expected):
+    image = draw.boxes(np.zeros((side + 100, width), np.uint8), np.array([[40, 40, 40 + side, 40 + side]], np.float32))
+    ink = image[40 + side // 2, :, 2].astype(float).sum() / 255  # across the two upright lines
+    assert ink / 2 == pytest.approx(expected, abs=1.6)  # soft edges on both sides
+
+
+def test_points_of_several_faces_are_magenta():
+    preds = np.array([[[10, 10], [20, 12]], [[70, 40], [80, 52]]], np.float32)
+    image = draw.points(np.zeros((60, 100), np.uint8), preds)
+    for x, y in preds.reshape(-1, 2).astype(int):
+        assert tuple(image[y, x]) == MAGENTA
+    assert (image[..., 1] == 0).all()
+    assert draw.points(np.zeros((6, 9, 3), np.uint8), np.zeros((0, 68, 2), np.float32)).max() == 0

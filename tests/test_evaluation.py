@@ -23,8 +23,9 @@ class Nobody:
     """A detector that finds no face."""
 
     spread = Jitter(0.1, 0.1, 0.04)
+    limit = None
 
-    def __call__(self, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
 
@@ -64,7 +65,7 @@ def module() -> KeypointModule:
     shape = np.random.default_rng(1).uniform(10, 50, (68, 2)).astype(np.float32)
     net = KeypointModule(Answer(shape), Coordinates(0, 1), IBUG68, SIZE, 1, {})
     shape = np.random.default_rng(2).uniform(10, 50, (68, 2)).astype(np.float32)
-    net.learn_about(shape, ["person 1", "person 3", "somebody else"])
+    net.learn_about(shape, np.stack([shape, shape + 1]), ["person 1", "person 3", "somebody else"])
     return net
 
 
@@ -117,7 +118,7 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
     squares = square_around(faces.table.keypoints)
 
     class Some(Nobody):
-        def __call__(self, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def __call__(self, photo: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
             row = next(i for i, other in enumerate(faces.images) if other is photo)
             if row % 3 == 0:
                 return super().__call__(photo)
@@ -139,6 +140,25 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
     assert scores.metrics["failure_rate_10"] == pytest.approx(100 * (8 + (found > 10).sum()) / N)
     assert scores.metrics["auc_10"] == pytest.approx(np.clip(1 - found / 10, 0, 1).sum() / N, abs=1e-6)
     assert np.isinf(scores.curve).sum() == 8
+
+
+def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, module: KeypointModule) -> None:
+    """As a predictor would drop it."""
+
+    class Strict(Nobody):
+        limit = 1.0
+
+        def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+            row = next(i for i, other in enumerate(faces.images) if other is picture)
+            return square_around(faces.table.keypoints[row : row + 1]), np.ones(1, np.float32)
+
+    answer = module.net.keypoints.numpy()
+    assert module.shapes is not None
+    assert module.shapes.distance(answer) > 1
+    with pytest.raises(UserError, match="found none of 6"):
+        evaluate(module, faces, "test", CROP, "detector", Strict(), 5)
+    module.learn_about(module.mean_shape.numpy(), np.stack([answer, answer * 2]), [])
+    assert evaluate(module, faces, "test", CROP, "detector", Strict(), 5).metrics["missed_faces"] == 0
 
 
 def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, module: KeypointModule) -> None:

@@ -7,15 +7,15 @@ import pytest
 
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
-    {"errors", "files", "schema", "types", "art", "options", "progress"},
-    {"geometry", "images", "losses", "metrics", "codecs", "shape", "models", "precision"}
-    | {"draw", "overlay", "plots", "detect", "video", "smoothing"},
-    {"data", "module", "callbacks", "predictor", "filters", "inputs", "predictions", "tally"},
+    {"errors", "files", "schema", "types", "art", "progress"},
+    {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "models", "precision"}
+    | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions"},
+    {"data", "module", "callbacks", "predictor", "filters", "inputs"},
     {"evaluation", "checkpoint", "inference", "onnx", "calibration"},
-    {"experiment", "report", "cli", "export", "benchmark"},
+    {"experiment", "report", "cli", "export", "benchmark", "job"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-BESIDE = {("types", "schema"), ("detect", "geometry")}
+BESIDE = {("types", "schema"), ("detect", "geometry"), ("smoothing", "geometry")}
 """Neighbours on one layer of which the first may import the second."""
 FORBIDDEN = {("data", "models"), ("data", "losses"), ("data", "codecs")}
 """Faces know nothing of nets: the second lies below the first, and yet is none of its business."""

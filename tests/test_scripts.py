@@ -194,7 +194,8 @@ def test_resuming_keeps_whom_the_net_was_trained_on(trained: Path, script: Scrip
     other = ("data.split_seed=1", f"ckpt_path={trained}/checkpoints/last.ckpt", "hydra.run.dir=more", "test=false")
     script("train", *on(faces_root), *FAST, "trainer.max_epochs=1", *other)
     module = experiment.load(trained / "checkpoints/best.ckpt")
-    module.learn_about(module.mean_shape.numpy(), ["somebody new"])
+    mean = module.mean_shape.numpy()
+    module.learn_about(mean, np.stack([mean, mean + 1]), ["somebody new"])
     module.on_load_checkpoint({"subjects": sorted(before)})
     assert set(module.subjects) == before | {"somebody new"}
 

@@ -19,12 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from fkd.errors import UserError
 from fkd.files import whole_file
+from fkd.progress import progress
 from fkd.types import Image
 
 if sys.platform != "win32":
@@ -178,17 +176,10 @@ def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
 
 
 def _with_progress(pictures: Iterable[Image], count: int, title: str) -> Generator[Image]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(pictures, total=count, description=title)
-
-
-class _Rate(ProgressColumn):
-    """Pictures a second."""
-
-    def render(self, task: Task) -> Text:
-        seconds = task.finished_time or task.elapsed
-        return Text(f"{task.completed / seconds:,.0f}/s" if seconds else "")
+    with progress(title, count) as advance:
+        for picture in pictures:
+            yield picture
+            advance()
 
 
 @contextmanager

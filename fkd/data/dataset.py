@@ -8,7 +8,7 @@ from torch.utils.data import Dataset, Sampler
 
 from fkd.data.augment import Augmentation
 from fkd.data.cache import ImageCache
-from fkd.geometry import Crop
+from fkd.geometry import Crop, channels_first
 from fkd.types import Annotations, Batch, Item, Points
 
 ChooseBox = Callable[[Points, tuple[int, int], np.random.Generator], Points]
@@ -54,11 +54,6 @@ class CropDataset(Dataset[Item]):
         if self.augmentation is not None:
             image, points, visible = self.augmentation(image, points, visible, rng)
         return Item(channels_first(image), points, visible, crop.matrix, self.table.label_shift[row], row)
-
-
-def channels_first(image: np.ndarray) -> np.ndarray:
-    """(S, S) or (S, S, C) -> (C, S, S)."""
-    return image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
 
 
 def collate(items: Sequence[Item]) -> Batch:

@@ -1,0 +1,215 @@
+"""From any picture to keypoints on every face: detector, crops, net, and back to photo pixels."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, overload
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fkd import images
+from fkd.detect import Detector
+from fkd.errors import UserError
+from fkd.geometry import Crop, Window, channels_first
+from fkd.schema import KeypointSchema
+from fkd.shape import ShapeModel
+from fkd.types import Face, Image, Points
+
+Picture = str | Path | Image
+"""The path of a picture, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
+
+_CROPS, _PIXELS = 64, 50_000_000
+"""Pictures wait for each other until they have so many faces, or so many pixels, in all."""
+
+
+class Net(Protocol):
+    """A net that finds K keypoints on crops, and what it must be told apart from its weights."""
+
+    schema: KeypointSchema
+    size: int
+    """Width and height of the crops in pixels."""
+    channels: int
+    """1 for grey, 3 for RGB."""
+    window: Window
+    """From the squares of a detector to what the net is shown."""
+    shapes: ShapeModel | None
+    """The shapes it was trained on, in units of its own answers on faces."""
+    detector: Mapping[str, Any]
+    """Plain config of the detector that it was trained for."""
+
+    def __call__(self, crops: Image) -> Points:
+        """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
+        ...
+
+
+class Found(NamedTuple):
+    """What a stream gives for each picture."""
+
+    picture: Image | None  # (H, W, 3) RGB or (H, W) grey; None if it could not be read
+    faces: list[Face]  # the surest first
+    error: UserError | None  # why it could not be read
+
+
+class Predictor:
+    """Finds the faces of pictures and the keypoints of each.
+
+    Args:
+        net: finds keypoints on crops.
+        detector: finds faces; a face whose points look less like one than its `limit` allows is dropped.
+        flip: average the answers on a crop and on its mirror image.
+        max_pixels: larger picture files are refused before they are decoded.
+    """
+
+    def __init__(self, net: Net, detector: Detector, flip: bool, max_pixels: int) -> None:
+        self.net, self.detector, self.flip, self.max_pixels = net, detector, flip, max_pixels
+
+    @property
+    def schema(self) -> KeypointSchema:
+        """What the points mean."""
+        return self.net.schema
+
+    @overload
+    def __call__(self, picture: Picture) -> list[Face]: ...
+    @overload
+    def __call__(self, picture: Sequence[Picture]) -> list[list[Face]]: ...
+    def __call__(self, picture: Picture | Sequence[Picture]) -> list[Face] | list[list[Face]]:
+        """The faces of a picture, the surest first; for several pictures a list for each.
+
+        Args:
+            picture: path of a file, or pixels: (H, W) grey or (H, W, 3) RGB uint8. Several: a sequence of these, or
+                (N, H, W, 3).
+
+        Raises:
+            UserError: a file cannot be read.
+            ValueError: pixels of another shape or type.
+        """
+        if isinstance(picture, str | Path) or (isinstance(picture, np.ndarray) and picture.ndim < 4):
+            return self._faces([self._look(picture)])[0]
+        several = []
+        for found in self.stream(picture):
+            if found.error is not None:
+                raise found.error
+            several.append(found.faces)
+        return several
+
+    def stream(self, pictures: Iterable[Picture]) -> Iterator[Found]:
+        """What is found on each picture, in order, in memory that does not grow with their number.
+
+        Pictures are read and searched by threads that stay a few ahead, and the faces of several pictures go through
+        the net together. A file that cannot be read gives its error, and the stream goes on.
+        """
+        threads = os.cpu_count() or 1
+        pictures, waiting = iter(pictures), deque[Future[_Look]]()
+        with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
+            try:
+                group: list[_Look] = []
+                while True:
+                    more = islice(pictures, 2 * threads - len(waiting))
+                    waiting.extend(pool.submit(self._try_to_look, picture) for picture in more)
+                    if waiting:
+                        group.append(waiting.popleft().result())
+                    if not waiting or _is_full(group):
+                        yield from self._answers(group)
+                        group = []
+                    if not waiting:
+                        return
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _answers(self, looks: Sequence[_Look]) -> Iterator[Found]:
+        for look, faces in zip(looks, self._faces(looks), strict=True):
+            yield Found(look.picture, faces, look.error)
+
+    def _try_to_look(self, picture: Picture) -> _Look:
+        try:
+            return self._look(picture)
+        except UserError as error:
+            return _Look.nothing(error)
+
+    def _look(self, picture: Picture) -> _Look:
+        """Reads a picture, finds its faces and cuts them out."""
+        path = None if isinstance(picture, np.ndarray) else str(picture)
+        pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
+        squares, scores = self.detector(pixels, path)
+        crops = [Crop.from_box(window, self.net.size) for window in self.net.window(squares)]
+        shown = _in_channels(pixels, self.net.channels)
+        return _Look(pixels, squares, scores, crops, [channels_first(crop.image(shown)) for crop in crops], None)
+
+    def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
+        """The faces on each picture; one call of the net for all of them."""
+        keypoints = iter(self._keypoints([image for look in looks for image in look.images]))
+        faces = []
+        for look in looks:
+            found = [crop.inverse_points(next(keypoints)) for crop in look.crops]
+            faces.append(
+                [
+                    Face(self.schema, square, None if np.isnan(score) else float(score), points)
+                    for square, score, points in zip(look.squares, look.scores, found, strict=True)
+                    if self.is_plausible(points)
+                ]
+            )
+        return faces
+
+    def is_plausible(self, keypoints: Points) -> bool:
+        """Whether points (K, 2) look enough like a face for what the detector finds."""
+        limit, shapes = self.detector.limit, self.net.shapes
+        return limit is None or shapes is None or bool(shapes.distance(keypoints) <= limit)
+
+    def _keypoints(self, crops: Sequence[Image]) -> Points:
+        """B crops (C, S, S) -> (B, K, 2) crop pixels."""
+        if not crops:
+            return np.zeros((0, len(self.schema), 2), np.float32)
+        batch = np.stack(crops)
+        if not self.flip:
+            return self.net(batch)
+        both = self.net(np.concatenate([batch, batch[..., ::-1]]))
+        plain, mirrored = both[: len(batch)], both[len(batch) :, list(self.schema.flip)]
+        mirrored[..., 0] = self.net.size - 1 - mirrored[..., 0]
+        mean: Points = (plain + mirrored) / 2
+        return mean
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A picture and its candidates."""
+
+    picture: Image | None
+    squares: Points  # (N, 4) photo pixels
+    scores: npt.NDArray[np.float32]  # (N,)
+    crops: list[Crop]
+    images: list[Image]  # N times (C, S, S)
+    error: UserError | None
+
+    @classmethod
+    def nothing(cls, error: UserError) -> _Look:
+        return cls(None, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [], [], error)
+
+
+def _is_full(looks: Sequence[_Look]) -> bool:
+    crops = sum(len(look.crops) for look in looks)
+    pixels = sum(look.picture.size for look in looks if look.picture is not None)
+    return crops >= _CROPS or pixels >= _PIXELS
+
+
+def _in_channels(pixels: Image, channels: int) -> Image:
+    """Grey as (H, W) or RGB as (H, W, 3), as a net of so many channels was trained on."""
+    if channels == 1:
+        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+
+
+def _checked(pixels: Any) -> Image:
+    """Pixels that a caller gave."""
+    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.size):
+        raise ValueError(f"picture: expected a path or uint8 pixels, found {getattr(pixels, 'dtype', type(pixels))}")
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise ValueError(f"picture: expected (H, W) grey or (H, W, 3) RGB pixels, found shape {pixels.shape}")
+    return pixels

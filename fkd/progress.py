@@ -1,0 +1,57 @@
+"""What a long task shows while it runs, and how it is asked to stop."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+@contextmanager
+def progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar on standard error with the rate and the time left; gives what is to be called after each step.
+
+    Args:
+        title: stands before the bar.
+        total: number of steps; None if nobody knows.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
+
+
+class _Rate(ProgressColumn):
+    """Steps a second, over the whole time: what is done at once after a wait would make a recent rate jump."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.finished_time or task.elapsed
+        rate = task.completed / seconds if seconds else 0.0
+        return Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate else "")
+
+
+class Interrupt:
+    """Within the block the first Ctrl-C is noted, so that a task can end in good order; a second one ends it at once.
+
+    Only for the main thread, where Python takes signals.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "Interrupt":
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("finishing what is begun; Ctrl-C again ends at once", file=sys.stderr)

@@ -1,0 +1,71 @@
+"""What a run over many pictures comes to: counts, and what could not be done."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fkd.errors import UserError
+from fkd.files import whole_file
+from fkd.types import Face
+
+_SHOWN = 20
+"""Failures that are shown; all of them are in the file."""
+
+
+class Tally:
+    """Counts pictures, their faces and the seconds since it was made, and keeps the reasons of failures.
+
+    Args:
+        noun: what one of them is called, "picture" or "frame".
+    """
+
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self.pictures = self.faces = self.without = 0
+        self.failures: list[str] = []
+        self._start = time.monotonic()
+
+    def add(self, faces: Sequence[Face]) -> None:
+        """A picture that was done."""
+        self.pictures += 1
+        self.faces += len(faces)
+        self.without += not faces
+
+    def summary(self) -> str:
+        """One line."""
+        seconds = time.monotonic() - self._start
+        rate = self.pictures / seconds if seconds else 0.0
+        pictures, without = _several(self.pictures, self.noun), _several(self.without, self.noun)
+        return (
+            f"{pictures}, {_several(self.faces, 'face')}, {without} without a face; "
+            f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s"
+        )
+
+    def report_failures(self, folder: Path) -> None:
+        """Says on standard error what failed, and leaves all of it in `failed.txt`; one of a run before is removed.
+
+        Raises:
+            UserError: something failed.
+        """
+        file = folder / "failed.txt"
+        if len(self.failures) < 2:
+            file.unlink(missing_ok=True)
+            if self.failures:
+                raise UserError(self.failures[0])
+            return
+        with whole_file(file) as all_of_them:
+            all_of_them.writelines(os.fsencode(f"{line}\n") for line in self.failures)
+        for line in self.failures[:_SHOWN]:
+            print(line, file=sys.stderr)
+        more = len(self.failures) - _SHOWN
+        if more > 0:
+            print(f"... and {more:,} more", file=sys.stderr)
+        raise UserError(
+            f"{_several(len(self.failures), self.noun)} failed, the others are done; all reasons are in {file}"
+        )
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

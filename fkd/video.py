@@ -1,0 +1,182 @@
+"""Videos and cameras as RGB frames, and videos from RGB frames."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+
+from fkd.errors import UserError
+from fkd.types import Image
+
+# Remarks of FFmpeg and OpenCV on files that are damaged or cannot be written: ours say what matters.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+SUFFIXES = frozenset((".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"))
+"""Names of files that are read as videos end with one of these."""
+
+_CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+"""Suffix -> a codec that every build of OpenCV with FFmpeg can write there."""
+_FPS = 25.0
+"""Of sources that do not know their own."""
+
+
+class VideoReader:
+    """Frames of a video file or a camera, upright where the file says how it was held.
+
+    Args:
+        source: a file, or the number of a camera.
+
+    Raises:
+        UserError: the file is missing or no video, or there is no such camera.
+
+    Attributes:
+        fps: frames a second.
+        announced: frames that the file says it has; None if it does not say (a camera, a recording that was cut off).
+        frames: frames that were read.
+    """
+
+    def __init__(self, source: Path | int) -> None:
+        self.source = source
+        self._capture = _open_camera(source) if isinstance(source, int) else _open_file(source)
+        fps, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.fps = fps if 1 <= fps <= 1000 else _FPS
+        self.announced = int(count) if isinstance(source, Path) and count > 0 else None
+        self.frames = 0
+
+    def __iter__(self) -> Iterator[Image]:
+        """The frames that are left, (H, W, 3) RGB; the file or camera is closed after the last."""
+        try:
+            while (frame := self._next()) is not None:
+                self.frames += 1
+                yield frame
+        finally:
+            self._capture.release()
+
+    def damage(self) -> str | None:
+        """Why a file that was read to its end seems cut off or damaged, in one line; None if it does not.
+
+        Containers count frames that are never shown, such as those before a cut at a key frame. So what is missing
+        counts from three frames and one in a hundred on.
+        """
+        if self.frames == 0:
+            return f"{self.source}: expected a video, found no frame that can be decoded; copy or record it again"
+        missing = (self.announced or 0) - self.frames
+        if missing < 3 or missing < 0.01 * self.frames:
+            return None
+        return (
+            f"{self.source}: the video announces {self.announced:,} frames, {self.frames:,} could be read; "
+            "it is cut off or damaged; copy or record it again"
+        )
+
+    def _next(self) -> Image | None:
+        try:
+            is_read, frame = self._capture.read()
+        except cv2.error:  # e.g. a damaged header that asks for more memory than there is
+            return None
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if is_read else None  # type: ignore[return-value]
+
+
+class VideoWriter:
+    """A video of RGB frames that appears under its name when the block ends well, or leaves nothing if it fails.
+
+    The first frame gives the size, made even at the right and lower edge, because codecs halve their colours'
+    resolution. Without a frame nothing is written. Sound is not carried over.
+
+    Args:
+        path: where it goes; the suffix says which kind (see `writable`).
+        fps: frames a second.
+
+    Raises:
+        UserError: the place cannot be written, or no codec does this kind and size.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self.fps, self.frames = path, fps, 0
+        self._temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, frame: Image) -> None:
+        """Appends a frame (H, W, 3) RGB; one of another size than the first is scaled to it."""
+        if self._writer is None:
+            self._writer = self._open(frame)
+        if frame.shape[1::-1] != self._size:
+            frame = cv2.resize(frame, self._size)  # type: ignore[assignment]
+        right, bottom = self._size[0] % 2, self._size[1] % 2
+        even = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        self._writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
+        self.frames += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        try:
+            if error is None:
+                self._check()
+                self._temporary.replace(self.path)
+        except OSError as failure:
+            raise UserError(
+                f"{self.path}: cannot write the video ({failure.strerror}); choose another place"
+            ) from failure
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _open(self, frame: Image) -> cv2.VideoWriter:
+        height, width = frame.shape[:2]
+        self._size = (width, height)
+        codec = cv2.VideoWriter.fourcc(*_CODECS[self.path.suffix.lower()])
+        even = (width + width % 2, height + height % 2)
+        writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, codec, self.fps, even)
+        if not writer.isOpened():
+            raise UserError(
+                f"{self.path}: cannot write a video of {width} x {height} pixels here; choose another folder, "
+                "or a smaller video"
+            )
+        return writer
+
+    def _check(self) -> None:
+        """OpenCV does not say when a disk is full: what was written must be there."""
+        written = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
+        try:
+            if not written.isOpened() or written.get(cv2.CAP_PROP_FRAME_COUNT) < self.frames:
+                raise UserError(
+                    f"{self.path}: cannot write it, not all of {self.frames:,} frames arrived; is the disk full?"
+                )
+        finally:
+            written.release()
+
+
+def writable(name: str) -> str:
+    """The name that a video gets when it is written again: its own, or with .mp4 after it where OpenCV cannot."""
+    return name if Path(name).suffix.lower() in _CODECS else f"{name}.mp4"
+
+
+def _open_file(path: Path) -> cv2.VideoCapture:
+    if not path.is_file():
+        raise UserError(f"{path}: expected a video, found {'a folder' if path.is_dir() else 'no such file'}")
+    # An absolute name, because FFmpeg takes what stands before a colon for a protocol.
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise UserError(
+            f"{path}: expected a video, found {path.stat().st_size:,} bytes that cannot be read as one "
+            "(cut off, damaged or of another kind); copy or record it again"
+        )
+    return capture
+
+
+def _open_camera(number: int) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise UserError(f"input={number}: expected the number of a camera, found none that opens; the first is 0")
+    return capture

@@ -1,0 +1,141 @@
+"""Writes a checkpoint's net as ONNX (float or 8 bits) or torch.export, and shows how it differs from the checkpoint.
+
+python scripts/export.py ckpt=outputs/.../checkpoints/best.ckpt output=net.onnx data=udacity data.root=DIR
+python scripts/export.py ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true data=udacity data.root=DIR
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from omegaconf import DictConfig
+from rich.table import Table
+
+from fkd import experiment, export
+from fkd.cli import command
+from fkd.data.faces import Faces
+from fkd.detect import Detector
+from fkd.errors import UserError
+from fkd.evaluation import squares_of
+from fkd.geometry import Crop, channels_first
+from fkd.inference import TorchNet
+from fkd.metrics import nme
+from fkd.report import facts, show
+from fkd.schema import KeypointSchema
+from fkd.types import Image, Points
+
+Run = Callable[[Image], Points]
+_BATCH = 16
+
+
+@command("export")
+def main(cfg: DictConfig) -> None:
+    output = Path(str(cfg.output))
+    export.check_output(output, cfg.int8)
+    count, detector = experiment.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
+    net = experiment.load_net(cfg.ckpt, "cpu")
+    experiment.check_labels(cfg, net.module.config)
+    cfg.channels = net.channels
+    faces = experiment.build_faces(cfg)
+    test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
+    torch.set_num_threads(1)  # as the exported nets, for the sake of the table
+
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+        written = Path(folder) / f"float{output.suffix}"
+        (export.to_onnx if written.suffix == ".onnx" else export.to_torch_export)(net.module, net.window, written)
+        nets: dict[str, Run] = {"checkpoint": net, "float32": export.reader(written)}
+        if not (found := test.distances(nets["float32"], net).max()) <= cfg.tolerance:  # nor where it is no number
+            raise RuntimeError(
+                f"output={output}: expected the checkpoint's answers within {cfg.tolerance} crop pixels, found {found}"
+            )
+        if cfg.int8:
+            train, val = (Sample.of(faces, split, count, net, cfg.boxes, detector) for split in ("train", "val"))
+            source, written = written, Path(folder) / "int8.onnx"
+            export.to_int8(source, written, train.crops)
+            nets["int8"] = export.reader(written)
+        size = written.stat().st_size
+        written.replace(output)
+
+    title = f"one thread, {len(test.crops)} crops of data={faces.name}, boxes={cfg.boxes}"
+    show(comparison(title, nets, test, val if cfg.int8 else None))
+    show(facts({"exported": f"{output} ({size:,} bytes)"}))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N faces as a net is shown them.
+
+    Attributes:
+        schema: what the K points mean.
+        crops: (N, C, S, S) uint8.
+        keypoints: (N, K, 2) the labels, crop pixels.
+        visible: (N, K) whether a label counts.
+    """
+
+    schema: KeypointSchema
+    crops: Image
+    keypoints: Points
+    visible: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, faces: Faces, subset: str, count: int, net: TorchNet, boxes: str, detector: Detector) -> "Sample":
+        """At most `count` faces of a split, the same at every call."""
+        table = faces.subset(subset)
+        table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:count]))
+        if len(table) == 0:
+            raise UserError(f"data={faces.name}: expected faces in its {subset} split, found none; give other data")
+        squares, _ = squares_of(table, faces, boxes, detector)
+        crops = [Crop.from_box(window, net.size) for window in net.window(squares)]
+        pictures = [crop.image(faces.images[int(i)]) for crop, i in zip(crops, table.images, strict=True)]
+        keypoints = [crop.points(points) for crop, points in zip(crops, table.keypoints, strict=True)]
+        return cls(table.schema, np.stack([channels_first(p) for p in pictures]), np.stack(keypoints), table.visible)
+
+    def batches(self, size: int) -> Iterator[Image]:
+        """The crops, `size` at a time."""
+        yield from (self.crops[start : start + size] for start in range(0, len(self.crops), size))
+
+    def distances(self, run: Run, reference: Run) -> Points:
+        """How far the answers of two nets lie apart, one crop a call and several: (2N, K) crop pixels."""
+        calls = [batch for size in (1, _BATCH) for batch in self.batches(size)]
+        return np.concatenate([np.linalg.norm(run(batch) - reference(batch), axis=-1) for batch in calls])
+
+    def nme(self, run: Run) -> float:
+        """Normalised mean error of a net, percent of the schema's normaliser."""
+        found, truth = (
+            torch.from_numpy(np.concatenate([*map(run, self.batches(_BATCH))])),
+            torch.from_numpy(self.keypoints),
+        )
+        errors = nme(found, truth, self.schema.interocular(truth), torch.from_numpy(self.visible))
+        return 100 * float(errors.nanmean())
+
+    def milliseconds(self, run: Run) -> float:
+        """Median time of a call with one crop."""
+        times = []
+        for crop in self.batches(1):
+            start = time.perf_counter()
+            run(crop)
+            times.append(time.perf_counter() - start)
+        return 1000 * float(np.median(times))
+
+
+def comparison(title: str, nets: dict[str, Run], test: Sample, val: Sample | None) -> Table:
+    """Speed, and distance of each net's points from those of the first; with `val`, also the error on it."""
+    table = Table("", *nets, title=title, title_justify="left")
+    reference, eyes = nets["checkpoint"], np.tile(test.schema.interocular(test.keypoints), 2)[:, None]
+    apart = [test.distances(run, reference) for run in nets.values()]
+    table.add_row("ms a face", *(f"{test.milliseconds(run):.2f}" for run in nets.values()))
+    for label, unit in {"crop pixels": np.ones(1), "% of the eye distance": eyes / 100}.items():
+        table.add_row(f"largest difference, {label}", *(f"{(distances / unit).max():.2g}" for distances in apart))
+        table.add_row(f"mean difference, {label}", *(f"{(distances / unit).mean():.2g}" for distances in apart))
+    if val is not None:
+        table.add_row(f"NME inter-ocular %, {len(val.crops)} of val", *(f"{val.nme(run):.3f}" for run in nets.values()))
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Draws filters on the faces of photos, a folder of them, a video or a camera.
+
+python scripts/filter.py ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg output=worn filter=sunglasses
+"""
+
+from omegaconf import DictConfig
+
+from fkd import experiment
+from fkd.cli import command
+from fkd.job import Job
+
+
+@command("filter")
+def main(cfg: DictConfig) -> None:
+    dress, job = experiment.build_filter(cfg), Job(cfg)
+    dress.check(job.predictor.schema)
+    with job.canvas() as canvas:
+        for place, picture, faces in job.faces():
+            canvas(place, dress(picture, faces))
+    job.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""From a picture to faces, with nets and detectors whose answers are known."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fkd import images
+from fkd.data.synthesis import face
+from fkd.errors import UserError
+from fkd.geometry import Jitter, Window
+from fkd.predictor import Predictor
+from fkd.schema import IBUG68
+from fkd.shape import ShapeModel
+
+SIZE = 32
+SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(100)]))
+LOOKS_LIKE_A_FACE = face(5, 0, 0, SIZE)[1]
+
+
+class Brightest:
+    """Puts all points on the brightest pixel of the crop, as one that can be found again in the photo."""
+
+    schema, size, channels, window, shapes, detector = IBUG68, SIZE, 1, Window(2.0, 0.25), None, {}
+    calls = 0
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        assert crops.dtype == np.uint8
+        assert crops.shape[1:] == (self.channels, SIZE, SIZE)
+        place = crops.max(axis=1).reshape(len(crops), -1).argmax(axis=1)
+        points = np.stack([place % SIZE, place // SIZE], axis=1).astype(np.float32)
+        return np.repeat(points[:, None], 68, axis=1)
+
+
+class Squares:
+    """Gives the squares it was told, whatever the picture."""
+
+    spread, limit = Jitter(0.1, 0.1, 0.04), None
+
+    def __init__(self, *squares: tuple[float, float, float, float], scores: tuple[float, ...] | None = None) -> None:
+        self.squares = np.array(squares, np.float32).reshape(-1, 4)
+        self.scores = np.array(scores if scores is not None else range(len(squares), 0, -1), np.float32)
+
+    def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        return self.squares, self.scores
+
+
+def spot(x: int, y: int, shape: tuple[int, ...] = (120, 160)) -> np.ndarray:
+    """A dark picture with one bright spot of 5 x 5 pixels about (x, y)."""
+    picture = np.full(shape, 20, np.uint8)
+    picture[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return picture
+
+
+def predictor(net: Brightest, detector: Squares, flip: bool = False) -> Predictor:
+    return Predictor(net, detector, flip, 1_000_000)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("shape", [(120, 160), (120, 160, 3)])
+def test_points_are_in_photo_pixels(shape: tuple[int, ...], flip: bool) -> None:
+    faces = predictor(Brightest(), Squares((60, 40, 100, 80)), flip)(spot(77, 63, shape))
+    assert len(faces) == 1
+    np.testing.assert_allclose(faces[0].keypoints, np.tile([77, 63], (68, 1)), atol=2.6)  # a crop pixel is 2.5 wide
+    np.testing.assert_array_equal(faces[0].box, [60, 40, 100, 80])
+    assert faces[0].part("left_eye").shape == (6, 2)
+
+
+def test_a_part_that_does_not_exist_names_those_that_do() -> None:
+    (found,) = predictor(Brightest(), Squares((60, 40, 100, 80)))(spot(77, 63))
+    with pytest.raises(KeyError, match=r"ear: schema ibug68 has the parts jaw, .*left_eye"):
+        found.part("ear")
+
+
+def test_all_faces_of_a_picture_go_through_the_net_at_once() -> None:
+    net = Brightest()
+    faces = predictor(net, Squares((0, 0, 40, 40), (50, 50, 90, 90), (60, 60, 110, 110)))(spot(77, 63))
+    assert net.calls == 1
+    assert [found.score for found in faces] == [3, 2, 1]
+
+
+def test_a_colour_net_sees_colours_and_a_grey_one_grey() -> None:
+    class Colour(Brightest):
+        channels = 3
+
+    for net, shape in itertools.product((Colour(), Brightest()), ((120, 160), (120, 160, 3))):
+        assert len(predictor(net, Squares((60, 40, 100, 80)))(spot(77, 63, shape))) == 1
+
+
+def test_the_mirror_image_is_seen_swapped_and_put_back() -> None:
+    """A net that always gives the same face gives, with its mirror image, the symmetrical mean of both."""
+
+    class Stubborn(Brightest):
+        window = Window(1.0, 0.0)
+
+        def __call__(self, crops: np.ndarray) -> np.ndarray:
+            return np.repeat(LOOKS_LIKE_A_FACE[None], len(crops), axis=0)
+
+    box = (-0.5, -0.5, SIZE - 0.5, SIZE - 0.5)  # photo pixels are crop pixels
+    (found,) = predictor(Stubborn(), Squares(box), flip=True)(spot(20, 20))
+    mirrored = np.array([[SIZE - 1 - LOOKS_LIKE_A_FACE[j, 0], LOOKS_LIKE_A_FACE[j, 1]] for j in IBUG68.flip])
+    np.testing.assert_allclose(found.keypoints, (LOOKS_LIKE_A_FACE + mirrored) / 2, atol=1e-4)
+
+
+def test_no_face_is_an_empty_list_and_no_call_of_the_net() -> None:
+    net = Brightest()
+    assert predictor(net, Squares())(spot(77, 63)) == []
+    assert net.calls == 0
+
+
+def test_a_detector_without_scores_gives_none() -> None:
+    (found,) = predictor(Brightest(), Squares((60, 40, 100, 80), scores=(np.nan,)))(spot(77, 63))
+    assert found.score is None
+
+
+def test_points_that_look_like_no_face_are_dropped_where_the_detector_has_a_limit() -> None:
+    class Sometimes(Brightest):
+        shapes = SHAPES
+
+        def __call__(self, crops: np.ndarray) -> np.ndarray:
+            points = super().__call__(crops)
+            points[0] = LOOKS_LIKE_A_FACE
+            return points
+
+    detector = Squares((0, 0, 40, 40), (50, 50, 90, 90))
+    assert len(predictor(Sometimes(), detector)(spot(77, 63))) == 2
+    detector.limit = 2.0
+    (found,) = predictor(Sometimes(), detector)(spot(77, 63))
+    np.testing.assert_array_equal(found.box, [0, 0, 40, 40])
+
+
+def test_several_pictures_give_a_list_each() -> None:
+    one = predictor(Brightest(), Squares((60, 40, 100, 80)))
+    pictures = [spot(x, y, (120, 160, 3)) for x, y in ((70, 55), (90, 60), (65, 75))]
+    for several in (one(pictures), one(np.stack(pictures))):
+        for faces, picture in zip(several, pictures, strict=True):
+            np.testing.assert_array_equal(faces[0].keypoints, one(picture)[0].keypoints)
+
+
+def test_a_stream_gives_the_same_as_picture_by_picture_and_goes_on_after_a_broken_file(tmp_path: Path) -> None:
+    paths = []
+    for i in range(30):
+        paths.append(tmp_path / f"{i}.png")
+        images.write(paths[-1], spot(60 + i, 50, (120, 160, 3)))
+    paths[7].write_bytes(b"no picture")
+    one = predictor(Brightest(), Squares((60, 40, 100, 80)))
+    for i, found in enumerate(one.stream(paths)):
+        if i == 7:
+            assert (found.picture, found.faces) == (None, [])
+            assert "7.png" in str(found.error)
+            continue
+        assert found.error is None
+        np.testing.assert_array_equal(found.picture, images.read(paths[i], 3))
+        np.testing.assert_array_equal(found.faces[0].keypoints, one(paths[i])[0].keypoints)
+    assert i == 29
+
+
+def test_a_stream_reads_only_a_few_ahead() -> None:
+    """Memory does not grow with the number of pictures."""
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield spot(77, 63)
+
+    stream = predictor(Brightest(), Squares((60, 40, 100, 80), (0, 0, 40, 40))).stream(endless())
+    for _ in range(100):
+        next(stream)
+    stream.close()
+    assert taken <= 100 + 64 + 100  # one group of crops, and a few for each thread
+
+
+def test_a_batch_with_a_broken_file_says_which(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").touch()
+    one = predictor(Brightest(), Squares((60, 40, 100, 80)))
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        one([spot(77, 63), tmp_path / "broken.jpg"])
+
+
+def test_a_mistake_of_the_program_is_no_broken_file() -> None:
+    one = predictor(Brightest(), Squares((60, 40, 100, 80)))
+    for wrong in (np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)):
+        with pytest.raises(ValueError, match="picture: expected"):
+            one(wrong)
+        with pytest.raises(ValueError, match="picture: expected"):
+            list(one.stream([wrong]))
