@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
     """Milliseconds a face of nets, one crop a call, in turn so that no one has a better moment."""
     rng = np.random.default_rng(0)
     crops = {name: rng.integers(0, 256, (1, net.channels, net.size, net.size), np.uint8) for name, net in named.items()}
-    calls = {name: (lambda net=net, crop=crops[name]: net(crop)) for name, net in named.items()}  # type: ignore[misc]
+    calls = {name: partial(net, crops[name]) for name, net in named.items()}
     for name, values in in_turn(calls, repeats).items():
         yield Row.of(name, values, "ms a face")
 
@@ -63,8 +64,8 @@ def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
 def detectors(pictures: Sequence[Image], detector: Detector, repeats: int) -> Iterator[Row]:
     """Milliseconds a picture of the detector, beside OpenCV's cascade at its usual settings."""
     cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
-    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
-    found = {
+    greys = [images.in_channels(picture, 1) for picture in pictures]
+    found: dict[str, Callable[[Image], int]] = {
         "OpenCV's cascade, 1.1 and 5": lambda grey: len(cascade.detectMultiScale(grey, 1.1, 5)),
         "OpenCV's cascade, 1.2 and 2": lambda grey: len(cascade.detectMultiScale(grey, 1.2, 2)),
         "detector": lambda grey: len(detector(grey)[0]),

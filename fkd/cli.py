@@ -52,8 +52,11 @@ def command(config_name: str, positional: str = "") -> Callable[[Callable[[DictC
                     sys.exit(statuses.pop())
                 raise
             except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-                resume = f"; ckpt_path={cfg.run_dir}/checkpoints/last.ckpt goes on, if an epoch was done"
-                say(f"interrupted{resume if 'ckpt_path' in cfg else ''}")
+                trains = "ckpt_path" in cfg
+                way_on = (
+                    f"; ckpt_path={cfg.run_dir}/checkpoints/last.ckpt goes on, if an epoch was done" if trains else ""
+                )
+                say(f"interrupted{way_on}")
                 sys.exit(1)
             except Exception:
                 statuses.add(1)

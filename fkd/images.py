@@ -87,6 +87,13 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
             ) from error
 
 
+def in_channels(pixels: Image, channels: int) -> Image:
+    """Grey (H, W) or RGB (H, W, 3) pixels as `read` gives them with 1 or 3 channels."""
+    if channels == 1:
+        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+
+
 def write(path: Path | str, image: Image) -> None:
     """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA pixels as the kind of file that the name's suffix says.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, overload
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -77,7 +76,7 @@ class Predictor:
         return self.net.schema
 
     @overload
-    def __call__(self, picture: Picture) -> list[Face]: ...
+    def __call__(self, picture: Picture) -> list[Face]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, picture: Sequence[Picture]) -> list[list[Face]]: ...
     def __call__(self, picture: Picture | Sequence[Picture]) -> list[Face] | list[list[Face]]:
@@ -100,7 +99,7 @@ class Predictor:
             several.append(found.faces)
         return several
 
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[Found]:
+    def stream(self, pictures: Iterable[Picture]) -> Generator[Found]:
         """What is found on each picture, in order, in memory that does not grow with their number.
 
         Pictures are read and searched by threads that stay a few ahead, and the faces of several pictures go through
@@ -140,7 +139,7 @@ class Predictor:
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
         squares, scores = self.detector(pixels, path)
         crops = [Crop.from_box(window, self.net.size) for window in self.net.window(squares)]
-        shown = _in_channels(pixels, self.net.channels)
+        shown = images.in_channels(pixels, self.net.channels)
         return _Look(pixels, squares, scores, crops, [channels_first(crop.image(shown)) for crop in crops], None)
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
@@ -173,7 +172,7 @@ class Predictor:
         both = self.net(np.concatenate([batch, batch[..., ::-1]]))
         plain, mirrored = both[: len(batch)], both[len(batch) :, list(self.schema.flip)]
         mirrored[..., 0] = self.net.size - 1 - mirrored[..., 0]
-        mean: Points = (plain + mirrored) / 2
+        mean: Points = (plain + mirrored) / np.float32(2)
         return mean
 
 
@@ -197,13 +196,6 @@ def _is_full(looks: Sequence[_Look]) -> bool:
     crops = sum(len(look.crops) for look in looks)
     pixels = sum(look.picture.size for look in looks if look.picture is not None)
     return crops >= _CROPS or pixels >= _PIXELS
-
-
-def _in_channels(pixels: Image, channels: int) -> Image:
-    """Grey as (H, W) or RGB as (H, W, 3), as a net of so many channels was trained on."""
-    if channels == 1:
-        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
-    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
 
 
 def _checked(pixels: Any) -> Image:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # an exported net is used without torch
     import torch
 
 Image = npt.NDArray[np.uint8]
-"""A decoded picture: (H, W) grey or (H, W, 3) RGB."""
+"""A decoded picture: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA."""
 
 Points = npt.NDArray[np.float32]
 """Keypoints (..., K, 2) as (x, y), or boxes (..., 4) as left, top, right, bottom."""

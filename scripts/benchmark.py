@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from fkd import benchmark, experiment
+from fkd import benchmark, experiment, images
 from fkd.benchmark import Given, Row
 from fkd.cli import command
 from fkd.errors import UserError
@@ -46,7 +46,8 @@ def predict(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
 
     torch_net = experiment.load_net(cfg.ckpt, "cpu")
     windows = torch_net.window(square_around(table.keypoints))
-    crops = [Crop.from_box(window, torch_net.size).image(frame) for window, frame in zip(windows, frames, strict=True)]
+    seen = [images.in_channels(frame, torch_net.channels) for frame in frames]
+    crops = [Crop.from_box(window, torch_net.size).image(frame) for window, frame in zip(windows, seen, strict=True)]
     to_onnx(torch_net.module, torch_net.window, scratch / "net.onnx")
     to_int8(scratch / "net.onnx", scratch / "int8.onnx", np.stack([channels_first(crop) for crop in crops]))
     net, int8 = OnnxNet(scratch / "net.onnx"), OnnxNet(scratch / "int8.onnx")

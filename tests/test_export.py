@@ -49,7 +49,7 @@ def module(name: str, channels: int = 1) -> KeypointModule:
     made.shapes = SHAPES
     made.train()
     with torch.no_grad():
-        for _ in range(8):  # statistics of BatchNorm
+        for _ in range(12):  # statistics of BatchNorm
             made(torch.from_numpy(crops(8, SIZES[name], channels)))
         if name == "compact":
             made.net.maps.weight *= 20
@@ -183,7 +183,7 @@ def test_crops_that_do_not_fit_are_the_programs_mistake(exported: Callable[[str]
             net(wrong)
 
 
-@pytest.fixture(scope="module", params=["compact", "naimish_bn"])
+@pytest.fixture(scope="module", params=["compact", "simple"])
 def int8(
     request: pytest.FixtureRequest, exported: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path, Path]:
@@ -200,7 +200,7 @@ def test_answers_in_8_bits_follow_those_in_float(int8: tuple[str, Path, Path]) -
     expected, found = OnnxNet(source)(shown), OnnxNet(path)(shown)
     assert 0 < np.abs(found - expected).mean() < 0.01 * SIZES[name]
     about_mean = [(points - expected.mean(axis=0)).ravel() for points in (expected, found)]
-    assert np.corrcoef(about_mean)[0, 1] > 0.7
+    assert np.corrcoef(about_mean)[0, 1] > 0.9
     assert path.stat().st_size < 0.45 * source.stat().st_size
     assert OnnxNet(path).facts.to_json() == OnnxNet(source).facts.to_json()
     assert [entry.name for entry in path.parent.iterdir()] == ["small.onnx"]

@@ -4,66 +4,19 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import fkd
 from fkd import images
 from fkd.data.synthesis import face as draw_face
-from fkd.errors import UserError
-from fkd.predictor import Found, Picture
-from fkd.schema import IBUG68
-from fkd.types import Face
 from fkd.video import VideoReader, VideoWriter
-from tests.conftest import Outcome
+from tests.conftest import SHAPE, Outcome, StandIn
 
 Script = Callable[..., Outcome]
 MAGENTA = (255, 0, 255)
-SHAPE = np.random.default_rng(0).uniform(0.1, 0.9, (68, 2))
-TREMBLE = np.random.default_rng(1)
-
-
-class StandIn:
-    """A predictor that finds one face in the middle half of every picture that is not black, trembling a little."""
-
-    schema = IBUG68
-    options: dict
-
-    def __init__(self, tremble: float = 0.0) -> None:
-        self.tremble = tremble
-        self.before: Callable[[int], None] = lambda number: None
-
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[Found]:
-        for number, picture in enumerate(pictures):
-            self.before(number)
-            try:
-                pixels = picture if isinstance(picture, np.ndarray) else images.read(picture, 3)
-            except UserError as error:
-                yield Found(None, [], error)
-                continue
-            yield Found(pixels, [self.face(pixels)] if pixels.any() else [], None)
-
-    def face(self, pixels: np.ndarray) -> Face:
-        height, width = pixels.shape[:2]
-        side = min(height, width) / 2
-        corner = np.array([width - side, height - side]) / 2
-        points = corner + side * (SHAPE + TREMBLE.normal(0, self.tremble, (68, 2)))
-        return Face(IBUG68, np.float32([*corner, *(corner + side)]), 0.75, np.float32(points))
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    predictor = StandIn()
-
-    def load(path: Path, **options: object) -> StandIn:
-        predictor.options = {"path": path, **options}
-        return predictor
-
-    monkeypatch.setattr(fkd, "load", load)
-    return predictor
 
 
 def photo(path: str, width: int = 80, height: int = 60, value: int = 120) -> None:
