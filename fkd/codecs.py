@@ -43,4 +43,4 @@ class Coordinates:
         return (keypoints - self.center) / self.unit
 
     def decode(self, raw: Tensor) -> Tensor:
-        return raw.float().reshape(len(raw), -1, 2) * self.unit + self.center
+        return raw.float().reshape(raw.shape[0], -1, 2) * self.unit + self.center
