@@ -55,7 +55,7 @@ def predict(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     knows = Predictor(net, Given(detector, small, squares), flip=False, max_pixels=cfg.max_pixels)
     photos = benchmark.write_photos(frames, experiment.whole(cfg, "photos", least=1), scratch)
 
-    rows = {"1,000 photos": [*benchmark.folder(finds, photos, passes)]}
+    rows = {f"{len(photos):,} photos in a folder": [*benchmark.folder(finds, photos, passes)]}
     benchmark.one_thread()
     return {
         "one face": [*benchmark.nets({"torch": torch_net, "ONNX": net, "ONNX int8": int8}, repeats)],

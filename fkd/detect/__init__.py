@@ -1,0 +1,10 @@
+"""Detectors: a picture -> boxes of faces, corrected to the squares around the points that crops start from."""
+
+from fkd.detect.base import Correction, Detector, iou
+from fkd.detect.boxfile import BoxFile
+from fkd.detect.build import build
+from fkd.detect.haar import Haar
+from fkd.detect.whole import WholeImage
+from fkd.detect.yunet import YuNet
+
+__all__ = ["BoxFile", "Correction", "Detector", "Haar", "WholeImage", "YuNet", "build", "iou"]

@@ -1,0 +1,179 @@
+"""Boxes that the user knows."""
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fkd.detect.base import Correction, Finds, ranked, squared
+from fkd.errors import UserError
+from fkd.geometry import Jitter
+from fkd.types import Image
+
+_COLUMNS = ["image", "left", "top", "right", "bottom"]
+
+
+class BoxFile:
+    """Looks boxes up in a file; a picture that it does not name has no faces.
+
+    A picture is found by its path, or what of it the file names ("a/x.jpg" is that of "photos/a/x.jpg"), else by the
+    file's name alone. Boxes become squares about their centres, as wide as their longest side. Boxes without a score
+    get NaN.
+
+    Args:
+        file: JSON, a `predictions.json` or ``{"photo.jpg": [[left, top, right, bottom], ...]}``; or CSV with the header
+            image,left,top,right,bottom and maybe score. Photo pixels.
+        correction: from those squares to the squares around the points.
+        spread: what the correction leaves.
+        limit: see `Detector`.
+
+    Raises:
+        UserError: the file is missing or of another form, or a box is empty; by row.
+    """
+
+    def __init__(self, file: str | None, correction: Correction, spread: Jitter, limit: float | None) -> None:
+        if file is None:
+            raise UserError("detector.file: expected a JSON or CSV file with boxes, found none; set detector.file=PATH")
+        self.file = str(file)
+        self.correction, self.spread, self.limit = correction, spread, limit
+        self._faces: dict[str, list[_Row]] = defaultdict(list)
+        self._pictures: dict[str, set[str]] = defaultdict(set)  # by their names without folders
+        for row in _read(Path(self.file)):
+            picture = PurePath(row.image).as_posix()
+            self._pictures[PurePath(picture).name].add(picture)
+            self._faces[picture] += [row] if row.box else []
+
+    def __call__(self, picture: Image, path: str | None = None) -> Finds:
+        """The squares (N, 4) of the picture at a path and (N,) scores, best first.
+
+        Raises:
+            UserError: the picture has no path, or the file names several by its name and none by its path.
+        """
+        if path is None:
+            raise UserError(
+                f"detector.file={self.file}: expected a picture from a file, found one without a path;"
+                " boxes are looked up by it, so choose another detector"
+            )
+        rows = self._faces.get(self._picture(PurePath(path)), [])
+        boxes = np.array([row.box for row in rows], np.float32).reshape(-1, 4)
+        boxes, scores = ranked(boxes, np.array([row.score for row in rows], np.float32))
+        return self.correction(squared(boxes)), scores
+
+    def _picture(self, path: PurePath) -> str:
+        """What the file calls the picture."""
+        for start in range(len(path.parts)):
+            if (picture := PurePath(*path.parts[start:]).as_posix()) in self._faces:
+                return picture
+        names = sorted(self._pictures.get(path.name, ()))
+        if len(names) > 1:
+            raise UserError(
+                f"{self.file}: expected one picture for {path}, found {', '.join(names[:3])}; name pictures by the paths"
+                " they are read from"
+            )
+        return names[0] if names else ""
+
+
+class _Row(NamedTuple):
+    image: str
+    box: list[float]  # left, top, right, bottom; empty for a picture without faces
+    score: float
+
+
+def _read(path: Path) -> Iterator[_Row]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(
+            f"detector.file={path}: expected a JSON or CSV file with boxes ({error.strerror}); give another file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected JSON or CSV, found something else; give another file") from error
+    return _json(text, path) if text.lstrip()[:1] in ("[", "{") else _csv(text, path)
+
+
+def _json(text: str, path: Path) -> Iterator[_Row]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected JSON, found none ({error}); mend the file") from error
+    if isinstance(content, dict):
+        for image, boxes in content.items():
+            yield _Row(image, [], math.nan)
+            for i, box in enumerate(_list(boxes, f"{path}: {image}")):
+                yield _Row(image, _box(box, f"{path}: box {i} of {image}"), math.nan)
+        return
+    for i, entry in enumerate(content):
+        where = f"{path}: entry {i}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+            raise UserError(f'{where}: expected {{"image": name, "faces": [...]}}, found {_short(entry)}')
+        if "frame" in entry:
+            raise UserError(
+                f"{where}: expected a picture, found a video's frame, which has no path; give photos' boxes"
+            )
+        yield _Row(entry["image"], [], math.nan)
+        for j, face in enumerate(_list(entry.get("faces"), where)):
+            where_face = f"{where}, face {j}"
+            if not isinstance(face, dict):
+                raise UserError(f'{where_face}: expected {{"box": [...]}}, found {_short(face)}')
+            score = face.get("score")
+            yield _Row(
+                entry["image"],
+                _box(face.get("box"), where_face),
+                math.nan if score is None else _number(score, f"{where_face}, score"),
+            )
+
+
+def _csv(text: str, path: Path) -> Iterator[_Row]:
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        lines = [(reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num}: expected CSV, found something else ({error})") from error
+    header = [cell.strip() for cell in lines[0][1]] if lines else []
+    if header not in (_COLUMNS, [*_COLUMNS, "score"]):
+        raise UserError(f"{path} line 1: expected {','.join(_COLUMNS)} or that and score, found {_short(header)}")
+    for line, cells in lines[1:]:
+        where = f"{path} line {line}"
+        if len(cells) != len(header):
+            raise UserError(f"{where}: expected {len(header)} columns, found {len(cells)}")
+        score = cells[5] if len(cells) > 5 else ""
+        yield _Row(
+            cells[0],
+            _box(cells[1:5], where),
+            _number(score, f"{where}, score") if score.strip() else math.nan,
+        )
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise UserError(f"{where}: expected a list of faces, found {_short(value)}")
+    return value
+
+
+def _box(value: Any, where: str) -> list[float]:
+    if not isinstance(value, list) or len(value) != 4:
+        raise UserError(f"{where}: expected a box [left, top, right, bottom], found {_short(value)}")
+    left, top, right, bottom = box = [_number(edge, where) for edge in value]
+    if not (left < right and top < bottom):
+        raise UserError(f"{where}: expected left < right and top < bottom, found {_short(value)}")
+    return box
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) < 1e9:  # not finite, or nowhere near any picture
+        raise UserError(f"{where}: expected a number, found {_short(value)}")
+    return number
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:80]

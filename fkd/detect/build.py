@@ -1,0 +1,56 @@
+"""From the plain config that a net's file carries to its detector, without Hydra."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from fkd.detect.base import Correction, Detector
+from fkd.detect.boxfile import BoxFile
+from fkd.detect.haar import Haar
+from fkd.detect.whole import WholeImage
+from fkd.detect.yunet import YuNet
+from fkd.errors import UserError
+from fkd.geometry import Jitter
+
+_DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (Haar, YuNet, WholeImage, BoxFile)}
+_PARTS = {"fkd.detect.Correction": Correction, "fkd.geometry.Jitter": Jitter}
+"""All that a config may name: the file may come from a stranger."""
+
+
+def build(config: Mapping[str, Any]) -> Detector:
+    """The detector of a `detector` group: dicts, numbers and texts, `_target_` naming a class.
+
+    Raises:
+        UserError: it names anything but fkd's own detectors and their parts, or arguments that do not fit.
+    """
+    detector: Detector = _build(config, "detector", _DETECTORS)
+    return detector
+
+
+def _build(config: Any, key: str, trusted: Mapping[str, Any]) -> Any:
+    if not isinstance(config, Mapping) or config.get("_target_") not in trusted:
+        found = config.get("_target_") if isinstance(config, Mapping) else config
+        raise UserError(f"{key}: expected _target_ to be one of {', '.join(trusted)}, found {str(found)[:80]!r}")
+    target = trusted[config["_target_"]]
+    arguments = {
+        str(name): _build(value, f"{key}.{name}", _PARTS) if isinstance(value, Mapping) else _plain(value, key, name)
+        for name, value in config.items()
+        if name != "_target_"
+    }
+    try:
+        inspect.signature(target).bind(**arguments)
+    except TypeError as error:
+        raise UserError(
+            f"{key}: {error} of {config['_target_']}; the file is of another version of fkd, so choose a detector by"
+            " name, e.g. detector=haar"
+        ) from error
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:  # of values of another kind
+        raise error if isinstance(error, UserError) else UserError(f"{key}: {error}") from error
+
+
+def _plain(value: Any, key: str, name: Any) -> Any:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | str)):
+        raise UserError(f"{key}.{name}: expected a number or a text, found {str(value)[:80]!r}")
+    return value

@@ -1,0 +1,74 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fkd import benchmark
+from fkd.benchmark import Given, Row
+from fkd.data.synthesis import face
+from fkd.geometry import Jitter
+from tests.conftest import Outcome
+
+Script = Callable[..., Outcome]
+
+
+def test_both_sides_take_turns_and_the_first_calls_do_not_count() -> None:
+    calls: list[str] = []
+    values = benchmark.in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=4, warm_up=2)
+    assert calls == ["a", "b"] * 6
+    assert {name: len(times) for name, times in values.items()} == {"a": 4, "b": 4}
+
+
+def test_a_row_holds_the_median_and_the_quartiles() -> None:
+    row = Row.of("x", [*range(1, 12)], "ms")
+    assert (row.low, row.median, row.high) == (3, 6, 9)
+
+
+def test_the_wide_photo_shows_the_face_in_its_middle() -> None:
+    picture = face(0, 0, 0, 200)[0]
+    wide = benchmark.on_a_wide_photo(picture)
+    assert wide.shape == (720, 1280, 3)
+    middle = wide[180:540, 460:820]
+    small = np.asarray(middle[::2, ::2], float)
+    expected = picture[np.arange(180) * 200 // 180][:, np.arange(180) * 200 // 180]
+    assert np.corrcoef(small.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def test_given_boxes_belong_to_their_pictures() -> None:
+    class Other:
+        spread, limit = Jitter(0.1, 0.1, 0.04), None
+
+    pictures = [np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)]
+    given = Given(Other(), pictures, np.array([[0, 0, 1, 1], [0, 0, 2, 2]], np.float32))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(given(pictures[1])[0], [[0, 0, 2, 2]])
+
+
+def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Path) -> None:
+    data = ("data=udacity", f"data.root={faces_root}", "data.cache_dir=cache", "data.val_share=0.3")
+    fast = (
+        "trainer=debug",
+        "crop.size=32",
+        "data.batch_size=8",
+        "data.num_workers=0",
+        "hydra.run.dir=run",
+        "test=false",
+    )
+    assert script("train", *data, *fast).status == 0
+    few = ("repeats=2", "pictures=3", "photos=4", "passes=2", "hydra.run.dir=out")
+    outcome = script("benchmark", "predict", "ckpt=run/checkpoints/best.ckpt", *data, *few)
+    assert outcome.status == 0, outcome.err
+    groups = json.loads(Path("out/benchmark.json").read_text())
+    assert {"one face", "200 x 200", "1280 x 720"} < set(groups)
+    for rows in groups.values():
+        for row in rows:
+            assert 0 < row["low"] <= row["median"] <= row["high"]
+            assert row["name"] in outcome.out
+
+
+@pytest.mark.parametrize("word", ["train", "predikt"])
+def test_an_unknown_benchmark_is_one_line(script: Script, word: str) -> None:
+    outcome = script("benchmark", word, "ckpt=none", "hydra.run.dir=out")
+    assert outcome.status == 2
+    assert f"what={word}: expected predict" in outcome.err
