@@ -18,7 +18,7 @@ def load(
     detector: Detector | None = None,
     device: str = "auto",
     flip: bool = False,
-    max_pixels: int = 100_000_000,
+    max_pixels: int | None = None,
 ) -> Predictor:
     """A trained net, ready for any picture: ``fkd.load("best.ckpt")("photo.jpg")`` gives its faces.
 
@@ -27,15 +27,15 @@ def load(
         detector: finds the faces; None takes the one that the net was trained for.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
-        max_pixels: larger picture files are refused before memory is spent on them.
+        max_pixels: larger picture files are refused before memory is spent on them; None: `fkd.images.MAX_PIXELS`.
 
     Raises:
         fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
     """
-    from fkd import detect, predictor  # here, so that `import fkd` costs nothing
+    from fkd import detect, images, predictor  # here, so that `import fkd` costs nothing
 
-    net = _onnx(path, device) if Path(path).suffix == ".onnx" else _checkpoint(path, device)
-    return predictor.Predictor(net, detector or detect.build(net.detector), flip, max_pixels)
+    net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
+    return predictor.Predictor(net, detector or detect.build(net.facts.detector), flip, max_pixels or images.MAX_PIXELS)
 
 
 def _checkpoint(path: str | Path, device: str) -> Net:
@@ -45,6 +45,9 @@ def _checkpoint(path: str | Path, device: str) -> Net:
 
 
 def _onnx(path: str | Path, device: str) -> Net:
+    from fkd.errors import UserError
     from fkd.onnx import OnnxNet
 
+    if device not in ("auto", "cpu"):
+        raise UserError(f"device={device}: exported nets run on the processor; expected auto or cpu")
     return OnnxNet(path)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,10 @@ def one_thread() -> None:
 def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
     """Milliseconds a face of nets, one crop a call, in turn so that no one has a better moment."""
     rng = np.random.default_rng(0)
-    crops = {name: rng.integers(0, 256, (1, net.channels, net.size, net.size), np.uint8) for name, net in named.items()}
-    calls = {name: partial(net, crops[name]) for name, net in named.items()}
+    calls = {}
+    for name, net in named.items():
+        shape = (1, net.facts.channels, net.facts.size, net.facts.size)
+        calls[name] = partial(net, rng.integers(0, 256, shape, np.uint8))
     for name, values in in_turn(calls, repeats).items():
         yield Row.of(name, values, "ms a face")
 
@@ -93,10 +96,11 @@ def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterato
     def stream() -> int:
         return sum(len(found.faces) for found in predictor.stream(paths))
 
-    calls = {"one by one": one_by_one, "as a folder": stream}
+    faces: dict[str, int] = {}
+    calls = {"one by one": lambda: faces.update(one=one_by_one()), "as a stream": lambda: faces.update(stream=stream())}
     values = in_turn(calls, repeats, warm_up=0)
-    for name, call in calls.items():
-        yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "pictures a second", call())
+    for name, found in zip(calls, ("one", "stream"), strict=True):
+        yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "pictures a second", faces[found])
 
 
 def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP) -> dict[str, list[float]]:
@@ -156,11 +160,5 @@ def as_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[dict[str, Any]]
 
 def _each(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Callable[[], Any]:
     """A call with the next of the arguments each time."""
-    state = {"next": 0}
-
-    def call() -> Any:
-        argument = arguments[state["next"] % len(arguments)]
-        state["next"] += 1
-        return function(argument)
-
-    return call
+    turns = cycle(arguments)
+    return lambda: function(next(turns))

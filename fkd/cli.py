@@ -26,6 +26,8 @@ CONF = Path(__file__).parents[1] / "conf"
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
 _EXPECTED = (UserError, Diverged, MissingMandatoryValue, InterpolationResolutionError)
 """What ends a task with one line."""
+_PATHS = ("input", "output", "ckpt", "data.root", "detector.file", "detector.model")
+"""Keys whose values are names of files: they may hold what means something else to Hydra."""
 
 
 def command(config_name: str, positional: str = "") -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -127,16 +129,18 @@ def explain(error: Exception, config_name: str) -> str:
 
 
 def _quoted(argument: str) -> str:
-    """A key=value whose value Hydra's grammar cannot read, such as input=photo (1).jpg, with the value in quotes."""
+    """A path=value that Hydra's grammar would not take for one name, such as input=a,b (1).jpg, its value in quotes."""
     key, equals, value = argument.partition("=")
-    if not equals or argument.startswith("-"):
+    if not equals or key not in _PATHS:
         return argument
     try:
-        OverridesParser.create().parse_override(argument)
+        override = OverridesParser.create().parse_override(argument)
+        if not override.is_sweep_override():
+            return argument
     except HydraException:
-        escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-        return f"{key}='{escaped}'"
-    return argument
+        pass
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
 
 
 def _near(name: str, choices: list[str]) -> str:

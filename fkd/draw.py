@@ -19,7 +19,7 @@ SKELETON = (255, 255, 255)
 BOX = (0, 200, 255)
 
 _SHIFT = 4  # OpenCV draws at integers: these hold sixteenths of a pixel
-_FAR = 2**14  # pixels; beyond, OpenCV's fixed point overflows, and nobody can see the difference
+_FAR = 2**20  # pixels; beyond, OpenCV's fixed point overflows, and nobody can see the difference
 
 
 def face(

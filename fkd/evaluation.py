@@ -12,7 +12,7 @@ from fkd.data.crops import CropPlan
 from fkd.data.faces import Faces
 from fkd.detect import Detector, iou
 from fkd.errors import UserError
-from fkd.geometry import Crop, channels_first, square, square_around
+from fkd.geometry import Crop, cut, square, square_around
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.module import KeypointModule
 from fkd.types import Annotations, Points
@@ -82,8 +82,8 @@ def evaluate(
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
     preds = predict(module, table, faces, crop.window(squares), batch_size)
-    if boxes == "detector" and detector.limit is not None and module.shapes is not None:
-        found &= module.shapes.distance(preds) <= detector.limit  # what looks like no face is dropped in use, too
+    if boxes == "detector" and module.shapes is not None:
+        found &= module.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
     if not found.any():
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
@@ -137,9 +137,9 @@ def predict(module: KeypointModule, table: Annotations, faces: Faces, windows: P
     module.eval()
     for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True):
         rows = range(start, min(start + batch_size, len(table)))
-        crops = [Crop.from_box(windows[row], module.size) for row in rows]
-        images = [channels_first(c.image(faces.images[int(table.images[r])])) for c, r in zip(crops, rows, strict=True)]
-        found = module(torch.from_numpy(np.stack(images)).to(module.device)).cpu().numpy()
+        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], module.size) for row in rows]
+        crops = [crop for (crop,), _ in cuts]
+        found = module(torch.from_numpy(np.concatenate([image for _, image in cuts])).to(module.device)).cpu().numpy()
         keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]
     module.train(training)
     return np.stack(keypoints)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fkd import checkpoint
+from fkd import checkpoint, options
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -40,12 +40,12 @@ def check(cfg: DictConfig) -> None:
     Raises:
         UserError: naming the key.
     """
-    whole(cfg, "seed", least=0)
-    whole(cfg, "channels", least=1)
+    options.whole(cfg, "seed", least=0)
+    options.whole(cfg, "channels", least=1)
     if "name" not in cfg.model:
         raise UserError("model: expected a network with a name, found what all share; choose another option")
-    whole(cfg, "crop.size", least=1)
-    whole(cfg, "trainer.max_epochs", least=-1)
+    options.whole(cfg, "crop.size", least=1)
+    options.whole(cfg, "trainer.max_epochs", least=-1)
     if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
         raise UserError(
             f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
@@ -71,8 +71,8 @@ def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
         faces=faces,
         crop=build_crop(cfg.crop),
         augmentation=_instantiate(cfg.augmentation, "augmentation"),
-        batch_size=whole(cfg, "data.batch_size", least=1),
-        num_workers=whole(cfg, "data.num_workers", least=0),
+        batch_size=options.whole(cfg, "data.batch_size", least=1),
+        num_workers=options.whole(cfg, "data.num_workers", least=0),
         seed=cfg.seed,
     )
 
@@ -89,7 +89,7 @@ def build_detector(cfg: DictConfig) -> Detector:
     Raises:
         UserError: `boxes` is none of the choices.
     """
-    if cfg.boxes not in BOXES:
+    if "boxes" in cfg and cfg.boxes not in BOXES:
         raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
     detector: Detector = _instantiate(cfg.detector, "detector")
     return detector
@@ -194,7 +194,8 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
         module = _module(config)
         build_crop(config["crop"])
         config["data"]["name"], config["detector"]["_target_"]  # asked for later
-        module.shapes = None if content.get("shapes") is None else ShapeModel.from_dict(content["shapes"])
+        if (shapes := content.get("shapes")) is not None:  # a net that was trained without knows no plausible shapes
+            module.shapes = ShapeModel.from_dict(shapes, len(module.schema))
         module.load_state_dict(content["state_dict"])
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{key}={path}: {error}") from error
@@ -259,14 +260,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
-
-
-def whole(cfg: DictConfig, key: str, least: int) -> int:
-    """A key that holds a whole number from `least` on; UserError otherwise."""
-    value = OmegaConf.select(cfg, key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{key}: expected a whole number from {least} on, found {value!r}")
-    return value
 
 
 def _module(config: Mapping[str, Any], recipe: Recipe | None = None) -> KeypointModule:

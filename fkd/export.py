@@ -17,10 +17,12 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from fkd.errors import UserError
+from fkd.facts import Facts
 from fkd.files import whole_file
 from fkd.geometry import Window
+from fkd.inference import facts_of
 from fkd.module import KeypointModule
-from fkd.onnx import INPUT, KEY, OUTPUT, Facts, OnnxNet
+from fkd.onnx import INPUT, KEY, OUTPUT, OnnxNet
 from fkd.types import Image, Points
 
 SUFFIXES = (".onnx", ".pt2")
@@ -84,7 +86,7 @@ def to_onnx(module: KeypointModule, window: Window, path: Path) -> None:
     _rename(model.graph)
     for part in (model, *model.functions):
         _strip(part)
-    _write(model, facts(module, window), path)
+    _write(model, facts_of(module, window), path)
 
 
 def to_torch_export(module: KeypointModule, window: Window, path: Path) -> None:
@@ -97,7 +99,7 @@ def to_torch_export(module: KeypointModule, window: Window, path: Path) -> None:
         for node in getattr(part, "graph", torch.fx.Graph()).nodes:
             node.meta.pop("stack_trace", None)  # names files of this machine
     with _quiet(), whole_file(path) as file:
-        torch.export.save(program, file, extra_files={KEY: facts(module, window).to_json()})
+        torch.export.save(program, file, extra_files={KEY: facts_of(module, window).to_json()})
 
 
 def to_int8(source: Path, path: Path, crops: Image) -> None:
@@ -144,13 +146,6 @@ def to_int8(source: Path, path: Path, crops: Image) -> None:
             nodes_to_exclude=_stay_float(model.graph.node),
         )
         _write(onnx.load(small), OnnxNet(source).facts, path)
-
-
-def facts(module: KeypointModule, window: Window) -> Facts:
-    """What an exported file says of a net."""
-    config = module.config
-    name, detector = config["model"]["name"], config["detector"]
-    return Facts(name, module.schema, module.size, module.channels, window, module.shapes, detector)
 
 
 def reader(path: Path) -> Callable[[Image], Points]:

@@ -97,9 +97,10 @@ class Crop:
 
     def image(self, photo: Image) -> Image:
         """The window's pixels, (size, size) or (size, size, 3); black where the photo ends."""
-        matrix = self.matrix
         # Bilinear sampling skips pixels below half size: shrink by whole factors with area averaging first.
-        factor = int(1 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6) + 1e-3)
+        factor = max(int(1 / max(float(np.hypot(self.matrix[0, 0], self.matrix[1, 0])), 1e-6) + 1e-3), 1)
+        photo, corner = self._near(photo, factor)
+        matrix = np.column_stack([self.matrix[:, :2], self.matrix[:, :2] @ corner + self.matrix[:, 2]])
         if factor >= 2:
             height, width = photo.shape[:2]
             small = (max(width // factor, 1), max(height // factor, 1))
@@ -110,6 +111,19 @@ class Crop:
             matrix = np.column_stack([matrix[:, :2] * ratio, offset])
         return cv2.warpAffine(photo, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
+    def _near(self, photo: Image, factor: int) -> tuple[Image, npt.NDArray[np.float64]]:
+        """The part of a photo about the window, from a multiple of `factor` on, and its corner (2,).
+
+        The rest need not be shrunk, and may be wider than the 32,767 pixels that OpenCV warps.
+        """
+        corners = np.array([[-0.5, -0.5], [self.size - 0.5, -0.5], [-0.5, self.size - 0.5], [self.size - 0.5] * 2])
+        reached = self.inverse_points(corners.astype(np.float32))
+        extent, margin = np.array(photo.shape[1::-1]), 2 * factor
+        low = np.clip((np.floor(reached.min(axis=0)) - margin) // factor * factor, 0, (extent - 1) // factor * factor)
+        high = np.clip((np.ceil(reached.max(axis=0)) + margin) // factor * factor + factor, low + 1, extent)
+        (left, top), (right, bottom) = low.astype(int), high.astype(int)
+        return photo[top:bottom, left:right], low
+
     def points(self, keypoints: Points) -> Points:
         """Photo pixels -> crop pixels, (..., 2)."""
         return transform(keypoints, self.matrix)
@@ -117,6 +131,13 @@ class Crop:
     def inverse_points(self, keypoints: Points) -> Points:
         """Crop pixels -> photo pixels, (..., 2)."""
         return transform(keypoints, invert(self.matrix))
+
+
+def cut(photo: Image, windows: Points, size: int) -> tuple[list[Crop], Image]:
+    """The crops of windows (N, 4) on a photo, and what they show: (N, C, size, size)."""
+    crops = [Crop.from_box(window, size) for window in windows]
+    shown = [channels_first(crop.image(photo)) for crop in crops]
+    return crops, np.stack(shown) if shown else np.zeros((0, photo[0, 0].size, size, size), np.uint8)
 
 
 def channels_first(image: np.ndarray) -> np.ndarray:

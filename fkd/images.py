@@ -112,12 +112,14 @@ def write(path: Path | str, image: Image) -> None:
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
     try:
-        _, data = cv2.imencode(path.suffix, image)
-    except cv2.error as error:
+        is_done, data = cv2.imencode(path.suffix, image)
+    except cv2.error:  # some kinds that cannot be written raise, others say so
+        is_done, data = False, np.zeros(0, np.uint8)
+    if not is_done:
         raise UserError(
             f"{path}: cannot write pictures of {image.shape[1]} x {image.shape[0]} pixels as {path.suffix!r};"
             " use a name that ends with .png or .jpg"
-        ) from error
+        )
     try:
         with whole_file(path) as file:
             file.write(data.tobytes())

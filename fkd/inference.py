@@ -1,10 +1,8 @@
 """A trained module as the net of a predictor."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
+from fkd.facts import Facts
 from fkd.geometry import Window
 from fkd.module import KeypointModule
 from fkd.types import Image, Points
@@ -19,13 +17,16 @@ class TorchNet:
     """
 
     def __init__(self, module: KeypointModule, window: Window) -> None:
-        self.module = module.eval()
-        self.schema, self.size, self.channels = module.schema, module.size, module.channels
-        self.window, self.shapes = window, module.shapes
-        self.detector: Mapping[str, Any] = module.config["detector"]
+        self.module, self.facts = module.eval(), facts_of(module, window)
 
     @torch.inference_mode()
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
         keypoints: Points = self.module(torch.from_numpy(crops).to(self.module.device)).cpu().numpy()
         return keypoints
+
+
+def facts_of(module: KeypointModule, window: Window) -> Facts:
+    """What prediction must know of a module with the window of its crop plan."""
+    name, detector = module.config["model"]["name"], module.config["detector"]
+    return Facts(name, module.schema, module.size, module.channels, window, module.shapes, detector)

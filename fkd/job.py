@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from itertools import takewhile
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -72,16 +73,21 @@ class Job:
             KeyboardInterrupt: it was cut short.
         """
         print(*filter(None, [self.source.remark, f"{self._tally.summary()}; in {self.output}"]), sep="\n")
-        if self._interrupted and self.source.count is not None:  # a camera has no other end
-            raise KeyboardInterrupt
         if not self._interrupted and (damage := self.source.damage()):
             self._tally.failures.append(damage)
-        self._tally.report_failures(self.output)
+        failure = self._tally.report_failures(self.output)
+        if self._interrupted and self.source.count is not None:  # a camera has no other end
+            raise KeyboardInterrupt
+        if failure is not None:
+            raise UserError(failure)
 
 
 def _detector(cfg: DictConfig) -> Detector | None:
     """The one that was asked for, if any."""
-    return detect.build(OmegaConf.to_container(cfg.detector, resolve=True)) if "detector" in cfg else None
+    if "detector" not in cfg:
+        return None
+    config: Any = OmegaConf.to_container(cfg.detector, resolve=True)
+    return detect.build(config)
 
 
 def _smoother(cfg: DictConfig, fps: float | None) -> Callable[[Sequence[Face]], list[Face]]:

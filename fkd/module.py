@@ -122,7 +122,7 @@ class KeypointModule(pl.LightningModule):
         self.val_parts.update(preds, target, normaliser, batch.visible)
         if self._training_shapes is not None:
             distances = self._training_shapes.distance(keypoints.float().cpu().numpy())
-            self.val_distances.update(torch.from_numpy(distances))
+            self.val_distances.update(torch.from_numpy(distances).to(keypoints.device, torch.float32))
         size = len(batch.image)
         self.log("val/loss", self._loss(raw, batch), on_epoch=True, sync_dist=True, batch_size=size)
         self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)

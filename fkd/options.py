@@ -1,43 +1,55 @@
 """Values of a config, of the kind that is asked for or with one line that names the key."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
 
 
-def flag(config: Mapping[str, Any], key: str) -> bool:
+def flag(config: DictConfig, key: str) -> bool:
     """true or false.
 
     Raises:
         UserError: it is something else.
     """
-    value = config[key]
+    value = OmegaConf.select(config, key, throw_on_missing=True)
     if not isinstance(value, bool):
         raise UserError(f"{key}: expected true or false, found {value!r}")
     return value
 
 
-def whole(config: Mapping[str, Any], key: str, least: int) -> int:
+def whole(config: DictConfig, key: str, least: int) -> int:
     """A whole number from `least` on.
 
     Raises:
         UserError: it is something else.
     """
-    value = config[key]
+    value = OmegaConf.select(config, key, throw_on_missing=True)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{key}: expected a whole number from {least} on, found {value!r}")
     return value
 
 
-def path(config: Mapping[str, Any], key: str) -> Path:
+def number(config: DictConfig, key: str, least: float) -> float:
+    """A finite number from `least` on.
+
+    Raises:
+        UserError: it is something else.
+    """
+    value = OmegaConf.select(config, key, throw_on_missing=True)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < float("inf"):
+        raise UserError(f"{key}: expected a number from {least:g} on, found {value!r}")
+    return float(value)
+
+
+def path(config: DictConfig, key: str) -> Path:
     """The name of a file or folder; a name of digits alone comes as a number and is taken as it stands.
 
     Raises:
         UserError: it is something else, or empty.
     """
-    value = config[key]
+    value = OmegaConf.select(config, key, throw_on_missing=True)
     if isinstance(value, bool | float) or not isinstance(value, str | int) or value == "":
         raise UserError(f"{key}: expected the name of a file or folder, found {value!r}")
     return Path(str(value))

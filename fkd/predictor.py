@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -17,36 +17,29 @@ import numpy.typing as npt
 from fkd import images
 from fkd.detect import Detector
 from fkd.errors import UserError
-from fkd.geometry import Crop, Window, channels_first
+from fkd.facts import Facts
+from fkd.geometry import Crop, cut
 from fkd.schema import KeypointSchema
-from fkd.shape import ShapeModel
 from fkd.types import Face, Image, Points
 
 Picture = str | Path | Image
 """The path of a picture, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
 
-_CROPS, _PIXELS = 64, 50_000_000
+_CROPS, _PIXELS = 64, 20_000_000
 """Pictures wait for each other until they have so many faces, or so many pixels, in all."""
+_MOST_THREADS = 8
+"""Each has two decoded pictures in hand; with more of them, all would wait for the net."""
 
 
 class Net(Protocol):
-    """A net that finds K keypoints on crops, and what it must be told apart from its weights."""
+    """A net that finds K keypoints on crops."""
 
-    schema: KeypointSchema
-    size: int
-    """Width and height of the crops in pixels."""
-    channels: int
-    """1 for grey, 3 for RGB."""
-    window: Window
-    """From the squares of a detector to what the net is shown."""
-    shapes: ShapeModel | None
-    """The shapes it was trained on, in units of its own answers on faces."""
-    detector: Mapping[str, Any]
-    """Plain config of the detector that it was trained for."""
+    @property
+    def facts(self) -> Facts:
+        """What must be known of it."""
 
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
-        ...
 
 
 class Found(NamedTuple):
@@ -73,7 +66,7 @@ class Predictor:
     @property
     def schema(self) -> KeypointSchema:
         """What the points mean."""
-        return self.net.schema
+        return self.net.facts.schema
 
     @overload
     def __call__(self, picture: Picture) -> list[Face]: ...  # type: ignore[overload-overlap]
@@ -105,7 +98,7 @@ class Predictor:
         Pictures are read and searched by threads that stay a few ahead, and the faces of several pictures go through
         the net together. A file that cannot be read gives its error, and the stream goes on.
         """
-        threads = os.cpu_count() or 1
+        threads = min(_processors(), _MOST_THREADS)
         pictures, waiting = iter(pictures), deque[Future[_Look]]()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
             try:
@@ -138,40 +131,34 @@ class Predictor:
         path = None if isinstance(picture, np.ndarray) else str(picture)
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
         squares, scores = self.detector(pixels, path)
-        crops = [Crop.from_box(window, self.net.size) for window in self.net.window(squares)]
-        shown = images.in_channels(pixels, self.net.channels)
-        return _Look(pixels, squares, scores, crops, [channels_first(crop.image(shown)) for crop in crops], None)
+        shown = images.in_channels(pixels, self.net.facts.channels)
+        crops, batch = cut(shown, self.net.facts.window(squares), self.net.facts.size)
+        return _Look(pixels, squares, scores, crops, batch, None)
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
         """The faces on each picture; one call of the net for all of them."""
-        keypoints = iter(self._keypoints([image for look in looks for image in look.images]))
-        faces = []
-        for look in looks:
-            found = [crop.inverse_points(next(keypoints)) for crop in look.crops]
-            faces.append(
-                [
-                    Face(self.schema, square, None if np.isnan(score) else float(score), points)
-                    for square, score, points in zip(look.squares, look.scores, found, strict=True)
-                    if self.is_plausible(points)
-                ]
-            )
-        return faces
+        keypoints = iter(self._keypoints([look.batch for look in looks if len(look.batch)]))
+        return [self._faces_of(look, [crop.inverse_points(next(keypoints)) for crop in look.crops]) for look in looks]
 
-    def is_plausible(self, keypoints: Points) -> bool:
-        """Whether points (K, 2) look enough like a face for what the detector finds."""
-        limit, shapes = self.detector.limit, self.net.shapes
-        return limit is None or shapes is None or bool(shapes.distance(keypoints) <= limit)
+    def _faces_of(self, look: _Look, keypoints: Sequence[Points]) -> list[Face]:
+        """The faces of one picture, without what looks like none."""
+        shapes, limit = self.net.facts.shapes, self.detector.limit
+        return [
+            Face(self.schema, square, None if np.isnan(score) else float(score), points)
+            for square, score, points in zip(look.squares, look.scores, keypoints, strict=True)
+            if shapes is None or shapes.plausible(points, limit)
+        ]
 
-    def _keypoints(self, crops: Sequence[Image]) -> Points:
-        """B crops (C, S, S) -> (B, K, 2) crop pixels."""
-        if not crops:
+    def _keypoints(self, batches: Sequence[Image]) -> Points:
+        """Crops (N, C, S, S) of several pictures, B in all -> (B, K, 2) crop pixels."""
+        if not batches:
             return np.zeros((0, len(self.schema), 2), np.float32)
-        batch = np.stack(crops)
+        batch = np.concatenate(batches)
         if not self.flip:
             return self.net(batch)
         both = self.net(np.concatenate([batch, batch[..., ::-1]]))
         plain, mirrored = both[: len(batch)], both[len(batch) :, list(self.schema.flip)]
-        mirrored[..., 0] = self.net.size - 1 - mirrored[..., 0]
+        mirrored[..., 0] = self.net.facts.size - 1 - mirrored[..., 0]
         mean: Points = (plain + mirrored) / np.float32(2)
         return mean
 
@@ -184,18 +171,23 @@ class _Look:
     squares: Points  # (N, 4) photo pixels
     scores: npt.NDArray[np.float32]  # (N,)
     crops: list[Crop]
-    images: list[Image]  # N times (C, S, S)
+    batch: Image  # (N, C, S, S)
     error: UserError | None
 
     @classmethod
     def nothing(cls, error: UserError) -> _Look:
-        return cls(None, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [], [], error)
+        return cls(None, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [], np.zeros(0, np.uint8), error)
 
 
 def _is_full(looks: Sequence[_Look]) -> bool:
     crops = sum(len(look.crops) for look in looks)
-    pixels = sum(look.picture.size for look in looks if look.picture is not None)
+    pixels = sum(look.picture.shape[0] * look.picture.shape[1] for look in looks if look.picture is not None)
     return crops >= _CROPS or pixels >= _PIXELS
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked(pixels: Any) -> Image:

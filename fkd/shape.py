@@ -62,7 +62,8 @@ class ShapeModel:
         _, spread, axes = np.linalg.svd(shapes, full_matrices=False)
         count = min(_AXES, len(keypoints) - 1)
         deviations = spread[:count] / np.sqrt(len(keypoints))
-        model = cls(*(a.astype(np.float32) for a in (mean, axes[:count], deviations)), unit=1.0)
+        mean, axes, deviations = (a.astype(np.float32) for a in (mean, axes[:count], deviations))
+        model = cls(mean, axes, deviations, 1.0)
         unit = float(np.sqrt(np.mean(model.distance(keypoints) ** 2)))
         return replace(model, unit=max(unit, 1e-6))
 
@@ -75,6 +76,12 @@ class ShapeModel:
         finite = distances[np.isfinite(distances)]
         share = float(np.quantile(finite, 0.95)) if len(finite) else 1.0
         return replace(self, unit=self.unit * max(share, 0.1))
+
+    def plausible(self, keypoints: Points, limit: float | None) -> npt.NDArray[np.bool_]:
+        """Which of the shapes (..., K, 2) are no farther than the limit: (...); all, if there is none."""
+        if limit is None:
+            return np.ones(keypoints.shape[:-2], bool)
+        return np.asarray(self.distance(keypoints) <= limit)
 
     def distance(self, keypoints: Points) -> npt.NDArray[np.float64]:
         """How far shapes (..., K, 2) lie from the nearest allowed ones: (...), where training shapes have about 1.
@@ -92,14 +99,22 @@ class ShapeModel:
         return {name: np.asarray(value).tolist() for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> ShapeModel:
-        """What `to_dict` gave.
+    def from_dict(cls, content: Mapping[str, Any], points: int) -> ShapeModel:
+        """What `to_dict` gave of shapes with so many points; the content may come from a stranger.
 
         Raises:
-            KeyError, TypeError, ValueError: the content is not of that form.
+            ValueError: the content is not of that form.
         """
-        arrays = (np.asarray(content[name], np.float32) for name in ("mean", "axes", "deviations"))
-        return cls(*arrays, unit=float(content["unit"]))
+        try:
+            mean, axes, deviations = (np.asarray(content[name], np.float32) for name in ("mean", "axes", "deviations"))
+            model = cls(mean, axes, deviations, float(content["unit"]))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(
+                f"shapes: expected mean, axes, deviations and unit that fit, found others ({error})"
+            ) from error
+        if len(mean) != points:
+            raise ValueError(f"shapes: expected {points} points, found {len(mean)}")
+        return model
 
 
 def _unit(shapes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -43,28 +43,31 @@ class Tally:
             f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s"
         )
 
-    def report_failures(self, folder: Path) -> None:
+    def report_failures(self, folder: Path) -> str | None:
         """Says on standard error what failed, and leaves all of it in `failed.txt`; one of a run before is removed.
 
+        Returns:
+            All of it in one line, if anything failed.
+
         Raises:
-            UserError: something failed.
+            UserError: the file cannot be written.
         """
         file = folder / "failed.txt"
-        if len(self.failures) < 2:
+        try:
             file.unlink(missing_ok=True)
-            if self.failures:
-                raise UserError(self.failures[0])
-            return
-        with whole_file(file) as all_of_them:
-            all_of_them.writelines(os.fsencode(f"{line}\n") for line in self.failures)
+            if len(self.failures) < 2:
+                return self.failures[0] if self.failures else None
+            with whole_file(file) as all_of_them:
+                all_of_them.writelines(os.fsencode(f"{line}\n") for line in self.failures)
+        except OSError as error:
+            seen = f"; {len(self.failures):,} failed, the first: {self.failures[0]}" if self.failures else ""
+            raise UserError(f"{file}: cannot be written ({error.strerror}){seen}") from error
         for line in self.failures[:_SHOWN]:
             print(line, file=sys.stderr)
         more = len(self.failures) - _SHOWN
         if more > 0:
             print(f"... and {more:,} more", file=sys.stderr)
-        raise UserError(
-            f"{_several(len(self.failures), self.noun)} failed, the others are done; all reasons are in {file}"
-        )
+        return f"{_several(len(self.failures), self.noun)} failed, the others are done; all reasons are in {file}"
 
 
 def _several(number: int, noun: str) -> str:

@@ -44,7 +44,7 @@ class VideoReader:
         self.source = source
         self._capture = _open_camera(source) if isinstance(source, int) else _open_file(source)
         fps, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.fps = fps if 1 <= fps <= 1000 else _FPS
+        self.fps = fps if 0 < fps <= 1000 else _FPS
         self.announced = int(count) if isinstance(source, Path) and count > 0 else None
         self.frames = 0
 
@@ -178,5 +178,8 @@ def _open_file(path: Path) -> cv2.VideoCapture:
 def _open_camera(number: int) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
-        raise UserError(f"input={number}: expected the number of a camera, found none that opens; the first is 0")
+        raise UserError(
+            f"input={number}: expected the number of a camera, found none that opens; the first is 0, and a file or "
+            f"folder of that name is ./{number}"
+        )
     return capture

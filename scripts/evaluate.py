@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fkd import experiment
+from fkd import experiment, options
 from fkd.cli import command
 from fkd.evaluation import evaluate
 from fkd.report import facts, metrics_table, part_table, save_figures, show, write_json
@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> float:
     faces = experiment.build_faces(cfg)
     show(*faces.remarks)
     crop = experiment.build_crop(net.config["crop"])
-    batch_size = experiment.whole(cfg, "data.batch_size", least=1)
+    batch_size = options.whole(cfg, "data.batch_size", least=1)
     scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size)
     write_json(run_dir / "metrics.json", scores.metrics)
     picture = save_figures(run_dir, scores, faces, cfg.subset)

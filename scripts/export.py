@@ -16,13 +16,13 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-from fkd import experiment, export
+from fkd import experiment, export, options
 from fkd.cli import command
 from fkd.data.faces import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import squares_of
-from fkd.geometry import Crop, channels_first
+from fkd.geometry import cut
 from fkd.inference import TorchNet
 from fkd.metrics import nme
 from fkd.report import facts, show
@@ -35,25 +35,27 @@ _BATCH = 16
 
 @command("export")
 def main(cfg: DictConfig) -> None:
-    output = Path(str(cfg.output))
-    export.check_output(output, cfg.int8)
-    count, detector = experiment.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
+    output, int8 = options.path(cfg, "output"), options.flag(cfg, "int8")
+    tolerance = options.number(cfg, "tolerance", least=0)
+    export.check_output(output, int8)
+    count, detector = options.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
     net = experiment.load_net(cfg.ckpt, "cpu")
     experiment.check_labels(cfg, net.module.config)
-    cfg.channels = net.channels
+    cfg.channels = net.facts.channels
     faces = experiment.build_faces(cfg)
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
     torch.set_num_threads(1)  # as the exported nets, for the sake of the table
 
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         written = Path(folder) / f"float{output.suffix}"
-        (export.to_onnx if written.suffix == ".onnx" else export.to_torch_export)(net.module, net.window, written)
+        (export.to_onnx if written.suffix == ".onnx" else export.to_torch_export)(net.module, net.facts.window, written)
         nets: dict[str, Run] = {"checkpoint": net, "float32": export.reader(written)}
-        if not (found := test.distances(nets["float32"], net).max()) <= cfg.tolerance:  # nor where it is no number
-            raise RuntimeError(
-                f"output={output}: expected the checkpoint's answers within {cfg.tolerance} crop pixels, found {found}"
+        if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # nor where it is no number
+            raise UserError(
+                f"output={output}: expected the checkpoint's answers within tolerance={tolerance} crop pixels, found "
+                f"{found}; nothing was written"
             )
-        if cfg.int8:
+        if int8:
             train, val = (Sample.of(faces, split, count, net, cfg.boxes, detector) for split in ("train", "val"))
             source, written = written, Path(folder) / "int8.onnx"
             export.to_int8(source, written, train.crops)
@@ -62,7 +64,7 @@ def main(cfg: DictConfig) -> None:
         written.replace(output)
 
     title = f"one thread, {len(test.crops)} crops of data={faces.name}, boxes={cfg.boxes}"
-    show(comparison(title, nets, test, val if cfg.int8 else None))
+    show(comparison(title, nets, test, val if int8 else None))
     show(facts({"exported": f"{output} ({size:,} bytes)"}))
 
 
@@ -90,10 +92,10 @@ class Sample:
         if len(table) == 0:
             raise UserError(f"data={faces.name}: expected faces in its {subset} split, found none; give other data")
         squares, _ = squares_of(table, faces, boxes, detector)
-        crops = [Crop.from_box(window, net.size) for window in net.window(squares)]
-        pictures = [crop.image(faces.images[int(i)]) for crop, i in zip(crops, table.images, strict=True)]
-        keypoints = [crop.points(points) for crop, points in zip(crops, table.keypoints, strict=True)]
-        return cls(table.schema, np.stack([channels_first(p) for p in pictures]), np.stack(keypoints), table.visible)
+        windows, size = net.facts.window(squares), net.facts.size
+        cuts = [cut(faces.images[int(i)], windows[row : row + 1], size) for row, i in enumerate(table.images)]
+        keypoints = [crop.points(points) for ((crop,), _), points in zip(cuts, table.keypoints, strict=True)]
+        return cls(table.schema, np.concatenate([image for _, image in cuts]), np.stack(keypoints), table.visible)
 
     def batches(self, size: int) -> Iterator[Image]:
         """The crops, `size` at a time."""

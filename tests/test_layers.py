@@ -10,8 +10,9 @@ LAYERS = (
     {"errors", "files", "schema", "types", "art", "progress"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions"},
-    {"data", "module", "callbacks", "predictor", "filters", "inputs"},
-    {"evaluation", "checkpoint", "inference", "onnx", "calibration"},
+    {"data", "module", "callbacks", "facts", "filters", "inputs"},
+    {"predictor", "onnx"},
+    {"evaluation", "checkpoint", "inference", "calibration"},
     {"experiment", "report", "cli", "export", "benchmark", "job"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -77,7 +77,7 @@ def test_a_nets_own_answers_become_the_unit() -> None:
 
 def test_a_model_survives_a_file() -> None:
     model = ShapeModel.fit(FACES)
-    again = ShapeModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    again = ShapeModel.from_dict(json.loads(json.dumps(model.to_dict())), 68)
     np.testing.assert_array_equal(again.distance(OTHERS), model.distance(OTHERS))
 
 
@@ -87,8 +87,13 @@ def test_a_model_survives_a_file() -> None:
     ids=str,
 )
 def test_broken_content_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises((TypeError, ValueError)):
-        ShapeModel.from_dict(ShapeModel.fit(FACES).to_dict() | change)
+    with pytest.raises(ValueError, match="ShapeModel"):
+        ShapeModel.from_dict(ShapeModel.fit(FACES).to_dict() | change, 68)
+
+
+def test_another_number_of_points_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 5 points, found 68"):
+        ShapeModel.from_dict(ShapeModel.fit(FACES).to_dict(), 5)
 
 
 def test_a_single_face_is_no_distribution() -> None:

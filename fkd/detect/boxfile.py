@@ -4,77 +4,88 @@ import csv
 import io
 import json
 import math
-from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fkd.detect.base import Correction, Finds, ranked, squared
+from fkd.detect.base import Correction, Scores, best_first
 from fkd.errors import UserError
 from fkd.geometry import Jitter
-from fkd.types import Image
+from fkd.types import Image, Points
 
 _COLUMNS = ["image", "left", "top", "right", "bottom"]
 
 
+@dataclass(frozen=True)
 class BoxFile:
     """Looks boxes up in a file; a picture that it does not name has no faces.
 
-    A picture is found by its path, or what of it the file names ("a/x.jpg" is that of "photos/a/x.jpg"), else by the
-    file's name alone. Boxes become squares about their centres, as wide as their longest side. Boxes without a score
-    get NaN.
+    A picture is found by its path, or by the longest ending of it that the file names ("a/x.jpg" of "photos/a/x.jpg"),
+    else by its name alone. A box without a score gets NaN.
 
-    Args:
+    Attributes:
         file: JSON, a `predictions.json` or ``{"photo.jpg": [[left, top, right, bottom], ...]}``; or CSV with the header
             image,left,top,right,bottom and maybe score. Photo pixels.
-        correction: from those squares to the squares around the points.
+        correction: from those boxes to the squares around the points.
         spread: what the correction leaves.
-        limit: see `Detector`.
+        limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: the file is missing or of another form, or a box is empty; by row.
+        UserError: the file is missing or of another form, or a box is empty, by its row; or a picture comes without a
+            path, or with a name that the file has several times and never with that path.
     """
 
-    def __init__(self, file: str | None, correction: Correction, spread: Jitter, limit: float | None) -> None:
-        if file is None:
-            raise UserError("detector.file: expected a JSON or CSV file with boxes, found none; set detector.file=PATH")
-        self.file = str(file)
-        self.correction, self.spread, self.limit = correction, spread, limit
-        self._faces: dict[str, list[_Row]] = defaultdict(list)
-        self._pictures: dict[str, set[str]] = defaultdict(set)  # by their names without folders
-        for row in _read(Path(self.file)):
-            picture = PurePath(row.image).as_posix()
-            self._pictures[PurePath(picture).name].add(picture)
-            self._faces[picture] += [row] if row.box else []
+    file: str | None
+    correction: Correction
+    spread: Jitter
+    limit: float | None
 
-    def __call__(self, picture: Image, path: str | None = None) -> Finds:
-        """The squares (N, 4) of the picture at a path and (N,) scores, best first.
+    def __post_init__(self) -> None:
+        self._faces  # noqa: B018 (a broken file is said before any picture is read)
 
-        Raises:
-            UserError: the picture has no path, or the file names several by its name and none by its path.
-        """
+    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+        """As `fkd.detect.Detector`."""
         if path is None:
             raise UserError(
-                f"detector.file={self.file}: expected a picture from a file, found one without a path;"
-                " boxes are looked up by it, so choose another detector"
+                f"detector.file={self.file}: expected pictures from files, found one without a path, by which boxes are"
+                " looked up; give photos or choose another detector"
             )
         rows = self._faces.get(self._picture(PurePath(path)), [])
         boxes = np.array([row.box for row in rows], np.float32).reshape(-1, 4)
-        boxes, scores = ranked(boxes, np.array([row.score for row in rows], np.float32))
-        return self.correction(squared(boxes)), scores
+        return best_first(self.correction(boxes), np.array([row.score for row in rows], np.float32))
+
+    @cached_property
+    def _faces(self) -> "dict[str, list[_Row]]":
+        """Rows of each picture that the file names."""
+        if self.file is None:
+            raise UserError("detector.file: expected a JSON or CSV file with boxes, found none; set detector.file=PATH")
+        faces: dict[str, list[_Row]] = {}
+        for row in _read(Path(str(self.file))):
+            faces.setdefault(PurePath(row.image).as_posix(), []).extend([row] if row.box else [])
+        return faces
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        """What the file calls pictures, by their names without folders."""
+        names: dict[str, list[str]] = {}
+        for picture in self._faces:
+            names.setdefault(PurePath(picture).name, []).append(picture)
+        return names
 
     def _picture(self, path: PurePath) -> str:
         """What the file calls the picture."""
         for start in range(len(path.parts)):
             if (picture := PurePath(*path.parts[start:]).as_posix()) in self._faces:
                 return picture
-        names = sorted(self._pictures.get(path.name, ()))
+        names = self._names.get(path.name, [])
         if len(names) > 1:
             raise UserError(
-                f"{self.file}: expected one picture for {path}, found {', '.join(names[:3])}; name pictures by the paths"
-                " they are read from"
+                f"{self.file}: expected one picture for {path}, found {', '.join(names[:3])}; name pictures by the"
+                " paths they are read from"
             )
         return names[0] if names else ""
 
@@ -113,9 +124,7 @@ def _json(text: str, path: Path) -> Iterator[_Row]:
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
             raise UserError(f'{where}: expected {{"image": name, "faces": [...]}}, found {_short(entry)}')
         if "frame" in entry:
-            raise UserError(
-                f"{where}: expected a picture, found a video's frame, which has no path; give photos' boxes"
-            )
+            raise UserError(f"{where}: expected a picture, found a video's frame; give boxes of photos")
         yield _Row(entry["image"], [], math.nan)
         for j, face in enumerate(_list(entry.get("faces"), where)):
             where_face = f"{where}, face {j}"

@@ -1,184 +1,168 @@
-"""OpenCV's frontal face cascades: a quick look at the whole picture, and a closer one at what is not sure."""
+"""Faces by the cascades that come with OpenCV."""
 
-import functools
 import threading
-import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 
-from fkd.detect.base import Correction, Finds, inside, ranked
+from fkd.detect.base import Correction, Scores, best_first, coverage
 from fkd.errors import UserError
 from fkd.geometry import Jitter
 from fkd.types import Image, Points
 
-_FIRST = "haarcascade_frontalface_default"
-_FIRST_SIZE = 24  # pixels of the faces it was trained on
-_SECOND = {
-    "haarcascade_frontalface_default": 52,
-    "haarcascade_frontalface_alt2": 46,
-    "haarcascade_frontalface_alt": 46,
-}
-"""The cascades of the second look, and how many pixels wide they are shown a candidate: about 2.2 times the size they
-were trained on, so that windows lie close."""
-_SECOND_FACTOR = 1.05  # ratio of neighbouring sizes
-_SECOND_SIZES = 0.8, 1.25  # smallest and largest, in widths of the candidate
-_MARGIN = 0.2  # widths of the candidate that are shown on each side of it
-_DENSITY = 10  # windows of the second look that agree for one of the first: their medians on training faces
-_SAME_FACE = 0.5  # of the smaller box lies in the other
+_FACE = 24  # pixels: width of the faces that the default cascade was trained on
+_STAGES = 25  # of the default cascade
+_GROUPING = 0.2  # of their size: windows that differ less are one candidate (OpenCV's own choice)
+_SECOND = {"default": 52, "alt2": 46, "alt": 46}
+"""Cascades of the second look, and the width in pixels that a candidate is brought to for each: more than twice what
+they were trained on, so that their windows lie close."""
+_SECOND_STEP = 1.05  # ratio of the sizes tried there,
+_SECOND_RANGE = 0.8, 1.25  # which lie between these, in widths of the candidate
+_MARGIN = 0.2  # widths of a candidate that are seen on each side of it
+_DENSITY = 10.0  # on training faces, the second look has about so many hits for one of the first
+_SAME_FACE = 0.5  # a box of which so much lies in a surer one is a part of that face
 
 
+@dataclass(frozen=True)
 class Haar:
-    """Cascades of Viola and Jones ("Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001).
+    """OpenCV's frontal cascades, in two looks.
 
-    The picture is made so small that the smallest face has the size that the cascade was trained on. The first look
-    asks only the first stages of the cascade, with sizes far apart: that is fast and misses little, but takes a lot for
-    a face. Where few of its windows agree, three whole cascades look again, at the candidate alone and closely. Lienhart
-    and Maydt ("An Extended Set of Haar-like Features for Rapid Object Detection", ICIP 2002) count agreeing windows in
-    the same way; they tell faces from the rest better than the sums that the last stages give.
+    Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001. The first look goes
+    over the picture, made so small that the smallest face has the cascade's own size, in coarse steps and with the
+    first stages only: it is fast and misses little, but takes much for a face. A candidate with few hits is looked at
+    again by itself and closely, by three whole cascades, and is a face if they hit often enough in all. Hardly any
+    picture pays for many second looks, and what is no face seldom passes cascades that were trained apart. The number
+    of windows that hit tells faces from the rest better than the sums that a cascade's last stage gives.
 
-    The score is the number of windows of the first look that agree, with a tenth of those of the second.
+    The score is the number of hits of the first look, plus a tenth of those of the second.
 
-    Args:
+    Attributes:
         scale_factor: ratio of neighbouring sizes in the first look.
-        stages: how many of the cascade's 25 stages the first look asks.
-        sure: windows of the first look whose agreement makes a face.
-        neighbours: windows of the second look that make a face of what is not sure.
-        min_size: smallest box, as a share of the picture's short side.
-        min_pixels: smallest box in pixels, where that is more.
+        stages: of the default cascade's 25, in the first look.
+        min_share: smallest box, as a share of the picture's short side.
+        min_size: the same in pixels; the larger of the two counts.
+        sure: hits of the first look from which on a candidate is a face.
+        votes: hits of the second look from which on another one is.
         correction: from the cascade's boxes to the squares around the points.
         spread: what the correction leaves.
-        limit: see `Detector`.
+        limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: a value that makes no sense, by its key.
+        UserError: a value that cannot be, by its key.
     """
 
-    def __init__(
-        self,
-        scale_factor: float,
-        stages: int,
-        sure: int,
-        neighbours: int,
-        min_size: float,
-        min_pixels: int,
-        correction: Correction,
-        spread: Jitter,
-        limit: float | None,
-    ) -> None:
-        for name, value, fits, expected in (
-            ("scale_factor", scale_factor, scale_factor > 1, "a number above 1"),
-            ("stages", stages, isinstance(stages, int) and 1 <= stages <= 25, "a whole number from 1 to 25"),
-            ("min_size", min_size, 0 <= min_size <= 1, "a share of the picture's short side, 0 to 1"),
-            ("min_pixels", min_pixels, min_pixels >= 1, "a number of pixels from 1 on"),
+    scale_factor: float
+    stages: int
+    min_share: float
+    min_size: int
+    sure: int
+    votes: int
+    correction: Correction
+    spread: Jitter
+    limit: float | None
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("scale_factor", 1.01, 10),
+            ("stages", 1, _STAGES),
+            ("min_share", 0, 1),
+            ("min_size", 1, 1e6),
+            ("sure", 0, 1e6),
+            ("votes", 0, 1e6),
         ):
-            if not fits:
-                raise UserError(f"detector.{name}={value}: expected {expected}")
-        self.scale_factor, self.stages, self.sure, self.neighbours = scale_factor, stages, sure, neighbours
-        self.min_size, self.min_pixels = min_size, min_pixels
-        self.correction, self.spread, self.limit = correction, spread, limit
-        self._threads = threading.local()  # a cascade keeps the picture it looks at: one for each thread
+            if not low <= (value := getattr(self, name)) <= high:
+                raise UserError(f"detector.{name}={value}: expected a number from {low} to {high:g}")
+        if not isinstance(self.stages, int):
+            raise UserError(f"detector.stages={self.stages}: expected a whole number")
 
-    def __call__(self, picture: Image, path: str | None = None) -> Finds:
-        """(H, W) grey or (H, W, 3) RGB -> (N, 4) squares in photo pixels and (N,) scores, best first."""
-        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        candidates, agreeing = self._first_look(grey)
+    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+        """As `fkd.detect.Detector`."""
+        grey: Any = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         boxes, scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        for candidate, score in zip(candidates, agreeing, strict=True):
-            box = candidate
-            if inside(box, boxes).max(initial=0) > _SAME_FACE:
+        for candidate, hits in zip(*self._first_look(grey), strict=True):
+            if coverage(candidate, boxes).max(initial=0) > _SAME_FACE:
                 continue
-            if score < self.sure:
-                hits = self._second_look(grey, candidate)
-                count = sum(len(windows) for windows in hits)
-                if count < self.neighbours:
+            box, score = candidate, float(hits)
+            if hits < self.sure:
+                seen = _second_look(grey, candidate)
+                if (votes := sum(map(len, seen))) < self.votes:
                     continue
-                score += count / _DENSITY
-                box = hits[0].mean(axis=0) if len(hits[0]) else candidate
+                box = seen[0].mean(axis=0) if len(seen[0]) else candidate
+                score += votes / _DENSITY
             boxes, scores = np.vstack([boxes, box]), np.append(scores, np.float32(score))
-        boxes, scores = ranked(boxes - np.float32(0.5), scores)  # the edge of the first pixel is at -0.5
-        return self.correction(boxes), scores
+        # OpenCV's rectangles count whole pixels; the edge of the first pixel is at -0.5.
+        return best_first(self.correction(boxes - np.float32(0.5)), scores)
 
-    def _first_look(self, grey: Image) -> tuple[Points, Points]:
-        """(N, 4) squares that may be faces, in pixels from the picture's edges, and (N,) windows that agree on each,
-        most first."""
-        smallest = max(self.min_size * min(grey.shape), self.min_pixels)
+    def _first_look(self, grey: Image) -> tuple[Points, Scores]:
+        """(N, 4) candidates, most hits first, and (N,) their hits."""
+        smallest = max(self.min_share * min(grey.shape), self.min_size)
         if smallest > min(grey.shape):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        cascade = self._cascade(_FIRST, self.stages)
-        windows = _windows(cascade, grey, _FIRST_SIZE / smallest, self.scale_factor, 0, 0)
-        corners = np.round(windows).astype(int)
-        rectangles = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
-        # Groups of one are left out by OpenCV, so each window is given twice.
-        groups, counts = cv2.groupRectangles(rectangles * 2, 1, 0.2)
-        left, top, width, height = np.asarray(groups, np.float32).reshape(-1, 4).T
-        squares = np.stack([left, top, left + width, top + height], axis=1)
-        return ranked(squares, np.ravel(counts).astype(np.float32) / 2)
-
-    def _second_look(self, grey: Image, box: Points) -> list[Points]:
-        """Squares (n, 4) that each cascade takes for the face in a box (4,)."""
-        width = box[2] - box[0]
-        left, top = np.maximum(box[:2] - _MARGIN * width, 0).astype(int)
-        right, bottom = np.ceil(box[2:] + _MARGIN * width).astype(int)
-        part, corner = grey[top:bottom, left:right], np.array([left, top, left, top], np.float32)
-        found = []
-        for name, size in _SECOND.items():
-            smallest, largest = (round(share * size) for share in _SECOND_SIZES)
-            cascade = self._cascade(name, None)
-            found.append(_windows(cascade, part, size / width, _SECOND_FACTOR, smallest, largest) + corner)
-        return found
-
-    def _cascade(self, name: str, stages: int | None) -> cv2.CascadeClassifier:
-        """This thread's own copy."""
-        known = self._threads.__dict__
-        if name not in known or stages is not None:
-            key = name if stages is None else "first"
-            if key not in known:
-                known[key] = _load(name, stages)
-            return known[key]
-        return known[name]
+        hits = _hits(_cascade("default", self.stages), grey, _FACE / smallest, self.scale_factor, (0, 0))
+        sizes = np.concatenate([hits[:, :2], hits[:, 2:] - hits[:, :2]], axis=1).round().astype(int).tolist()
+        grouped, twice = cv2.groupRectangles(sizes * 2, 1, _GROUPING)  # lone windows stay only if they come twice
+        boxes = np.array(grouped, np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        return best_first(boxes, np.ravel(twice).astype(np.float32) / np.float32(2))
 
 
-def _windows(
-    cascade: cv2.CascadeClassifier, grey: Image, shrink: float, factor: float, smallest: int, largest: int
-) -> Points:
-    """(N, 4) squares that a cascade takes for a face, in pixels from the picture's edges.
+def _second_look(grey: Image, box: Points) -> list[Points]:
+    """Windows (N, 4) on and about a box that pass each of the cascades."""
+    width = float(box[2] - box[0])
+    left, top = np.maximum(box[:2] - _MARGIN * width, 0).astype(int)
+    right, bottom = np.ceil(box[2:] + _MARGIN * width).astype(int)
+    part, corner = grey[top:bottom, left:right], np.array([left, top, left, top], np.float32)
+    seen = []
+    for name, side in _SECOND.items():
+        low, high = (round(share * side) for share in _SECOND_RANGE)
+        seen.append(_hits(_cascade(name, None), part, side / width, _SECOND_STEP, (low, high)) + corner)
+    return seen
+
+
+def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float, sizes: tuple[int, int]) -> Points:
+    """All windows (N, 4) that pass, in pixels from the picture's left and top edge.
 
     Args:
-        shrink: of the picture, before the cascade sees it.
-        factor: ratio of neighbouring sizes.
-        smallest, largest: width of a square on the small picture; 0: as the cascade and the picture allow.
+        zoom: the picture is scaled by this first; averaging makes small what the cascade would sample.
+        step: ratio of neighbouring sizes.
+        sizes: smallest and largest in pixels of the scaled picture, 0 for none.
     """
     height, width = grey.shape
-    size = max(round(width * shrink), 1), max(round(height * shrink), 1)
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
-    found = cascade.detectMultiScale(small, factor, 0, minSize=(smallest, smallest), maxSize=(largest, largest))
-    left, top, wide, high = np.asarray(found, np.float32).reshape(-1, 4).T
-    ratio = np.array([width / size[0], height / size[1]] * 2, np.float32)
-    squares: Points = np.stack([left, top, left + wide, top + high], axis=1) * ratio
-    return squares
+    size = (max(round(width * zoom), 1), max(round(height * zoom), 1))
+    scaled = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+    low, high = sizes
+    found = cascade.detectMultiScale(scaled, step, 0, minSize=(low, low), maxSize=(high, high))
+    boxes = np.array(found, np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes * np.array([width / size[0], height / size[1]] * 2, np.float32)
 
 
-def _load(name: str, stages: int | None) -> cv2.CascadeClassifier:
-    """A cascade of OpenCV's; its first stages only, where their number is given."""
-    path = Path(cv2.__file__).parent / "data" / f"{name}.xml"
-    if stages is None:
-        return cv2.CascadeClassifier(str(path))
+_cascades = threading.local()
+"""One of each for every thread: a cascade holds the picture that it works on."""
+
+
+def _cascade(name: str, stages: int | None) -> cv2.CascadeClassifier:
+    """A frontal cascade of OpenCV, or its first stages."""
+    loaded: dict[tuple[str, int | None], cv2.CascadeClassifier] = _cascades.__dict__.setdefault("loaded", {})
+    if (name, stages) not in loaded:
+        file = Path(cv2.__file__).parent / f"data/haarcascade_frontalface_{name}.xml"
+        loaded[name, stages] = cv2.CascadeClassifier(str(file)) if stages is None else _first_stages(file, stages)
+    return loaded[name, stages]
+
+
+def _first_stages(file: Path, stages: int) -> cv2.CascadeClassifier:
+    root = ElementTree.parse(file).getroot()
+    every, number = root.find("cascade/stages"), root.find("cascade/stageNum")
+    assert every is not None
+    assert number is not None
+    number.text = str(stages)
+    del every[stages:]
+    text = '<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode")
+    storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     cascade = cv2.CascadeClassifier()
-    storage = cv2.FileStorage(_shortened(path, stages), cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     cascade.read(storage.getFirstTopLevelNode())
     return cascade
-
-
-@functools.cache
-def _shortened(path: Path, stages: int) -> str:
-    """A cascade's file without its later stages."""
-    root = ET.parse(path).getroot()
-    cascade = root[0]
-    for child in cascade:
-        if child.tag == "stageNum":
-            child.text = str(stages)
-        if child.tag == "stages":
-            del child[stages:]
-    return '<?xml version="1.0"?>\n' + ET.tostring(root, "unicode")

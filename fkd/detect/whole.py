@@ -1,26 +1,29 @@
 """The picture is one face."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from fkd.detect.base import Correction, Finds
+from fkd.detect.base import Correction, Scores
 from fkd.geometry import Jitter, square
-from fkd.types import Image
+from fkd.types import Image, Points
 
 
+@dataclass(frozen=True)
 class WholeImage:
-    """Takes every picture for one face; it gives no score (NaN).
+    """Takes every picture for one face; it has no score (NaN).
 
-    Args:
+    Attributes:
         correction: from the largest square in the middle of the picture to the square around the points.
         spread: what the correction leaves.
-        limit: see `Detector`.
+        limit: see `fkd.detect.Detector`.
     """
 
-    def __init__(self, correction: Correction, spread: Jitter, limit: float | None) -> None:
-        self.correction, self.spread, self.limit = correction, spread, limit
+    correction: Correction
+    spread: Jitter
+    limit: float | None
 
-    def __call__(self, picture: Image, path: str | None = None) -> Finds:
-        """(H, W) grey or (H, W, 3) RGB -> one square (1, 4) in photo pixels and (1,) NaN."""
+    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+        """As `fkd.detect.Detector`."""
         extent = np.array([picture.shape[1::-1]], np.float64)
-        box = square(extent / 2 - 0.5, extent.min(axis=1))
-        return self.correction(box), np.full(1, np.nan, np.float32)
+        return self.correction(square(extent / 2 - 0.5, extent.min(axis=1))), np.full(1, np.nan, np.float32)

@@ -1,83 +1,85 @@
-"""YuNet, a small face detection network that OpenCV runs."""
+"""Faces by YuNet, a small network that OpenCV runs."""
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from fkd.detect.base import Correction, Finds, ranked, squared
+from fkd.detect.base import Correction, Scores, best_first
 from fkd.errors import UserError
 from fkd.geometry import Jitter
-from fkd.types import Image
+from fkd.types import Image, Points
 
-_GET = (
-    "download face_detection_yunet_2023mar.onnx from OpenCV Zoo (https://github.com/opencv/opencv_zoo,"
-    " models/face_detection_yunet) and set detector.model=PATH"
+_SOURCE = (
+    "get face_detection_yunet_2023mar.onnx from the OpenCV Zoo (github.com/opencv/opencv_zoo) and set"
+    " detector.model=PATH"
 )
+_SIZE = 64  # pixels of the picture that a file is tried on
+_CANDIDATES = 5000  # boxes before overlapping ones are dropped (OpenCV's own choice)
 
 
+@dataclass(frozen=True)
 class YuNet:
-    """`cv2.FaceDetectorYN` (Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", MIR 2023).
+    """`cv2.FaceDetectorYN`: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", MIR 20, 2023.
 
     The score is the network's own, 0 to 1.
 
-    Args:
-        model: path of the ONNX file.
-        score: least score of a face, 0 to 1.
-        nms: of two boxes that overlap more than this (IoU), the better one stays.
-        max_side: larger pictures are made this wide (or high) for the network, so that a photo does not take seconds.
-        correction: from the squares about its boxes, as wide as their longest side, to the squares around the points.
+    Attributes:
+        model: path of the ONNX file, which the user gives.
+        score: least score of a face.
+        nms: overlap (IoU) from which on the less sure of two boxes is dropped.
+        max_side: larger pictures are shrunk to this width or height in pixels, so that a photo takes no seconds.
+        correction: from its boxes to the squares around the points.
         spread: what the correction leaves.
-        limit: see `Detector`.
+        limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: no file is given, it is missing, or it holds no YuNet.
+        UserError: the file is missing or holds no YuNet.
     """
 
-    def __init__(
-        self,
-        model: str | None,
-        score: float,
-        nms: float,
-        max_side: int,
-        correction: Correction,
-        spread: Jitter,
-        limit: float | None,
-    ) -> None:
-        if model is None:
-            raise UserError(f"detector.model: expected YuNet's ONNX file, found none given; {_GET}")
-        if not Path(str(model)).is_file():
-            raise UserError(f"detector.model={model}: expected YuNet's ONNX file, found no such file; {_GET}")
-        self.model, self.score, self.nms, self.max_side = str(model), score, nms, max_side
-        self.correction, self.spread, self.limit = correction, spread, limit
-        self._threads = threading.local()  # a network keeps what it works on: one for each thread
+    model: str | None
+    score: float
+    nms: float
+    max_side: int
+    correction: Correction
+    spread: Jitter
+    limit: float | None
+
+    def __post_init__(self) -> None:
+        if self.model is None or not Path(str(self.model)).is_file():
+            raise UserError(f"detector.model={self.model}: expected YuNet's ONNX file, found none; {_SOURCE}")
         try:
-            self(np.zeros((64, 64, 3), np.uint8))
-        except cv2.error as error:
+            self(np.zeros((_SIZE, _SIZE, 3), np.uint8))
+        except (cv2.error, SystemError) as error:
             raise UserError(
-                f"detector.model={model}: expected YuNet's ONNX file, found another that OpenCV cannot use so; {_GET}"
+                f"detector.model={self.model}: expected YuNet's ONNX file, found another kind of file; {_SOURCE}"
             ) from error
 
-    def __call__(self, picture: Image, path: str | None = None) -> Finds:
-        """(H, W) grey or (H, W, 3) RGB -> (N, 4) squares in photo pixels and (N,) scores, best first."""
+    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+        """As `fkd.detect.Detector`."""
         height, width = picture.shape[:2]
-        shrink = min(self.max_side / max(height, width), 1)
-        size = max(round(width * shrink), 1), max(round(height * shrink), 1)
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+        zoom = min(self.max_side / max(height, width), 1)
+        size = (max(round(width * zoom), 1), max(round(height * zoom), 1))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         network = self._network()
         network.setInputSize(size)
-        _, found = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR if small.ndim == 3 else cv2.COLOR_GRAY2BGR))
-        found = np.zeros((0, 15), np.float32) if found is None else found  # box, five points, score
-        left, top, wide, high = found[:, :4].T
-        edges = np.stack([left, top, left + wide, top + high], axis=1)
-        boxes = edges * np.array([width / size[0], height / size[1]] * 2, np.float32) - np.float32(0.5)
-        boxes, scores = ranked(boxes, found[:, 14])
-        return self.correction(squared(boxes)), scores
+        found: Any = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR if small.ndim == 3 else cv2.COLOR_GRAY2BGR))
+        # A row: left, top, width, height, five points, score.
+        rows = np.zeros((0, 15), np.float32) if found[1] is None else found[1]
+        boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
+        boxes = boxes * np.array([width / size[0], height / size[1]] * 2, np.float32) - np.float32(0.5)
+        return best_first(self.correction(boxes), rows[:, 14])
 
     def _network(self) -> cv2.FaceDetectorYN:
-        """This thread's own copy."""
-        if not hasattr(self._threads, "network"):
-            self._threads.network = cv2.FaceDetectorYN.create(self.model, "", (64, 64), self.score, self.nms, 5000)
-        network: cv2.FaceDetectorYN = self._threads.network
-        return network
+        """One for every thread: it holds the picture that it works on."""
+        loaded: dict[YuNet, cv2.FaceDetectorYN] = _networks.__dict__.setdefault("loaded", {})
+        if self not in loaded:
+            settings = (_SIZE, _SIZE), self.score, self.nms, _CANDIDATES
+            loaded[self] = cv2.FaceDetectorYN.create(str(self.model), "", *settings)
+        return loaded[self]
+
+
+_networks = threading.local()

@@ -1,0 +1,73 @@
+"""Measures how a detector's boxes lie about faces: its correction and spread, written as a file for conf/detector.
+
+python scripts/calibrate.py detector=haar data=udacity data.root=DIR output=conf/detector/mine.yaml
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
+
+from fkd import experiment, options
+from fkd.calibration import Calibration, calibrate, halves, look
+from fkd.cli import command
+from fkd.errors import UserError
+from fkd.files import whole_file
+from fkd.report import show
+
+
+@command("calibrate")
+def main(cfg: DictConfig) -> None:
+    output = options.path(cfg, "output")
+    if "correction" not in cfg.detector or "spread" not in cfg.detector:
+        raise UserError("detector: expected one with a correction and a spread, found others; see conf/detector")
+    cfg.detector.correction.update(scale=1.0, x=0.0, y=0.0)
+    detector, faces = experiment.build_detector(cfg), experiment.build_faces(cfg)
+    show(*faces.remarks)
+    looks = list(look(detector, faces, "train"))
+    columns = {"all people": calibrate(looks)}
+    columns |= {
+        f"{name} half of them": calibrate(half) for name, half in zip(("one", "other"), halves(looks), strict=True)
+    }
+    show(table(f"{cfg.detector._target_} on data={faces.name}, training split", columns))
+
+    measured = columns["all people"]
+    for group, numbers in (("correction", measured.correction), ("spread", measured.spread)):
+        cfg.detector[group].update({name: round(value, 3) for name, value in vars(numbers).items()})
+    lines = f"# Measured by scripts/calibrate.py on {measured.faces:,} faces, data={faces.name}.\n"
+    lines += OmegaConf.to_yaml(cfg.detector, resolve=True)
+    try:
+        with whole_file(output) as file:
+            file.write(lines.encode())
+    except OSError as error:
+        raise UserError(f"output={output}: cannot be written ({error.strerror}); choose another place") from error
+    show(lines, f"written to {output}; in conf/detector it is chosen as detector={output.stem}")
+
+
+def table(title: str, columns: Mapping[str, Calibration]) -> Table:
+    """What was measured, side by side: how much the columns differ is how far the numbers can be trusted."""
+    rows = {
+        "correction: scale": lambda c: f"{c.correction.scale:.3f}",
+        "correction: x, y": lambda c: f"{c.correction.x:+.3f}, {c.correction.y:+.3f}",
+        "spread: scale": lambda c: f"{c.spread.scale:.3f}",
+        "spread: x, y": lambda c: f"{c.spread.x:.3f}, {c.spread.y:.3f}",
+        "faces": lambda c: f"{c.faces:,}",
+        "missed": lambda c: f"{c.missed:,} ({c.missed / c.faces:.2%})",
+        "false boxes a picture": lambda c: f"{c.false / c.pictures:.3f}",
+        "scores on faces (5, 50, 95 %)": lambda c: percentiles(c.found_scores),
+        "scores of false boxes": lambda c: percentiles(c.false_scores),
+    }
+    result = Table("", *columns, title=title, title_justify="left")
+    for label, cell in rows.items():
+        result.add_row(label, *(cell(column) for column in columns.values()))
+    return result
+
+
+def percentiles(scores: np.ndarray) -> str:
+    known = scores[~np.isnan(scores)]
+    return ", ".join(f"{value:.3g}" for value in np.percentile(known, [5, 50, 95])) if len(known) else "-"
+
+
+if __name__ == "__main__":
+    main()
