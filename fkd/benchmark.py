@@ -43,7 +43,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, values: Sequence[float], unit: str, faces: int | None = None) -> "Row":
-        low, median, high = statistics.quantiles(values, n=4)
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(name, round(median, 3), round(low, 3), round(high, 3), unit, faces)
 
 

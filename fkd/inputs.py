@@ -187,6 +187,7 @@ def _photos(value: str, output: Path) -> Photos:
     if path.is_dir():
         return _in_folder(path, output)
     if os.path.lexists(path):
+        _results(output, path.parent)
         return Photos(path.parent, [path.name])
     if glob.has_magic(value):
         return _matching(value, output)
@@ -225,7 +226,9 @@ def _results(output: Path, folder: Path) -> Path | None:
     """The real output folder if it lies below a folder of inputs, where what a run before has left is no input."""
     mine, whole = output.resolve(), folder.resolve()
     if mine == whole:
-        raise UserError(f"output={output}: is the input folder, whose pictures would be written over; choose another")
+        raise UserError(
+            f"output={output}: is the folder of the input, whose files could be written over; choose another"
+        )
     return mine if whole in mine.parents else None
 
 

@@ -26,13 +26,11 @@ def main(cfg: DictConfig) -> None:
     detector, faces = experiment.build_detector(cfg), experiment.build_faces(cfg)
     show(*faces.remarks)
     looks = list(look(detector, faces, "train"))
-    columns = {"all people": calibrate(looks)}
-    columns |= {
-        f"{name} half of them": calibrate(half) for name, half in zip(("one", "other"), halves(looks), strict=True)
-    }
-    show(table(f"{cfg.detector._target_} on data={faces.name}, training split", columns))
+    columns = {"all": calibrate(looks)}
+    columns |= {f"{name} half": calibrate(half) for name, half in zip(("one", "other"), halves(looks), strict=True)}
+    show(table(f"{cfg.detector._target_} on data={faces.name}, training split; scores at 5, 50 and 95 %", columns))
 
-    measured = columns["all people"]
+    measured = columns["all"]
     for group, numbers in (("correction", measured.correction), ("spread", measured.spread)):
         cfg.detector[group].update({name: round(value, 3) for name, value in vars(numbers).items()})
     lines = f"# Measured by scripts/calibrate.py on {measured.faces:,} faces, data={faces.name}.\n"
@@ -54,9 +52,9 @@ def table(title: str, columns: Mapping[str, Calibration]) -> Table:
         "spread: x, y": lambda c: f"{c.spread.x:.3f}, {c.spread.y:.3f}",
         "faces": lambda c: f"{c.faces:,}",
         "missed": lambda c: f"{c.missed:,} ({c.missed / c.faces:.2%})",
-        "false boxes a picture": lambda c: f"{c.false / c.pictures:.3f}",
-        "scores on faces (5, 50, 95 %)": lambda c: percentiles(c.found_scores),
-        "scores of false boxes": lambda c: percentiles(c.false_scores),
+        "false per picture": lambda c: f"{c.false / c.pictures:.3f}",
+        "scores, faces": lambda c: percentiles(c.found_scores),
+        "scores, false": lambda c: percentiles(c.false_scores),
     }
     result = Table("", *columns, title=title, title_justify="left")
     for label, cell in rows.items():

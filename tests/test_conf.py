@@ -10,7 +10,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from fkd import experiment
+from fkd import detect, experiment
+from fkd.errors import UserError
 from fkd.schema import IBUG68
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -30,7 +31,7 @@ SMALL = ["crop.size=32"]
 def compose(*overrides: str, name: str = "train") -> DictConfig:
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose(name, overrides=[*overrides, "run_dir=unused"])
+        return hydra.compose(name, overrides=[*overrides, "++run_dir=unused"])
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))
@@ -131,6 +132,25 @@ def test_the_presets_are_the_notebooks(name: str, loss: str, batch_size: int) ->
 
 def test_a_seed_of_nought_is_a_seed() -> None:
     assert compose().seed == 0
+
+
+@pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "detector").glob("*.yaml")))
+def test_every_detector_builds_or_says_what_it_lacks(option: str) -> None:
+    config = experiment.plain(compose(f"detector={option}", "ckpt=x", "input=x", "output=x", name="predict"))[
+        "detector"
+    ]
+    if lacks := {"yunet": "detector.model=None", "boxes": "detector.file"}.get(option):
+        with pytest.raises(UserError, match=lacks):
+            detect.build(config)
+    else:
+        boxes, scores = detect.build(config)(np.full((60, 80), 127, np.uint8))
+        assert boxes.shape == (len(scores), 4)
+
+
+@pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "filter").glob("*.yaml")))
+def test_every_filter_builds_for_the_schema(option: str) -> None:
+    cfg = compose(f"filter={option}", "ckpt=x", "input=x", "output=x", name="filter")
+    experiment.build_filter(cfg).check(IBUG68)
 
 
 def test_every_option_of_evaluation_composes() -> None:

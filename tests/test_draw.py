@@ -152,3 +152,11 @@ def test_points_of_several_faces_are_magenta():
         assert tuple(image[y, x]) == MAGENTA
     assert (image[..., 1] == 0).all()
     assert draw.points(np.zeros((6, 9, 3), np.uint8), np.zeros((0, 68, 2), np.float32)).max() == 0
+
+
+def test_a_face_far_to_the_right_is_drawn_there():
+    points = np.array([[18_000, 10]], np.float32)
+    image = draw.points(np.zeros((20, 20_000, 3), np.uint8), points[None])
+    assert tuple(image[10, 18_000]) == MAGENTA
+    boxed = draw.boxes(image * 0, np.array([[18_000, 4, 18_010, 14]], np.float32))
+    assert np.nonzero(boxed.max(axis=(0, 2)))[0].min() >= 17_999

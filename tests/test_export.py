@@ -249,7 +249,7 @@ def described(source: Path, path: Path, change: Callable[[dict[str, Any]], objec
         (lambda c: c.update(size="32"), "size: expected int"),
         (lambda c: c.update(size=10**9), "size: expected 1 to 4096"),
         (lambda c: c.update(channels=True), "channels: expected int"),
-        (lambda c: c.update(channels=0), "channels: expected 1 to 3"),
+        (lambda c: c.update(channels=0), "channels: expected 1 (grey) or 3 (RGB), found"),
         (lambda c: c.pop("window"), "window: expected dict, found None"),
         (lambda c: c["window"].update(scale=float("nan")), "finite numbers, found NaN"),
         (lambda c: c["window"].update(scale=-1), "scale: expected 0.01 to 100"),

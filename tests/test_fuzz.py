@@ -24,7 +24,12 @@ import numpy as np
 from PIL import Image as Pillow
 
 from fkd import images
+from fkd.detect import Correction, WholeImage
 from fkd.errors import UserError
+from fkd.facts import Facts
+from fkd.geometry import Jitter, Window
+from fkd.predictor import Predictor
+from fkd.schema import IBUG68
 
 MAX_PIXELS = 1_000_000
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -177,6 +182,20 @@ def run(count: int, seed: int) -> dict[str, Any]:
     return {"outcomes": outcomes, "faults": faults, "noise": noise, "megabytes": memory, "slowest": slowest}
 
 
+class Middle:
+    """A net that puts all points into the middle of the crop."""
+
+    facts = Facts("middle", IBUG68, 32, 1, Window(1.0, 0.0), None, {})
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        return np.full((len(crops), 68, 2), 15.5, np.float32)
+
+
+PREDICTOR = Predictor(
+    Middle(), WholeImage(Correction(0.5, 0.0, 0.0), Jitter(0.1, 0.1, 0.1), None), flip=True, max_pixels=MAX_PIXELS
+)
+
+
 def try_one(path: Path, channels: int) -> str:
     """What came of one file: "picture" or the kind of error; anything not allowed raises."""
     try:
@@ -187,6 +206,7 @@ def try_one(path: Path, channels: int) -> str:
         assert message.isprintable(), message
         assert len(message) < 400, message
         return next((kind for kind in ("damaged", "at most", "something else") if kind in message), "other")
+    assert len(PREDICTOR(path)) == 1  # the whole way: a window on the picture, whatever its size
     assert found.dtype == np.uint8
     assert found.shape[2:] == {1: (), 3: (3,), 4: (4,)}[channels]
     assert 0 < found.shape[0] * found.shape[1] <= MAX_PIXELS

@@ -48,6 +48,23 @@ def test_shrinking_averages_all_pixels() -> None:
     assert np.ptp(image[2:-2, 2:-2].astype(int)) <= 2
 
 
+@pytest.mark.parametrize("shape", [(1, 40_000), (40_000, 1), (300, 40_000)])
+@pytest.mark.parametrize("side", [7, 150, 90_000])
+def test_a_window_anywhere_on_a_photo_wider_than_opencv_warps(shape: tuple[int, int], side: int) -> None:
+    """As on the part of the photo that it shows."""
+    photo = RNG.integers(0, 256, shape, np.uint8)
+    x, y = min(35_000, shape[1] / 2), min(35_000, shape[0] / 2)
+    box = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], np.float32)
+    shown = Crop.from_box(box, 48).image(photo)
+    assert shown.shape == (48, 48)
+    if side == 7 and min(shape) > 1:
+        left, top = int(x) - 32, int(y) - 32
+        part = Crop.from_box(box - np.float32([left, top, left, top]), 48).image(
+            photo[top : top + 64, left : left + 64]
+        )
+        np.testing.assert_allclose(shown.astype(int), part.astype(int), atol=2)
+
+
 def test_an_empty_box_is_refused() -> None:
     for box in ([5, 5, 5, 9], [np.nan, 0, 1, 1], [0, 0, 10, 40]):
         with pytest.raises(ValueError, match="box"):

@@ -480,3 +480,10 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, picture):
     one_line(error, path)
     assert np.array_equal(images.read(path, 3), picture)
     assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("name", ["wide.jpg", "wide.webp"])
+def test_a_picture_too_wide_for_its_kind_is_one_clean_error(tmp_path, name):
+    with pytest.raises(UserError, match=rf"{name}: cannot write pictures of 70000 x 1 pixels"):
+        images.write(tmp_path / name, np.zeros((1, 70_000, 3), np.uint8))
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,12 +130,11 @@ def test_results_above_their_inputs_are_fine() -> None:
         assert Path("in/a.jpg").read_bytes() == b"content"
 
 
-def test_results_beside_an_input_of_another_name_are_fine() -> None:
+def test_results_never_go_to_the_folder_of_a_photo() -> None:
+    """Its labels may lie beside it."""
     fill("in/a.gif")
-    source = find("in/a.gif", "in")
-    with source.canvas(Path("in")) as write:
-        write(Place("a.gif", None), PICTURE)
-    assert sorted(os.listdir("in")) == ["a.gif", "a.gif.png"]
+    with pytest.raises(UserError, match="output=in: is the folder of the input"):
+        find("in/a.gif", "in")
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=missing", "output=out"), "input=missing: expected a photo, folder"),
         (("input=a.png", "output=file"), "file: expected a folder that can be written to"),
         (("input=a.png", "output=file/sub"), "file/sub: expected a folder that can be written to"),
-        (("input=a.png", "output=."), "output=.: would write over the input a.png"),
+        (("input=a.png", "output=."), "output=.: is the folder of the input, whose files could be written over"),
         (("input=text.mp4", "output=out"), "text.mp4: expected a video, found 4 bytes"),
         (("input=a.png", "output=out", "smooth=true"), "smooth=true: expected a video or a camera"),
         (("input=clip.mp4", "output=out", "smooth=true", "one_euro.beta=-1"), "one_euro.beta: expected 0 or more"),
@@ -209,6 +209,39 @@ def test_an_interrupt_ends_in_good_order(script: Script, stand_in: StandIn, name
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interrupt_still_names_what_failed(script: Script, stand_in: StandIn) -> None:
+    for i in range(8):
+        photo(f"in/{i}.png")
+    for name in ("in/1.png", "in/2.png"):
+        Path(name).write_bytes(b"broken")
+    Path("out").mkdir()
+    Path("out/failed.txt").write_text("of the day before")
+    stand_in.before = lambda number: os.kill(os.getpid(), signal.SIGINT) if number == 4 else None
+    outcome = script("predict", "ckpt=x", "input=in", "output=out")
+    assert outcome.status == 1
+    assert "1.png" in outcome.err
+    assert len(Path("out/failed.txt").read_text().splitlines()) == 2
+
+
+def test_failures_that_cannot_be_written_down_are_said(script: Script, stand_in: StandIn) -> None:
+    for i in range(3):
+        Path("in").mkdir(exist_ok=True)
+        Path(f"in/{i}.png").write_bytes(b"broken")
+    Path("out/failed.txt").mkdir(parents=True)
+    outcome = script("predict", "ckpt=x", "input=in", "output=out")
+    assert outcome.status == 2
+    assert "3 failed, the first: " in outcome.err.splitlines()[-1]
+
+
+def test_labels_beside_a_photo_are_never_written_over(script: Script, stand_in: StandIn) -> None:
+    photo("in/a.png")
+    Path("in/a.pts").write_text("labels")
+    outcome = script("predict", "ckpt=x", "input=in/a.png", "output=in", "pictures=false", "pts=true")
+    assert outcome.status == 2
+    assert "output=in: is the folder of the input" in outcome.err
+    assert Path("in/a.pts").read_text() == "labels"
+
+
 def test_a_second_interrupt_ends_at_once_and_leaves_nothing_half_written(script: Script, stand_in: StandIn) -> None:
     clip("clip.mp4", 20)
 
@@ -224,7 +257,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_half_written(script:
 
 
 def test_keypoints_of_a_trained_net_on_a_photo(script: Script, faces_root: Path) -> None:
-    """The whole way with a real, if hardly trained, net: entries, a picture, and the same faces from `fkd.load`."""
+    """The whole way with a real, if hardly trained, net: entries and a picture."""
     fast = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0", "hydra.run.dir=run")
     trained = script("train", "data=udacity", f"data.root={faces_root}", "data.cache_dir=cache", *fast)
     assert trained.status == 0, trained.err

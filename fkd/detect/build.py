@@ -28,20 +28,20 @@ def build(config: Mapping[str, Any]) -> Detector:
 
 
 def _build(config: Any, key: str, trusted: Mapping[str, Any]) -> Any:
-    if not isinstance(config, Mapping) or config.get("_target_") not in trusted:
-        found = config.get("_target_") if isinstance(config, Mapping) else config
-        raise UserError(f"{key}: expected _target_ to be one of {', '.join(trusted)}, found {str(found)[:80]!r}")
-    target = trusted[config["_target_"]]
+    name = config.get("_target_") if isinstance(config, Mapping) else config
+    if not isinstance(config, Mapping) or not isinstance(name, str) or name not in trusted:
+        raise UserError(f"{key}: expected _target_ to be one of {', '.join(trusted)}, found {str(name)[:80]!r}")
+    target = trusted[name]
     arguments = {
-        str(name): _build(value, f"{key}.{name}", _PARTS) if isinstance(value, Mapping) else _plain(value, key, name)
-        for name, value in config.items()
-        if name != "_target_"
+        str(k): _build(v, f"{key}.{k}", _PARTS) if isinstance(v, Mapping) else _plain(v, f"{key}.{k}")
+        for k, v in config.items()
+        if k != "_target_"
     }
     try:
         inspect.signature(target).bind(**arguments)
     except TypeError as error:
         raise UserError(
-            f"{key}: {error} of {config['_target_']}; the file is of another version of fkd, so choose a detector by"
+            f"{key}: {error} of {name}; the file is of another version of fkd, so choose a detector by"
             " name, e.g. detector=haar"
         ) from error
     try:
@@ -50,7 +50,7 @@ def _build(config: Any, key: str, trusted: Mapping[str, Any]) -> Any:
         raise error if isinstance(error, UserError) else UserError(f"{key}: {error}") from error
 
 
-def _plain(value: Any, key: str, name: Any) -> Any:
+def _plain(value: Any, key: str) -> Any:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | str)):
-        raise UserError(f"{key}.{name}: expected a number or a text, found {str(value)[:80]!r}")
+        raise UserError(f"{key}: expected a number or a text, found {str(value)[:80]!r}")
     return value

@@ -1,0 +1,129 @@
+"""`fkd.load`: a file alone is enough, and an exported one needs no torch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fkd
+from fkd import detect, experiment, export, images
+from fkd.data.synthesis import face
+from fkd.errors import UserError
+from fkd.experiment import plain
+from fkd.geometry import Crop, channels_first, square_around
+from fkd.shape import ShapeModel
+from tests.conftest import PROJECT
+from tests.test_conf import compose
+
+PHOTO = face(3, 1, 0, 160)[0]
+SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(30)]))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained net as a checkpoint and as ONNX, and a photo."""
+    import torch
+
+    root = tmp_path_factory.mktemp("nets")
+    cfg = compose("model=compact", "crop.size=32", "detector=whole_image")
+    torch.manual_seed(0)
+    module = experiment.build_module(cfg).eval()
+    module.shapes = SHAPES
+    torch.save(
+        {
+            "config": plain(cfg),
+            "state_dict": module.state_dict(),
+            "scores": {},
+            "subjects": [],
+            "shapes": SHAPES.to_dict(),
+        },
+        root / "net.ckpt",
+    )
+    export.to_onnx(module, experiment.build_crop(cfg.crop).window, root / "net.onnx")
+    images.write(root / "photo.png", PHOTO)
+    return root
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("name", ["net.ckpt", "net.onnx"])
+def test_a_file_alone_finds_what_its_parts_find_by_hand(files: Path, name: str, flip: bool) -> None:
+    (found,) = fkd.load(files / name, device="cpu", flip=flip)(files / "photo.png")
+    module = experiment.load(files / "net.ckpt")
+    grey = images.read(files / "photo.png", 1)
+    square = detect.build(module.config["detector"])(grey)[0]
+    np.testing.assert_array_equal(found.box, square[0])
+    crop = Crop.from_box(experiment.build_crop(module.config["crop"]).window(square)[0], 32)
+
+    def answer(shown: np.ndarray) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            return module(torch.from_numpy(channels_first(np.ascontiguousarray(shown))[None]))[0].numpy()
+
+    keypoints = answer(crop.image(grey))
+    if flip:
+        mirrored = answer(crop.image(grey)[:, ::-1])[list(found.schema.flip)] * [-1, 1] + [31, 0]
+        keypoints = (keypoints + mirrored) / 2
+    np.testing.assert_allclose(found.keypoints, crop.inverse_points(keypoints.astype(np.float32)), atol=1e-2)
+    assert found.score is None
+    np.testing.assert_array_equal(found.part("nose"), found.keypoints[27:36])
+
+
+def test_an_exported_net_runs_where_there_is_no_torch(files: Path) -> None:
+    program = """
+import sys
+for name in ("torch", "pytorch_lightning", "torchvision", "hydra", "albumentations", "matplotlib", "onnx"):
+    sys.modules[name] = None  # importing it fails
+import json, fkd
+(found,) = fkd.load("net.onnx")("photo.png")
+json.dump([found.box.tolist(), found.keypoints.tolist()], open("found.json", "w"))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", program], cwd=files, env=environment, check=True)
+    box, keypoints = json.loads((files / "found.json").read_text())
+    (found,) = fkd.load(files / "net.ckpt", device="cpu")(files / "photo.png")
+    np.testing.assert_allclose(box, found.box, atol=1e-3)
+    np.testing.assert_allclose(keypoints, found.keypoints, atol=1e-2)
+
+
+def test_another_detector_takes_the_place_of_the_nets_own(files: Path) -> None:
+    square = square_around(face(3, 1, 0, 160)[1])
+    (files / "boxes.json").write_text(json.dumps({"photo.png": [square.tolist()]}))
+    config = plain(compose("ckpt=x", "input=x", "output=x", "detector=boxes", name="predict"))["detector"]
+    detector = detect.build(config | {"file": str(files / "boxes.json")})
+    (found,) = fkd.load(files / "net.onnx", detector=detector)(files / "photo.png")
+    np.testing.assert_allclose(found.box, square, atol=1e-3)
+
+
+def test_wrong_files_and_devices_are_one_line(files: Path) -> None:
+    (files / "text.onnx").write_text("no net")
+    (files / "text.ckpt").write_text("no net")
+    for name, options, expected in (
+        ("no.onnx", {}, "expected an exported net, found no such file"),
+        ("no.ckpt", {}, "expected a checkpoint, found no such file"),
+        ("text.onnx", {}, "expected a net in ONNX"),
+        ("text.ckpt", {}, "expected a checkpoint of fkd"),
+        ("net.onnx", {"device": "cuda"}, "device=cuda: exported nets run on the processor"),
+        ("net.ckpt", {"device": "tpu9"}, "device=tpu9: expected auto, cpu"),
+    ):
+        with pytest.raises(UserError, match=expected) as caught:
+            fkd.load(files / name, **options)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_schema_is_one_line(files: Path) -> None:
+    import torch
+
+    content = torch.load(files / "net.ckpt", weights_only=True)
+    for change, expected in (
+        ({"config": content["config"] | {"schema": "wflw98"}}, "schema=wflw98: expected one of ibug68"),
+        ({"shapes": ShapeModel.fit(np.random.default_rng(0).normal(size=(9, 5, 2))).to_dict()}, "expected 68 points"),
+        ({"config": content["config"] | {"detector": {"_target_": "os.system"}}}, "detector: expected _target_"),
+    ):
+        torch.save(content | change, files / "other.ckpt")
+        with pytest.raises(UserError, match=expected):
+            fkd.load(files / "other.ckpt")
