@@ -1,6 +1,5 @@
 """Every option of every group composes and builds; presets say what the notebooks did."""
 
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -11,10 +10,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from fkd import detect, experiment
+from fkd.cli import CONF
 from fkd.errors import UserError
 from fkd.schema import IBUG68
 
-CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("model", "loss", "optimizer", "scheduler", "crop", "augmentation", "data", "trainer", "callbacks", "logger")
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml")) if path.stem != "base"
