@@ -118,7 +118,7 @@ def squares_of(
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
     for row in track(range(len(table)), "detecting faces", transient=True):
-        candidates, _ = detector(faces.images[int(table.images[row])])
+        candidates, _ = detector(faces.images[int(table.images[row])], str(table.paths[row]))
         if len(candidates) and (overlap := iou(truth[row], candidates)).max() >= _SAME_FACE:
             squares[row], found[row] = candidates[overlap.argmax()], True
     return squares, found

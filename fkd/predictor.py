@@ -25,8 +25,9 @@ from fkd.types import Face, Image, Points
 Picture = str | Path | Image
 """The path of a picture, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
 
-_CROPS, _PIXELS = 64, 20_000_000
-"""Pictures wait for each other until they have so many faces, or so many pixels, in all."""
+_CROPS, _PIXELS = 16, 20_000_000
+"""Pictures wait for each other until they have so many faces, or so many pixels, in all: enough for the net, and few
+enough that the threads need not wait for it."""
 _MOST_THREADS = 8
 """Each has two decoded pictures in hand; with more of them, all would wait for the net."""
 

@@ -3,6 +3,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,24 @@ def test_a_face_in_a_face_is_none() -> None:
     found = np.concatenate([centres - raw[:, None] / 2, centres + raw[:, None] / 2], axis=1)
     assert len(found) >= 3
     assert max(coverage(found[i], np.delete(found, i, axis=0)).max() for i in range(len(found))) <= 0.501
+
+
+def test_opencvs_own_threads_change_nothing(haar: Haar) -> None:
+    """They give windows in any order, and grouping feels it."""
+    picture = np.random.default_rng(3).integers(0, 256, (45, 60), np.uint8)
+    picture = cv2.resize(picture, (480, 360), interpolation=cv2.INTER_CUBIC)
+    threads = cv2.getNumThreads()
+    eager = replace(haar, sure=1)
+    try:
+        cv2.setNumThreads(1)
+        alone = eager(picture)
+        cv2.setNumThreads(4)
+        for _ in range(20):
+            for found, expected in zip(eager(picture), alone, strict=True):
+                np.testing.assert_array_equal(found, expected)
+    finally:
+        cv2.setNumThreads(threads)
+    assert len(alone[0]) > 0
 
 
 def test_threads_share_a_detector(haar: Haar) -> None:

@@ -209,6 +209,16 @@ def test_an_interrupt_ends_in_good_order(script: Script, stand_in: StandIn, name
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("name", ["a,b.png", "photo (1).png", "a[1].png", "it's.png", "ä b.png", "x=y.png", "a\\b.png"])
+def test_names_that_mean_something_else_to_hydra_are_taken_as_they_stand(
+    script: Script, stand_in: StandIn, name: str
+) -> None:
+    photo(f"in/{name}")
+    outcome = script("predict", "ckpt=x", f"input=in/{name}", "output=o,u (t)")
+    assert outcome.status == 0, outcome.err
+    assert files("o,u (t)") == {"predictions.json", name}
+
+
 def test_an_interrupt_still_names_what_failed(script: Script, stand_in: StandIn) -> None:
     for i in range(8):
         photo(f"in/{i}.png")

@@ -137,6 +137,7 @@ def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float,
     low, high = sizes
     found = cascade.detectMultiScale(scaled, step, 0, minSize=(low, low), maxSize=(high, high))
     boxes = np.array(found, np.float32).reshape(-1, 4)
+    boxes = boxes[np.lexsort(boxes.T)]  # OpenCV's threads give them in any order, which their grouping feels
     boxes[:, 2:] += boxes[:, :2]
     return boxes * np.array([width / size[0], height / size[1]] * 2, np.float32)
 
