@@ -20,7 +20,7 @@ from fkd.detect import Detector
 from fkd.predictor import Net, Predictor
 from fkd.types import Image, Points
 
-_WARM_UP = 3
+_WARM_UP, _BLOCK = 3, 20
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
     for name, net in named.items():
         shape = (1, net.facts.channels, net.facts.size, net.facts.size)
         calls[name] = partial(net, rng.integers(0, 256, shape, np.uint8))
-    for name, values in in_turn(calls, repeats).items():
+    for name, values in in_turn(calls, repeats, block=_BLOCK).items():
         yield Row.of(name, values, "ms a face")
 
 
@@ -74,7 +74,7 @@ def detectors(pictures: Sequence[Image], detector: Detector, repeats: int) -> It
         "detector": lambda grey: len(detector(grey)[0]),
     }
     calls = {name: _each(function, greys) for name, function in found.items()}
-    values = in_turn(calls, repeats)
+    values = in_turn(calls, repeats, block=_BLOCK)
     for name, function in found.items():
         yield Row.of(name, values[name], "ms a picture", sum(function(grey) for grey in greys))
 
@@ -82,7 +82,7 @@ def detectors(pictures: Sequence[Image], detector: Detector, repeats: int) -> It
 def pictures_to_faces(named: Mapping[str, Predictor], pictures: Sequence[Image], repeats: int) -> Iterator[Row]:
     """Milliseconds a picture from pixels to keypoints."""
     calls = {name: _each(predictor, pictures) for name, predictor in named.items()}
-    values = in_turn(calls, repeats)
+    values = in_turn(calls, repeats, block=_BLOCK)
     for name, predictor in named.items():
         yield Row.of(name, values[name], "ms a picture", sum(len(predictor(picture)) for picture in pictures))
 
@@ -103,15 +103,21 @@ def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterato
         yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "pictures a second", faces[found])
 
 
-def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP) -> dict[str, list[float]]:
-    """Milliseconds of each call, `repeats` times; the calls take turns."""
+def in_turn(
+    calls: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP, block: int = 1
+) -> dict[str, list[float]]:
+    """Milliseconds of each call, `repeats` times; the calls take turns, each for `block` times in a row.
+
+    A block begins with `warm_up` calls that do not count: the other side has filled the processor's caches.
+    """
     values: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(warm_up + repeats):
+    for first in range(0, repeats, block):
         for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if turn >= warm_up:
-                values[name].append(1000 * (time.perf_counter() - start))
+            for turn in range(-warm_up, min(block, repeats - first)):
+                start = time.perf_counter()
+                call()
+                if turn >= 0:
+                    values[name].append(1000 * (time.perf_counter() - start))
     return values
 
 

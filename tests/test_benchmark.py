@@ -16,9 +16,10 @@ Script = Callable[..., Outcome]
 
 def test_both_sides_take_turns_and_the_first_calls_do_not_count() -> None:
     calls: list[str] = []
-    values = benchmark.in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=4, warm_up=2)
-    assert calls == ["a", "b"] * 6
-    assert {name: len(times) for name, times in values.items()} == {"a": 4, "b": 4}
+    sides = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    values = benchmark.in_turn(sides, repeats=5, warm_up=1, block=2)
+    assert "".join(calls) == "aaabbb" * 2 + "aabb"  # each block one more than counts
+    assert {name: len(times) for name, times in values.items()} == {"a": 5, "b": 5}
 
 
 def test_a_row_holds_the_median_and_the_quartiles() -> None:
