@@ -24,7 +24,8 @@ def load(
 
     Args:
         path: a checkpoint of fkd, or a net exported by `scripts/export.py` (.onnx), which needs no torch.
-        detector: finds the faces; None takes the one that the net was trained for.
+        detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
+            content of a file in conf/detector.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
         max_pixels: larger picture files are refused before memory is spent on them; None: `fkd.images.MAX_PIXELS`.
@@ -33,7 +34,10 @@ def load(
         fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
     """
     from fkd import detect, images, predictor  # here, so that `import fkd` costs nothing
+    from fkd.errors import UserError
 
+    if detector is not None and not callable(detector):
+        raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
     net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
     return predictor.Predictor(net, detector or detect.build(net.facts.detector), flip, max_pixels or images.MAX_PIXELS)
 

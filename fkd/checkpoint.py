@@ -2,6 +2,7 @@
 
 import importlib
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ from fkd.errors import UserError
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crops", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+)
+"""What reading a file that is no checkpoint ends with."""
 _TORCHVISION = {"_target_", "num_classes"}
 """All that a network of torchvision.models may be given: weights would be downloaded."""
 
@@ -35,9 +47,17 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
         raise UserError(
             f"{key}={path}: expected a checkpoint, found no such file; give the path of a best.ckpt or last.ckpt"
         )
+    if (suffix := Path(str(path)).suffix.lower()) in (".onnx", ".pt2"):
+        raise UserError(f"{key}={path}: expected a checkpoint (.ckpt), found an exported net ({suffix})")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch does not look at the checksums
+        if damaged is not None:
+            raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError):
+    except UserError:
+        raise
+    except _UNREADABLE:
         raise UserError(
             f"{key}={path}: expected a checkpoint of fkd, found a truncated file or one of another kind; "
             "train again or give another file"

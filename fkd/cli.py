@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
+from yaml.error import MarkedYAMLError
 
 from fkd.errors import Diverged, UserError
 
@@ -26,6 +27,8 @@ CONF = Path(__file__).parents[1] / "conf"
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
 _EXPECTED = (UserError, Diverged, MissingMandatoryValue, InterpolationResolutionError)
 """What ends a task with one line."""
+_COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
+"""What composing the config ends with."""
 _PATHS = ("input", "output", "ckpt", "data.root", "detector.file", "detector.model")
 """Keys whose values are names of files: they may hold what means something else to Hydra."""
 
@@ -78,7 +81,7 @@ def command(config_name: str, positional: str = "") -> Callable[[Callable[[DictC
             except Exception as error:
                 if sweep and statuses:  # of jobs that have said already what went wrong
                     sys.exit(min(statuses))
-                if begun or not isinstance(error, HydraException | OmegaConfBaseException | OSError | ValueError):
+                if begun or not isinstance(error, _COMMAND_LINE):
                     raise
                 say(explain(error, config_name))
                 sys.exit(2)
@@ -117,13 +120,22 @@ def explain(error: Exception, config_name: str) -> str:
         return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}: expected a value, found none; give {error.full_key}=..."
-    if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return (
+            f"{mark.name} line {mark.line + 1}: expected YAML, found {error.problem}; mend the file" if mark else text
+        )
+    if found := re.search(r"override '([^'=]+)'\s+missing EQUAL", text):
+        return f"{found[1]}: expected arguments like key=value, e.g. input={found[1]}"
+    if found := re.search(r"Could not (?:find|load) '([^'/]+)/([^']+)'", text):
         group, name = found.groups()
         files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
         options = sorted(str(path.with_suffix("")) for path in files)
         return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
-        key = found[1]
+        key, group = found[1], found[1].split(".")[0]
+        if (CONF / group).is_dir() and group not in _keys(config_name):
+            return f"{key}: {group} has not been chosen; name it, too: {group}=NAME {key}=..."
         return f"{key}: no such key; {_near(key, list(_keys(config_name)))}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
 

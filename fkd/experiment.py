@@ -101,6 +101,8 @@ def build_filter(cfg: DictConfig) -> Filter:
     Raises:
         UserError: a picture or an anchor that is wrong.
     """
+    if "filter" not in cfg:
+        raise UserError("filter: expected a filter, found none; give filter=NAME")
     built: Filter = _instantiate(cfg.filter, "filter")
     return built
 

@@ -154,6 +154,8 @@ def find(value: Any, output: Path, frames: int | None) -> Source:
     if frames is not None and (not isinstance(frames, int) or frames < 1):
         raise UserError(f"frames: expected a whole number from 1 on, found {frames!r}")
     if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value < 2**15:
+            raise UserError(f"input={value}: expected the number of a camera, 0 for the first; a file is ./{value}")
         return Footage(value, frames)
     if not isinstance(value, str) or not value:
         raise UserError(f"input: expected a photo, folder, glob, video or number of a camera, found {value!r}")
@@ -239,7 +241,8 @@ def _only_pictures(folder: Path, names: Iterable[str], what: str) -> Photos:
     if not pictures:
         seen = f"{others:,} files of other kinds; a video is given by its own name" if others else "none"
         raise UserError(f"{what}: expected pictures (.jpg, .png, ...), found {seen}")
-    remark = f"left out: {others:,} files that are no pictures by their suffix" if others else None
+    left_out = "1 file that is no picture by its" if others == 1 else f"{others:,} files that are no pictures by their"
+    remark = f"left out: {left_out} suffix" if others else None
     return Photos(folder, pictures, remark)
 
 

@@ -61,7 +61,7 @@ class Job:
                     else:
                         faces = self._smooth(found.faces)
                         yield place, found.picture, faces
-                        self._tally.add(faces)
+                        self._tally.add(place.image if place.frame is None else str(place.frame), faces)
                     advance()
             self._interrupted = interrupt.asked
 
@@ -72,7 +72,7 @@ class Job:
             UserError: something could not be read.
             KeyboardInterrupt: it was cut short.
         """
-        print(*filter(None, [self.source.remark, f"{self._tally.summary()}; in {self.output}"]), sep="\n")
+        print(*filter(None, [self.source.remark, f"in {self.output}: {self._tally.summary()}"]), sep="\n")
         if not self._interrupted and (damage := self.source.damage()):
             self._tally.failures.append(damage)
         failure = self._tally.report_failures(self.output)

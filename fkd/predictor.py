@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -84,10 +84,11 @@ class Predictor:
             UserError: a file cannot be read.
             ValueError: pixels of another shape or type.
         """
-        if isinstance(picture, str | Path) or (isinstance(picture, np.ndarray) and picture.ndim < 4):
-            return self._faces([self._look(picture)])[0]
+        is_batch = isinstance(picture, Sequence) or (isinstance(picture, np.ndarray) and picture.ndim == 4)
+        if isinstance(picture, str) or not is_batch:
+            return self._faces([self._look(cast(Picture, picture))])[0]
         several = []
-        for found in self.stream(picture):
+        for found in self.stream(cast(Sequence[Picture], picture)):
             if found.error is not None:
                 raise found.error
             several.append(found.faces)
@@ -99,6 +100,8 @@ class Predictor:
         Pictures are read and searched by threads that stay a few ahead, and the faces of several pictures go through
         the net together. A file that cannot be read gives its error, and the stream goes on.
         """
+        if isinstance(pictures, str | Path):
+            raise ValueError(f"pictures: expected several, found one path, {pictures}; give a list")
         threads = min(_processors(), _MOST_THREADS)
         pictures, waiting = iter(pictures), deque[Future[_Look]]()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
@@ -129,7 +132,7 @@ class Predictor:
 
     def _look(self, picture: Picture) -> _Look:
         """Reads a picture, finds its faces and cuts them out."""
-        path = None if isinstance(picture, np.ndarray) else str(picture)
+        path = str(picture) if isinstance(picture, str | Path) else None
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
         squares, scores = self.detector(pixels, path)
         shown = images.in_channels(pixels, self.net.facts.channels)
@@ -193,8 +196,9 @@ def _processors() -> int:
 
 def _checked(pixels: Any) -> Image:
     """Pixels that a caller gave."""
-    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.size):
-        raise ValueError(f"picture: expected a path or uint8 pixels, found {getattr(pixels, 'dtype', type(pixels))}")
-    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8):
+        found = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ValueError(f"picture: expected a path or an array of uint8 pixels, found {found}")
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise ValueError(f"picture: expected (H, W) grey or (H, W, 3) RGB pixels, found shape {pixels.shape}")
     return pixels

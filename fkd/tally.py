@@ -11,7 +11,7 @@ from fkd.files import whole_file
 from fkd.types import Face
 
 _SHOWN = 20
-"""Failures that are shown; all of them are in the file."""
+"""Failures that are shown (all of them are in the file), and pictures without a face."""
 
 
 class Tally:
@@ -24,24 +24,33 @@ class Tally:
     def __init__(self, noun: str) -> None:
         self.noun = noun
         self.pictures = self.faces = self.without = 0
+        self._bare: list[str] = []  # the first of those without a face
         self.failures: list[str] = []
         self._start = time.monotonic()
 
-    def add(self, faces: Sequence[Face]) -> None:
+    def add(self, name: str, faces: Sequence[Face]) -> None:
         """A picture that was done."""
         self.pictures += 1
         self.faces += len(faces)
         self.without += not faces
+        if not faces and len(self._bare) < _SHOWN:
+            self._bare.append(name)
 
     def summary(self) -> str:
-        """One line."""
+        """One line, and one with those that have no face: a filter has left them as they were."""
         seconds = time.monotonic() - self._start
         rate = self.pictures / seconds if seconds else 0.0
         pictures, without = _several(self.pictures, self.noun), _several(self.without, self.noun)
         return (
             f"{pictures}, {_several(self.faces, 'face')}, {without} without a face; "
-            f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s"
+            f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s{self._without()}"
         )
+
+    def _without(self) -> str:
+        if not self._bare:
+            return ""
+        more = self.without - len(self._bare)
+        return f"\nno face found: {', '.join(self._bare)}{f', and {more:,} more' if more else ''}"
 
     def report_failures(self, folder: Path) -> str | None:
         """Says on standard error what failed, and leaves all of it in `failed.txt`; one of a run before is removed.

@@ -6,7 +6,7 @@ pixel at (0, 0); only `fkd.geometry.Crop` goes between them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ class Face:
         keypoints: (K, 2) photo pixels.
     """
 
-    schema: KeypointSchema
+    schema: KeypointSchema = field(repr=False)
     box: Points
     score: float | None
     keypoints: Points

@@ -31,6 +31,7 @@ _CALIBRATION = 200  # crops
 def main(cfg: DictConfig) -> None:
     if cfg.what != "predict":
         raise UserError(f"what={cfg.what}: expected predict, as in python scripts/benchmark.py predict ckpt=PATH")
+    options.path(cfg, "ckpt")
     with tempfile.TemporaryDirectory() as folder:
         rows = predict(cfg, Path(folder))
     show(*(benchmark.table(title, group) for title, group in rows.items()))

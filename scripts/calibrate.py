@@ -14,12 +14,14 @@ from fkd.calibration import Calibration, calibrate, halves, look
 from fkd.cli import command
 from fkd.errors import UserError
 from fkd.files import whole_file
+from fkd.inputs import make_folder
 from fkd.report import show
 
 
 @command("calibrate")
 def main(cfg: DictConfig) -> None:
     output = options.path(cfg, "output")
+    make_folder(output.parent)
     if "correction" not in cfg.detector or "spread" not in cfg.detector:
         raise UserError("detector: expected one with a correction and a spread, found others; see conf/detector")
     cfg.detector.correction.update(scale=1.0, x=0.0, y=0.0)
@@ -40,7 +42,7 @@ def main(cfg: DictConfig) -> None:
             file.write(lines.encode())
     except OSError as error:
         raise UserError(f"output={output}: cannot be written ({error.strerror}); choose another place") from error
-    show(lines, f"written to {output}; in conf/detector it is chosen as detector={output.stem}")
+    show(lines, f"written to {output}; put into conf/detector, it is chosen as detector={output.stem}")
 
 
 def table(title: str, columns: Mapping[str, Calibration]) -> Table:

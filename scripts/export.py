@@ -43,6 +43,10 @@ def main(cfg: DictConfig) -> None:
     experiment.check_labels(cfg, net.module.config)
     cfg.channels = net.facts.channels
     faces = experiment.build_faces(cfg)
+    if (learned := net.module.config["data"]["name"]) != faces.name:
+        show(
+            f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
+        )
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
     torch.set_num_threads(1)  # as the exported nets, for the sake of the table
 

@@ -87,10 +87,25 @@ def test_a_filter_of_ones_own_is_a_picture_and_a_file(
     assert tuple(images.read("out/face.png", 3)[y, x]) == (0, 255, 0)
 
 
+def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
+    script: Script, on_a_face: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONF, "conf")
+    Path("conf/filter/mine.yaml").write_text("_target_: fkd.filters.Filter\nlayers\n  mine:\n    order: 1\n")
+    monkeypatch.setattr("fkd.cli.CONF", Path("conf").absolute())
+    outcome = script("filter", "ckpt=x", "input=face.png", "output=out", "filter=mine")
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert "filter/mine.yaml" in outcome.err
+    assert " line 3: expected YAML" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (("filter=hatt",), "filter=hatt: no such option; did you mean hat?"),
+        (("filter=[]",), "filter: expected a filter, found none"),
+        (("filter=[hat,crown]",), "filter=crown: no such option"),
         (("filter.layers.sunglasses.picture=no.png",), "no.png: expected a picture, found no such file"),
         (("filter.layers.sunglasses.warp=bend",), "expected warp=similarity|affine|homography, found 'bend'"),
         (("filter.layers.sunglasses.order=top",), "order: expected a finite number, found 'top'"),

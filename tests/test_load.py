@@ -115,6 +115,25 @@ def test_wrong_files_and_devices_are_one_line(files: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_with_a_changed_byte_is_refused(files: Path) -> None:
+    """Weights that are not those that were written would find points that are not there."""
+    data = bytearray((files / "net.ckpt").read_bytes())
+    data[len(data) // 2] ^= 1
+    (files / "changed.ckpt").write_bytes(data)
+    with pytest.raises(UserError, match=r"changed\.ckpt: the file is damaged"):
+        fkd.load(files / "changed.ckpt")
+
+
+def test_an_exported_net_is_not_called_a_broken_checkpoint(files: Path) -> None:
+    with pytest.raises(UserError, match=r"expected a checkpoint \(\.ckpt\), found an exported net \(\.onnx\)"):
+        experiment.load(files / "net.onnx")
+
+
+def test_a_detector_is_no_name(files: Path) -> None:
+    with pytest.raises(UserError, match="detector='haar': expected a detector object"):
+        fkd.load(files / "net.onnx", detector="haar")  # type: ignore[arg-type]
+
+
 def test_a_checkpoint_of_another_schema_is_one_line(files: Path) -> None:
     import torch
 

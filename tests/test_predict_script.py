@@ -60,8 +60,9 @@ def test_a_folder_leaves_predictions_and_a_picture_for_each(script: Script, stan
     assert files() == {"predictions.json", "a.png", "sub/b.png", "c.png"}
     assert magenta(images.read("out/sub/b.png", 3)) > 30
     assert images.read("out/c.png", 3).max() == 0
-    assert "3 pictures, 2 faces, 1 picture without a face" in outcome.out.splitlines()[-1]
-    assert outcome.out.splitlines()[-1].endswith("in out")
+    done, without = outcome.out.splitlines()[-2:]
+    assert done.startswith("in out: 3 pictures, 2 faces, 1 picture without a face; ")
+    assert without == "no face found: c.png"
     expected = {"path": Path("net.ckpt"), "detector": None, "device": "cpu", "flip": True, "max_pixels": 100_000_000}
     assert stand_in.options == expected
 
@@ -98,6 +99,15 @@ def test_broken_files_are_named_at_the_end_and_the_rest_is_done(script: Script, 
         path.unlink()
     assert script("predict", "ckpt=x", "input=in", "output=out").status == 0
     assert "failed.txt" not in files()
+
+
+def test_pictures_without_a_face_are_named(script: Script, stand_in: StandIn) -> None:
+    for i in range(30):
+        photo(f"in/{i:02}.png", value=0 if i else 120)
+    outcome = script("predict", "ckpt=x", "input=in", "output=out")
+    assert "29 pictures without a face" in outcome.out
+    assert "no face found: 01.png, 02.png, " in outcome.out
+    assert "20.png, and 9 more" in outcome.out
 
 
 def test_one_broken_photo_is_one_line(script: Script, stand_in: StandIn) -> None:
@@ -156,6 +166,13 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=a.png", "output=out", "smooth=true"), "smooth=true: expected a video or a camera"),
         (("input=clip.mp4", "output=out", "smooth=true", "one_euro.beta=-1"), "one_euro.beta: expected 0 or more"),
         (("input=a.png", "output=out", "frames=2"), "frames=2: expected a video or a camera"),
+        (("input=-1", "output=out"), "input=-1: expected the number of a camera"),
+        (("input=99999999999", "output=out"), "input=99999999999: expected the number of a camera"),
+        (("a.png", "output=out"), "a.png: expected arguments like key=value, e.g. input=a.png"),
+        (
+            ("input=a.png", "output=out", "detector.limit=3"),
+            "detector.limit: detector has not been chosen",
+        ),
         (("input=a.png",), "output: expected a value, found none"),
         (("output=out",), "input: expected a value, found none"),
         (("input=a.png", "output=null"), "output: expected the name of a file or folder, found None"),

@@ -186,7 +186,9 @@ def test_a_batch_with_a_broken_file_says_which(tmp_path: Path) -> None:
 
 def test_a_mistake_of_the_program_is_no_broken_file() -> None:
     one = predictor(Brightest(), Squares((60, 40, 100, 80)))
-    for wrong in (np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)):
+    with pytest.raises(ValueError, match="expected several, found one path"):
+        next(one.stream("photo.jpg"))
+    for wrong in (np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), None, 3):
         with pytest.raises(ValueError, match="picture: expected"):
             one(wrong)
         with pytest.raises(ValueError, match="picture: expected"):
