@@ -7,21 +7,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.errors import HydraException, InstantiationException
-from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fkd import checkpoint, options
+from fkd import checkpoint, options, targets
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import BOXES
-from fkd.filters import Filter
 from fkd.inference import TorchNet
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
@@ -93,18 +90,6 @@ def build_detector(cfg: DictConfig) -> Detector:
         raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
     detector: Detector = _instantiate(cfg.detector, "detector")
     return detector
-
-
-def build_filter(cfg: DictConfig) -> Filter:
-    """The face filter of `filter`, of one option or several merged.
-
-    Raises:
-        UserError: a picture or an anchor that is wrong.
-    """
-    if "filter" not in cfg:
-        raise UserError("filter: expected a filter, found none; give filter=NAME")
-    built: Filter = _instantiate(cfg.filter, "filter")
-    return built
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
@@ -299,29 +284,5 @@ def _check_output(module: KeypointModule, name: str) -> None:
 
 
 def _instantiate(config: Any, key: str, **arguments: Any) -> Any:
-    """Hydra's instantiate. What the config got wrong is the user's mistake; a bug in what it calls is not.
-
-    Raises:
-        UserError: no such target, arguments that it does not take, or values that it refuses.
-    """
-    if not isinstance(config, Mapping | DictConfig) or "_target_" not in config:
-        raise UserError(f"{key}: expected a config with a _target_, found {config!r}")
-    try:
-        return instantiate(config, _convert_="all", **arguments)
-    except HydraException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, UserError):
-            raise cause from None
-        refused = isinstance(cause, ValueError | ImportError | MisconfigurationException | HydraException)
-        refused |= isinstance(cause, TypeError) and key != "model.net"  # a net may be the user's own, and its bugs too
-        if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
-            raise UserError(f"{key}: {cause}") from error
-        raise cause from error
-
-
-def _called_wrongly(error: BaseException) -> bool:
-    """Whether the call itself failed, as with an unknown argument, and not something inside of what was called."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return isinstance(error, TypeError) and trace is not None and "hydra" in trace.tb_frame.f_code.co_filename
+    """`fkd.targets.build`, of what Lightning refuses as well."""
+    return targets.build(config, key, refusals=(MisconfigurationException,), **arguments)

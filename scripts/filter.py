@@ -5,14 +5,16 @@ python scripts/filter.py ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg 
 
 from omegaconf import DictConfig
 
-from fkd import experiment
+from fkd import targets
 from fkd.cli import command
+from fkd.filters import Filter
 from fkd.job import Job
 
 
 @command("filter")
 def main(cfg: DictConfig) -> None:
-    dress, job = experiment.build_filter(cfg), Job(cfg)
+    dress: Filter = targets.build(cfg.get("filter"), "filter")
+    job = Job(cfg)
     dress.check(job.predictor.schema)
     with job.canvas() as canvas:
         for place, picture, faces in job.faces():

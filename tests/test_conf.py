@@ -9,7 +9,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from fkd import detect, experiment
+from fkd import detect, experiment, targets
 from fkd.cli import CONF
 from fkd.errors import UserError
 from fkd.schema import IBUG68
@@ -149,7 +149,7 @@ def test_every_detector_builds_or_says_what_it_lacks(option: str) -> None:
 @pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "filter").glob("*.yaml")))
 def test_every_filter_builds_for_the_schema(option: str) -> None:
     cfg = compose(f"filter={option}", "ckpt=x", "input=x", "output=x", name="filter")
-    experiment.build_filter(cfg).check(IBUG68)
+    targets.build(cfg.filter, "filter").check(IBUG68)
 
 
 def test_every_option_of_evaluation_composes() -> None:

@@ -104,7 +104,7 @@ def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
     ("arguments", "expected"),
     [
         (("filter=hatt",), "filter=hatt: no such option; did you mean hat?"),
-        (("filter=[]",), "filter: expected a filter, found none"),
+        (("filter=[]",), "filter: expected a config with a _target_, found None"),
         (("filter=[hat,crown]",), "filter=crown: no such option"),
         (("filter.layers.sunglasses.picture=no.png",), "no.png: expected a picture, found no such file"),
         (("filter.layers.sunglasses.warp=bend",), "expected warp=similarity|affine|homography, found 'bend'"),

@@ -8,7 +8,7 @@ import pytest
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "files", "schema", "types", "art", "progress"},
-    {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "models", "precision"}
+    {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions"},
     {"data", "module", "callbacks", "facts", "filters", "inputs"},
     {"predictor", "onnx"},
@@ -68,4 +68,4 @@ def test_albumentations_and_hydra_are_imported_in_one_place_each() -> None:
         return found
 
     assert users("albumentations") == {"data/augment.py"}
-    assert users("hydra") == {"experiment.py", "cli.py"}
+    assert users("hydra") == {"targets.py", "cli.py"}

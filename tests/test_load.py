@@ -90,6 +90,20 @@ json.dump([found.box.tolist(), found.keypoints.tolist()], open("found.json", "w"
     np.testing.assert_allclose(keypoints, found.keypoints, atol=1e-2)
 
 
+@pytest.mark.parametrize("name", ["predict", "filter"])
+def test_scripts_run_an_exported_net_without_torch(files: Path, name: str) -> None:
+    program = f"""
+import runpy, sys
+for name in "torch torchvision pytorch_lightning albumentations matplotlib onnx".split():
+    sys.modules[name] = None  # importing it fails
+sys.argv = ["{name}.py", "ckpt=net.onnx", "input=photo.png", "output={name}"]
+runpy.run_path({str(PROJECT / "scripts" / f"{name}.py")!r}, run_name="__main__")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", program], cwd=files, env=environment, check=True)
+    assert images.read(files / name / "photo.png", 3).shape == PHOTO.shape
+
+
 def test_another_detector_takes_the_place_of_the_nets_own(files: Path) -> None:
     square = square_around(face(3, 1, 0, 160)[1])
     (files / "boxes.json").write_text(json.dumps({"photo.png": [square.tolist()]}))

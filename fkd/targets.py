@@ -1,0 +1,45 @@
+"""What a config names by `_target_`, built; without torch, unless the target wants it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from fkd.errors import UserError
+
+
+def build(config: Any, key: str, refusals: tuple[type[Exception], ...] = (), **arguments: Any) -> Any:
+    """Hydra's instantiate. What the config got wrong is the user's mistake; a bug in what it calls is not.
+
+    Args:
+        config: with a `_target_`, and so may be its values.
+        key: what the config stands under, for the message.
+        refusals: exceptions with which a target says, as with ValueError, that it cannot use a value.
+        arguments: more than the config has.
+
+    Raises:
+        UserError: no such target, arguments that it does not take, or values that it refuses.
+    """
+    if not isinstance(config, Mapping | DictConfig) or "_target_" not in config:
+        raise UserError(f"{key}: expected a config with a _target_, found {config!r}")
+    try:
+        return instantiate(config, _convert_="all", **arguments)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from None
+        refused = isinstance(cause, (ValueError, ImportError, HydraException, *refusals))
+        refused |= isinstance(cause, TypeError) and key != "model.net"  # a net may be the user's own, and its bugs too
+        if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
+            raise UserError(f"{key}: {cause}") from error
+        raise cause from error
+
+
+def _called_wrongly(error: BaseException) -> bool:
+    """Whether the call itself failed, as with an unknown argument, and not something inside of what was called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return isinstance(error, TypeError) and trace is not None and "hydra" in trace.tb_frame.f_code.co_filename
