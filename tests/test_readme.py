@@ -6,11 +6,16 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from fkd import experiment
+from fkd import experiment, images, targets
+from fkd.data.synthesis import face
+from fkd.schema import IBUG68
+from fkd.types import Face
 from tests.conftest import PROJECT
 from tests.test_conf import CONF, compose
 
@@ -45,6 +50,27 @@ def test_the_table_lists_every_option_of_a_group(group: str) -> None:
     row = next(line for line in README.splitlines() if line.startswith(f"| `{group}` |"))
     listed = set(re.findall(r"`([a-z0-9_]+)`", row.split("|")[2]))
     assert listed == {path.stem for path in (CONF / group).glob("*.yaml")} - {"base"}
+
+
+def test_every_detector_and_filter_is_named() -> None:
+    table = README.split("| `detector=` |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == {p.stem for p in (CONF / "detector").glob("*.yaml")}
+    for path in (CONF / "filter").glob("*.yaml"):
+        assert re.search(rf"\b{path.stem}\b", README.split("## Face filters")[1], re.IGNORECASE), path.stem
+
+
+def test_the_filter_of_the_readme_sits_on_an_eye(tmp_path: Path) -> None:
+    """The file as it stands there, with a picture of a disc."""
+    disc = np.zeros((200, 200, 4), np.uint8)
+    disc[90:111, 90:111] = (0, 255, 0, 255)
+    images.write(tmp_path / "monocle.png", disc)
+    text = block("yaml", "# conf/filter/monocle.yaml").replace("${conf:filter/monocle.png}", f"{tmp_path}/monocle.png")
+    monocle = targets.build(OmegaConf.create(text), "filter")
+    monocle.check(IBUG68)
+    photo, points = face(2, 1, 0, 160)
+    worn = monocle(photo, [Face(IBUG68, np.float32([20, 20, 140, 140]), 1.0, points)])
+    x, y = points[42:48].mean(axis=0).round().astype(int)
+    assert tuple(worn[y, x]) == (0, 255, 0)
 
 
 def test_links_and_pictures_exist() -> None:
