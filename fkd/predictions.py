@@ -95,23 +95,6 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
         json_file.write(b"\n]\n")
 
 
-def read(path: Path | str, schema: KeypointSchema) -> list[Entry]:
-    """The entries of a predictions.json.
-
-    Raises:
-        UserError: the file is missing or not of that form, or its faces have another number of points.
-    """
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: expected a predictions.json ({error.strerror}); give another file") from error
-    except ValueError as error:
-        raise UserError(f"{path}: expected JSON, found none ({error}); run the prediction again") from error
-    if not isinstance(content, list):
-        raise UserError(f"{path}: expected an array of entries, found {type(content).__name__}")
-    return [_entry(values, schema, f"{path}: entry {i}") for i, values in enumerate(content)]
-
-
 def pts(face: Face) -> bytes:
     """A face's points in the format of 300-W, whose pixels count from 1: Sagonas et al., "300 Faces in-the-Wild
     Challenge", ICCV Workshops 2013, with the set's own note that it follows Matlab's convention.
@@ -155,31 +138,6 @@ def _rounded(numbers: np.ndarray) -> Any:
 
 def _score(face: Face) -> float | None:
     return None if face.score is None else round(face.score, 4)
-
-
-def _entry(values: Any, schema: KeypointSchema, where: str) -> Entry:
-    try:
-        faces = [_face(face, schema) for face in values["faces"]]
-        frame = values.get("frame")
-        return Entry(
-            str(values["image"]),
-            None if frame is None else int(frame),
-            int(values["width"]),
-            int(values["height"]),
-            faces,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise UserError(f"{where}: expected what fkd writes there, found {reason}; run the prediction again") from error
-
-
-def _face(values: Any, schema: KeypointSchema) -> Face:
-    box, keypoints = (np.array(values[name], np.float32) for name in ("box", "keypoints"))
-    for name, array, shape in (("box", box, (4,)), ("keypoints", keypoints, (len(schema), 2))):
-        if array.shape != shape or not np.isfinite(array).all():
-            raise ValueError(f"{name} of shape {array.shape} instead of {shape} finite numbers")
-    score = values["score"]
-    return Face(schema, box, None if score is None else float(score), keypoints)
 
 
 @contextmanager
