@@ -1,6 +1,7 @@
 """Reading checkpoints, which may come from strangers."""
 
 import importlib
+import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from typing import Any
 
 import torch
 import torchvision
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from fkd.errors import UserError
+from fkd.files import whole_file
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crops", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
@@ -27,6 +30,20 @@ _UNREADABLE = (
 """What reading a file that is no checkpoint ends with."""
 _TORCHVISION = {"_target_", "num_classes"}
 """All that a network of torchvision.models may be given: weights would be downloaded."""
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints beside their place and renames them, so that a kill leaves the one before.
+
+    Lightning's own writer goes through the system's temporary folder: from another disk a file is copied, not renamed.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(Path(path)) as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read(path: str | Path, key: str) -> dict[str, Any]:

@@ -21,28 +21,34 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from yaml.error import MarkedYAMLError
 
-from fkd.errors import Diverged, UserError
+from fkd.errors import BAD_OBJECTIVE, Interrupted, Stopped, UserError
+from fkd.sweep import statuses
 
 CONF = Path(__file__).parents[1] / "conf"
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
-_EXPECTED = (UserError, Diverged, MissingMandatoryValue, InterpolationResolutionError)
+_EXPECTED = (UserError, Stopped, MissingMandatoryValue, InterpolationResolutionError)
 """What ends a task with one line."""
 _COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
 """What composing the config ends with."""
-_PATHS = ("input", "output", "ckpt", "data.root", "detector.file", "detector.model")
+_PATHS = ("input", "output", "ckpt", "ckpt_path", "runs", "data.root", "detector.file", "detector.model")
 """Keys whose values are names of files: they may hold what means something else to Hydra."""
 
 
-def command(config_name: str, positional: str = "") -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(
+    config_name: str, positional: str = "", rewrite: Callable[[list[str]], list[str]] = list
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Makes a task of one config a script: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
 
-    In a sweep one job's mistake is said and the other jobs go on. A first argument that is a plain word is the value of
-    the key `positional`, if there is one.
+    In a sweep one job's mistake is said, its value is a bad one, and the other jobs go on.
+
+    Args:
+        config_name: the file in conf.
+        positional: the key whose value is a first argument that is a plain word, if there is one.
+        rewrite: changes the arguments before Hydra reads them.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         begun = sweep = False
-        statuses: set[int] = set()
 
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
@@ -52,39 +58,42 @@ def command(config_name: str, positional: str = "") -> Callable[[Callable[[DictC
                 return task(cfg)
             except _EXPECTED as error:
                 say(explain(error, config_name))
-                statuses.add(1 if isinstance(error, Diverged) else 2)
-                if not sweep:
+                statuses.add(1 if isinstance(error, Stopped) else 2)
+                if not sweep or isinstance(error, Interrupted):
                     sys.exit(statuses.pop())
-                raise
             except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-                trains = "ckpt_path" in cfg
-                way_on = (
-                    f"; ckpt_path={cfg.run_dir}/checkpoints/last.ckpt goes on, if an epoch was done" if trains else ""
-                )
-                say(f"interrupted{way_on}")
+                say(f"interrupted; resume={cfg.run_dir} goes on" if "ckpt_path" in cfg else "interrupted")
                 sys.exit(1)
             except Exception:
                 statuses.add(1)
-                if sweep:  # Hydra would show the first job's error only
-                    traceback.print_exc()
-                raise
+                if not sweep:
+                    raise
+                traceback.print_exc()
+            return BAD_OBJECTIVE
 
         @functools.wraps(task)
         def main() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
             quieten()
+            statuses.clear()
             sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+            try:
+                sys.argv[1:] = rewrite(sys.argv[1:])
+            except UserError as error:
+                say(str(error))
+                sys.exit(2)
+            sys.argv[1:] += _unnamed(sys.argv[1:])
             if positional and sys.argv[1:] and sys.argv[1].isidentifier():
                 sys.argv[1] = f"{positional}={sys.argv[1]}"
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
             except Exception as error:
-                if sweep and statuses:  # of jobs that have said already what went wrong
-                    sys.exit(min(statuses))
                 if begun or not isinstance(error, _COMMAND_LINE):
                     raise
                 say(explain(error, config_name))
                 sys.exit(2)
+            if statuses:  # of a sweep's jobs, which have said what went wrong
+                sys.exit(min(statuses))
 
         return main
 
@@ -107,6 +116,8 @@ def quieten() -> None:
         ".*does not have many workers.*",
         ".*dirpath has changed.*",
         ".*exists and is not empty.*",
+        ".*`srun` command is available.*",
+        ".*your dataloader is not resumable.*",  # its sampler is: see KeypointDataModule.state_dict
     ):
         warnings.filterwarnings("ignore", message)
 
@@ -114,7 +125,7 @@ def quieten() -> None:
 def explain(error: Exception, config_name: str) -> str:
     """An error in words for the user; Hydra's complaints about a command line with the near misses."""
     text = str(error)
-    if isinstance(error, UserError | Diverged):
+    if isinstance(error, UserError | Stopped):
         return text
     if isinstance(error, OSError) and error.filename is not None:  # Hydra's own are without
         return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"
@@ -155,6 +166,22 @@ def _quoted(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
+def _unnamed(arguments: list[str]) -> list[str]:
+    """What keeps from the names of a sweep's job folders the keys that are the same in all jobs."""
+    try:
+        overrides = OverridesParser.create().parse_overrides([a for a in arguments if "=" in a and a[0] != "-"])
+    except HydraException:  # Hydra will say more
+        return []
+    keys = [o.key_or_group for o in overrides if not (o.is_sweep_override() or o.is_hydra_override())]
+    return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(keys)}]"] if keys else []
+
+
+def _job_folder(number: int, overrides: str) -> str:
+    """Name of a job's folder: its number and what was swept, as far as a file name may hold it."""
+    name = re.sub(r"[^\w.,=+-]+", ".", overrides)[:100].strip(".")
+    return f"{number}_{name}" if name else str(number)
+
+
 def _near(name: str, choices: list[str]) -> str:
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}? " if close else ""
@@ -172,3 +199,6 @@ def _keys(config_name: str) -> Iterator[str]:
                 yield from walk(value, f"{prefix}{key}.")
 
     yield from walk(OmegaConf.to_container(cfg, resolve=False), "")
+
+
+OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)

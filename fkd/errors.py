@@ -8,8 +8,24 @@ class UserError(ValueError):
     """
 
 
-class Diverged(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
-    """Training ran into values that are not finite: one line that names the value and the epoch, and what to try.
+BAD_OBJECTIVE = 1e9
+"""What a sweep is told of a job that failed or diverged: finite, and worse than all others."""
+
+
+class Stopped(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
+    """A training ended before its time: one line that says why, and what to do.
 
     Scripts print the line without a traceback and leave with exit status 1.
     """
+
+
+class Diverged(Stopped):
+    """Training ran into values that are not finite: the line names the value and the epoch, and what to try."""
+
+
+class Pruned(Stopped):
+    """A sweep gave up on the run, since others were better at the same epoch."""
+
+
+class Interrupted(Stopped):
+    """A signal asked for the end; what was learned so far has been saved, and the run can go on later."""

@@ -1,7 +1,7 @@
 """From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fkd import checkpoint, options, targets
+from fkd import checkpoint, options, processes, targets
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -69,7 +70,7 @@ def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
         crop=build_crop(cfg.crop),
         augmentation=_instantiate(cfg.augmentation, "augmentation"),
         batch_size=options.whole(cfg, "data.batch_size", least=1),
-        num_workers=options.whole(cfg, "data.num_workers", least=0),
+        num_workers=processes.loader_workers(cfg.data.num_workers),
         seed=cfg.seed,
     )
 
@@ -146,23 +147,36 @@ def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
     return trainer
 
 
-def check_resume(cfg: DictConfig) -> None:
-    """Makes sure that training can go on from `ckpt_path`.
+def best_checkpoint(trainer: pl.Trainer) -> str:
+    """The file of the epoch of the lowest `val/loss`.
+
+    Raises:
+        UserError: there was no such epoch.
+    """
+    callbacks = (c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == "val/loss")
+    path = next((c.best_model_path for c in callbacks), "")
+    if not path:
+        raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
+    return path
+
+
+def check_resume(cfg: DictConfig, path: str | Path) -> None:
+    """Makes sure that training can go on from a checkpoint.
 
     Raises:
         UserError: the file is broken, holds weights only, or is of another model.
     """
-    content = checkpoint.read(cfg.ckpt_path, "ckpt_path")
-    checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={cfg.ckpt_path}")
+    content = checkpoint.read(path, "ckpt_path")
+    checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
     check_labels(cfg, content["config"])
     if cfg.train and "optimizer_states" not in content:
-        raise UserError(f"ckpt_path={cfg.ckpt_path}: holds weights only; training goes on from the last.ckpt beside it")
+        raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
     for part in ("model", "crop", "schema", "channels"):
         then, now = content["config"].get(part), plain(cfg)[part]
         if then != now:
             then, now = (value.get("name") if isinstance(value, dict) else value for value in (then, now))
             raise UserError(
-                f"ckpt_path={cfg.ckpt_path}: expected the run's own {part}, found {part}={then} in the checkpoint and "
+                f"ckpt_path={path}: expected the run's own {part}, found {part}={then} in the checkpoint and "
                 f"{now} on the command line (or other settings of it); give the overrides of that run"
             )
 
@@ -235,11 +249,20 @@ def device(name: str) -> torch.device:
     return chosen
 
 
-def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """What tells runs apart: the chosen option of each group, and the numbers people sweep over."""
+def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
+    """What tells runs apart: the chosen option of each group, the numbers people sweep over, and all that was given.
+
+    Args:
+        choices: the option of each group.
+        overrides: of the command line, in Hydra's words.
+    """
     groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
     numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
-    return {group: choices[group] for group in groups} | {key: OmegaConf.select(cfg, key) for key in numbers}
+    given = [override.lstrip("+~").split("=")[0] for override in overrides]
+    keys = [key for key in given if key not in choices and key not in ("ckpt_path", "tags")]
+    values = {key: OmegaConf.select(cfg, key) for key in (*numbers, *keys)}
+    plain_values = {k: v if isinstance(v, int | float | str | None) else str(v) for k, v in values.items()}
+    return {group: choices[group] for group in groups} | plain_values
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

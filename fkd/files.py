@@ -1,10 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and locks that end with the process that holds them."""
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
@@ -17,3 +22,58 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, wait: bool) -> Iterator[bool]:
+    """Holds a lock on a file, which is made if need be; gives whether it is held.
+
+    The system takes the lock back when the process ends, however it ends.
+
+    Args:
+        path: the file; it stays, empty.
+        wait: until no other process holds the lock; otherwise the block runs without it.
+
+    The lock is not held, either, where there are no file locks (Windows, some network drives).
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    with path.open("ab") as file:
+        _held.add(file)
+        try:
+            yield _lock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        finally:
+            _held.discard(file)
+
+
+def _lock(file: BinaryIO, how: int) -> bool:
+    try:
+        fcntl.flock(file, how)
+    except OSError:
+        return False
+    return True
+
+
+def _let_go() -> None:
+    for file in _held:
+        file.close()
+
+
+_held: set[BinaryIO] = set()
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go)  # or data workers would hold the lock of a process that was killed
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock; False if there is no such file."""
+    if sys.platform == "win32" or not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import CatMetric
+from torchmetrics import CatMetric, MeanMetric
 
 from fkd.codecs import Codec
 from fkd.errors import UserError
@@ -95,6 +95,7 @@ class KeypointModule(pl.LightningModule):
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
+        self.train_loss = MeanMetric()
         self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
         self.val_distances = CatMetric()  # of the net's answers from the training shapes
 
@@ -109,7 +110,8 @@ class KeypointModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._loss(self.raw(batch.image), batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.image))
+        self.train_loss.update(loss.detach(), len(batch.image))
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:  # type: ignore[override]
@@ -168,10 +170,13 @@ class KeypointModule(pl.LightningModule):
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
+        checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
         self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
+        for name, value in checkpoint.get("train_loss", {}).items():
+            setattr(self.train_loss, name, value)
         if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
             return
         then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))

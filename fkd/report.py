@@ -1,67 +1,19 @@
-"""What a run leaves and shows at its end: result.json, pictures, a table."""
+"""What a run leaves and shows at its end: pictures, the test faces with their points, a table."""
 
-import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 from rich.table import Table
 
 from fkd import draw, images, plots
 from fkd.data.faces import Faces
-from fkd.errors import Diverged, UserError
 from fkd.evaluation import Scores
 from fkd.files import whole_file
 from fkd.geometry import Crop
 
 _TILES, _COLUMNS, _ZOOM = 12, 6, 2
-
-
-class Result:
-    """`result.json` of a run, written whatever happens to the run.
-
-    The block ends with status "done"; with "stopped: why" if training diverged or was interrupted; else with
-    "failed: why". Exceptions go on.
-    """
-
-    def __init__(self, run_dir: str | Path, overrides: Sequence[str]) -> None:
-        self.path = Path(run_dir) / "result.json"
-        self.values: dict[str, Any] = {"status": "running", "overrides": list(overrides)}
-
-    def __enter__(self) -> Self:
-        self._start = time.monotonic()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning turns the first into the second
-        why = "interrupted" if interrupted else " ".join(str(error).split()) or type(error).__name__
-        stopped = interrupted or isinstance(error, Diverged)
-        self.values["status"] = "done" if error is None else f"{'stopped' if stopped else 'failed'}: {why}"
-        self.values["seconds"] = round(time.monotonic() - self._start, 1)
-        rank_zero_only(write_json)(self.path, self.values)  # the processes of ddp share the folder
-
-
-def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Writes JSON to a temporary name and renames it.
-
-    Raises:
-        UserError: the place cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(json.dumps(values, indent=2).encode() + b"\n")
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder, e.g. hydra.run.dir=DIR"
-        ) from None
 
 
 def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
@@ -83,6 +35,27 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
     curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
     plots.error_curve(curves, folder / "ced.png")
     return folder / "faces.png"
+
+
+def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> None:
+    """Writes `test_faces.npz` (or of another subset), which lets runs be compared face by face.
+
+    Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
+    distance, of the mean shape where the face was `missed` (N,); `window` (N, 4), `preds` and `target` (N, K, 2) photo
+    pixels.
+    """
+    table = faces.subset(subset)
+    with whole_file(Path(run_dir) / f"{subset}_faces.npz") as file:
+        np.savez_compressed(
+            file,
+            image=table.paths.astype(str),
+            subject=table.subjects.astype(str),
+            nme=scores.face_errors.astype(np.float32),
+            missed=~scores.found,
+            window=scores.windows.astype(np.float32),
+            preds=scores.preds.astype(np.float32),
+            target=scores.target.astype(np.float32),
+        )
 
 
 def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -111,19 +84,6 @@ def part_table(metrics: Mapping[str, Any]) -> Table:
     for part, value in metrics.get("per_part", {}).items():
         table.add_row(part, _number(value))
     return table
-
-
-def facts(rows: Mapping[str, str]) -> str:
-    """Labelled lines; a table would cut long paths."""
-    width = max(len(label) for label in rows)
-    return "\n".join(f"{label:<{width}}  {value}" for label, value in rows.items())
-
-
-def show(*parts: Any) -> None:
-    """Prints tables and lines; long paths are not broken."""
-    console = Console()
-    for part in parts:
-        console.print(part, soft_wrap=isinstance(part, str), highlight=False)
 
 
 def _number(value: Any) -> str:

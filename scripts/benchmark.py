@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from fkd import benchmark, experiment, images, options
 from fkd.benchmark import Given, Row
 from fkd.cli import command
+from fkd.console import facts, show
 from fkd.data.faces import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
@@ -21,7 +22,7 @@ from fkd.geometry import cut, square_around
 from fkd.inference import TorchNet
 from fkd.onnx import OnnxNet
 from fkd.predictor import Predictor
-from fkd.report import facts, show, write_json
+from fkd.run import write_json
 from fkd.types import Image
 
 _CALIBRATION = 200  # crops

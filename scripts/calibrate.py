@@ -12,10 +12,10 @@ from rich.table import Table
 from fkd import experiment, options
 from fkd.calibration import Calibration, calibrate, halves, look
 from fkd.cli import command
+from fkd.console import show
 from fkd.errors import UserError
 from fkd.files import whole_file
 from fkd.inputs import make_folder
-from fkd.report import show
 
 
 @command("calibrate")

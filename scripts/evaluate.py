@@ -9,8 +9,10 @@ from omegaconf import DictConfig
 
 from fkd import experiment, options
 from fkd.cli import command
+from fkd.console import facts, show
 from fkd.evaluation import evaluate
-from fkd.report import facts, metrics_table, part_table, save_figures, show, write_json
+from fkd.report import metrics_table, part_table, save_figures
+from fkd.run import write_json
 
 
 @command("evaluate")

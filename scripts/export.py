@@ -18,6 +18,7 @@ from rich.table import Table
 
 from fkd import experiment, export, options
 from fkd.cli import command
+from fkd.console import facts, show
 from fkd.data.faces import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
@@ -25,7 +26,6 @@ from fkd.evaluation import squares_of
 from fkd.geometry import cut
 from fkd.inference import TorchNet
 from fkd.metrics import nme
-from fkd.report import facts, show
 from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
 

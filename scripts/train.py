@@ -3,6 +3,7 @@
 python scripts/train.py model=naimish loss=smoothl1 optimizer.lr=3e-4
 python scripts/train.py experiment=face/compact data.root=DIR
 python scripts/train.py -m model=simple,naimish data.batch_size=32,64
+python scripts/train.py resume=outputs/...
 """
 
 from pathlib import Path
@@ -12,69 +13,80 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fkd import experiment
+from fkd import experiment, resume
 from fkd.callbacks import log_hyperparameters
 from fkd.cli import command
-from fkd.errors import UserError
+from fkd.console import facts, show
 from fkd.evaluation import evaluate
-from fkd.report import Result, facts, metrics_table, save_figures, show
+from fkd.report import metrics_table, save_faces, save_figures
+from fkd.run import Run
 
 
-@command("train")
+@command("train", rewrite=resume.command_line)
 def main(cfg: DictConfig) -> float:
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
-    with Result(run_dir, hydra.overrides.task) as result:
+    sweep = hydra.mode == RunMode.MULTIRUN
+    settings = experiment.settings(cfg, hydra.runtime.choices, hydra.overrides.task)
+    run = Run(run_dir, hydra.overrides.task, settings)
+    if run.goes_on(cfg.ckpt_path, sweep) and run.is_over:
+        show(f"{run_dir}: {run.before['status']}, nothing is left to do")
+        return run.objective
+    start = run.checkpoint(cfg.ckpt_path, sweep)
+
+    with run:
         experiment.check(cfg)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         detector = experiment.build_detector(cfg)
-        if cfg.ckpt_path is not None:
-            experiment.check_resume(cfg)
+        if start is not None:
+            experiment.check_resume(cfg, start)
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
         data = experiment.build_data(cfg, faces)
         train = faces.subset("train")
         module.learn_about(data.mean_shape(), train.keypoints, train.subjects)
-        trainer = experiment.build_trainer(cfg, sweep=hydra.mode == RunMode.MULTIRUN)
+        trainer = experiment.build_trainer(cfg, sweep)
 
-        kept = cfg.ckpt_path
+        kept = start
         if cfg.train:
-            trainer.fit(module, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
-            speed = trainer.callback_metrics.get("train/images_per_s")
-            result.values["train_images_per_s"] = None if speed is None else round(float(speed), 1)
+            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
             if not trainer.is_global_zero:
                 return 0.0
-            kept = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == "val/loss"), "")
-            if not kept:
-                raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
+            kept = experiment.best_checkpoint(trainer)
+            speed = trainer.callback_metrics.get("train/images_per_s")
+            run.values["train_images_per_s"] = None if speed is None else round(float(speed), 1)
 
         net = experiment.load(kept).to(trainer.strategy.root_device)
         best = net.scores
-        result.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
+        run.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
         columns, picture = {}, "-"
         if cfg.test:
             for subset in ("val", "test"):
                 scores = evaluate(net, faces, subset, data.crop, cfg.boxes, detector, cfg.data.batch_size)
                 columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}
-            result.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
+            run.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
             picture = save_figures(run_dir, scores, faces, "test")
+            save_faces(run_dir, scores, faces, "test")
             show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
         finals = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
         finals |= {"test/nme": scores.metrics["nme_interocular"]} if cfg.test else {}
-        log_hyperparameters(trainer.loggers, experiment.hyperparameters(cfg, hydra.runtime.choices), finals)
+        run.values["objective"] = (
+            finals["test/nme"] if cfg.optimized_metric == "test/nme" else best[cfg.optimized_metric]
+        )
+        log_hyperparameters(trainer.loggers, settings, finals)
 
     show(
         facts(
             {
-                "parameters": f"{result.values['parameters']:,}",
-                "images per second": f"{result.values.get('train_images_per_s')} in training",
+                "parameters": f"{run.values['parameters']:,}",
+                "images per second": f"{run.values.get('train_images_per_s')} in training",
                 "best checkpoint": f"{kept} (epoch {best['epoch']})",
                 "faces drawn": str(picture),
                 "look at it": f"tensorboard --logdir {run_dir}",
             }
         )
     )
-    return finals["test/nme"] if cfg.optimized_metric == "test/nme" else best[cfg.optimized_metric]
+    return run.values["objective"]
 
 
 if __name__ == "__main__":

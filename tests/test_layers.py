@@ -7,10 +7,13 @@ import pytest
 
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
-    {"errors", "files", "schema", "types", "art", "progress"},
+    {"errors", "files", "schema", "types", "art", "progress", "console"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
-    | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions"},
-    {"data", "module", "callbacks", "facts", "filters", "inputs"},
+    | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
+    | {"processes", "study", "resume"},
+    {"data", "module", "callbacks", "facts", "filters", "inputs", "run"},
+    {"comparison"},
+    {"sweep"},
     {"predictor", "onnx"},
     {"evaluation", "checkpoint", "inference", "calibration"},
     {"experiment", "report", "cli", "export", "benchmark", "job"},
@@ -68,4 +71,4 @@ def test_albumentations_and_hydra_are_imported_in_one_place_each() -> None:
         return found
 
     assert users("albumentations") == {"data/augment.py"}
-    assert users("hydra") == {"targets.py", "cli.py"}
+    assert users("hydra") == {"targets.py", "cli.py", "sweep.py"}

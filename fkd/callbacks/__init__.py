@@ -2,8 +2,9 @@
 
 from fkd.callbacks.guard import FiniteGuard
 from fkd.callbacks.hyperparameters import log_hyperparameters
+from fkd.callbacks.last import Last
 from fkd.callbacks.overlays import Overlays
 from fkd.callbacks.progress import Progress
 from fkd.callbacks.throughput import Throughput
 
-__all__ = ["FiniteGuard", "Overlays", "Progress", "Throughput", "log_hyperparameters"]
+__all__ = ["FiniteGuard", "Last", "Overlays", "Progress", "Throughput", "log_hyperparameters"]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from rich import progress as rich_progress
 from rich.console import Console
 
@@ -40,17 +40,12 @@ class Progress(ProgressBar):
     def enable(self) -> None:
         self._enabled = True
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best = state_dict["best"]
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._enabled:
             return
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         self._throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
+        self._best = _best_so_far(trainer)
         self._start = time.monotonic()
         self._done = self._skipped = trainer.current_epoch * _batches_per_epoch(trainer)
         self._console = Console()
@@ -142,6 +137,12 @@ class Progress(ProgressBar):
         if not math.isfinite(left) or done <= 0:
             return ""
         return f"{_clock(max(left, 0) * (time.monotonic() - self._start) / done)} left"
+
+
+def _best_so_far(trainer: pl.Trainer) -> float:
+    """The lowest `val/loss` that the kept checkpoint knows of; in a training that goes on, of the time before."""
+    kept = (c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == "val/loss")
+    return next((float(c.best_model_score) for c in kept if c.best_model_score is not None), math.inf)
 
 
 def _epoch(trainer: pl.Trainer) -> str:

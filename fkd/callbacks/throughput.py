@@ -22,6 +22,12 @@ class Throughput(Callback):
         self._warm = False  # the first batch is done
         self._mark: float | None = None  # until when the seconds are counted; None while the clock stands
 
+    def state_dict(self) -> dict[str, float]:
+        return {"images": self._images, "seconds": self._seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self._images, self._seconds = int(state_dict["images"]), state_dict["seconds"]
+
     @property
     def images_per_s(self) -> float | None:
         """None until the second batch has ended."""

@@ -9,11 +9,10 @@ import hashlib
 import mmap
 import os
 import struct
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
@@ -21,12 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.errors import UserError
-from fkd.files import whole_file
+from fkd.files import locked, whole_file
 from fkd.progress import progress
 from fkd.types import Image
-
-if sys.platform != "win32":
-    import fcntl
 
 _FORMAT = b"fkdimg01"
 _END = struct.Struct("<8sqq")  # format, number of pictures, number of bytes before the table
@@ -70,7 +66,7 @@ class ImageCache:
         try:
             if not cache._is_whole(count):
                 directory.mkdir(parents=True, exist_ok=True)
-                with _alone(directory / f".{key}.lock") as alone:
+                with locked(directory / f".{key}.lock", wait=True) as alone:
                     if not cache._is_whole(count):  # else another process made it meanwhile
                         _write(cache.path, _with_progress(pictures(), count, title), alone)
                         cache._is_whole(count)
@@ -180,21 +176,3 @@ def _with_progress(pictures: Iterable[Image], count: int, title: str) -> Generat
         for picture in pictures:
             yield picture
             advance()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Waits until no other process holds the same lock.
-
-    False where there are no file locks (Windows, some network drives): then both work, and the last one's file stays.
-    """
-    if sys.platform == "win32":
-        yield False
-        return
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            yield False
-        else:
-            yield True

@@ -1,9 +1,11 @@
 """The LightningDataModule: one source of faces, a crop plan, an augmentation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
@@ -47,6 +49,7 @@ class KeypointDataModule(pl.LightningDataModule):
         train = faces.subset("train")
         augment = augmentation(schema=train.schema)
         self.train_set = CropDataset(train, faces.images, crop.training, crop.size, augment, seed)
+        self._epoch = self._batches_done = 0  # where a training goes on
         val = faces.subset("val")
         self.val_set = CropDataset(val, faces.images, crop.validation, crop.size, None, _SEED_OF_VALIDATION)
 
@@ -58,6 +61,16 @@ class KeypointDataModule(pl.LightningDataModule):
         mean: Points = np.mean(shapes, axis=0)
         return mean
 
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch that a training goes on in, and how many of its batches are done."""
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        done = 0 if progress.is_last_batch else progress.current.ready  # the last batch is that of the epoch before
+        return {"epoch": self.trainer.current_epoch, "batches_done": done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._epoch, self._batches_done = state_dict["epoch"], state_dict["batches_done"]
+
     def train_dataloader(self) -> DataLoader[Item]:
         return self._loader(self.train_set, shuffle=True)
 
@@ -68,6 +81,8 @@ class KeypointDataModule(pl.LightningDataModule):
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world)
+        if shuffle:  # Lightning tells the epoch when workers have read ahead already
+            sampler.go_on(self._epoch, self._batches_done * self.batch_size)
         if shuffle and self.batch_size > len(sampler):
             raise UserError(
                 f"data.batch_size: expected at most the {len(sampler)} training faces that each of {world} processes "
@@ -80,6 +95,7 @@ class KeypointDataModule(pl.LightningDataModule):
             drop_last=shuffle,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            generator=torch.Generator().manual_seed(self.seed),  # loaders must not draw from the net's random numbers
             collate_fn=collate,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )

@@ -75,9 +75,14 @@ class EpochSampler(Sampler[int]):
     def __init__(self, rows: int, shuffle: bool, seed: int, rank: int, world: int) -> None:
         self.rows, self.shuffle, self.seed, self.rank, self.world = rows, shuffle, seed, rank, world
         self.epoch = 0
+        self._begun = (0, 0)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Begins in the middle of an epoch, of which this process has seen the first `done` rows already."""
+        self.epoch, self._begun = epoch, (epoch, done)
 
     def __len__(self) -> int:
         return self.rows // self.world if self.shuffle else len(range(self.rank, self.rows, self.world))
@@ -86,5 +91,6 @@ class EpochSampler(Sampler[int]):
         if not self.shuffle:
             return iter(range(self.rank, self.rows, self.world))
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        mine = order[self.rank :: self.world][: len(self)]
+        begun, done = self._begun
+        mine = order[self.rank :: self.world][: len(self)][done if self.epoch == begun else 0 :]
         return iter((mine + self.epoch * self.rows).tolist())

@@ -1,0 +1,153 @@
+"""`last.ckpt`, from which a training goes on as if it had never stopped, and signals that ask for the end."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+from fkd import random_state
+from fkd.errors import Interrupted
+from fkd.files import whole_file
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+_LOOK_EVERY = 8
+"""Batches between two looks at whether another process was asked to stop."""
+
+
+class Last(Checkpoint):
+    """Saves the training after each epoch, and at once when a signal asks it to end.
+
+    A training that goes on from the file ends, on the CPU, with bitwise the same weights: beside weights, optimizer and
+    schedule the file holds the random states, how far the epoch was and what was logged. It is written before the next
+    epoch begins: only then have schedules and loggers seen the epoch that is over.
+
+    SIGTERM, SIGUSR1 and SIGUSR2 (with which clusters announce the end) and Ctrl-C end the training with `Interrupted`
+    after the batch that is being computed, or after the validation that is running. A handler of the user signals that
+    stood there before, as submitit's, which queues the job again, is called when all is saved.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._loaded: dict[str, Any] | None = None
+        self._ended = False  # by early stopping or the clock: there is nothing to go on with
+        self._between_epochs = False
+        self._unsaved = False
+        self._asked: int | None = None
+        self._before: dict[int, Any] = {}  # handlers of whoever started this process
+        self._replaced: dict[int, Any] = {}
+        self._metrics: Path | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        self._metrics = Path(loggers[0].log_dir) / "metrics.csv" if loggers else None
+
+    def state_dict(self) -> dict[str, Any]:
+        logged = self._metrics.read_text() if self._metrics is not None and self._metrics.exists() else None
+        return {"random": random_state.collect(), "metrics": logged, "ended": self._ended}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._loaded = state_dict
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._loaded is not None and self._loaded["metrics"] is not None and trainer.is_global_zero:
+            _restore_metrics(trainer, self._loaded["metrics"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._loaded is not None:
+            trainer.should_stop = self._loaded["ended"]
+            if trainer.is_global_zero:
+                _restart_curves(trainer)
+            random_state.restore(self._loaded["random"])
+        if threading.current_thread() is threading.main_thread():
+            self._replaced = {number: signal.signal(number, self._note) for number in _SIGNALS}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._unsaved:
+            self._save(trainer, between_epochs=True)
+        if self._all_asked(trainer):
+            self._leave(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._unsaved = True
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # gradients are not saved
+        looks = trainer.world_size == 1 or batch_idx % _LOOK_EVERY == 0  # asking the others takes time
+        if stepped and looks and not trainer.is_last_batch and self._all_asked(trainer):
+            self._save(trainer, between_epochs=False)
+            self._leave(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._ended = trainer.should_stop
+        if self._unsaved:
+            self._save(trainer, between_epochs=True)
+        self._stop_listening()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._stop_listening()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._between_epochs:  # or Lightning would take the epoch that is about to begin for one that was cut
+            for progress in checkpoint["loops"]["fit_loop"]["epoch_progress"].values():
+                progress["ready"] = progress["processed"]
+
+    def _save(self, trainer: pl.Trainer, between_epochs: bool) -> None:
+        for logger in trainer.loggers:
+            logger.save()
+        self._between_epochs, self._unsaved = between_epochs, False
+        trainer.save_checkpoint(self.path)
+        self._between_epochs = False
+
+    def _all_asked(self, trainer: pl.Trainer) -> bool:
+        """Whether any process was asked to stop; all of them get the same answer."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._asked is not None, all=False))
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._asked == number:
+            raise KeyboardInterrupt  # a second Ctrl-C ends at once
+        self._asked = number
+
+    def _leave(self, trainer: pl.Trainer) -> None:
+        number = signal.SIGTERM if self._asked is None else self._asked  # None: another process was asked
+        self._stop_listening()
+        before = self._before.get(number)
+        if number not in (signal.SIGINT, signal.SIGTERM) and callable(before):
+            before(number, None)
+        raise Interrupted(
+            f"interrupted by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1}; all is saved, "
+            f"resume={self.path.parents[1]} goes on"
+        )
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._replaced.items():
+            signal.signal(number, handler)
+        self._replaced = {}
+
+
+def _restore_metrics(trainer: pl.Trainer, logged: str) -> None:
+    """Makes metrics.csv what it was when the file was saved; Lightning's logger begins with an empty one."""
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            logger.experiment.metrics_keys = logged.splitlines()[0].split(",")
+            with whole_file(Path(logger.log_dir) / "metrics.csv") as file:
+                file.write(logged.encode())
+
+
+def _restart_curves(trainer: pl.Trainer) -> None:
+    """Tells TensorBoard to drop what it has of later steps: they will be logged again."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            start = SessionLog(status=SessionLog.START)
+            logger.experiment._get_file_writer().add_event(Event(step=trainer.global_step, session_log=start))

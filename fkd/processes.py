@@ -1,0 +1,57 @@
+"""What a training process must know of the processes beside it: who started it, and what it may use of the machine."""
+
+import multiprocessing
+import os
+
+import cv2
+import torch
+
+from fkd.errors import UserError
+
+
+def loader_workers(asked: int | str) -> int:
+    """How many processes load the data of this one.
+
+    Args:
+        asked: `data.num_workers`, a number or "auto": one, or none where this process is itself one of several of a
+            sweep (`hydra/launcher=joblib`), which share the cores already and in which loaders cannot start.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if asked == "auto":
+        return 0 if multiprocessing.parent_process() is not None else 1
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
+        raise UserError(f"data.num_workers={asked}: expected auto or a whole number from 0 on")
+    if asked > 0 and multiprocessing.parent_process() is not None:
+        raise UserError(
+            f"data.num_workers={asked}: expected 0 or auto where jobs share the cores (hydra/launcher=joblib)"
+        )
+    return asked
+
+
+def share_threads() -> None:
+    """Gives OpenCV as many threads as torch has, which, unlike OpenCV, reads OMP_NUM_THREADS."""
+    cv2.setNumThreads(torch.get_num_threads())
+
+
+def is_first() -> bool:
+    """Whether this process is the first of those that train one net, known before there is a trainer.
+
+    The others must not write, print or lock: they share the run folder.
+    """
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SUBMITIT_LOCAL_GLOBALID")
+    return all(int(os.environ.get(name, 0)) == 0 for name in ranks)
+
+
+def is_launched() -> bool:
+    """Whether this process works on one job of a sweep whose other jobs have processes of their own."""
+    return "SUBMITIT_EXECUTOR" in os.environ or multiprocessing.parent_process() is not None
+
+
+def join_tasks() -> None:
+    """Tells torch of the other tasks of a `submitit_local` job; Lightning finds those of Slurm by itself."""
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local" and int(os.environ["SUBMITIT_LOCAL_NTASKS"]) > 1:
+        from submitit.helpers import TorchDistributedEnvironment
+
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)

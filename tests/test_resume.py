@@ -1,0 +1,82 @@
+"""Trainings that were cut go on as if nothing had happened: bitwise the same weights, the same metrics.csv."""
+
+import json
+import os
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fkd import random_state, resume
+from fkd.errors import UserError
+from tests.killing import main, same, start, wait
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, faces_root: Path) -> list[str]:
+    """A small training with dropout, strong augmentation, data workers and a schedule that looks at the loss."""
+    data = ["data=udacity", f"data.root={faces_root}", f"data.cache_dir={tmp_path}/cache", "data.num_workers=1"]
+    kind = ["model=naimish", "crop.size=64", "augmentation=strong", "scheduler=plateau", "trainer.max_epochs=4"]
+    small = ["trainer=cpu", "trainer.precision=32-true", "data.batch_size=4", "test=false"]
+    return [*data, *kind, *small]
+
+
+def test_a_training_that_is_killed_again_and_again_ends_the_same(arguments: list[str], tmp_path: Path) -> None:
+    assert main(3, arguments, tmp_path) == []
+
+
+def test_sigterm_saves_in_the_middle_of_an_epoch(arguments: list[str], tmp_path: Path) -> None:
+    """Of a training that is stopped early: when it goes on, it must not learn beyond that."""
+    stopping = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=9", "trainer.max_epochs=9"]
+    arguments = [*arguments, "callbacks=early_stopping", *stopping]
+    log, whole, cut = tmp_path / "log.txt", tmp_path / "whole", tmp_path / "cut"
+    assert wait(start([*arguments, f"hydra.run.dir={whole}"], log)) == 0, log.read_text()
+    child = start([*arguments, f"hydra.run.dir={cut}"], log)
+    while not (cut / "checkpoints" / "last.ckpt").exists():
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), log.read_text()
+    os.kill(child, signal.SIGTERM)
+    assert wait(child) == 1
+    status = json.loads((cut / "result.json").read_text())["status"]
+    assert status.startswith("stopped: interrupted by SIGTERM in epoch ")
+    assert f"resume={cut} goes on" in status
+    assert "Traceback" not in log.read_text()
+    assert wait(start([f"resume={cut}"], log)) == 0, log.read_text()
+    assert same(whole, cut) == []
+    assert wait(start([f"resume={cut}"], log)) == 0
+    assert "done, nothing is left to do" in log.read_text()
+
+
+def test_random_numbers_go_on_where_they_stood(tmp_path: Path) -> None:
+    def draw() -> list[float]:
+        return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.normal(), float(torch.rand(1))]  # noqa: NPY002
+
+    random.gauss(0, 1)  # leaves its second number for the next call
+    torch.save(random_state.collect(), tmp_path / "states")
+    expected = draw()
+    draw()
+    random_state.restore(torch.load(tmp_path / "states", weights_only=True))
+    assert draw() == expected
+
+
+def test_resume_becomes_the_command_line_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({"overrides": ["model=simple", "tags=[a,b]"]}))
+    assert resume.command_line([f"resume={tmp_path}", "trainer.max_epochs=9"]) == [
+        "model=simple",
+        "tags=[a,b]",
+        "trainer.max_epochs=9",
+        f"hydra.run.dir='{tmp_path}'",
+        "ckpt_path=last",
+    ]
+    assert resume.command_line(["model=simple"]) == ["model=simple"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"overrides": 7}', '{"overrides": [7]}', "{}"])
+def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path, content: str) -> None:
+    with pytest.raises(UserError, match=r"resume=.*: expected the folder of a run .* or of a sweep"):
+        resume.command_line([f"resume={tmp_path}"])
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=r"resume=.*: expected overrides in result\.json"):
+        resume.command_line([f"resume={tmp_path}"])
