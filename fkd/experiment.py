@@ -1,6 +1,7 @@
 """From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ OmegaConf.register_new_resolver("half", lambda number: number / 2, replace=True)
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
+
+
+_MONITORED = ("val/loss", "val/nme", "train/loss")
+"""What callbacks may look at: each epoch has it."""
 
 
 def check(cfg: DictConfig) -> None:
@@ -133,10 +138,17 @@ def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
     """
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
     print(f"precision: {precision} ({why})", flush=True)
+    devices, cores = cfg.trainer.devices, os.cpu_count() or 1
+    if cfg.trainer.accelerator == "cpu" and isinstance(devices, int) and devices > cores:
+        raise UserError(f"trainer.devices={devices}: expected at most one process for each of {cores} cores")
+    callbacks = {name: _instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None}
+    for name, callback in callbacks.items():
+        if (monitor := getattr(callback, "monitor", None)) not in (None, *_MONITORED):
+            raise UserError(f"callbacks.{name}.monitor={monitor}: expected one of {', '.join(_MONITORED)}")
     trainer: pl.Trainer = _instantiate(
         OmegaConf.merge(cfg.trainer, {"precision": precision}),
         "trainer",
-        callbacks=[_instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None],
+        callbacks=list(callbacks.values()),
         logger=[_instantiate(c, f"logger.{name}") for name, c in cfg.logger.items() if c is not None],
     )
     if sweep and trainer.world_size > 1:

@@ -95,14 +95,17 @@ class KeypointModule(pl.LightningModule):
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
-        self.train_loss = MeanMetric()
+        self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must be seen
         self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
         self.val_distances = CatMetric()  # of the net's answers from the training shapes
 
     def raw(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) uint8 -> the net's raw output. Scaling to [0, 1] is part of it: prediction cannot forget it."""
-        scaled = images.contiguous(memory_format=torch.channels_last).float().div_(255)
-        return cast(Tensor, self.net(scaled))
+        """(B, C, S, S) uint8 -> the net's raw output, float32.
+
+        Scaling to [0, 1] is part of it: prediction cannot forget it.
+        """
+        scaled = images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
+        return cast(Tensor, self.net(scaled)).float()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
@@ -169,7 +172,7 @@ class KeypointModule(pl.LightningModule):
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
-        checkpoint["scores"] = {"epoch": self.current_epoch + 1, **scores}
+        checkpoint["scores"] = {"epoch": self.trainer.fit_loop.epoch_progress.current.started, **scores}
         checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -202,7 +205,7 @@ class KeypointModule(pl.LightningModule):
         if self.recipe is None:
             raise ValueError("KeypointModule without a recipe has no loss")
         target = self.codec.encode(batch.keypoints)
-        return self.recipe.loss(raw.float().reshape(target.shape), target, batch.visible)
+        return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
 
 
 def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from fkd import draw
 from fkd.callbacks import FiniteGuard, Overlays, Progress, Throughput, log_hyperparameters
 from fkd.errors import Diverged
 from fkd.schema import IBUG68
+from fkd.targets import build
 from fkd.types import Batch, Prediction
 
 CONF = Path(__file__).parents[1] / "conf" / "callbacks"
@@ -98,16 +99,13 @@ def checkpoints(tmp_path):
     """best and last, as the config makes them."""
     cfg = OmegaConf.merge({"run_dir": str(tmp_path)}, {"callbacks": OmegaConf.load(CONF / "default.yaml")}).callbacks
     OmegaConf.resolve(cfg)
-    made = []
-    for name in ("best", "last"):
-        arguments = dict(cfg[name])
-        assert arguments.pop("_target_") == "pytorch_lightning.callbacks.ModelCheckpoint"
-        made.append(ModelCheckpoint(**arguments))
-    return made
+    return [build(cfg[name], f"callbacks.{name}") for name in ("best", "last")]
 
 
-def epoch_of(checkpoint):
-    return torch.load(checkpoint, weights_only=True)["epoch"]
+def epochs_of(checkpoint):
+    """How many epochs were trained."""
+    progress = torch.load(checkpoint, weights_only=True)["loops"]["fit_loop"]["epoch_progress"]
+    return progress["current"]["started"]
 
 
 def events(folder):
@@ -126,7 +124,7 @@ def test_best_and_last_are_the_only_checkpoints(tmp_path, settings):
     fit(tmp_path, Tiny(val_losses=[1.0, 2.0, 3.0]), checkpoints(tmp_path), **settings)
     folder = tmp_path / "checkpoints"
     assert sorted(p.name for p in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
-    assert (epoch_of(folder / "best.ckpt"), epoch_of(folder / "last.ckpt")) == (0, 2)
+    assert (epochs_of(folder / "best.ckpt"), epochs_of(folder / "last.ckpt")) == (1, 3)
 
 
 def test_a_run_resumed_in_its_folder_keeps_its_two_checkpoints(tmp_path):
@@ -134,11 +132,11 @@ def test_a_run_resumed_in_its_folder_keeps_its_two_checkpoints(tmp_path):
     fit(tmp_path, Tiny([1.0, 2.0]), checkpoints(tmp_path), max_epochs=2)
     losses = [0, 0, 1.5, 0.5, 0.7]
     fit(tmp_path, Tiny(losses), checkpoints(tmp_path), max_epochs=3, ckpt_path=folder / "last.ckpt")
-    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 0, "last.ckpt": 2}
+    assert {p.name: epochs_of(p) for p in folder.iterdir()} == {"best.ckpt": 1, "last.ckpt": 3}
     fit(tmp_path, Tiny(losses), checkpoints(tmp_path), max_epochs=5, ckpt_path=folder / "last.ckpt")
-    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 3, "last.ckpt": 4}
+    assert {p.name: epochs_of(p) for p in folder.iterdir()} == {"best.ckpt": 4, "last.ckpt": 5}
     fit(tmp_path, Tiny([9.0]), checkpoints(tmp_path), max_epochs=1)  # started anew
-    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 0, "last.ckpt": 0}
+    assert {p.name: epochs_of(p) for p in folder.iterdir()} == {"best.ckpt": 1, "last.ckpt": 1}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -149,7 +147,7 @@ def test_diverged_training_ends_before_anything_is_saved(tmp_path, name, value):
     with pytest.raises(Diverged, match=expected):
         fit(tmp_path, module, [*checkpoints(tmp_path), FiniteGuard()])
     folder = tmp_path / "checkpoints"
-    assert {p.name: epoch_of(p) for p in folder.iterdir()} == {"best.ckpt": 1, "last.ckpt": 1}
+    assert {p.name: epochs_of(p) for p in folder.iterdir()} == {"best.ckpt": 2, "last.ckpt": 2}
 
 
 def test_validation_alone_may_meet_any_loss(tmp_path):
@@ -285,7 +283,8 @@ def test_a_resumed_run_goes_on_counting(tmp_path, monkeypatch, capsys):
     clock = Clock(train=1.0, val=2.0)
     monkeypatch.setattr("time.monotonic", clock)
     last = tmp_path / "checkpoints" / "last.ckpt"
-    fit(tmp_path, Tiny([0, 0, 1.5, 0.5], on_batch=clock.spend), [Progress()], max_epochs=4, ckpt_path=last)
+    again = [Progress(), *checkpoints(tmp_path)]
+    fit(tmp_path, Tiny([0, 0, 1.5, 0.5], on_batch=clock.spend), again, max_epochs=4, ckpt_path=last)
     assert lines(capsys.readouterr().out) == [
         "epoch 3/4  train/loss 0.5000  val/loss 1.500  val/nme 21.12 %  0:11 left",
         "epoch 4/4  train/loss 0.5000  val/loss 0.5000  val/nme 21.12 %  0:00 left  *",

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -183,9 +184,43 @@ def test_a_job_that_fails_does_not_end_a_sweep(script: Script, faces_root: Path)
     outcome = script("train", "-m", *on(faces_root), *(a for a in FAST if "size=32" not in a), *sweep)
     assert outcome.status == 2
     assert "crop.size in multiples of 16, found 20" in outcome.err
-    statuses = [json.loads(Path(f"sweep/{job}/result.json").read_text())["status"] for job in (0, 1)]
+    jobs = ("0_crop.size=20", "1_crop.size=32")
+    statuses = [json.loads(Path(f"sweep/{job}/result.json").read_text())["status"] for job in jobs]
     assert statuses[0].startswith("failed: model=compact needs crop.size")
     assert statuses[1] == "done"
+
+
+def test_a_sweep_goes_on_where_it_was_cut(script: Script, faces_root: Path) -> None:
+    """The first job is done and stays as it is; the second was killed after its first epoch; the third never began."""
+    sweep = ("-m", *on(faces_root), *FAST, "trainer.max_epochs=2", "test=false", "optimizer.lr=1e-3,2e-3,3e-3", *SWEEP)
+    assert script("train", *sweep).status == 0
+    jobs = sorted(Path("sweep").glob("[0-9]_*"))
+    assert [job.name for job in jobs] == [f"{i}_optimizer.lr=0.00{i + 1}" for i in range(3)]
+    weights = [(job / "checkpoints/last.ckpt").read_bytes() for job in jobs]
+    first = (jobs[0] / "checkpoints/best.ckpt").stat().st_mtime_ns
+    shutil.rmtree(jobs[2])
+    result = json.loads((jobs[1] / "result.json").read_text())
+    (jobs[1] / "result.json").write_text(json.dumps(result | {"status": "running"}))
+    outcome = script("train", "resume=sweep")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.count("nothing is left to do") == 1
+    assert outcome.out.count("epoch 1/2") == 1  # the second job had been trained to its end
+    assert (jobs[0] / "checkpoints/best.ckpt").stat().st_mtime_ns == first
+    assert [json.loads((job / "result.json").read_text())["status"] for job in jobs] == ["done"] * 3
+    again = torch.load(jobs[2] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    (jobs[2] / "before.ckpt").write_bytes(weights[2])
+    before = torch.load(jobs[2] / "before.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(before[name], again[name]) for name in before)
+
+
+def test_another_sweep_is_not_mixed_into_a_folder(script: Script, faces_root: Path) -> None:
+    arguments = (*on(faces_root), *FAST, "test=false", *SWEEP, "hydra.sweep.subdir=${hydra.job.num}")
+    script("train", "-m", *arguments, "seed=0")
+    before = Path("sweep/0/result.json").read_bytes()
+    outcome = script("train", "-m", *arguments, "seed=1")
+    assert outcome.status == 2
+    assert "hydra.sweep.dir: expected the sweep's own command" in outcome.err
+    assert Path("sweep/0/result.json").read_bytes() == before
 
 
 def test_resuming_keeps_whom_the_net_was_trained_on(trained: Path, script: Script, faces_root: Path) -> None:
@@ -235,8 +270,7 @@ def test_an_interrupt_says_how_to_go_on(script: Script, faces_root: Path, monkey
     monkeypatch.setattr("pytorch_lightning.Trainer.fit", interrupt)
     outcome = script("train", *on(faces_root), *FAST, "hydra.run.dir=run")
     assert outcome.status == 1
-    assert outcome.err.strip().splitlines()[-1].startswith("error: interrupted; ckpt_path=")
-    assert "run/checkpoints/last.ckpt" in outcome.err
+    assert outcome.err.strip().splitlines()[-1].startswith("error: interrupted; resume=")
     assert json.loads(Path("run/result.json").read_text())["status"] == "stopped: interrupted"
 
 
