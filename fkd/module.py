@@ -172,7 +172,8 @@ class KeypointModule(pl.LightningModule):
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
-        checkpoint["scores"] = {"epoch": self.trainer.fit_loop.epoch_progress.current.started, **scores}
+        epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
+        checkpoint["scores"] = {"epoch": epochs, **scores}
         checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

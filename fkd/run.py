@@ -35,8 +35,8 @@ class Run:
             "overrides": [override for override in overrides if not override.startswith("ckpt_path=")],
             "settings": dict(settings),
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "seconds": 0.0,  # of the starts before this one, until the run ends
         }
-        self._counts_on = False  # the seconds of the time before
         self._open = ExitStack()
 
     @property
@@ -66,8 +66,10 @@ class Run:
         """
         if self.goes_on(ckpt_path, sweep):
             path = self.folder / "checkpoints" / "last.ckpt"
-            self._counts_on = path.exists()
-            return path if self._counts_on else None
+            if not path.exists():
+                return None
+            self.values["seconds"] = self._seconds_until(path)
+            return path
         if ckpt_path == "last":
             raise UserError(
                 f"ckpt_path=last: expected a run that was begun, found none in {self.folder}; give its folder, too: "
@@ -80,6 +82,14 @@ class Run:
                 f"found {now}; give another folder"
             )
         return None if ckpt_path is None else Path(ckpt_path)
+
+    def _seconds_until(self, last: Path) -> float:
+        """How long the run had taken when it was cut; a process that was killed counts until its last save."""
+        seconds = float(self.before.get("seconds", 0.0))
+        if self.before["status"] == "running":
+            started = datetime.fromisoformat(self.before["started"]).timestamp()
+            seconds += max(last.stat().st_mtime - started, 0.0)
+        return round(seconds, 1)
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
@@ -110,8 +120,7 @@ class Run:
             self.values["status"] = f"stopped: {'interrupted' if cut else why}"
         else:
             self.values["status"] = f"failed: {why}"
-        before = float(self.before.get("seconds", 0.0)) if self._counts_on else 0.0
-        self.values["seconds"] = round(before + time.monotonic() - self._start, 1)
+        self.values["seconds"] = round(self.values["seconds"] + time.monotonic() - self._start, 1)
         if is_first():
             with self._open:
                 write_json(self.path, self.values)

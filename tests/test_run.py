@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,13 @@ def test_the_time_before_a_cut_is_counted(tmp_path: Path) -> None:
     with again:
         pass
     assert 1000 <= json.loads((tmp_path / "result.json").read_text())["seconds"] < 1010
+    begun = (
+        datetime.fromtimestamp(last.stat().st_mtime - 500).astimezone().isoformat()
+    )  # and killed after its last save
+    write_json(tmp_path / "result.json", {"status": "running", "overrides": [], "seconds": 1000.0, "started": begun})
+    killed = run(tmp_path)
+    killed.checkpoint("last", sweep=False)
+    assert killed.values["seconds"] == pytest.approx(1500, abs=1)
 
 
 def test_there_must_be_a_run_to_go_on_with(tmp_path: Path) -> None:
