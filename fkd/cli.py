@@ -21,7 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from yaml.error import MarkedYAMLError
 
-from fkd.errors import BAD_OBJECTIVE, Interrupted, Stopped, UserError
+from fkd.console import show
+from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
+from fkd.help import help_text
+from fkd.processes import is_launched
 from fkd.sweep import statuses
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -30,6 +33,7 @@ _EXPECTED = (UserError, Stopped, MissingMandatoryValue, InterpolationResolutionE
 """What ends a task with one line."""
 _COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
 """What composing the config ends with."""
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it begins a job
 _PATHS = ("input", "output", "ckpt", "ckpt_path", "runs", "data.root", "detector.file", "detector.model")
 """Keys whose values are names of files: they may hold what means something else to Hydra."""
 
@@ -53,17 +57,20 @@ def command(
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
             nonlocal begun, sweep
+            quieten()  # again, where another process has begun this job
             begun, sweep = True, HydraConfig.get().mode == RunMode.MULTIRUN
             try:
                 return task(cfg)
+            except Pruned as error:
+                show(str(error))
             except _EXPECTED as error:
                 say(explain(error, config_name))
                 statuses.add(1 if isinstance(error, Stopped) else 2)
-                if not sweep or isinstance(error, Interrupted):
+                if not sweep or (isinstance(error, Interrupted) and not is_launched()):
                     sys.exit(statuses.pop())
-            except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+            except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
                 say(f"interrupted; resume={cfg.run_dir} goes on" if "ckpt_path" in cfg else "interrupted")
-                sys.exit(1)
+                sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit's asks for another start
             except Exception:
                 statuses.add(1)
                 if not sweep:
@@ -73,6 +80,9 @@ def command(
 
         @functools.wraps(task)
         def main() -> None:
+            if {"--help", "-h"} & set(sys.argv[1:]):
+                print(help_text(CONF, config_name))
+                return
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
             quieten()
             statuses.clear()
@@ -82,13 +92,17 @@ def command(
             except UserError as error:
                 say(str(error))
                 sys.exit(2)
-            sys.argv[1:] += _unnamed(sys.argv[1:])
             if positional and sys.argv[1:] and sys.argv[1].isidentifier():
                 sys.argv[1] = f"{positional}={sys.argv[1]}"
+            first = next((i for i, a in enumerate(sys.argv) if i > 0 and a[0] != "-"), len(sys.argv))
+            sys.argv[first:first] = _unnamed(sys.argv[1:])  # beside the others: no override may follow an option
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
+            except KeyboardInterrupt:  # a launcher waited for jobs
+                say("interrupted; jobs in a queue go on, and so does the same command with hydra.sweep.dir=DIR")
+                sys.exit(1)
             except Exception as error:
-                if begun or not isinstance(error, _COMMAND_LINE):
+                if begun or (not isinstance(error, _COMMAND_LINE) and "Unknown plugin class" not in str(error)):
                     raise
                 say(explain(error, config_name))
                 sys.exit(2)
@@ -136,6 +150,8 @@ def explain(error: Exception, config_name: str) -> str:
         return (
             f"{mark.name} line {mark.line + 1}: expected YAML, found {error.problem}; mend the file" if mark else text
         )
+    if found := re.search(r"Unknown plugin class : 'hydra_plugins\.(\w+)\.", text):
+        return f'hydra/launcher: expected {found[1]}, which is not installed; pip install -e ".[sweep]"'
     if found := re.search(r"override '([^'=]+)'\s+missing EQUAL", text):
         return f"{found[1]}: expected arguments like key=value, e.g. input={found[1]}"
     if found := re.search(r"Could not (?:find|load) '([^'/]+)/([^']+)'", text):

@@ -18,6 +18,7 @@ from fkd import checkpoint, options, processes, targets
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
+from fkd.data.overfit import OverfitDataModule, first_faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import BOXES
@@ -28,6 +29,7 @@ from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
 
 OmegaConf.register_new_resolver("half", lambda number: number / 2, replace=True)
+OmegaConf.register_new_resolver("folder_name", lambda path: Path(path).name, replace=True)
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
@@ -65,19 +67,24 @@ def build_faces(cfg: DictConfig) -> Faces:
     except (TypeError, ValueError) as error:
         raise UserError(f"data.source: {error}") from error
     faces: Faces = source()
-    return faces
+    if cfg.get("overfit") is None:
+        return faces
+    return first_faces(faces, options.whole(cfg, "overfit.faces", least=2))
 
 
 def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
     """Loaders over the faces."""
-    return KeypointDataModule(
-        faces=faces,
-        crop=build_crop(cfg.crop),
-        augmentation=_instantiate(cfg.augmentation, "augmentation"),
-        batch_size=options.whole(cfg, "data.batch_size", least=1),
-        num_workers=processes.loader_workers(cfg.data.num_workers),
-        seed=cfg.seed,
-    )
+    settings = {
+        "faces": faces,
+        "crop": build_crop(cfg.crop),
+        "augmentation": _instantiate(cfg.augmentation, "augmentation"),
+        "batch_size": options.whole(cfg, "data.batch_size", least=1),
+        "num_workers": processes.loader_workers(cfg.data.num_workers),
+        "seed": cfg.seed,
+    }
+    if cfg.overfit is None:
+        return KeypointDataModule(**settings)
+    return OverfitDataModule(options.whole(cfg, "overfit.passes", least=1), **settings)
 
 
 def build_crop(config: Mapping[str, Any] | DictConfig) -> CropPlan:
@@ -151,12 +158,19 @@ def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
         callbacks=list(callbacks.values()),
         logger=[_instantiate(c, f"logger.{name}") for name, c in cfg.logger.items() if c is not None],
     )
-    if sweep and trainer.world_size > 1:
+    if sweep and trainer.world_size > 1 and not _started_elsewhere(trainer):
         raise UserError(
-            f"trainer: expected one process in a sweep (-m), found {trainer.world_size}; set trainer.devices=1, "
-            "or start the jobs one by one"
+            f"trainer: expected one process in a sweep (-m), found {trainer.world_size}, each of which would start the "
+            f"sweep again; set trainer.devices=1, or let the cluster start them: hydra/launcher=submitit_slurm "
+            f"hydra.launcher.tasks_per_node={trainer.num_devices} trainer.devices={trainer.num_devices}"
         )
     return trainer
+
+
+def _started_elsewhere(trainer: pl.Trainer) -> bool:
+    """Whether the processes of this training were started by a cluster, not by Lightning."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return environment is not None and environment.creates_processes_externally
 
 
 def best_checkpoint(trainer: pl.Trainer) -> str:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def locked(path: Path, wait: bool) -> Iterator[bool]:
     with path.open("ab") as file:
         _held.add(file)
         try:
-            yield _lock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield _lock(file, fcntl.LOCK_EX) if wait else _lock_at_once(file)
         finally:
             _held.discard(file)
 
@@ -53,6 +54,14 @@ def _lock(file: BinaryIO, how: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _lock_at_once(file: BinaryIO) -> bool:
+    for _ in range(5):  # `is_locked` of another process holds it for a moment, too
+        if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _let_go() -> None:

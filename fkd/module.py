@@ -95,6 +95,7 @@ class KeypointModule(pl.LightningModule):
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
+        self.val_loss = MeanMetric(nan_strategy="disable")
         self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must be seen
         self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
         self.val_distances = CatMetric()  # of the net's answers from the training shapes
@@ -129,7 +130,8 @@ class KeypointModule(pl.LightningModule):
             distances = self._training_shapes.distance(keypoints.float().cpu().numpy())
             self.val_distances.update(torch.from_numpy(distances).to(keypoints.device, torch.float32))
         size = len(batch.image)
-        self.log("val/loss", self._loss(raw, batch), on_epoch=True, sync_dist=True, batch_size=size)
+        self.val_loss.update(self._loss(raw, batch), size)
+        self.log("val/loss", self.val_loss, on_epoch=True, batch_size=size)
         self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
         return Prediction(keypoints, point_errors(preds, target, normaliser))
 

@@ -1,13 +1,17 @@
-"""Error curves; apart from `fkd.draw`, since prediction has no need of matplotlib."""
+"""Error curves, training curves and costs; apart from `fkd.draw`, since prediction has no need of matplotlib."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from fkd.files import whole_file
+
+_NUMBERED = 10
 
 
 def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limit: float = 10.0) -> None:
@@ -51,3 +55,63 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limi
         axes.legend(loc="best", fontsize="small")
     with whole_file(path) as file:
         figure.savefig(file, format="png")
+
+
+def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], path: Path) -> None:
+    """Error and losses over epochs as a PNG, side by side; the validation's loss solid, the training's dotted.
+
+    Args:
+        curves: name of a run -> logged name (`val/nme` in percent, `val/loss`, `train/loss`) -> epoch -> value.
+        path: the file, replaced as a whole; its folder must exist.
+    """
+    figure = Figure(figsize=(11, 4.4 + 0.2 * len(curves)), dpi=150, layout="constrained")
+    errors, losses = figure.subplots(1, 2)
+    for i, (name, logged) in enumerate(curves.items()):
+        for axes, key, style in ((errors, "val/nme", "-"), (losses, "val/loss", "-"), (losses, "train/loss", ":")):
+            if points := sorted(logged.get(key, {}).items()):
+                x, y = zip(*points, strict=True)
+                marker = "o" if len(points) == 1 else None
+                label = name if axes is errors else None
+                axes.plot(x, y, style, marker=marker, color=f"C{i % 10}", label=label, linewidth=1.4)
+    for axes, label in ((errors, "val/nme (inter-ocular, %)"), (losses, "loss (validation solid, training dotted)")):
+        axes.set(xlabel="epoch", ylabel=label, yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _plain_numbers(axes.yaxis, (1, 1.5, 2, 3, 4, 6, 8))
+        axes.grid(alpha=0.3)
+    if curves:
+        figure.legend(loc="outside lower center", fontsize="small", ncols=1)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")
+
+
+def cost(
+    costs: Mapping[str, npt.NDArray[np.floating]], errors: npt.NDArray[np.floating], title: str, path: Path
+) -> None:
+    """What nets cost against their error as a PNG: one panel for each kind of cost, on a logarithmic axis.
+
+    The first of the nets carry their numbers, from 1.
+
+    Args:
+        costs: title of a cost -> (N,) cost of each net, NaN where it is not known.
+        errors: (N,) error of each net, best first.
+        title: of the error, with its unit.
+        path: the file, replaced as a whole; its folder must exist.
+    """
+    figure = Figure(figsize=(5.5 * len(costs), 4.4), dpi=150, layout="constrained")
+    for axes, (name, values) in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs.items(), strict=True):
+        axes.scatter(values, errors, s=24, alpha=0.7)
+        for i in np.flatnonzero(np.isfinite(values))[:_NUMBERED]:
+            axes.annotate(str(i + 1), (values[i], errors[i]), (4, 4), textcoords="offset points", fontsize=8)
+        axes.set(xlabel=name, ylabel=title, xscale="log")
+        _plain_numbers(axes.xaxis, (1, 2, 5))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.grid(alpha=0.3)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")
+
+
+def _plain_numbers(axis: Axis, steps: Sequence[float]) -> None:
+    """A logarithmic axis with ticks at these multiples of powers of ten, which matplotlib would write as powers."""
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 
 import cv2
 import torch
@@ -28,6 +30,27 @@ def loader_workers(asked: int | str) -> int:
             f"data.num_workers={asked}: expected 0 or auto where jobs share the cores (hydra/launcher=joblib)"
         )
     return asked
+
+
+def outlive_signals(worker: int) -> None:
+    """Keeps a process that loads data alive when the end is announced to all, as a cluster does it and Ctrl-C.
+
+    The training needs what is being loaded until it has saved; it ends its loaders itself. For a DataLoader's
+    `worker_init_fn`.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows announces nothing
+        return
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    """Leaves at a SIGTERM that the parent has sent; only waiting for a signal tells from whom it is."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def share_threads() -> None:

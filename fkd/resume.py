@@ -26,7 +26,8 @@ def command_line(arguments: Sequence[str]) -> list[str]:
         overrides = _read_sweep(sweep)
         return [*overrides, *others, f"hydra.sweep.dir={_quoted(folder)}"]
     overrides = _read_run(folder / "result.json")
-    return [*overrides, *others, f"hydra.run.dir={_quoted(folder)}", "ckpt_path=last"]
+    run = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}", "ckpt_path=last"]  # also of a sweep's job
+    return [*overrides, *others, *run]
 
 
 def _read_run(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fkd.console import show
+from fkd.errors import UserError
 
 statuses: set[int] = set()
 """Exit statuses of the jobs of this command that did not end well."""
@@ -20,5 +21,16 @@ class Closing(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         show(*comparison.summary(folder), f"look closer: python scripts/compare.py runs={folder}")
-        if not statuses and any(run.status in ("failed", "broken", "killed") for run in comparison.read([folder])):
-            statuses.add(1)  # of jobs in other processes
+        if not statuses and not _all_done(folder):  # jobs of other processes
+            statuses.add(1)
+
+
+def _all_done(folder: Path) -> bool:
+    """Whether no job of a sweep has failed, was cut, or has left nothing; a job that was pruned has done its part."""
+    from fkd import comparison
+
+    try:
+        runs = comparison.read([folder])
+    except UserError:
+        return False
+    return all(run.status in ("done", "running") or run.reason.startswith("pruned") for run in runs)

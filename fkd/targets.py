@@ -1,6 +1,7 @@
 """What a config names by `_target_`, built; without torch, unless the target wants it."""
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
@@ -30,11 +31,21 @@ def build(config: Any, key: str, refusals: tuple[type[Exception], ...] = (), **a
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from None
+        if isinstance(cause, ModuleNotFoundError) and (extra := key.rpartition(".")[2]) in _extras():
+            raise UserError(f'{key}: needs what is not installed yet; pip install -e ".[{extra}]"') from error
         refused = isinstance(cause, (ValueError, ImportError, HydraException, *refusals))
         refused |= isinstance(cause, TypeError) and key != "model.net"  # a net may be the user's own, and its bugs too
         if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
             raise UserError(f"{key}: {cause}") from error
         raise cause from error
+
+
+def _extras() -> list[str]:
+    """What can be installed beside fkd; a logger is the extra of its own name."""
+    try:
+        return metadata("fkd").get_all("Provides-Extra", [])
+    except PackageNotFoundError:
+        return []
 
 
 def _called_wrongly(error: BaseException) -> bool:

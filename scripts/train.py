@@ -18,6 +18,7 @@ from fkd.callbacks import log_hyperparameters
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.evaluation import evaluate
+from fkd.processes import join_tasks, share_threads
 from fkd.report import metrics_table, save_faces, save_figures
 from fkd.run import Run
 
@@ -27,6 +28,8 @@ def main(cfg: DictConfig) -> float:
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     sweep = hydra.mode == RunMode.MULTIRUN
     settings = experiment.settings(cfg, hydra.runtime.choices, hydra.overrides.task)
+    join_tasks()
+    share_threads()
     run = Run(run_dir, hydra.overrides.task, settings)
     if run.goes_on(cfg.ckpt_path, sweep) and run.is_over:
         show(f"{run_dir}: {run.before['status']}, nothing is left to do")

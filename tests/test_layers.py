@@ -7,11 +7,11 @@ import pytest
 
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
-    {"errors", "files", "schema", "types", "art", "progress", "console"},
+    {"errors", "files", "schema", "types", "art", "progress", "console", "help"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
     | {"processes", "study", "resume"},
-    {"data", "module", "callbacks", "facts", "filters", "inputs", "run"},
+    {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},
     {"sweep"},
     {"predictor", "onnx"},

@@ -67,6 +67,7 @@ def test_resume_becomes_the_command_line_of_the_run(tmp_path: Path) -> None:
         "model=simple",
         "tags=[a,b]",
         "trainer.max_epochs=9",
+        "hydra.mode=RUN",
         f"hydra.run.dir='{tmp_path}'",
         "ckpt_path=last",
     ]

@@ -1,26 +1,54 @@
-"""The row of a run in TensorBoard's HParams tab."""
+"""What was chosen and what came of it: a row of TensorBoard's HParams tab, of wandb's or MLflow's table of runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import singledispatch
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from torch.utils.tensorboard.summary import hparams
 
 
 def log_hyperparameters(loggers: Sequence[Logger], config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Writes what was chosen and what came of it, once, at the end of a run.
+    """Writes both to every logger but the CSV file's, once, at the end of a run.
 
-    The logger must not write a placeholder first (``default_hp_metric=False``): TensorBoard shows the first one only.
+    TensorBoard's logger must not write a placeholder first (``default_hp_metric=False``), or its columns are shown.
 
     Args:
-        loggers: the trainer's; TensorBoard loggers among them are written to.
+        loggers: the trainer's.
         config: nested choices, shown with dotted keys such as ``optimizer.lr``.
         metrics: final values under names of their own, such as ``best/nme``; a name that is logged during training
             would get one more point on its curve.
     """
+    flat = dict(_flat(config))
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(dict(_flat(config)), dict(metrics))
-            logger.save()
+        _log(logger, flat, dict(metrics))
+        logger.save()
+
+
+@singledispatch
+def _log(logger: Logger, config: dict[str, Any], metrics: dict[str, float]) -> None:
+    logger.log_hyperparams(config)
+    logger.log_metrics(metrics)
+
+
+@_log.register
+def _(logger: CSVLogger, config: dict[str, Any], metrics: dict[str, float]) -> None:
+    """Its file has a row per step and no place for them; result.json says the same."""
+
+
+@_log.register
+def _(logger: TensorBoardLogger, config: dict[str, Any], metrics: dict[str, float]) -> None:
+    _, start, end = hparams(config, metrics)  # without the first, TensorBoard shows first what differs between the runs
+    for summary in (start, end):
+        logger.experiment.file_writer.add_summary(summary)
+    logger.log_metrics(metrics)
+
+
+@_log.register
+def _(logger: WandbLogger, config: dict[str, Any], metrics: dict[str, float]) -> None:
+    logger.log_hyperparams(config)
+    logger.experiment.summary.update(metrics)
+    logger.experiment.finish()  # the next job of a sweep has a run of its own
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int | float | str]]:

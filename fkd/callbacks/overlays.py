@@ -6,10 +6,10 @@ from typing import NamedTuple, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fkd import draw, images
+from fkd.callbacks.pictures import log_picture
 from fkd.schema import KeypointSchema
 from fkd.types import Batch, Image, Prediction
 
@@ -37,7 +37,7 @@ class _Validation:
 
 
 class Overlays(Callback):
-    """Shows in TensorBoard what the net sees and where it fails.
+    """Shows in TensorBoard (or wandb, or MLflow) what the net sees and where it fails.
 
     After every n-th validation: "val/faces", the first faces of the validation set, and "val/worst", the worst of them
     all, each with its row and its error. In distributed training, those of the first process.
@@ -98,7 +98,7 @@ class Overlays(Callback):
             self._show(trainer, "val/worst", gathered.worst, schema)
 
     def _show(self, trainer: pl.Trainer, tag: str, faces: _Faces, schema: KeypointSchema) -> Image:
-        """The faces as one sheet, given to every TensorBoard logger."""
+        """The faces as one sheet, given to every logger that takes pictures."""
         tiles = [
             draw.face(
                 pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0),
@@ -116,8 +116,7 @@ class Overlays(Callback):
         ]
         sheet = draw.sheet(tiles, _COLUMNS, captions)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(tag, sheet, trainer.global_step, dataformats="HWC")
+            log_picture(logger, tag, sheet, trainer.global_step)
         return sheet
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from fkd.data.augment import Augmentation
 from fkd.data.crops import CropPlan
@@ -14,6 +14,7 @@ from fkd.data.dataset import CropDataset, EpochSampler, collate
 from fkd.data.faces import Faces
 from fkd.errors import UserError
 from fkd.geometry import Crop, square_around
+from fkd.processes import outlive_signals
 from fkd.types import Item, Points
 
 _SEED_OF_VALIDATION = 0
@@ -77,7 +78,7 @@ class KeypointDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Item]:
         return self._loader(self.val_set, shuffle=False)
 
-    def _loader(self, dataset: CropDataset, shuffle: bool) -> DataLoader[Item]:
+    def _loader(self, dataset: CropDataset | ConcatDataset[Item], shuffle: bool) -> DataLoader[Item]:
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world)
@@ -97,5 +98,6 @@ class KeypointDataModule(pl.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             generator=torch.Generator().manual_seed(self.seed),  # loaders must not draw from the net's random numbers
             collate_fn=collate,
+            worker_init_fn=outlive_signals,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )

@@ -1,0 +1,131 @@
+"""The worst faces of the best runs, cut from the pictures that the runs were tested on."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from omegaconf import OmegaConf
+
+from fkd import draw, targets
+from fkd.comparison import tested
+from fkd.comparison.tested import FaceErrors
+from fkd.data.faces import Faces
+from fkd.errors import UserError
+from fkd.geometry import Crop, adjust, square_around
+from fkd.types import Image, Points
+
+_SIZE, _ZOOM, _WIDER = 112, 2, 1.5
+_QUALITY = 85  # of JPEG
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """One face with what one run found.
+
+    Attributes:
+        picture: JPEG as a data URI.
+        caption: its NME, or that it was missed.
+    """
+
+    picture: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One face with what each run found.
+
+    Attributes:
+        name: of the face: its person and picture.
+        cells: one overlay for each run, in order.
+    """
+
+    name: str
+    cells: tuple[Overlay, ...]
+
+
+def worst(runs: Sequence[FaceErrors], source: Path, count: int) -> list[Row]:
+    """The `count` faces of the highest error, on average over the runs, highest first; none that all of them missed.
+
+    Args:
+        runs: the test faces of each.
+        source: folder of a run, whose config says where the pictures are.
+        count: how many faces.
+
+    Raises:
+        UserError: the pictures cannot be had here, in one line.
+    """
+    rows = tested.matched(runs)
+    errors = np.nan_to_num(np.mean([run.nme[row] for run, row in zip(runs, rows, strict=True)], axis=0), nan=-1.0)
+    missed = np.all([run.missed[row] for run, row in zip(runs, rows, strict=True)], axis=0)
+    order = np.argsort(-errors, kind="stable")
+    chosen = order[~missed[order]][:count]
+    faces = _faces(source)
+    place = {key: row for row, key in enumerate(tested.face_keys(faces.table.paths).tolist())}
+    points = [run.points() for run in runs]
+    found = []
+    for face in chosen:
+        key = str(runs[0].keys[rows[0][face]])
+        if key not in place:
+            raise UserError(f"{key}: the data of {source} no longer hold this test face")
+        photo = faces.images[int(faces.table.images[place[key]])]
+        cells = [_overlay(photo, *points[i], run, int(rows[i][face])) for i, run in enumerate(runs)]
+        found.append(Row(key, tuple(cells)))
+    return found
+
+
+def _overlay(photo: Image, preds: Points, target: Points, run: FaceErrors, row: int) -> Overlay:
+    """The same window for all runs, whatever window each net was shown."""
+    crop = Crop.from_box(adjust(square_around(target[row]), _WIDER), _SIZE)
+    picture = draw.face(crop.image(photo), crop.points(preds[row]), crop.points(target[row]), zoom=_ZOOM)
+    caption = "missed" if run.missed[row] else f"{run.nme[row]:.1f} %"
+    return Overlay(_data_uri(picture), caption)
+
+
+def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def _faces(run_dir: Path) -> Faces:
+    """The data set of a run, built anew from its config.
+
+    A config may come from a stranger: only what is in `fkd.data` is called. Names of folders are those that the run
+    saw, and none is made that is not there.
+    """
+    try:
+        config = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
+        start = OmegaConf.select(OmegaConf.load(run_dir / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
+        source: Any = OmegaConf.to_container(OmegaConf.select(config, "data.source"), resolve=True)
+        _check_trusted(source)
+        for key in ("root", "cache_dir"):
+            if isinstance(source.get(key), str):
+                source[key] = str(Path(start, source[key]))
+        root = source.get("root")
+        if root is not None and not Path(root).is_dir():
+            raise UserError(f"{root}: the run's data are not here")
+        faces: Faces = targets.build(source, "data.source")
+    except UserError:
+        raise
+    except Exception as error:  # a config of another version or machine can fail in any way
+        reason = " ".join(str(error).split())
+        raise UserError(f"{run_dir}: its data cannot be built again ({type(error).__name__}: {reason})") from error
+    return faces
+
+
+def _check_trusted(node: Any) -> None:
+    """Raises UserError where a config names anything to be called that is not in `fkd.data`."""
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+        if target is not None and not str(target).startswith("fkd.data."):
+            raise UserError(f"data.source: {target} is not in fkd.data, and so is not called by a comparison")
+        for value in node.values():
+            _check_trusted(value)
+    elif isinstance(node, list):
+        for value in node:
+            _check_trusted(value)

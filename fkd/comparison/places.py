@@ -1,0 +1,46 @@
+"""Where runs are looked for, and where the comparison goes."""
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fkd.errors import UserError
+from fkd.inputs import make_folder
+
+
+def folders(runs: str | Iterable[object]) -> list[Path]:
+    """The folders that `runs` speaks of: a name, a glob, or a list of either.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    found = [path for value in ([runs] if isinstance(runs, str | int) else runs) for path in _folders(str(value))]
+    if not found:
+        raise UserError("runs=[]: expected a folder of runs or sweeps, found none; give runs=DIR")
+    return found
+
+
+def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
+    """A folder that can be written to; without one that is given, the folder of the runs.
+
+    Raises:
+        UserError: there are several, or it is a run's own folder, or it cannot be written to.
+    """
+    if output is None:
+        if len(runs) > 1:
+            raise UserError(f"output: expected a folder, since runs are in {len(runs)} of them; give output=DIR")
+        output = runs[0]
+    if (output / "result.json").exists():
+        raise UserError(f"output={output}: is a run's own folder, whose ced.png would be lost; give another output=DIR")
+    make_folder(output)
+    return output
+
+
+def _folders(value: str) -> list[Path]:
+    if value and Path(value).is_dir():
+        return [Path(value)]
+    found = sorted(Path(name) for name in glob.glob(value, recursive=True) if Path(name).is_dir())
+    if not found:
+        kind = "a file" if Path(value).is_file() else "no such folder"
+        raise UserError(f"runs={value}: expected a folder of runs or sweeps, or a glob of such, found {kind}")
+    return found

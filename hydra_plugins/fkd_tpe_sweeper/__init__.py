@@ -1,0 +1,1 @@
+"""Sweeps whose jobs are chosen by Optuna, as a plugin of Hydra: `hydra/sweeper=tpe`."""

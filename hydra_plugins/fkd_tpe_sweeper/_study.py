@@ -1,0 +1,158 @@
+"""The trials of one sweep, shared by all processes that work on its folder and by those that come after them."""
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from omegaconf import DictConfig
+from optuna.distributions import distribution_to_json
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
+
+from fkd import targets
+from fkd.errors import UserError
+from fkd.files import is_locked, locked
+from fkd.study import open_storage
+from hydra_plugins.fkd_tpe_sweeper._space import Space
+
+_PARENT, _RECIPE, _STATUS = "parent", "recipe", "status"
+
+
+@dataclass(frozen=True)
+class SharedStudy:
+    """An Optuna study with the folder of its jobs.
+
+    Args:
+        folder: of the sweep.
+        study: minimises what the jobs call their `objective`.
+        space: what differs between the jobs.
+        parent: name of this process among those that launch trials; it holds the lock of that name.
+    """
+
+    folder: Path
+    study: optuna.Study
+    space: Space
+    parent: str
+
+    def claim(self, n_jobs: int, n_trials: int, sampler: DictConfig, seed: int) -> Sequence[BaseTrial]:
+        """The trials to launch next, of successive numbers; none if all are done or another process has them.
+
+        Trials whose process has gone come before new ones. Each draws its values from a seed of its own, so that a
+        sweep that was cut tries the same as one that was not.
+        """
+        with locked(self.folder / ".study.lock", wait=True):
+            trials = self.study.get_trials(deepcopy=False)
+            if orphans := [trial for trial in trials if self._is_orphan(trial)]:
+                batch = [trial for i, trial in enumerate(orphans[:n_jobs]) if trial.number == orphans[0].number + i]
+                for trial in batch:
+                    optuna.trial.Trial(self.study, trial._trial_id).set_user_attr(_PARENT, self.parent)
+                return batch
+            begun = sum(set(trial.params) == set(self.space) for trial in trials)
+            seeds = [[seed, len(trials) + i] for i in range(min(n_jobs, n_trials - begun))]
+            return [self._ask(sampler, *np.random.SeedSequence(words).generate_state(1).tolist()) for words in seeds]
+
+    def tell(self, number: int) -> None:
+        """Tells the study what a job has left in its `result.json`.
+
+        A job that was interrupted, or that another process is training, stays unfinished for a later command. One that
+        diverged counts as pruned: worse than all that were trained to their end, without a number for infinity.
+        """
+        result = self.result_of(number)
+        status = str(result.get("status", "failed: no result.json"))
+        if status.startswith("stopped: interrupted") or self._trains(number):
+            return
+        trial = next(trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number)
+        if trial.state.is_finished():
+            return
+        optuna.trial.Trial(self.study, trial._trial_id).set_user_attr(_STATUS, status)
+        if status == "done" and "objective" in result:
+            self.study.tell(number, float(result["objective"]))
+        else:
+            self.study.tell(number, state=TrialState.PRUNED if status.startswith("stopped") else TrialState.FAIL)
+
+    def status(self, trial: FrozenTrial) -> str:
+        """What its job said at its end, or in whose hands it is."""
+        mine = trial.user_attrs.get(_PARENT) == self.parent
+        return str(trial.user_attrs.get(_STATUS, "interrupted" if mine else "running in another process"))
+
+    def folder_of(self, number: int) -> Path | None:
+        """Where the job of a trial is, if it has begun."""
+        return next((path for path in self.folder.iterdir() if path.name.split("_")[0] == str(number)), None)
+
+    def result_of(self, number: int) -> dict[str, Any]:
+        """What its job says in `result.json`; empty if it says nothing."""
+        folder = self.folder_of(number)
+        try:
+            content = json.loads((folder / "result.json").read_text()) if folder else {}
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _ask(self, sampler: DictConfig, seed: int) -> BaseTrial:
+        self.study.sampler = targets.build(sampler, "hydra.sweeper.sampler", seed=seed)
+        trial = self.study.ask(dict(self.space))
+        trial.set_user_attr(_PARENT, self.parent)
+        return trial
+
+    def _is_orphan(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is unfinished, and neither the process that launched it nor that of its job is there."""
+        if trial.state != TrialState.RUNNING:
+            return False
+        if set(trial.params) != set(self.space):  # its process was killed while it drew the values
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            return False
+        parent = trial.user_attrs.get(_PARENT)
+        if parent == self.parent or (parent is not None and is_locked(_lock(self.folder, parent))):
+            return False
+        return not self._trains(trial.number)
+
+    def _trains(self, number: int) -> bool:
+        """Whether some process trains in the folder of a trial."""
+        folder = self.folder_of(number)
+        return folder is not None and is_locked(folder / ".lock")
+
+
+@contextmanager
+def opened(folder: Path, storage: str, name: str, fixed: Sequence[str], space: Space) -> Iterator[SharedStudy]:
+    """The study of a sweep, new or to go on with; this process counts among its parents as long as the block lasts.
+
+    Raises:
+        UserError: it is the study of another sweep.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    parent = secrets.token_hex(4)
+    lock = _lock(folder, parent)
+    with locked(lock, wait=True):
+        try:
+            with locked(folder / ".study.lock", wait=True):  # two processes cannot make the same tables
+                study = optuna.create_study(
+                    storage=open_storage(storage), study_name=name, direction="minimize", load_if_exists=True
+                )
+                _check_recipe(study, storage, fixed, space)
+            yield SharedStudy(folder, study, space, parent)
+        finally:
+            lock.unlink()
+
+
+def _lock(folder: Path, parent: str) -> Path:
+    return folder / f".parent_{parent}.lock"
+
+
+def _check_recipe(study: optuna.Study, storage: str, fixed: Sequence[str], space: Space) -> None:
+    recipe = dict(sorted(override.partition("=")[::2] for override in fixed))
+    recipe |= {key: distribution_to_json(distribution) for key, distribution in space.items()}
+    kept = study.user_attrs.get(_RECIPE)
+    if kept is None:
+        study.set_user_attr(_RECIPE, recipe)
+    elif kept != recipe:
+        key = next(key for key in [*kept, *recipe] if kept.get(key) != recipe.get(key))
+        then, now = (f"{key}={values[key]}" if key in values else f"no {key}" for values in (kept, recipe))
+        raise UserError(
+            f"{storage}: expected the command that this study was begun with, which had {then}, found {now}; "
+            "give another folder, hydra.sweep.dir=DIR"
+        )

@@ -1,0 +1,93 @@
+"""The plugin that Hydra finds. Optuna is imported when a sweep begins: Hydra imports its plugins for every run."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from fkd import options
+from fkd.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class TpeSweeper(Sweeper):
+    """Asks a study for the values of each job, launches it, and tells the study what came of it.
+
+    A job is told from its `result.json`, which lies in a folder of the sweep that is named after the job's number,
+    `<number>` or `<number>_...`.
+
+    Args:
+        n_trials: jobs in all, whichever process launches them.
+        n_jobs: jobs that are launched at once; the launcher decides how many of them run side by side.
+        seed: of the values that are tried.
+        sampler: config of an Optuna sampler; it is given its `seed`.
+        study_name: name of the study in its storage.
+        storage: URL of the storage.
+        params: key -> what to try, in Hydra's words; the command line wins over it.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        n_jobs: int,
+        seed: int,
+        sampler: DictConfig,
+        study_name: str,
+        storage: str,
+        params: Mapping[str, Any] | None,
+    ) -> None:
+        self.n_trials, self.n_jobs, self.seed, self.sampler = n_trials, n_jobs, seed, sampler
+        self.study_name, self.storage, self.params = study_name, storage, dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Launches trials until there are `n_trials`; those that another process left unfinished come first.
+
+        Raises:
+            UserError: Optuna is missing, nothing is to be varied, or the folder holds the study of another sweep.
+        """
+        assert self.config is not None
+        assert self.hydra_context is not None
+        for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0)):
+            options.whole(self.config, f"hydra.sweeper.{key}", least=least)
+        try:
+            from hydra_plugins.fkd_tpe_sweeper import _space, _study, _summary
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f'hydra/sweeper=tpe: expected Optuna, found no module {error.name}; pip install -e ".[sweep]"'
+            ) from None
+
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        presets = [f"{key}={value}" for key, value in self.params.items()]
+        fixed, space = _space.split(parser.parse_overrides([*presets, *arguments]))
+        self.validate_batch_is_legal([[*fixed, *chosen] for chosen in _space.every_choice(space)])
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+
+        with _study.opened(folder, self.storage, self.study_name, fixed, space) as study:
+            while batch := study.claim(self.n_jobs, self.n_trials, self.sampler, self.seed):
+                jobs = [[*fixed, *_space.overrides(trial.params, space)] for trial in batch]
+                try:
+                    self.launcher.launch(jobs, initial_job_idx=batch[0].number)
+                except Exception as error:  # such as a job that was killed for its memory
+                    if not any(study.folder_of(trial.number) for trial in batch):
+                        raise
+                    log.warning(f"the launcher lost a job: {error}")
+                for trial in batch:
+                    study.tell(trial.number)
+                    _summary.log_trial(study, trial.number)
+            _summary.log_sweep(study, str(OmegaConf.select(self.config, "optimized_metric", default="objective")))

@@ -1,0 +1,38 @@
+"""Compares runs: a ranked table, and in the output folder comparison.csv, comparison.html and curves as PNG.
+
+python scripts/compare.py runs=outputs/multirun/train output=comparison
+"""
+
+from omegaconf import DictConfig
+
+from fkd import comparison, options
+from fkd.cli import command
+from fkd.comparison.page import write_page
+from fkd.comparison.pictures import write_pictures
+from fkd.console import facts, show
+
+
+@command("compare")
+def main(cfg: DictConfig) -> None:
+    rows, curves, chosen, faces, resamples = (
+        options.whole(cfg, key, least=1) for key in ("rows", "curves", "chosen", "faces", "resamples")
+    )
+    folders = comparison.folders(cfg.runs)
+    output = comparison.output_folder(None if cfg.output is None else options.path(cfg, "output"), folders)
+
+    ranking = comparison.rank(comparison.read(folders), cfg.rank)
+    judgement = comparison.verdict(ranking, resamples)
+    drawn = comparison.draw(ranking, curves)
+    comparison.write_csv(output / "comparison.csv", ranking)
+    write_page(output / "comparison.html", ranking, judgement, drawn, chosen, faces)
+    pictures = write_pictures(output, ranking, drawn[:chosen])
+
+    names = ", ".join(["comparison.csv", *(path.name for path in pictures)])
+    show(
+        *comparison.shown(ranking, judgement, rows),
+        facts({"look closer": f"{output}/comparison.html (opens in any browser)", "beside it": names}),
+    )
+
+
+if __name__ == "__main__":
+    main()

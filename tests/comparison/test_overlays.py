@@ -1,0 +1,124 @@
+"""The worst faces are cut from the pictures that the runs were tested on, if these are here."""
+
+import base64
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from fkd.comparison import overlays, tested
+from fkd.comparison.tested import FaceErrors
+from fkd.data.faces import Faces
+from fkd.data.udacity import udacity
+from fkd.draw import PREDICTED, TARGET
+from fkd.errors import UserError
+from tests.comparison.folders import write_run
+
+
+def source(root: Path, cache: Path) -> dict[str, object]:
+    options = {"split": "official", "val_share": 0.3, "test_share": 0.3, "seed": 0, "label_shift": False, "channels": 1}
+    return {"root": str(root), "cache_dir": str(cache), **options}
+
+
+@pytest.fixture
+def config(faces_root: Path, tmp_path: Path) -> dict[str, object]:
+    return {"_target_": "fkd.data.udacity.udacity", **source(faces_root, tmp_path / "cache")}
+
+
+@pytest.fixture
+def faces(faces_root: Path, tmp_path: Path) -> Faces:
+    return udacity(**source(faces_root, tmp_path / "cache"))
+
+
+def read(folder: Path) -> FaceErrors:
+    found = tested.read(folder)
+    assert found is not None
+    return found
+
+
+def decoded(uri: str) -> np.ndarray:
+    data = np.frombuffer(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def share(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
+    return float((np.abs(picture.astype(int) - colour).max(axis=2) < 90).mean())
+
+
+def test_the_worst_on_average_come_first_and_show_both_kinds_of_points(
+    tmp_path: Path, faces: Faces, config: dict[str, object]
+) -> None:
+    table = faces.subset("test")
+    shuffled = table.take(np.arange(len(table))[::-1].copy())
+    folders = [
+        write_run(tmp_path / "a", nme=5.0, faces=table, source=config, noise=1),
+        write_run(tmp_path / "b", nme=6.0, faces=shuffled, source=config, noise=2),
+    ]
+    runs = [read(folder) for folder in folders]
+    mean = (runs[0].nme + runs[1].nme[::-1]) / 2
+    rows = overlays.worst(runs, folders[0], 3)
+    assert [row.name for row in rows] == table.paths[np.argsort(-mean)[:3]].tolist()
+    for row, face in zip(rows, np.argsort(-mean), strict=False):
+        expected = (runs[0].nme[face], runs[1].nme[::-1][face])
+        assert [cell.caption for cell in row.cells] == [f"{error:.1f} %" for error in expected]
+    for cell in rows[0].cells:
+        picture = decoded(cell.picture)
+        assert picture.shape == (224, 224, 3)
+        assert share(picture, TARGET) > 0.002
+        assert share(picture, PREDICTED) > 0.002
+
+
+def test_names_of_folders_are_those_that_the_run_saw(
+    tmp_path: Path, faces: Faces, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "set").symlink_to(str(config["root"]))
+    monkeypatch.chdir(there)
+    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=config | {"root": "set", "cache_dir": "c"})
+    monkeypatch.chdir(tmp_path)
+    assert len(overlays.worst([read(folder)], folder, 2)) == 2
+    assert not (tmp_path / "c").exists()
+
+
+def test_without_the_pictures_the_reason_is_given(tmp_path: Path, faces: Faces, config: dict[str, object]) -> None:
+    table = faces.subset("test")
+    gone = write_run(tmp_path / "a", faces=table, source=config | {"root": str(tmp_path / "gone")})
+    with pytest.raises(UserError, match="gone: the run's data are not here"):
+        overlays.worst([read(gone)], gone, 2)
+    assert not (tmp_path / "gone").exists()
+    changed = write_run(tmp_path / "b", faces=table, source=config | {"depth": 3})
+    with pytest.raises(UserError, match="depth"):
+        overlays.worst([read(changed)], changed, 2)
+    (changed / ".hydra" / "config.yaml").write_text("[")
+    with pytest.raises(UserError, match="cannot be built again"):
+        overlays.worst([read(changed)], changed, 2)
+
+
+@pytest.mark.parametrize("place", ["source", "argument"])
+def test_a_strangers_config_calls_nothing_but_sources(
+    tmp_path: Path, faces: Faces, config: dict[str, object], place: str
+) -> None:
+    call = {"_target_": "os.makedirs", "name": str(tmp_path / "made")}
+    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=config)
+    wrong = call if place == "source" else config | {"seed": [call]}
+    (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"data": {"source": wrong}}))
+    with pytest.raises(UserError, match=r"os\.makedirs is not in fkd\.data"):
+        overlays.worst([read(folder)], folder, 2)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_face_that_all_runs_missed_compares_nothing(tmp_path: Path, faces: Faces, config: dict[str, object]) -> None:
+    table = faces.subset("test")
+    folders = [write_run(tmp_path / name, faces=table, source=config) for name in "ab"]
+    for folder, missed in zip(folders, ([0, 1], [0, 2]), strict=True):
+        with np.load(folder / "test_faces.npz") as file:
+            arrays = dict(file)
+        arrays["missed"][missed] = True
+        arrays["nme"][missed] = 90.0
+        np.savez_compressed(folder / "test_faces.npz", **arrays)
+    rows = overlays.worst([read(folder) for folder in folders], folders[0], 2)
+    assert {row.name for row in rows} == set(table.paths[[1, 2]].tolist())
+    assert sorted(cell.caption == "missed" for row in rows for cell in row.cells) == [False, False, True, True]
