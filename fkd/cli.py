@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from yaml.error import MarkedYAMLError
 
+from fkd import resolvers  # noqa: F401 (configs call them)
 from fkd.console import show
 from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
 from fkd.help import help_text
@@ -102,6 +103,9 @@ def command(
                 say("interrupted; jobs in a queue go on, and so does the same command with hydra.sweep.dir=DIR")
                 sys.exit(1)
             except Exception as error:
+                if type(error).__name__ == "TerminatedWorkerError":  # joblib's, which need not be installed
+                    say("a job was killed, perhaps for its memory; the command with hydra.sweep.dir=DIR goes on")
+                    sys.exit(1)
                 if begun or (not isinstance(error, _COMMAND_LINE) and "Unknown plugin class" not in str(error)):
                     raise
                 say(explain(error, config_name))
@@ -192,12 +196,6 @@ def _unnamed(arguments: list[str]) -> list[str]:
     return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(keys)}]"] if keys else []
 
 
-def _job_folder(number: int, overrides: str) -> str:
-    """Name of a job's folder: its number and what was swept, as far as a file name may hold it."""
-    name = re.sub(r"[^\w.,=+-]+", ".", overrides)[:100].strip(".")
-    return f"{number}_{name}" if name else str(number)
-
-
 def _near(name: str, choices: list[str]) -> str:
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}? " if close else ""
@@ -215,6 +213,3 @@ def _keys(config_name: str) -> Iterator[str]:
                 yield from walk(value, f"{prefix}{key}.")
 
     yield from walk(OmegaConf.to_container(cfg, resolve=False), "")
-
-
-OmegaConf.register_new_resolver("job_folder", _job_folder, replace=True)

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fkd import checkpoint, options, processes, targets
+from fkd import checkpoint, options, processes, resolvers, targets  # noqa: F401 (configs call the resolvers)
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -27,9 +27,6 @@ from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
 from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
-
-OmegaConf.register_new_resolver("half", lambda number: number / 2, replace=True)
-OmegaConf.register_new_resolver("folder_name", lambda path: Path(path).name, replace=True)
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
@@ -145,7 +142,7 @@ def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
     """
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
     print(f"precision: {precision} ({why})", flush=True)
-    devices, cores = cfg.trainer.devices, os.cpu_count() or 1
+    devices, cores = cfg.trainer.devices, max(os.cpu_count() or 1, 2)  # two, for trying it, everywhere
     if cfg.trainer.accelerator == "cpu" and isinstance(devices, int) and devices > cores:
         raise UserError(f"trainer.devices={devices}: expected at most one process for each of {cores} cores")
     callbacks = {name: _instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None}

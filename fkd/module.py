@@ -1,5 +1,6 @@
 """The LightningModule: a net, its codec, and what trains them."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -95,8 +96,8 @@ class KeypointModule(pl.LightningModule):
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
-        self.val_loss = MeanMetric(nan_strategy="disable")
-        self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must be seen
+        # NaN stays, since a loss that is not finite must be seen; torchmetrics' "disable" would forget the weights.
+        self.train_loss, self.val_loss = MeanMetric(nan_strategy=math.nan), MeanMetric(nan_strategy=math.nan)
         self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
         self.val_distances = CatMetric()  # of the net's answers from the training shapes
 

@@ -5,9 +5,6 @@ import os
 import signal
 import threading
 
-import cv2
-import torch
-
 from fkd.errors import UserError
 
 
@@ -55,6 +52,9 @@ def _wait_for_parent() -> None:
 
 def share_threads() -> None:
     """Gives OpenCV as many threads as torch has, which, unlike OpenCV, reads OMP_NUM_THREADS."""
+    import cv2  # here, since commands that need neither ask this module, too
+    import torch
+
     cv2.setNumThreads(torch.get_num_threads())
 
 

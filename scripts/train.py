@@ -8,23 +8,26 @@ python scripts/train.py resume=outputs/...
 
 from pathlib import Path
 
-import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fkd import experiment, resume
-from fkd.callbacks import log_hyperparameters
+from fkd import resume
 from fkd.cli import command
 from fkd.console import facts, show
-from fkd.evaluation import evaluate
 from fkd.processes import join_tasks, share_threads
-from fkd.report import metrics_table, save_faces, save_figures
 from fkd.run import Run
 
 
 @command("train", rewrite=resume.command_line)
 def main(cfg: DictConfig) -> float:
+    import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
+
+    from fkd import experiment
+    from fkd.callbacks import log_hyperparameters
+    from fkd.evaluation import evaluate
+    from fkd.report import metrics_table, save_faces, save_figures
+
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     sweep = hydra.mode == RunMode.MULTIRUN
     settings = experiment.settings(cfg, hydra.runtime.choices, hydra.overrides.task)

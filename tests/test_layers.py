@@ -10,7 +10,7 @@ LAYERS = (
     {"errors", "files", "schema", "types", "art", "progress", "console", "help"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
-    | {"processes", "study", "resume"},
+    | {"processes", "study", "resume", "resolvers"},
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},
     {"sweep"},

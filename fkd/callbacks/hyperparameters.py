@@ -38,9 +38,10 @@ def _(logger: CSVLogger, config: dict[str, Any], metrics: dict[str, float]) -> N
 
 @_log.register
 def _(logger: TensorBoardLogger, config: dict[str, Any], metrics: dict[str, float]) -> None:
-    _, start, end = hparams(config, metrics)  # without the first, TensorBoard shows first what differs between the runs
-    for summary in (start, end):
-        logger.experiment.file_writer.add_summary(summary)
+    # Without the first summary, a list of columns, TensorBoard begins with those that differ between the runs.
+    _, *summaries = hparams(config, metrics)  # type: ignore[no-untyped-call]
+    for summary in summaries:
+        logger.experiment._get_file_writer().add_summary(summary)
     logger.log_metrics(metrics)
 
 

@@ -41,8 +41,14 @@ class _SubmititLauncher(Launcher):
         self._inner.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        with _patience():
-            return self._inner.launch(job_overrides, initial_job_idx)
+        try:
+            with _patience():
+                return self._inner.launch(job_overrides, initial_job_idx)
+        except RuntimeError as error:  # no Slurm, or sbatch refuses what was asked for
+            said = [line for line in str(error).splitlines() if line.strip()]
+            raise UserError(
+                f"hydra/launcher: expected a cluster that takes the jobs, found: {said[-1] if said else error!r}"
+            ) from error
 
 
 class SlurmLauncher(_SubmititLauncher):

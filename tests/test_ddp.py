@@ -1,0 +1,86 @@
+"""A training in two processes on the CPU is the training of one process."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fkd.schema import IBUG68
+from tests.conftest import PROJECT, Outcome
+
+# 21 faces train and 9 validate, all of their points visible: a loss is a mean over the visible points of one process.
+TRAINING = ("data=udacity", "data.cache_dir=cache", "data.val_share=0.3", "data.num_workers=0", "augmentation=none")
+# Neither BatchNorm nor dropout, which differ with the process; and Adam would make much of rounding errors.
+NET = (
+    "crop.size=32",
+    "~model.net",
+    "+model.net={_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Flatten}, {_target_: torch.nn.Linear, "
+    "in_features: 1024, out_features: 200}, {_target_: torch.nn.ReLU}, {_target_: torch.nn.Linear, in_features: 200, "
+    "out_features: 136}]}",
+)
+STEPS = ("optimizer=sgd", "optimizer.lr=0.1", "scheduler=none", "trainer.max_epochs=2", "trainer.precision=32-true")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> tuple[Path, Path]:
+    """The folders of one training in one process and of the same in two."""
+    folder = tmp_path_factory.mktemp("ddp")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for run in (
+        ("hydra.run.dir=one", "trainer=cpu", "data.batch_size=8", "test=false"),
+        ("hydra.run.dir=two", "trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=4", "test=false"),
+    ):
+        command = [
+            sys.executable,
+            str(PROJECT / "scripts/train.py"),
+            f"data.root={faces_root}",
+            *TRAINING,
+            *NET,
+            *STEPS,
+            *run,
+        ]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+    return folder / "one", folder / "two"
+
+
+def logged(run: Path) -> dict[tuple[int, str], float]:
+    """(epoch, name) -> value, of losses and errors."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {
+        (int(row["epoch"]), name): float(value)
+        for row in rows
+        for name, value in row.items()
+        if value and name.startswith(("val/", "train/loss"))
+    }
+
+
+def test_two_processes_log_what_one_logs(runs: tuple[Path, Path]) -> None:
+    one, two = map(logged, runs)
+    assert len(one) == 2 * (3 + len(IBUG68.parts))
+    assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_two_processes_learn_what_one_learns(runs: tuple[Path, Path]) -> None:
+    one, two = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in runs)
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_second_process_leaves_nothing_of_its_own(runs: tuple[Path, Path]) -> None:
+    assert {path.name for path in runs[0].parent.iterdir()} == {"one", "two", "cache"}
+    one, two = (sorted(str(path.relative_to(run)) for path in run.rglob("*")) for run in runs)
+    assert [name.split("tfevents")[0] for name in two] == [name.split("tfevents")[0] for name in one]
+
+
+def test_a_sweep_says_who_could_start_the_processes(script: Callable[..., Outcome], faces_root: Path) -> None:
+    arguments = (f"data.root={faces_root}", *TRAINING, "crop.size=32", "trainer=ddp", "trainer.accelerator=cpu")
+    outcome = script("train", "-m", *arguments, "hydra.sweep.dir=sweep")
+    assert outcome.status == 2
+    assert "hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=2 trainer.devices=2" in outcome.err

@@ -1,0 +1,85 @@
+"""What --help prints: all that can be chosen, each in its place, at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fkd.cli import CONF
+from fkd.help import help_text
+
+SCRIPTS = sorted(path.stem for path in CONF.glob("*.yaml") if (CONF.parent / "scripts" / f"{path.stem}.py").exists())
+
+
+def section(text: str, title: str) -> list[str]:
+    """The lines below a title."""
+    parts = [part.splitlines() for part in text.split("\n\n")]
+    return next((lines[1:] for lines in parts if lines[0] == title), [])
+
+
+def test_it_is_there_for_every_script() -> None:
+    assert {"train", "evaluate", "predict"} <= set(SCRIPTS)
+    for name in SCRIPTS:
+        text = help_text(CONF, name)
+        assert text.startswith(f"usage: python scripts/{name}.py ")
+        assert section(text, "examples"), name
+
+
+@pytest.mark.parametrize("group", ["experiment", "sweep", "debug"])
+def test_every_recipe_has_a_line_that_says_what_it_is(group: str) -> None:
+    described = dict(line.split(maxsplit=1) for line in section(help_text(CONF, "train"), f"{group}="))
+    files = {str(p.relative_to(CONF / group).with_suffix("")) for p in (CONF / group).rglob("*.yaml")}
+    assert described.keys() == {name for name in files if not name.endswith("base")}
+    assert all(line[0].isupper() and len(line) < 110 for line in described.values())
+
+
+def test_groups_show_their_default_first_and_every_option() -> None:
+    groups = dict(line.split(maxsplit=1) for line in section(help_text(CONF, "train"), GROUPS))
+    for group, line in groups.items():
+        found = line.split(" | ")
+        assert sorted(found) == sorted(p.stem for p in (CONF / group).glob("*.yaml") if p.stem != "base")
+    assert (groups["model"].split()[0], groups["scheduler"].split()[0]) == ("compact", "onecycle")
+    assert not {"experiment", "hydra"} & groups.keys()
+
+
+GROUPS = "groups, with what is chosen if you name none"
+
+
+def test_a_script_shows_its_own_groups_and_those_of_what_it_is_made_of() -> None:
+    text = help_text(CONF, "filter")
+    assert [line.split()[0] for line in section(text, GROUPS)] == ["detector", "filter"]
+    keys = {line.split()[0] for line in section(text, "keys")}
+    assert {"ckpt=...", "input=...", "smooth=false"} <= keys
+    assert "experiment" not in text
+
+
+def test_own_files_are_read(tmp_path: Path) -> None:
+    """Against a tree made here."""
+    for name, content in {
+        "scripts/fit.py": '"""Fits.\n\npython scripts/fit.py a=1\nnot an example\n"""\n',
+        "conf/fit.yaml": "# Fit.\ndefaults:\n  - _self_\n  - net: b\n  - recipe: null\n  - hydra: default\n"
+        "steps: 3  # of what\nquiet: 1\n",
+        "conf/net/a.yaml": "x: 1\n",
+        "conf/net/b.yaml": "x: 2\n",
+        "conf/net/base.yaml": "x: 0\n",
+        "conf/recipe/deep/one.yaml": "# @package _global_\n# Says so.\n# And more.\nx: 1\n",
+        "conf/recipe/two.yaml": "# @package _global_\nx: 1  # no description\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    text = help_text(tmp_path / "conf", "fit")
+    assert text.split("\n\n")[1] == "Fits."
+    assert section(text, "examples") == ["  python scripts/fit.py a=1"]
+    assert section(text, GROUPS) == ["  net  b | a"]
+    assert section(text, "recipe=") == ["  deep/one  Says so.", "  two"]
+    assert section(text, "keys") == ["  steps=3  of what"]
+
+
+def test_it_needs_neither_torch_nor_hydra() -> None:
+    code = (
+        "import sys; from pathlib import Path; from fkd.help import help_text; "
+        f"help_text(Path({str(CONF)!r}), 'train'); sys.exit(bool({{'torch', 'hydra'}} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

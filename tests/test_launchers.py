@@ -1,0 +1,146 @@
+"""Sweeps whose jobs have processes of their own: what each preset starts, and what the processes share."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.plugins import Plugins
+
+from fkd import processes
+from fkd.errors import BAD_OBJECTIVE, UserError
+from tests.conftest import PROJECT, Outcome
+
+Script = Callable[..., Outcome]
+LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
+FAST = ("trainer=debug", "crop.size=32", "data.batch_size=8", "test=false", "hydra.sweep.dir=sweep")
+
+
+def on(root: Path) -> tuple[str, ...]:
+    return ("data=udacity", f"data.root={root}", "data.cache_dir=cache", "data.val_share=0.3")
+
+
+def results(sweep: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(sweep.glob("*/result.json"))]
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_a_preset_names_a_launcher_that_is_there(name: str) -> None:
+    pytest.importorskip("submitit")
+    pytest.importorskip("joblib")
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        launcher = compose("train", [f"hydra/launcher={name}"], return_hydra_config=True).hydra.launcher
+    assert launcher._target_ in Plugins.instance().class_name_to_class
+
+
+def test_joblib_runs_jobs_side_by_side_and_one_that_fails_alone(script: Script, faces_root: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep = ("data.batch_size=8,1000", "hydra.launcher.n_jobs=2")
+    outcome = script("train", "-m", "hydra/launcher=joblib", *on(faces_root), *FAST, *sweep)
+    done, failed = results(Path("sweep"))
+    assert outcome.status == 1
+    assert done["status"] == "done"
+    assert failed["status"].startswith("failed: data.batch_size: expected at most the 21")
+
+
+def test_the_tasks_of_a_local_job_train_one_net(tmp_path: Path, faces_root: Path) -> None:
+    pytest.importorskip("submitit")
+    command = [sys.executable, str(PROJECT / "scripts/train.py"), "-m", "hydra/launcher=submitit_local"]
+    tasks = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1", "hydra.launcher.tasks_per_node=2")
+    done = subprocess.run(
+        [*command, *on(faces_root), *FAST, *tasks], cwd=tmp_path, capture_output=True, text=True, timeout=180
+    )
+    logs = sorted(tmp_path.glob("sweep/.submitit/*/*_log.*"))
+    assert done.returncode == 0, "\n".join([done.stderr, *(path.read_text() for path in logs)])
+    (result,) = results(tmp_path / "sweep")
+    assert result["status"] == "done"
+    (last,) = tmp_path.glob("sweep/*/checkpoints/last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 21 // 2 // 8
+    assert [path.read_text().count("epoch 1/1") for path in logs if path.suffix == ".out"] == [1, 0]
+
+
+def test_a_job_that_is_killed_is_worth_a_bad_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitit = pytest.importorskip("submitit")
+    from hydra_plugins.fkd_submitit_launcher.submitit_launcher import _patience
+
+    monkeypatch.setattr(submitit.Job, "_results_timeout_s", 0)
+    executor = submitit.LocalExecutor(tmp_path)
+    killed, done = executor.submit(signal.raise_signal, signal.SIGKILL), executor.submit(abs, -3)
+    with _patience():
+        assert killed.results()[0].return_value == BAD_OBJECTIVE
+        assert done.results() == [3]
+    with pytest.raises(submitit.core.utils.UncompletedJobError):
+        killed.results()
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_without_its_extra_a_launcher_says_what_to_install(
+    name: str, script: Script, monkeypatch: pytest.MonkeyPatch, faces_root: Path
+) -> None:
+    known = Plugins.instance().class_name_to_class
+    monkeypatch.delitem(known, "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher", raising=False)
+    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.submitit_launcher", None)
+    outcome = script("train", "-m", f"hydra/launcher={name}", *on(faces_root), *FAST)
+    assert outcome.status == 2
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert 'pip install -e ".[sweep]"' in outcome.err
+
+
+def test_jobs_side_by_side_divide_the_cores_and_load_their_data_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    joblib = pytest.importorskip("joblib")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    delayed = joblib.delayed
+    asked = (delayed(torch.get_num_threads)(), delayed(processes.loader_workers)("auto"))
+    assert joblib.Parallel(n_jobs=3)(asked * 2) == [max(joblib.cpu_count() // 3, 1), 0] * 2
+    with pytest.raises(UserError, match=r"data\.num_workers=3: expected 0 or auto"):
+        joblib.Parallel(n_jobs=3)([delayed(processes.loader_workers)(3)] * 2)
+    assert processes.loader_workers("auto") == 1
+    assert processes.loader_workers(3) == 3
+
+
+@pytest.mark.parametrize("asked", [-1, 1.5, "many", True, None])
+def test_a_wrong_number_of_loaders_is_refused(asked: object) -> None:
+    with pytest.raises(UserError, match=f"data.num_workers={asked}: expected auto or a whole number"):
+        processes.loader_workers(asked)  # type: ignore[arg-type]
+
+
+def test_opencv_gets_the_threads_of_torch() -> None:
+    cv2.setNumThreads(3)
+    processes.share_threads()
+    assert cv2.getNumThreads() == torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "SUBMITIT_LOCAL_GLOBALID"])
+def test_one_process_of_several_is_the_first(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert processes.is_first()
+    monkeypatch.setenv(name, "0")
+    assert processes.is_first()
+    monkeypatch.setenv(name, "1")
+    assert not processes.is_first()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such signals")
+def test_a_loader_outlives_all_signals_but_those_of_its_training() -> None:
+    child = os.fork()
+    if child == 0:
+        processes.outlive_signals(0)
+        middle = os.getpid()
+        if os.fork() == 0:  # somebody else
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGTERM):
+                os.kill(middle, number)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.wait()[1])
+        os.kill(middle, signal.SIGSTOP)  # still there: says so to its parent
+        signal.pause()
+        os._exit(status + 1)
+    assert os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1])
+    os.kill(child, signal.SIGCONT)
+    os.kill(child, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
