@@ -8,7 +8,8 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from yaml.error import MarkedYAMLError
 
-from fkd import resolvers  # noqa: F401 (configs call them)
-from fkd.console import show
+from fkd import processes, resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.console import say, show
 from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
 from fkd.help import help_text
-from fkd.processes import is_launched
 from fkd.sweep import statuses
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -37,6 +37,13 @@ _COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSEr
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it begins a job
 _PATHS = ("input", "output", "ckpt", "ckpt_path", "runs", "data.root", "detector.file", "detector.model")
 """Keys whose values are names of files: they may hold what means something else to Hydra."""
+_PRESETS = ("sweep", "debug", "hydra/launcher", "hydra/sweeper")
+"""Groups that say how a whole command runs."""
+_WITH_VALUE = (
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--info", "-i", "--experimental-rerun"),
+)
+"""Hydra's options that are followed by a value."""
 
 
 def command(
@@ -48,30 +55,41 @@ def command(
 
     Args:
         config_name: the file in conf.
-        positional: the key whose value is a first argument that is a plain word, if there is one.
+        positional: the key of which the first argument that is no key=value gives the value.
         rewrite: changes the arguments before Hydra reads them.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        begun = sweep = False
+        begun, goes_on = False, ""  # whether a job has begun in this process; what to give after an interruption
 
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
-            nonlocal begun, sweep
+            nonlocal begun, goes_on
             quieten()  # again, where another process has begun this job
-            begun, sweep = True, HydraConfig.get().mode == RunMode.MULTIRUN
+            hydra_config = HydraConfig.get()
+            begun, sweep = True, hydra_config.mode == RunMode.MULTIRUN
+            if "ckpt_path" in cfg:
+                goes_on = f"resume={hydra_config.sweep.dir if sweep else cfg.run_dir} goes on"
+            if processes.is_worker():
+                processes.end_with_parent()
             try:
                 return task(cfg)
             except Pruned as error:
                 show(str(error))
+            except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns the second into the third
+                if processes.is_worker():  # who began it says what is to be said
+                    processes.leave()
+                said = str(error) if isinstance(error, Interrupted) else "interrupted"
+                if processes.is_first():
+                    say(said if goes_on in said else f"{said}; {goes_on}{' with the sweep' if sweep else ''}")
+                statuses.add(1)
+                if not (isinstance(error, Interrupted) and processes.is_submitted()):
+                    sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit's asks for another start
             except _EXPECTED as error:
                 say(explain(error, config_name))
                 statuses.add(1 if isinstance(error, Stopped) else 2)
-                if not sweep or (isinstance(error, Interrupted) and not is_launched()):
+                if not sweep:
                     sys.exit(statuses.pop())
-            except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first into the second
-                say(f"interrupted; resume={cfg.run_dir} goes on" if "ckpt_path" in cfg else "interrupted")
-                sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit's asks for another start
             except Exception:
                 statuses.add(1)
                 if not sweep:
@@ -87,26 +105,18 @@ def command(
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
             quieten()
             statuses.clear()
-            sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
             try:
-                sys.argv[1:] = rewrite(sys.argv[1:])
-            except UserError as error:
-                say(str(error))
-                sys.exit(2)
-            if positional and sys.argv[1:] and sys.argv[1].isidentifier():
-                sys.argv[1] = f"{positional}={sys.argv[1]}"
-            first = next((i for i, a in enumerate(sys.argv) if i > 0 and a[0] != "-"), len(sys.argv))
-            sys.argv[first:first] = _unnamed(sys.argv[1:])  # beside the others: no override may follow an option
-            try:
+                named = [_quoted(argument) for argument in _named(sys.argv[1:], positional)]
+                sys.argv[1:] = _arranged(rewrite(named))
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except KeyboardInterrupt:  # a launcher waited for jobs
-                say("interrupted; jobs in a queue go on, and so does the same command with hydra.sweep.dir=DIR")
+            except KeyboardInterrupt as error:  # between jobs, or a launcher waited for them
+                say("; ".join(filter(None, ("interrupted", str(error) or goes_on))))
+                sys.exit(1)
+            except Stopped as error:  # a launcher's
+                say(str(error))
                 sys.exit(1)
             except Exception as error:
-                if type(error).__name__ == "TerminatedWorkerError":  # joblib's, which need not be installed
-                    say("a job was killed, perhaps for its memory; the command with hydra.sweep.dir=DIR goes on")
-                    sys.exit(1)
-                if begun or (not isinstance(error, _COMMAND_LINE) and "Unknown plugin class" not in str(error)):
+                if not isinstance(error, UserError) and (begun or not isinstance(error, _COMMAND_LINE)):
                     raise
                 say(explain(error, config_name))
                 sys.exit(2)
@@ -118,15 +128,11 @@ def command(
     return decorate
 
 
-def say(line: str) -> None:
-    """One line on standard error."""
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
-
-
 def quieten() -> None:
     """Lightning's advice that is of no use here: the run says what matters itself."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("trainer", "utilities", "accelerators"):  # of the package itself its import sets the level anew
+        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities").setLevel(logging.WARNING)
     for message in (
         ".*Experiment logs directory.*",
         ".*LeafSpec.*",
@@ -154,21 +160,62 @@ def explain(error: Exception, config_name: str) -> str:
         return (
             f"{mark.name} line {mark.line + 1}: expected YAML, found {error.problem}; mend the file" if mark else text
         )
-    if found := re.search(r"Unknown plugin class : 'hydra_plugins\.(\w+)\.", text):
-        return f'hydra/launcher: expected {found[1]}, which is not installed; pip install -e ".[sweep]"'
+    if "interval(" in text or "INTERVAL_SWEEP" in text:
+        given = next((argument for argument in sys.argv if "interval(" in argument), "interval(...)")
+        return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
+    if found := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\s+1\.)", text):
+        return f"{found[1]}: expected one value, found several; add -m to run each of them"
     if found := re.search(r"override '([^'=]+)'\s+missing EQUAL", text):
         return f"{found[1]}: expected arguments like key=value, e.g. input={found[1]}"
-    if found := re.search(r"Could not (?:find|load) '([^'/]+)/([^']+)'", text):
+    if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']+)'", text):
         group, name = found.groups()
         files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
         options = sorted(str(path.with_suffix("")) for path in files)
         return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
-        key, group = found[1], found[1].split(".")[0]
-        if (CONF / group).is_dir() and group not in _keys(config_name):
+        key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name))
+        if (CONF / group).is_dir() and group not in keys:
             return f"{key}: {group} has not been chosen; name it, too: {group}=NAME {key}=..."
-        return f"{key}: no such key; {_near(key, list(_keys(config_name)))}conf/ lists all keys, +{key}=... adds one"
+        keys += ["resume"] if "ckpt_path" in keys else []
+        return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
+
+
+def _named(arguments: Sequence[str], key: str) -> list[str]:
+    """Arguments whose first word, if it is no key=value, has become the value of a key."""
+    if key and not any(argument.startswith(f"{key}=") for argument in arguments):
+        for i, (before, word) in enumerate(pairwise(["", *arguments])):
+            if "=" not in word and not word.startswith(("-", "~")) and before not in _WITH_VALUE:
+                return [*arguments[:i], f"{key}={word}", *arguments[i + 1 :]]
+    return list(arguments)
+
+
+def _arranged(arguments: Sequence[str]) -> list[str]:
+    """Overrides and then options, since Hydra takes no option in between; with what names the folders of a sweep.
+
+    Raises:
+        UserError: a preset is swept over, which stands for a whole command.
+    """
+    overrides, options, rest = [], [], iter(arguments)
+    for argument in rest:
+        if argument.startswith("-"):
+            options += [argument, *(islice(rest, 1) if argument in _WITH_VALUE else ())]
+        else:
+            overrides.append(argument)
+    if "hydra.mode=RUN" in overrides:  # one run is resumed
+        options = [option for option in options if option not in ("-m", "--multirun")]
+    try:
+        parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text])
+    except HydraException:  # Hydra will say more
+        return overrides + options
+    for override in parsed:
+        if override.is_sweep_override() and override.key_or_group in _PRESETS:
+            raise UserError(
+                f"{override.input_line}: expected one preset, since none can be swept over; give a command for each"
+            )
+    same = [o.key_or_group for o in parsed if not (o.is_sweep_override() or o.is_hydra_override())]
+    unnamed = [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(same)}]"] if same else []
+    return overrides + unnamed + options
 
 
 def _quoted(argument: str) -> str:
@@ -186,25 +233,18 @@ def _quoted(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def _unnamed(arguments: list[str]) -> list[str]:
-    """What keeps from the names of a sweep's job folders the keys that are the same in all jobs."""
-    try:
-        overrides = OverridesParser.create().parse_overrides([a for a in arguments if "=" in a and a[0] != "-"])
-    except HydraException:  # Hydra will say more
-        return []
-    keys = [o.key_or_group for o in overrides if not (o.is_sweep_override() or o.is_hydra_override())]
-    return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(keys)}]"] if keys else []
-
-
 def _near(name: str, choices: list[str]) -> str:
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def _keys(config_name: str) -> Iterator[str]:
-    """All dotted keys and groups of a composed config."""
+    """All dotted keys and groups of a config as the command line composes it: what it chooses for groups counts."""
+    groups = [argument for argument in sys.argv[1:] if (CONF / argument.partition("=")[0]).is_dir()]
+    parser = OverridesParser.create()
+    chosen = [text for text in groups if not parser.parse_override(text).is_sweep_override()]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = hydra.compose(config_name)
+        cfg = hydra.compose(config_name, chosen, return_hydra_config=True)
 
     def walk(node: Any, prefix: str) -> Iterator[str]:
         for key, value in node.items():

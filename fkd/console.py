@@ -1,5 +1,6 @@
 """What scripts print."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,4 +17,10 @@ def show(*parts: Any) -> None:
     """Prints tables and lines; long paths are not broken."""
     console = Console()
     for part in parts:
-        console.print(part, soft_wrap=isinstance(part, str), highlight=False)
+        text = isinstance(part, str)
+        console.print(part, soft_wrap=text, markup=not text, highlight=False)
+
+
+def say(line: str) -> None:
+    """What went wrong, in one line on standard error."""
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)

@@ -1,6 +1,8 @@
 """From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
+import hashlib
 import inspect
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +33,9 @@ from fkd.shape import ShapeModel
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
 
+
+_NOT_LEARNED = {"tags", "task_name", "run_dir", "logger", "sweep", "data.root", "data.cache_dir", "data.num_workers"}
+"""Keys that do not change what is learned; of data there are fingerprints."""
 
 _MONITORED = ("val/loss", "val/nme", "train/loss")
 """What callbacks may look at: each epoch has it."""
@@ -194,7 +199,8 @@ def check_resume(cfg: DictConfig, path: str | Path) -> None:
     check_labels(cfg, content["config"])
     if cfg.train and "optimizer_states" not in content:
         raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
-    for part in ("model", "crop", "schema", "channels"):
+    learned = ("optimizer", "scheduler") if cfg.train else ()  # whose settings are part of their states
+    for part in ("model", "crop", "schema", "channels", *learned):
         then, now = content["config"].get(part), plain(cfg)[part]
         if then != now:
             then, now = (value.get("name") if isinstance(value, dict) else value for value in (then, now))
@@ -281,11 +287,25 @@ def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
     """
     groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
     numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
-    given = [override.lstrip("+~").split("=")[0] for override in overrides]
-    keys = [key for key in given if key not in choices and key not in ("ckpt_path", "tags")]
-    values = {key: OmegaConf.select(cfg, key) for key in (*numbers, *keys)}
-    plain_values = {k: v if isinstance(v, int | float | str | None) else str(v) for k, v in values.items()}
-    return {group: choices[group] for group in groups} | plain_values
+    keys = (override.lstrip("+~").split("=")[0] for override in overrides)
+    given = [key for key in keys if key not in _NOT_LEARNED | {"ckpt_path"}]
+    chosen = {group: choices[group] for group in (*groups, *given) if group in choices}
+    values = {key: OmegaConf.select(cfg, key) for key in (*numbers, *given) if key not in choices}
+    return chosen | {k: v if isinstance(v, int | float | str | None) else str(v) for k, v in values.items()}
+
+
+def recipe(cfg: DictConfig, start: str | None) -> str:
+    """Digits that two runs share only if they differ in nothing but the seed, and where and how fast they computed.
+
+    Args:
+        cfg: the config, in which references to the seed are not resolved.
+        start: the checkpoint where training began.
+    """
+    content = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(content, dict)
+    data = {f"data.{key}": value for key, value in content.pop("data").items()}
+    kept = {k: v for k, v in (content | data | {"ckpt_path": start}).items() if k not in _NOT_LEARNED | {"seed"}}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -75,14 +75,14 @@ if sys.platform != "win32":
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds the lock; False if there is no such file."""
-    if sys.platform == "win32" or not path.exists():
+    """Whether another process holds the lock; False if there is no such file, or none that can be read."""
+    if sys.platform == "win32":
         return False
-    with path.open("rb") as file:
-        try:
+    try:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False

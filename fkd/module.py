@@ -177,13 +177,15 @@ class KeypointModule(pl.LightningModule):
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
         checkpoint["scores"] = {"epoch": epochs, **scores}
-        checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
+        with self.train_loss.sync_context():  # of all processes
+            checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
         self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
-        for name, value in checkpoint.get("train_loss", {}).items():
-            setattr(self.train_loss, name, value)
+        if self.global_rank == 0:  # the others add to it
+            for name, value in checkpoint.get("train_loss", {}).items():
+                setattr(self.train_loss, name, value)
         if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
             return
         then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))

@@ -1,9 +1,13 @@
 """What a training process must know of the processes beside it: who started it, and what it may use of the machine."""
 
+import functools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
+from typing import NoReturn
 
 from fkd.errors import UserError
 
@@ -19,10 +23,10 @@ def loader_workers(asked: int | str) -> int:
         UserError: it is neither.
     """
     if asked == "auto":
-        return 0 if multiprocessing.parent_process() is not None else 1
+        return 0 if is_worker() else 1
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
         raise UserError(f"data.num_workers={asked}: expected auto or a whole number from 0 on")
-    if asked > 0 and multiprocessing.parent_process() is not None:
+    if asked > 0 and is_worker():
         raise UserError(
             f"data.num_workers={asked}: expected 0 or auto where jobs share the cores (hydra/launcher=joblib)"
         )
@@ -67,9 +71,33 @@ def is_first() -> bool:
     return all(int(os.environ.get(name, 0)) == 0 for name in ranks)
 
 
-def is_launched() -> bool:
-    """Whether this process works on one job of a sweep whose other jobs have processes of their own."""
-    return "SUBMITIT_EXECUTOR" in os.environ or multiprocessing.parent_process() is not None
+def is_submitted() -> bool:
+    """Whether this process was begun by submitit for one job of a sweep."""
+    return "SUBMITIT_EXECUTOR" in os.environ
+
+
+def is_worker() -> bool:
+    """Whether this process does one job of a sweep after the other, beside others like it (`hydra/launcher=joblib`)."""
+    return multiprocessing.parent_process() is not None
+
+
+def leave() -> NoReturn:
+    """Ends a worker that was told to; an exception would end its job only, and the next one would begin."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+@functools.cache  # a thread for each worker, not for each job
+def end_with_parent() -> None:
+    """Sends SIGTERM to this worker when the process that began it is gone, be it killed."""
+    threading.Thread(target=_end_without, args=[os.getppid()], daemon=True).start()
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def join_tasks() -> None:

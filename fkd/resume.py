@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
 
@@ -12,7 +13,8 @@ from fkd.errors import UserError
 def command_line(arguments: Sequence[str]) -> list[str]:
     """Arguments in which `resume=DIR` has become the overrides of the run or sweep in that folder.
 
-    Other arguments come after those, so they win: `resume=DIR trainer.max_epochs=100`.
+    Other arguments come after those, so they win: `resume=DIR data.num_workers=2`. What a folder says is done: it may
+    name any class to build, so it should be one's own.
 
     Raises:
         UserError: there is no run or sweep of fkd in the folder.
@@ -21,41 +23,60 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     if not folders:
         return others
-    folder = Path(folders[-1].strip("'\""))
-    if (sweep := folder / "multirun.yaml").is_file():
-        overrides = _read_sweep(sweep)
-        return [*overrides, *others, f"hydra.sweep.dir={_quoted(folder)}"]
-    overrides = _read_run(folder / "result.json")
+    text = folders[-1].strip("'\"")
+    folder = Path(text)
+    if not text or not folder.is_dir():
+        raise UserError(
+            f"resume={text}: expected the folder of a run or sweep, found {'no folder' if text else 'nothing'}; give "
+            "one below outputs"
+        )
+    if (folder / "multirun.yaml").is_file():
+        hydra, task = sweep_overrides(folder)
+        hydra = [override for override in hydra if not override.startswith("hydra.sweep.dir=")]
+        return ["--multirun", *hydra, *task, *others, f"hydra.sweep.dir={_quoted(folder)}"]
     run = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}", "ckpt_path=last"]  # also of a sweep's job
-    return [*overrides, *others, *run]
+    return [*_run_overrides(folder), *others, *run]
 
 
-def _read_run(path: Path) -> list[str]:
+def task_overrides(hydra: DictConfig) -> list[str]:
+    """What the command line of this process gave for its task, word for word: Hydra's own config resolves nothing."""
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    return overrides
+
+
+def sweep_overrides(folder: Path) -> tuple[list[str], list[str]]:
+    """The overrides of a sweep's command: Hydra's own, and those of its jobs, swept ones included.
+
+    Raises:
+        UserError: `multirun.yaml` cannot be read.
+    """
+    try:
+        overrides = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]["overrides"]
+        hydra, task = overrides["hydra"], overrides["task"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        hydra = task = None
+    return _texts(hydra, folder / "multirun.yaml"), _texts(task, folder / "multirun.yaml")
+
+
+def _run_overrides(folder: Path) -> list[str]:
+    path = folder / "result.json"
+    if not path.exists():
+        raise UserError(
+            f"resume={folder}: expected the folder of a run (with result.json) or of a sweep (with multirun.yaml), "
+            "found neither; give a folder below outputs"
+        )
     try:
         overrides = json.loads(path.read_text())["overrides"]
-    except FileNotFoundError:
-        raise UserError(
-            f"resume={path.parent}: expected the folder of a run (with result.json) or of a sweep (with "
-            "multirun.yaml), found neither; give a folder below outputs"
-        ) from None
     except (OSError, ValueError, KeyError, TypeError):
         overrides = None
     return _texts(overrides, path)
 
 
-def _read_sweep(path: Path) -> list[str]:
-    try:
-        overrides = yaml.safe_load(path.read_text())["hydra"]["overrides"]
-        given = [*overrides["hydra"], *overrides["task"]]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        given = None
-    return ["--multirun", *(text for text in _texts(given, path) if not text.startswith("hydra.sweep.dir="))]
-
-
 def _texts(overrides: object, path: Path) -> list[str]:
-    if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
+    if not isinstance(overrides, list) or not all(isinstance(o, str) and not o.startswith("-") for o in overrides):
         raise UserError(
-            f"resume={path.parent}: expected overrides in {path.name}, found a broken file; give them again"
+            f"{path}: expected the overrides of a command, found a broken file; begin anew in another folder"
         )
     return overrides
 

@@ -9,9 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
 from fkd.files import is_locked, locked, whole_file
 from fkd.processes import is_first
+
+ELSEWHERE = "give another folder: hydra.run.dir=DIR, or hydra.sweep.dir=DIR for a sweep"
+"""What to do where a folder holds something else."""
 
 
 class Run:
@@ -20,23 +25,38 @@ class Run:
     The block ends with status "done"; with "stopped: why" if training diverged, was pruned or interrupted; else with
     "failed: why". Exceptions go on. As long as it lasts no other process can train in the folder.
 
+    A folder that holds a run is never written over: the run's own command goes on with it, and so does
+    `ckpt_path="last"`, with which what is given may differ as long as the run is not over.
+
     Args:
         folder: the run folder.
         overrides: of the command line, in Hydra's words.
         settings: what tells runs apart.
+        ckpt_path: where training begins: a checkpoint, "last" for that of the folder, or None.
+
+    Attributes:
+        start: the checkpoint where training begins; None for the very beginning.
+
+    Raises:
+        UserError: there is no run to go on with, or the folder holds another one, or a sweep.
     """
 
-    def __init__(self, folder: str | Path, overrides: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: str | Path, overrides: Sequence[str], settings: Mapping[str, Any], ckpt_path: str | None
+    ) -> None:
         self.folder = Path(folder)
         self.path = self.folder / "result.json"
         self.before = _read(self.path)
         self.values: dict[str, Any] = {
             "status": "running",
             "overrides": [override for override in overrides if not override.startswith("ckpt_path=")],
+            "ckpt_path": self.before.get("ckpt_path") if ckpt_path == "last" else ckpt_path,
             "settings": dict(settings),
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "seconds": 0.0,  # of the starts before this one, until the run ends
         }
+        self._check_folder(resumes=ckpt_path == "last")
+        self.start = self._where_to_begin()
         self._open = ExitStack()
 
     @property
@@ -50,38 +70,28 @@ class Run:
         """The value that a run gave which is over."""
         return float(self.before.get("objective", BAD_OBJECTIVE))
 
-    def goes_on(self, ckpt_path: str | None, sweep: bool) -> bool:
-        """Whether the run in this folder is to be finished, not made anew: asked for, or that of a sweep's same job."""
-        return bool(self.before) and (
-            ckpt_path == "last" or (sweep and self.before.get("overrides") == self.values["overrides"])
-        )
-
-    def checkpoint(self, ckpt_path: str | None, sweep: bool) -> Path | None:
-        """Where training begins: a file, or None for the very beginning.
-
-        A run that goes on takes its `last.ckpt`; if it was cut before there was one, it begins anew.
-
-        Raises:
-            UserError: there is no run to go on with, or a sweep's folder holds another job.
-        """
-        if self.goes_on(ckpt_path, sweep):
-            path = self.folder / "checkpoints" / "last.ckpt"
-            if not path.exists():
-                return None
-            self.values["seconds"] = self._seconds_until(path)
-            return path
-        if ckpt_path == "last":
+    def _check_folder(self, resumes: bool) -> None:
+        if (self.folder / "multirun.yaml").exists():
+            raise UserError(f"{self.folder}: expected the folder of a run, found that of a sweep; {ELSEWHERE}")
+        if resumes and not self.before:
             raise UserError(
                 f"ckpt_path=last: expected a run that was begun, found none in {self.folder}; give its folder, too: "
                 "hydra.run.dir=DIR, or resume=DIR alone"
             )
-        if sweep and self.before:
-            then, now = (" ".join(values.get("overrides", ())) for values in (self.before, self.values))
+        if self.before and (self.is_over or not resumes) and _given(self.before) != _given(self.values):
+            then, now = (" ".join(f"{k}={v}" for k, v in _given(v).items()) for v in (self.before, self.values))
             raise UserError(
-                f"hydra.sweep.dir: expected the sweep's own command, since {self.folder} holds a job with {then}, "
-                f"found {now}; give another folder"
+                f"{self.folder}: expected the command of the run that is there ({then or 'no overrides'}; "
+                f"{self.before['status']}), found {now or 'no overrides'}; {ELSEWHERE}"
             )
-        return None if ckpt_path is None else Path(ckpt_path)
+
+    def _where_to_begin(self) -> Path | None:
+        """The run's own last.ckpt; where it was cut before there was one, it begins as it did."""
+        last = self.folder / "checkpoints" / "last.ckpt"
+        if self.before and last.exists():
+            self.values["seconds"] = self._seconds_until(last)
+            return last
+        return None if self.values["ckpt_path"] is None else Path(self.values["ckpt_path"])
 
     def _seconds_until(self, last: Path) -> float:
         """How long the run had taken when it was cut; a process that was killed counts until its last save."""
@@ -101,8 +111,12 @@ class Run:
                 raise _unwritable(self.folder, error) from None
             if not alone and is_locked(self.folder / ".lock"):
                 raise UserError(
-                    f"{self.folder}: expected no other process to train here, found one; wait for it, or give another "
-                    "place, e.g. hydra.run.dir=DIR"
+                    f"{self.folder}: expected no other process to train here, found one; wait for it, or {ELSEWHERE}"
+                )
+            if _read(self.path) != self.before:
+                raise UserError(
+                    f"{self.folder}: expected no other process to train here, found one that has just left; give the "
+                    "command again"
                 )
             for leftover in self.folder.glob("checkpoints/.*.tmp"):  # of a process that was killed
                 leftover.unlink()
@@ -122,8 +136,9 @@ class Run:
             self.values["status"] = f"failed: {why}"
         self.values["seconds"] = round(self.values["seconds"] + time.monotonic() - self._start, 1)
         if is_first():
+            refused = isinstance(error, UserError) and self.before  # so nothing has changed
             with self._open:
-                write_json(self.path, self.values)
+                write_json(self.path, self.before if refused else self.values)
 
 
 def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -141,13 +156,32 @@ def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written ({error.strerror}); choose another folder, e.g. hydra.run.dir=DIR")
+    return UserError(f"{path}: cannot be written ({error.strerror}); {ELSEWHERE}")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What an earlier start has written; nothing where there is none, or none that can be read."""
+    """What an earlier start has written; nothing where there was none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return content if isinstance(content, dict) else {}
+    except (OSError, ValueError) as error:
+        content = error
+    if not isinstance(content, dict) or not isinstance(content.get("overrides"), list) or "status" not in content:
+        raise UserError(f"{path}: expected what a run says of itself, found a broken file; {ELSEWHERE}")
+    return content
+
+
+def command(overrides: Sequence[str]) -> dict[str, Any]:
+    """Key -> value of what was given, by which commands can be compared; of a key that was given twice the last counts."""
+    parse = OverridesParser.create().parse_override
+    return {text.partition("=")[0]: parse(text).value() for text in overrides}
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    begins = {} if values.get("ckpt_path") is None else {"ckpt_path": values["ckpt_path"]}
+    return command(values["overrides"]) | begins

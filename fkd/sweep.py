@@ -1,28 +1,63 @@
-"""The end of a sweep: what came of its jobs, wherever they ran."""
+"""What Hydra asks before and after the jobs of a command: whether its folder is free, and what came of them."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fkd.console import show
+from fkd.console import say, show
 from fkd.errors import UserError
+from fkd.resume import sweep_overrides, task_overrides
+from fkd.run import ELSEWHERE, Run, command
 
 statuses: set[int] = set()
 """Exit statuses of the jobs of this command that did not end well."""
 
 
-class Closing(Callback):
-    """Shows the jobs of a sweep, ranked, and those that failed with their reasons."""
+class Folders(Callback):
+    """Keeps folders to the commands that made them; shows the jobs of a sweep, ranked, and why others failed."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        with _refusing():  # before Hydra writes into the folder
+            Run(config.hydra.run.dir, task_overrides(config.hydra), {}, config.ckpt_path)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        with _refusing():
+            _check_folder(Path(config.hydra.sweep.dir), task_overrides(config.hydra))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         from fkd import comparison  # only sweeps need it
 
         folder = Path(config.hydra.sweep.dir)
-        show(*comparison.summary(folder), f"look closer: python scripts/compare.py runs={folder}")
+        show(*comparison.summary(folder), f"look closer: python scripts/compare.py {folder}")
         if not statuses and not _all_done(folder):  # jobs of other processes
             statuses.add(1)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:  # Hydra would make a warning of it
+        say(str(error))
+        sys.exit(2)
+
+
+def _check_folder(folder: Path, overrides: list[str]) -> None:
+    if (folder / "result.json").exists():
+        raise UserError(f"{folder}: expected the folder of a sweep, found that of a run; {ELSEWHERE}")
+    if not (folder / "multirun.yaml").exists():
+        return
+    _, before = sweep_overrides(folder)
+    if command(before) != command(overrides):
+        raise UserError(
+            f"{folder}: expected the command of the sweep that is there ({' '.join(before) or 'no overrides'}), "
+            f"found {' '.join(overrides) or 'no overrides'}; {ELSEWHERE}"
+        )
 
 
 def _all_done(folder: Path) -> bool:

@@ -30,32 +30,34 @@ def main(cfg: DictConfig) -> float:
 
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     sweep = hydra.mode == RunMode.MULTIRUN
-    settings = experiment.settings(cfg, hydra.runtime.choices, hydra.overrides.task)
+    overrides = resume.task_overrides(hydra)
+    settings = experiment.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
     share_threads()
-    run = Run(run_dir, hydra.overrides.task, settings)
-    if run.goes_on(cfg.ckpt_path, sweep) and run.is_over:
+    run = Run(run_dir, overrides, settings, cfg.ckpt_path)
+    run.values["recipe"] = experiment.recipe(cfg, run.values["ckpt_path"])
+    if run.is_over:
         show(f"{run_dir}: {run.before['status']}, nothing is left to do")
         return run.objective
-    start = run.checkpoint(cfg.ckpt_path, sweep)
 
     with run:
         experiment.check(cfg)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         detector = experiment.build_detector(cfg)
-        if start is not None:
-            experiment.check_resume(cfg, start)
+        if run.start is not None:
+            experiment.check_resume(cfg, run.start)
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
+        run.values["faces"] = faces.fingerprints()
         data = experiment.build_data(cfg, faces)
         train = faces.subset("train")
         module.learn_about(data.mean_shape(), train.keypoints, train.subjects)
         trainer = experiment.build_trainer(cfg, sweep)
 
-        kept = start
+        kept = run.start
         if cfg.train:
-            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=run.start, weights_only=True)
             if not trainer.is_global_zero:
                 return 0.0
             kept = experiment.best_checkpoint(trainer)
@@ -65,7 +67,7 @@ def main(cfg: DictConfig) -> float:
         net = experiment.load(kept).to(trainer.strategy.root_device)
         best = net.scores
         run.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
-        columns, picture = {}, "-"
+        columns, picture = {}, None
         if cfg.test:
             for subset in ("val", "test"):
                 scores = evaluate(net, faces, subset, data.crop, cfg.boxes, detector, cfg.data.batch_size)
@@ -81,17 +83,15 @@ def main(cfg: DictConfig) -> float:
         )
         log_hyperparameters(trainer.loggers, settings, finals)
 
-    show(
-        facts(
-            {
-                "parameters": f"{run.values['parameters']:,}",
-                "images per second": f"{run.values.get('train_images_per_s')} in training",
-                "best checkpoint": f"{kept} (epoch {best['epoch']})",
-                "faces drawn": str(picture),
-                "look at it": f"tensorboard --logdir {run_dir}",
-            }
-        )
-    )
+    speed = run.values.get("train_images_per_s")
+    lines = {
+        "parameters": f"{run.values['parameters']:,}",
+        "images per second": None if speed is None else f"{speed} in training",
+        "best checkpoint": f"{kept} (epoch {best['epoch']})",
+        "faces drawn": picture,
+        "look at it": f"tensorboard --logdir {run_dir}",
+    }
+    show(facts({label: str(line) for label, line in lines.items() if line is not None}))
     return run.values["objective"]
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import torch
 
 PROJECT = Path(__file__).parents[1]
@@ -38,6 +39,7 @@ WAYS = (
 
 def start(arguments: Sequence[str], log: Path) -> int:
     """Runs scripts/train.py in a fork of this process, which has torch in memory already; gives its number."""
+    cv2.setNumThreads(1)  # or it would wait in the fork for threads that are not there
     child = os.fork()
     if child:
         return child
@@ -123,7 +125,8 @@ def main(kills: int, arguments: Sequence[str], root: Path) -> list[str]:
             if status == 0:
                 break
             assert status in (-signal.SIGKILL, -signal.SIGTERM) or was_interrupted(folder), log.read_text()
-            arguments_now = [f"resume={folder}"]
+            if (folder / "result.json").exists():  # else it was killed before it began
+                arguments_now = [f"resume={folder}"]
         found = same(whole, folder)
         print(f"run {run}: {found[:3] or 'bitwise the same weights, the same metrics.csv'}", flush=True)
         differences += found

@@ -12,6 +12,8 @@ import torch
 
 from fkd.schema import IBUG68
 from tests.conftest import PROJECT, Outcome
+from tests.killing import same
+from tests.test_last import terminated
 
 # 21 faces train and 9 validate, all of their points visible: a loss is a mean over the visible points of one process.
 TRAINING = ("data=udacity", "data.cache_dir=cache", "data.val_share=0.3", "data.num_workers=0", "augmentation=none")
@@ -26,26 +28,31 @@ NET = (
 STEPS = ("optimizer=sgd", "optimizer.lr=0.1", "scheduler=none", "trainer.max_epochs=2", "trainer.precision=32-true")
 
 
+ONE = ("trainer=cpu", "data.batch_size=2", "test=false")
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=1", "test=false")
+Train = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> tuple[Path, Path]:
-    """The folders of one training in one process and of the same in two."""
+def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Runs scripts/train.py in a folder of this module."""
     folder = tmp_path_factory.mktemp("ddp")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for run in (
-        ("hydra.run.dir=one", "trainer=cpu", "data.batch_size=8", "test=false"),
-        ("hydra.run.dir=two", "trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=4", "test=false"),
-    ):
-        command = [
-            sys.executable,
-            str(PROJECT / "scripts/train.py"),
-            f"data.root={faces_root}",
-            *TRAINING,
-            *NET,
-            *STEPS,
-            *run,
-        ]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(PROJECT / "scripts/train.py"), *arguments]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(train: Train, tmp_path_factory: pytest.TempPathFactory, faces_root: Path) -> tuple[Path, Path]:
+    """The folders of one training in one process and of the same in two."""
+    for kind in (("hydra.run.dir=one", *ONE), ("hydra.run.dir=two", *TWO)):
+        done = train(f"data.root={faces_root}", *TRAINING, *NET, *STEPS, *kind)
         assert done.returncode == 0, done.stderr
+    folder = tmp_path_factory.getbasetemp() / "ddp0"
     return folder / "one", folder / "two"
 
 
@@ -74,9 +81,24 @@ def test_two_processes_learn_what_one_learns(runs: tuple[Path, Path]) -> None:
 
 
 def test_the_second_process_leaves_nothing_of_its_own(runs: tuple[Path, Path]) -> None:
-    assert {path.name for path in runs[0].parent.iterdir()} == {"one", "two", "cache"}
+    assert {path.name for path in runs[0].parent.iterdir()} - {"cut"} == {"one", "two", "cache"}
     one, two = (sorted(str(path.relative_to(run)) for path in run.rglob("*")) for run in runs)
     assert [name.split("tfevents")[0] for name in two] == [name.split("tfevents")[0] for name in one]
+
+
+def test_two_processes_that_were_cut_go_on(runs: tuple[Path, Path], train: Train, faces_root: Path) -> None:
+    """A signal to the first one is noticed by both at the eighth of ten steps."""
+    cut = runs[1].parent / "cut"
+    arguments = (f"data.root={faces_root}", *TRAINING, *NET, *STEPS, *TWO)
+    done = train(*arguments, "hydra.run.dir=cut", *terminated("batch", 0, 5))
+    assert done.returncode == 1
+    assert done.stderr.count("interrupted by SIGTERM in epoch 1; all is saved") == 1
+    assert "Traceback" not in done.stderr
+    last = torch.load(cut / "checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 8
+    done = train("resume=cut", "callbacks.terminate=null")
+    assert done.returncode == 0, done.stderr
+    assert same(runs[1], cut) == []
 
 
 def test_a_sweep_says_who_could_start_the_processes(script: Callable[..., Outcome], faces_root: Path) -> None:

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -50,6 +52,94 @@ def test_joblib_runs_jobs_side_by_side_and_one_that_fails_alone(script: Script, 
     assert failed["status"].startswith("failed: data.batch_size: expected at most the 21")
 
 
+@contextmanager
+def started(root: Path, folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A sweep that does two long trainings at once, in a group of its own, as soon as both have saved an epoch."""
+    command = [
+        sys.executable,
+        str(PROJECT / "scripts/train.py"),
+        "-m",
+        "seed=0,1,2,3",
+        *arguments,
+        *on(root),
+        *FAST[1:],
+    ]
+    long = ("trainer=cpu", "trainer.max_epochs=5000", "callbacks.overlays=null", "data.num_workers=0")
+    with (folder / "printed.txt").open("w") as printed:
+        process = subprocess.Popen(
+            [*command, *arguments, *long],
+            cwd=folder,
+            stdout=printed,
+            stderr=printed,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+    try:
+        end = time.monotonic() + 120
+        while len([*folder.glob("sweep/*/checkpoints/last.ckpt")]) < 2:
+            assert process.poll() is None, (folder / "printed.txt").read_text()
+            assert time.monotonic() < end, (folder / "printed.txt").read_text()
+            time.sleep(0.05)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def is_alone(group: int) -> bool:
+    """Whether no process of a group is left, be it one that nobody has asked for its status."""
+    states = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True).stdout.split()
+    return all(state.startswith("Z") for state in states)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no groups of processes")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_joblibs_processes_save_and_end_with_the_sweep(number: int, tmp_path: Path, faces_root: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    with started(faces_root, tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2") as process:
+        process.send_signal(number)
+        status = process.wait(timeout=60)
+        printed = (tmp_path / "printed.txt").read_text()
+        if number == signal.SIGKILL:  # its processes notice by themselves
+            end = time.monotonic() + 30
+            while not is_alone(process.pid):
+                assert time.monotonic() < end
+                time.sleep(0.2)
+        else:
+            assert is_alone(process.pid)
+            assert status == 1, printed
+            (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
+            assert line == "error: interrupted; its jobs have saved and ended, too; resume=sweep goes on"
+            assert "Traceback" not in printed
+    ended = [result["status"] for result in results(tmp_path / "sweep")]
+    assert len(ended) == 2  # the others never began
+    assert all(status.startswith("stopped: interrupted by SIGTERM") for status in ended)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("local", "Ctrl-C ends the jobs that run here, too (kill does not)"),
+        ("slurm", "its jobs go on in Slurm's queue, scancel --name=train ends them"),
+    ],
+)
+def test_ctrl_c_says_what_becomes_of_submitits_jobs(
+    name: str, said: str, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a cluster: the wait for the jobs is interrupted."""
+    inner = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.submitit_launcher")
+
+    def interrupted(self: object, *arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inner.BaseSubmititLauncher, "launch", interrupted)
+    outcome = script("train", "-m", f"hydra/launcher=submitit_{name}", "seed=0,1", "hydra.sweep.dir=there")
+    assert outcome.status == 1
+    assert outcome.err == f"error: interrupted; {said}; resume=there goes on\n"
+
+
 def test_the_tasks_of_a_local_job_train_one_net(tmp_path: Path, faces_root: Path) -> None:
     pytest.importorskip("submitit")
     command = [sys.executable, str(PROJECT / "scripts/train.py"), "-m", "hydra/launcher=submitit_local"]
@@ -68,7 +158,7 @@ def test_the_tasks_of_a_local_job_train_one_net(tmp_path: Path, faces_root: Path
 
 def test_a_job_that_is_killed_is_worth_a_bad_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submitit = pytest.importorskip("submitit")
-    from hydra_plugins.fkd_submitit_launcher.submitit_launcher import _patience
+    from hydra_plugins.fkd_launchers.launchers import _patience
 
     monkeypatch.setattr(submitit.Job, "_results_timeout_s", 0)
     executor = submitit.LocalExecutor(tmp_path)
@@ -84,9 +174,8 @@ def test_a_job_that_is_killed_is_worth_a_bad_value(tmp_path: Path, monkeypatch: 
 def test_without_its_extra_a_launcher_says_what_to_install(
     name: str, script: Script, monkeypatch: pytest.MonkeyPatch, faces_root: Path
 ) -> None:
-    known = Plugins.instance().class_name_to_class
-    monkeypatch.delitem(known, "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher", raising=False)
-    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.submitit_launcher", None)
+    for library in ("joblib", "submitit"):
+        monkeypatch.setitem(sys.modules, f"hydra_plugins.hydra_{library}_launcher.{library}_launcher", None)
     outcome = script("train", "-m", f"hydra/launcher={name}", *on(faces_root), *FAST)
     assert outcome.status == 2
     assert len(outcome.err.strip().splitlines()) == 1

@@ -1,5 +1,6 @@
 """Pruning: a job that is worse than its sweep's others ends, and only such a one."""
 
+import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,12 +30,16 @@ class Strategy:
 
 
 def validate(
-    callback: Pruning, epoch: int, nme: float, *, others: bool = False, first: bool = True, **state: bool
+    callback: Pruning, epoch: int, nme: float, *, others: bool = False, first: bool = True, **state: int
 ) -> None:
-    """What Lightning does after the validation of an epoch, counted from 0."""
+    """What Lightning does after the validation of an epoch, counted from 0; one has ten steps."""
     trainer = SimpleNamespace(
         state=SimpleNamespace(fn="validate" if state.get("validates") else "fit"),
         sanity_checking=state.get("checks", False),
+        max_epochs=state.get("max_epochs", -1),
+        max_steps=state.get("max_steps", -1),
+        should_stop=bool(state.get("should_stop")),
+        global_step=10 * (epoch + 1),
         current_epoch=epoch,
         callback_metrics={"val/nme": torch.tensor(nme)},
         strategy=Strategy(others),
@@ -82,6 +87,14 @@ def test_epochs_of_the_warm_up_are_given_to_every_trial(storage: str) -> None:
         validate(callback, 2, 90.0)
 
 
+@pytest.mark.parametrize("end", [{"max_epochs": 3}, {"max_steps": 30}, {"should_stop": True}], ids=str)
+def test_the_last_epoch_is_reported_but_not_pruned(storage: str, end: dict[str, int]) -> None:
+    validate(pruning(storage), 2, 90.0, **end)
+    assert reported(storage) == {2: 90.0}
+    with pytest.raises(Pruned, match="epoch 4"):
+        validate(pruning(storage), 3, 90.0, **{key: value + 20 for key, value in end.items() if key != "should_stop"})
+
+
 def test_an_epoch_that_comes_twice_is_compared_but_not_reported_again(storage: str) -> None:
     validate(pruning(storage), 0, 10.0)
     with warnings.catch_warnings():
@@ -109,7 +122,29 @@ def test_a_job_that_is_run_again_after_its_sweep_trains_to_its_end(storage: str)
     assert reported(storage) == {}
 
 
-def test_a_study_that_cannot_be_reached_costs_no_training(storage: str, tmp_path: Path) -> None:
-    (tmp_path / "study.db").write_bytes(b"no database")
-    with pytest.warns(UserWarning, match="epoch 1 is not compared"):
-        validate(pruning(storage), 0, 90.0)
+@pytest.mark.parametrize("fault", ["no database", "no study", "no driver", "no host"])
+def test_a_study_that_cannot_be_reached_costs_no_training(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    url = {"no driver": "postgresql+pg8000://me:secret@host/name", "no host": "sqlite:////gone/study.db"}.get(fault)
+    if fault == "no database":
+        (tmp_path / "study.db").write_bytes(b"no database")
+    elif fault == "no study":
+        optuna.delete_study(study_name=NAME, storage=storage)
+    monkeypatch.setitem(sys.modules, "pg8000", None)
+    with pytest.warns(UserWarning, match="epoch 1 is not compared with other trials: hydra.sweeper.storage=") as caught:
+        validate(pruning(url or storage), 0, 90.0)
+    assert "secret" not in str(caught[0].message)
+
+
+def test_a_hiccup_costs_one_epochs_comparison(storage: str, tmp_path: Path) -> None:
+    callback = pruning(storage)
+    (tmp_path / "study.db").rename(tmp_path / "away.db")
+    (tmp_path / "study.db").mkdir()
+    with pytest.warns(UserWarning, match="unable to open database file"):
+        validate(callback, 0, 19.0)
+    (tmp_path / "study.db").rmdir()
+    (tmp_path / "away.db").rename(tmp_path / "study.db")
+    with pytest.raises(Pruned, match="epoch 2"):
+        validate(callback, 1, 19.0)
+    assert reported(storage) == {1: 19.0}

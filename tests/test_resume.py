@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from fkd import random_state, resume
 from fkd.errors import UserError
@@ -74,10 +75,35 @@ def test_resume_becomes_the_command_line_of_the_run(tmp_path: Path) -> None:
     assert resume.command_line(["model=simple"]) == ["model=simple"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"overrides": 7}', '{"overrides": [7]}', "{}"])
+def test_a_sweep_is_resumed_by_its_command(tmp_path: Path) -> None:
+    overrides = {"hydra": ["hydra/launcher=joblib", f"hydra.sweep.dir={tmp_path}/old"], "task": ["seed=0,1"]}
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": overrides}}))
+    assert resume.command_line(["hydra.launcher.n_jobs=2", f"resume={tmp_path}"]) == [
+        "--multirun",
+        "hydra/launcher=joblib",
+        "seed=0,1",
+        "hydra.launcher.n_jobs=2",
+        f"hydra.sweep.dir='{tmp_path}'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"overrides": 7}', '{"overrides": [7]}', '{"overrides": ["-cd=x"]}', "{}"]
+)
 def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path, content: str) -> None:
     with pytest.raises(UserError, match=r"resume=.*: expected the folder of a run .* or of a sweep"):
         resume.command_line([f"resume={tmp_path}"])
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(UserError, match=r"resume=.*: expected overrides in result\.json"):
+    with pytest.raises(UserError, match=r"result\.json: expected the overrides of a command, found a broken file"):
         resume.command_line([f"resume={tmp_path}"])
+    (tmp_path / "multirun.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"multirun\.yaml: expected the overrides of a command, found a broken file"):
+        resume.command_line([f"resume={tmp_path}"])
+
+
+@pytest.mark.parametrize(("name", "found"), [("", "nothing"), ("none", "no folder"), ("file", "no folder")])
+def test_resume_wants_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, found: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    with pytest.raises(UserError, match=rf"^resume={name}: expected the folder of a run or sweep, found {found}; give"):
+        resume.command_line([f"resume={name}"])

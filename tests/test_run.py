@@ -11,8 +11,8 @@ from fkd.errors import BAD_OBJECTIVE, Diverged, Interrupted, Pruned, UserError
 from fkd.run import Run, write_json
 
 
-def run(folder: Path, *overrides: str) -> Run:
-    return Run(folder, overrides, {"model": "simple"})
+def run(folder: Path, *overrides: str, ckpt_path: str | None = None) -> Run:
+    return Run(folder, overrides, {"model": "simple"}, ckpt_path)
 
 
 def left(folder: Path, error: BaseException | None, *overrides: str) -> None:
@@ -63,47 +63,97 @@ def test_what_would_end_the_same_way_again_is_over(tmp_path: Path, error: BaseEx
     assert run(tmp_path).objective == BAD_OBJECTIVE  # none of them has written one
 
 
-def test_a_run_begins_where_its_last_checkpoint_is(tmp_path: Path) -> None:
-    assert run(tmp_path).checkpoint(None, sweep=True) is None
+@pytest.fixture
+def last(tmp_path: Path) -> Path:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.mark.parametrize("ckpt_path", [None, "last"])
+def test_a_run_goes_on_where_its_last_checkpoint_is(tmp_path: Path, last: Path, ckpt_path: str | None) -> None:
     left(tmp_path, SystemExit(1), "seed=1")
-    assert run(tmp_path, "seed=1").checkpoint("last", sweep=False) is None  # it was cut before there was one
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    last.parent.mkdir()
-    last.write_bytes(b"")
-    assert run(tmp_path, "seed=1").checkpoint("last", sweep=False) == last
-    assert run(tmp_path, "seed=1").checkpoint(None, sweep=True) == last
-    assert run(tmp_path, "seed=1").checkpoint(None, sweep=False) is None  # the same folder, used anew
-    assert run(tmp_path, "seed=1").checkpoint("other.ckpt", sweep=False) == Path("other.ckpt")
+    assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start == last
+    last.unlink()  # it was cut before there was one
+    assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start is None
 
 
-def test_the_time_before_a_cut_is_counted(tmp_path: Path) -> None:
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    last.parent.mkdir()
-    last.write_bytes(b"")
+def test_a_run_that_began_with_another_ones_weights_does_so_again(tmp_path: Path, last: Path) -> None:
+    with suppress(SystemExit), run(tmp_path, "seed=1", ckpt_path="other.ckpt") as begun:
+        assert begun.start == Path("other.ckpt")
+        raise SystemExit(1)
+    for ckpt_path in ("other.ckpt", "last"):
+        assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start == last
+    last.unlink()
+    for ckpt_path in ("other.ckpt", "last"):
+        assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start == Path("other.ckpt")
+    with pytest.raises(UserError, match=r"seed=1 ckpt_path=other\.ckpt; stopped: interrupted\), found seed=1; give"):
+        run(tmp_path, "seed=1")
+
+
+def test_the_time_before_a_cut_is_counted(tmp_path: Path, last: Path) -> None:
     write_json(tmp_path / "result.json", {"status": "stopped: interrupted", "overrides": [], "seconds": 1000.0})
-    again = run(tmp_path)
-    again.checkpoint("last", sweep=False)
-    with again:
-        pass
+    left(tmp_path, None)
     assert 1000 <= json.loads((tmp_path / "result.json").read_text())["seconds"] < 1010
     begun = (
         datetime.fromtimestamp(last.stat().st_mtime - 500).astimezone().isoformat()
     )  # and killed after its last save
     write_json(tmp_path / "result.json", {"status": "running", "overrides": [], "seconds": 1000.0, "started": begun})
-    killed = run(tmp_path)
-    killed.checkpoint("last", sweep=False)
-    assert killed.values["seconds"] == pytest.approx(1500, abs=1)
+    assert run(tmp_path).values["seconds"] == pytest.approx(1500, abs=1)
 
 
 def test_there_must_be_a_run_to_go_on_with(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"ckpt_path=last: expected a run that was begun, found none in .*resume=DIR"):
-        run(tmp_path).checkpoint("last", sweep=False)
+        run(tmp_path, ckpt_path="last")
 
 
-def test_another_sweep_does_not_write_over_a_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [None, SystemExit(1), RuntimeError("out of memory")], ids=repr)
+def test_another_run_is_not_written_over(tmp_path: Path, error: BaseException | None) -> None:
+    left(tmp_path, error, "seed=1", "model=simple")
+    for same in (["model=simple", "seed=1"], ["seed=2", "model=simple", "seed=1"]):  # the last one of a key counts
+        assert run(tmp_path, *same).before["overrides"] == ["seed=1", "model=simple"]
+    with pytest.raises(
+        UserError, match=r"the run that is there \(seed=1 model=simple; .*\), found seed=2; give another"
+    ):
+        run(tmp_path, "seed=2")
+    with pytest.raises(UserError, match=r"found no overrides; give another folder: hydra\.run\.dir=DIR"):
+        run(tmp_path)
+
+
+def test_the_same_command_may_be_written_in_other_words(tmp_path: Path) -> None:
+    left(tmp_path, None, "optimizer.lr=0.001", "test=False", "tags=[a,b]")  # as a sweep writes it
+    assert run(tmp_path, "optimizer.lr=1e-3", "tags=[a, b]", "test=false").is_over
+
+
+def test_what_is_given_may_change_until_a_run_is_over(tmp_path: Path, last: Path) -> None:
+    left(tmp_path, SystemExit(1), "seed=1")
+    assert run(tmp_path, "seed=1", "trainer.max_epochs=9", ckpt_path="last").start == last
     left(tmp_path, None, "seed=1")
-    with pytest.raises(UserError, match=r"holds a job with seed=1, found seed=2; give another folder"):
-        run(tmp_path, "seed=2").checkpoint(None, sweep=True)
+    with pytest.raises(UserError, match=r"\(seed=1; done\), found seed=1 trainer\.max_epochs=9; give another folder"):
+        run(tmp_path, "seed=1", "trainer.max_epochs=9", ckpt_path="last")
+
+
+def test_a_run_is_not_mixed_into_the_folder_of_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "multirun.yaml").write_text("")
+    with pytest.raises(UserError, match=r"expected the folder of a run, found that of a sweep; give another folder"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"overrides": 7, "status": "done"}', '{"overrides": []}'])
+def test_a_folder_with_a_broken_result_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=r"result\.json: expected what a run says of itself, found a broken file"):
+        run(tmp_path)
+    assert (tmp_path / "result.json").read_text() == content
+
+
+def test_what_is_refused_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    left(tmp_path, SystemExit(1), "seed=1")
+    before = (tmp_path / "result.json").read_text()
+    with suppress(UserError), run(tmp_path, "seed=2", ckpt_path="last"):
+        raise UserError("no")
+    assert (tmp_path / "result.json").read_text() == before
 
 
 def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
@@ -115,7 +165,7 @@ def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> No
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     """The other one holds the lock until it ends, however it ends."""
-    hold = f"from fkd.run import Run\nwith Run({str(tmp_path)!r}, [], {{}}): print('in', flush=True), input()"
+    hold = f"from fkd.run import Run\nwith Run({str(tmp_path)!r}, [], {{}}, None): print('in', flush=True), input()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"in\n"

@@ -150,9 +150,9 @@ def test_only_a_fitting_checkpoint_is_resumed(trained: Path, script: Script, fac
     for name, part in (("half", "truncated"), ("text", "another"), ("best", "last.ckpt")):
         refused(script("train", *run, f"ckpt_path={folder}/{name}.ckpt"), f"{name}.ckpt", part)
     refused(script("train", *run, "model=naimish", f"ckpt_path={folder}/last.ckpt"), "model=compact", "naimish")
-    refused(
-        script("train", *run, "model.net.stem=8", f"ckpt_path={folder}/last.ckpt"), "model", "overrides of that run"
-    )
+    for other in ("model.net.stem=8", "optimizer.lr=1e-4", "scheduler=none"):
+        outcome = script("train", *run, other, f"ckpt_path={folder}/last.ckpt")
+        refused(outcome, other.split("=")[0].split(".")[0], "overrides of that run")
 
 
 def test_a_checkpoint_is_scored_without_training(trained: Path, script: Script, faces_root: Path) -> None:
@@ -199,8 +199,7 @@ def test_a_sweep_goes_on_where_it_was_cut(script: Script, faces_root: Path) -> N
     weights = [(job / "checkpoints/last.ckpt").read_bytes() for job in jobs]
     first = (jobs[0] / "checkpoints/best.ckpt").stat().st_mtime_ns
     shutil.rmtree(jobs[2])
-    result = json.loads((jobs[1] / "result.json").read_text())
-    (jobs[1] / "result.json").write_text(json.dumps(result | {"status": "running"}))
+    unfinish(jobs[1])
     outcome = script("train", "resume=sweep")
     assert outcome.status == 0, outcome.err
     assert outcome.out.count("nothing is left to do") == 1
@@ -213,14 +212,42 @@ def test_a_sweep_goes_on_where_it_was_cut(script: Script, faces_root: Path) -> N
     assert all(torch.equal(before[name], again[name]) for name in before)
 
 
-def test_another_sweep_is_not_mixed_into_a_folder(script: Script, faces_root: Path) -> None:
-    arguments = (*on(faces_root), *FAST, "test=false", *SWEEP, "hydra.sweep.subdir=${hydra.job.num}")
-    script("train", "-m", *arguments, "seed=0")
-    before = Path("sweep/0/result.json").read_bytes()
-    outcome = script("train", "-m", *arguments, "seed=1")
-    assert outcome.status == 2
-    assert "hydra.sweep.dir: expected the sweep's own command" in outcome.err
-    assert Path("sweep/0/result.json").read_bytes() == before
+def test_a_folder_keeps_what_it_holds(script: Script, faces_root: Path) -> None:
+    """Runs and sweeps: only their own commands may use their folders again."""
+
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+    given = (*on(faces_root), *FAST, "test=false")
+    assert script("train", "-m", *given, "seed=0", *SWEEP).status == 0
+    assert script("train", *given, "hydra.run.dir=run").status == 0
+    kept = contents()
+    refused(script("train", "-m", *given, "seed=1", *SWEEP), "sweep", "seed=0", "found", "seed=1", "hydra.sweep.dir")
+    refused(script("train", "-m", *given, "hydra.sweep.dir=run"), "run", "a sweep", "found", "a run")
+    refused(script("train", *given, "hydra.run.dir=sweep"), "sweep", "a run", "found", "a sweep")
+    refused(script("train", *given, "seed=1", "hydra.run.dir=run"), "run", "found", "seed=1", "hydra.run.dir")
+    again = script("train", *given, "hydra.run.dir=run")
+    assert again.status == 0
+    assert "done, nothing is left to do" in again.out
+    assert contents() == kept
+
+
+def test_a_run_that_was_moved_keeps_its_best_epoch(script: Script, faces_root: Path) -> None:
+    """What Lightning knows of the best epoch are paths of the place where it was."""
+    script("train", *on(faces_root), *FAST, "test=false", "scheduler=none", "hydra.run.dir=old")
+    unfinish(Path("old"))
+    last = torch.load("old/checkpoints/last.ckpt", weights_only=True)
+    (state,) = (state for name, state in last["callbacks"].items() if name.startswith("ModelCheckpoint"))
+    score = torch.tensor(0.0)  # that no epoch can be better than
+    state |= {"best_model_score": score, "kth_value": score, "best_k_models": {state["best_model_path"]: score}}
+    torch.save(last, "old/checkpoints/last.ckpt")
+    best = Path("old/checkpoints/best.ckpt").read_bytes()
+    Path("old").rename("new")
+    outcome = script("train", "resume=new", "trainer.max_epochs=2")
+    assert outcome.status == 0, outcome.err
+    assert Path("new/checkpoints/best.ckpt").read_bytes() == best
+    assert f"{Path('new').absolute()}/checkpoints/best.ckpt (epoch 1)" in " ".join(outcome.out.split())
+    assert not Path("old").exists()
 
 
 def test_resuming_keeps_whom_the_net_was_trained_on(trained: Path, script: Script, faces_root: Path) -> None:
@@ -252,10 +279,14 @@ def test_the_same_seed_trains_the_same_weights(script: Script, faces_root: Path)
 
 
 def test_a_loss_that_becomes_nan_stops_and_keeps_the_good_checkpoint(script: Script, faces_root: Path) -> None:
-    script("train", *on(faces_root), *FAST, "test=false", "hydra.run.dir=run")
+    short = (*on(faces_root), *FAST, "test=false", "loss=mse", "scheduler=none", "optimizer=sgd", "hydra.run.dir=run")
+    script("train", *short)
+    unfinish(Path("run"))
+    last = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    last["optimizer_states"][0]["param_groups"][0]["lr"] = 1e30
+    torch.save(last, "run/checkpoints/last.ckpt")
     good = Path("run/checkpoints/last.ckpt").read_bytes()
-    wild = ("optimizer=sgd", "optimizer.lr=1e30", "scheduler=none", "trainer.max_epochs=3", "loss=mse")
-    outcome = script("train", *on(faces_root), *FAST, *wild, "hydra.run.dir=run", "test=false")
+    outcome = script("train", "resume=run", "trainer.max_epochs=3")
     assert outcome.status == 1
     assert "diverged" in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
@@ -272,6 +303,12 @@ def test_an_interrupt_says_how_to_go_on(script: Script, faces_root: Path, monkey
     assert outcome.status == 1
     assert outcome.err.strip().splitlines()[-1].startswith("error: interrupted; resume=")
     assert json.loads(Path("run/result.json").read_text())["status"] == "stopped: interrupted"
+
+
+def unfinish(folder: Path) -> None:
+    """Makes a run one that was killed after its last epoch."""
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
 
 
 def copy_set(tmp_path: Path) -> Path:

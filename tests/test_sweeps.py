@@ -30,7 +30,7 @@ def jobs(script: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> Job
 
     def run(*arguments: str) -> list[list[str]]:
         launched.clear()
-        outcome = script("train", *arguments, "hydra.sweep.dir=unused", "~hydra.callbacks.closing")
+        outcome = script("train", *arguments, "hydra.sweep.dir=unused", "~hydra.callbacks.folders")
         assert outcome.status == 0, outcome.err
         return launched
 

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from matplotlib.axes import Axes
 
 from fkd.errors import UserError
 from fkd.files import locked
@@ -24,7 +26,7 @@ from optuna.distributions import FloatDistribution as Float  # noqa: E402
 from optuna.distributions import IntDistribution as Int  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from hydra_plugins.fkd_tpe_sweeper import _space, _study  # noqa: E402
+from hydra_plugins.fkd_tpe_sweeper import _pictures, _space, _study, _summary  # noqa: E402
 
 TASK = '''
 """Leaves in result.json what a training would; its value is lowest at x = 1, kind = a."""
@@ -34,6 +36,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 
 STATUSES = {"fails": "failed: no", "diverges": "stopped: epoch 2: val/loss is nan", "prunes": "stopped: pruned at 2"}
+AT_FIRST = {"is interrupted": "stopped: interrupted", "fails at first": "failed: no"}
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="task")
 def main(cfg):
@@ -44,8 +47,8 @@ def main(cfg):
     ending = cfg.endings[number] if number < len(cfg.endings) else "is done"
     if ending == "is killed":
         return
-    if ending == "is interrupted" and not (folder / "result.json").exists():
-        result = {"status": "stopped: interrupted"}
+    if ending in AT_FIRST and not (folder / "result.json").exists():
+        result = {"status": AT_FIRST[ending]}
     else:
         result = {"status": STATUSES.get(ending, "done"), "objective": (cfg.x - 1) ** 2 + 5 * (cfg.kind == "b")}
     (folder / "result.json").write_text(json.dumps(result))
@@ -168,6 +171,59 @@ def test_what_cannot_be_searched_is_said(sweep: Callable[..., Path], arguments: 
     assert "\n" not in str(caught.value)
 
 
+STORAGES = {
+    "no driver": ("postgresql+pg8000://me:secret@host/name", "no module pg8000; install it, e.g. pip install"),
+    "another port": ("postgresql://me:secret@host:port/name", "expected a URL that SQLAlchemy takes, found another ("),
+    "no URL": ("study.db", "expected a URL that SQLAlchemy takes, found another ("),
+    "no such kind": ("redis://localhost", "expected a URL that SQLAlchemy takes, found another ("),
+    "nothing": ("null", "expected a URL that SQLAlchemy takes, found another ("),
+    "no database": ("sqlite:///text.db", "found none (file is not a database)"),
+    "no folder": ("sqlite:///gone/study.db", "found none (unable to open database file)"),
+    "a folder": ("sqlite:///folder.db", "found none (unable to open database file)"),
+    "read only": ("sqlite:///file:kept.db?mode=ro&uri=true", "found none (attempt to write a readonly database)"),
+}
+
+
+@pytest.mark.parametrize("case", STORAGES)
+def test_a_storage_that_cannot_be_used_is_said(
+    sweep: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pg8000", None)
+    Path("text.db").write_text("no database")
+    Path("folder.db").mkdir()
+    optuna.create_study(storage="sqlite:///kept.db", study_name="another")
+    url, words = STORAGES[case]
+    with pytest.raises(UserError) as caught:
+        sweep(*SPACE, f"hydra.sweeper.storage='{url}'" if url != "null" else "hydra.sweeper.storage=null")
+    line = str(caught.value)
+    assert line.startswith("hydra.sweeper.storage=")
+    assert words in line
+    assert "\n" not in line
+    assert "secret" not in line
+    assert [path.name for path in Path("sweep").iterdir()] == [".study.lock"]
+
+
+def test_a_storage_that_is_lost_in_the_middle_is_said_and_the_sweep_goes_on(
+    sweep: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = basic_launcher().launch
+
+    def lossy(self: Launcher, job_overrides: list[list[str]], initial_job_idx: int) -> object:
+        if initial_job_idx == 1:
+            Path("sweep/study.db").rename("away.db")
+            Path("sweep/study.db").mkdir()
+        return launch(self, job_overrides, initial_job_idx=initial_job_idx)
+
+    monkeypatch.setattr(basic_launcher(), "launch", lossy)
+    with pytest.raises(UserError, match=r"hydra\.sweeper\.storage=.*unable to open"):
+        sweep(*SPACE)
+    monkeypatch.setattr(basic_launcher(), "launch", launch)
+    Path("sweep/study.db").rmdir()
+    Path("away.db").rename("sweep/study.db")
+    folder = sweep(*SPACE)
+    assert [trial.state for trial in trials_of(folder)] == [TrialState.COMPLETE] * 4
+
+
 def test_a_choice_that_does_not_exist_is_said_before_the_first_job(sweep: Callable[..., Path]) -> None:
     with pytest.raises(Exception, match="nosuch"):
         sweep("x=interval(0, 1)", "nosuch=1,2", folder="none")
@@ -198,18 +254,21 @@ def test_a_sweep_in_two_parts_tries_what_one_in_one_piece_tries(sweep: Callable[
 
 
 def test_no_job_ends_the_sweep_and_each_ending_is_known(sweep: Callable[..., Path]) -> None:
-    endings = ["is done", "fails", "diverges", "prunes", "is killed", "is interrupted"]
+    endings = ["fails at first", "fails", "diverges", "prunes", "is killed", "is interrupted"]
     folder = sweep(*SPACE, f"endings=[{','.join(endings)}]", trials=8)
-    complete, failed, pruned = TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED
-    expected = [complete, failed, pruned, pruned, failed, TrialState.RUNNING, complete, complete]
+    complete, unfinished, pruned = TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED
+    expected = [unfinished, unfinished, pruned, pruned, unfinished, unfinished, complete, complete]
     assert [trial.state for trial in trials_of(folder)] == expected
-    sweep(*SPACE, f"endings=[{','.join(endings)}]", trials=8)  # the same command goes on with the one that was cut
-    expected[5] = complete
+    assert len(calls_of(folder)) == 8
+    sweep(
+        *SPACE, f"endings=[{','.join(endings)}]", trials=8
+    )  # goes on with what was cut, and tries once more what failed
+    expected[0] = expected[5] = complete
     assert [trial.state for trial in trials_of(folder)] == expected
-    again = [call[:3] for call in calls_of(folder) if call[0] == "5"]
-    assert len(again) == 2
-    assert again[0] == again[1]
-    assert len(calls_of(folder)) == 9
+    assert [int(number) for number, *_ in calls_of(folder)] == [*range(8), 0, 1, 4, 5]
+    for number in "0145":
+        one, again = (call[1:3] for call in calls_of(folder) if call[0] == number)
+        assert one == again
 
 
 def test_another_sweeps_study_is_refused(sweep: Callable[..., Path]) -> None:
@@ -219,6 +278,26 @@ def test_another_sweeps_study_is_refused(sweep: Callable[..., Path]) -> None:
             sweep(*other, trials=2)
 
 
+def test_a_study_whose_trials_are_elsewhere_is_refused(sweep: Callable[..., Path]) -> None:
+    storage = "hydra.sweeper.storage=sqlite:///all.db"
+    sweep(*SPACE, storage, folder="one", trials=2)
+    with pytest.raises(UserError, match=r"expected the folder of the 2 trials of the study task.*study_name=NAME"):
+        sweep(*SPACE, storage, folder="two", trials=2)
+    assert len(calls_of(sweep(*SPACE, storage, "hydra.sweeper.study_name=two", folder="two", trials=2))) == 2
+    Path("one").rename("moved")
+    assert len(calls_of(sweep(*SPACE, storage, folder="moved", trials=3))) == 3
+
+
+def test_a_command_that_is_refused_leaves_the_one_that_resume_gives(sweep: Callable[..., Path]) -> None:
+    folder = sweep(*SPACE, trials=1)
+    kept = (folder / "multirun.yaml").read_bytes()
+    with pytest.raises(UserError, match="this study was begun with"):
+        sweep("x=interval(-5, 6)", trials=2)
+    assert (folder / "multirun.yaml").read_bytes() == kept
+    sweep(*SPACE, trials=2)
+    assert b"n_trials: 2" in (folder / "multirun.yaml").read_bytes()
+
+
 def test_missing_optuna_is_said(sweep: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("hydra_plugins.fkd_tpe_sweeper._")]:
         monkeypatch.delitem(sys.modules, name)
@@ -226,6 +305,93 @@ def test_missing_optuna_is_said(sweep: Callable[..., Path], monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "optuna.distributions", None)
     with pytest.raises(UserError, match=r"expected Optuna, found no module optuna.* pip install -e \"\.\[sweep\]\""):
         sweep(*SPACE)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> _study.SharedStudy:
+    """Four trials: two trained to their end, of which #2 is the better one; one pruned, one failed."""
+    _, space = parse("kind=a,b", "lr=tag(log, interval(1e-4, 1e-2))", "size=range(16, 49, 16)")
+    study = optuna.create_study(study_name="task")
+    for number, (value, status) in enumerate(
+        [(0.5, "done"), (None, "stopped: pruned at 2"), (0.25, "done"), (None, "failed: no")]
+    ):
+        trial = optuna.trial.create_trial(
+            params={"kind": "b", "lr": 10.0 ** (number / 2 - 4), "size": 32},
+            distributions=dict(space),
+            state=TrialState.COMPLETE if value else TrialState.PRUNED if number == 1 else TrialState.RUNNING,
+            value=value,
+            user_attrs={"status": status, "parent": "me"},
+        )
+        study.add_trial(trial)
+        (tmp_path / f"{number}_kind=b").mkdir()
+    return _study.SharedStudy(tmp_path, study, space, "me")
+
+
+def test_its_closing_lines_lead_to_the_folder_and_name_values_as_the_table_does(
+    study: _study.SharedStudy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    _summary.log_trial(study, 0, "val/nme")
+    _summary.log_trial(study, 1, "val/nme")
+    _summary.log_sweep(study, "val/nme")
+    assert [record.getMessage() for record in caplog.records] == [
+        "\t#0 : val NME 0.50 % (best: #2, val NME 0.25 %)",
+        "\t#1 : stopped: pruned at 2 (best: #2, val NME 0.25 %)",
+        f"4 trials in {study.folder}: 2 done, 1 pruned, 1 failed",
+        f"resume={study.folder} goes on with what was interrupted or failed",
+        f"best: #2, val NME 0.25 %, in {study.folder}/2_kind=b",
+    ]
+
+
+def test_the_history_marks_the_best_trial_and_sets_pruned_ones_apart(study: _study.SharedStudy) -> None:
+    axes = _pictures.history(study.study.get_trials(), "val loss").axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "val loss")
+    assert places(axes) == {
+        "trained to its end": [[0, 0.5], [2, 0.25]],
+        "best: #2, 0.25": [[2, 0.25]],
+        "pruned or diverged, no final value": [[1, 1.0]],  # on the upper edge
+    }
+    assert axes.lines[0].get_xydata().tolist() == [[0, 0.5], [2, 0.25], [3, 0.25]]
+
+
+def test_the_slices_show_the_whole_space_on_axes_of_its_kind(study: _study.SharedStudy) -> None:
+    kind, rate, size = _pictures.slices(study.study.get_trials(), study.space, "val loss").axes
+    assert [axes.get_xlabel() for axes in (kind, rate, size)] == ["kind", "lr", "size"]
+    assert [axes.get_xscale() for axes in (kind, rate, size)] == ["linear", "log", "linear"]
+    assert [label.get_text() for label in kind.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in rate.get_xticklabels()] == ["0.0001", "0.0003", "0.001", "0.003", "0.01"]
+    for axes, low, high in ((kind, 0, 1), (rate, 1e-4, 1e-2), (size, 16, 48)):
+        assert axes.get_xlim()[0] < low < high < axes.get_xlim()[1]
+    assert places(rate)["trained to its end"] == [[pytest.approx(1e-4), 0.5], [pytest.approx(1e-3), 0.25]]
+    assert places(size)["best: #2, 0.25"] == [[32, 0.25]]
+    assert all(abs(x - 1) < 0.5 for points in places(kind).values() for x, _ in points)  # beside b, apart
+    assert len({x for points in places(kind).values() for x, _ in points}) == 3
+
+
+def test_a_trial_that_is_far_off_does_not_press_the_others_together(study: _study.SharedStudy) -> None:
+    assert _pictures.history(study.study.get_trials(), "val loss").axes[0].get_yscale() == "linear"
+    study.study.add_trial(optuna.trial.create_trial(value=500.0))
+    axes = _pictures.history(study.study.get_trials(), "val loss").axes[0]
+    assert axes.get_yscale() == "log"
+    assert 2 <= len(axes.get_yticks()) <= 5
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-4, 1e-1, [1e-4, 1e-3, 1e-2, 1e-1]),
+        (2e-4, 9e-4, [2e-4, 5e-4]),
+        (3e-4, 4e-4, [3e-4, 4e-4]),
+        (1e-6, 1e0, [1e-6, 1e-4, 1e-2, 1e0]),
+    ],
+)
+def test_logarithmic_axes_have_few_ticks_of_round_numbers(low: float, high: float, ticks: list[float]) -> None:
+    assert _pictures._log_ticks(low, high) == ticks
+
+
+def places(axes: Axes) -> dict[str, list[list[float]]]:
+    """What lies where, by its name in the legend."""
+    return {str(points.get_label()): np.asarray(points.get_offsets()).tolist() for points in axes.collections}
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["all come back", "one is lost"])
@@ -243,7 +409,7 @@ def test_jobs_are_launched_together(sweep: Callable[..., Path], monkeypatch: pyt
     folder = sweep(*SPACE, "hydra.sweeper.n_jobs=3", trials=7)
     assert batches == [(0, 3), (3, 3), (6, 1)]
     states = [trial.state for trial in trials_of(folder)]
-    assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL if lost else TrialState.COMPLETE] + [states[0]] * 4
+    assert states == [TrialState.COMPLETE] * 2 + [TrialState.RUNNING if lost else TrialState.COMPLETE] + [states[0]] * 4
 
 
 def test_a_launcher_that_starts_nothing_ends_the_sweep(

@@ -63,26 +63,48 @@ class KeypointDataModule(pl.LightningDataModule):
         return mean
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch that a training goes on in, and how many of its batches are done."""
+        """The epoch that a training goes on in, how many of its batches are done, and what their order depends on."""
         assert self.trainer is not None
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        done = 0 if progress.is_last_batch else progress.current.ready  # the last batch is that of the epoch before
-        return {"epoch": self.trainer.current_epoch, "batches_done": done}
+        over = progress.is_last_batch and progress.current.ready == progress.current.completed
+        done = 0 if over else progress.current.completed
+        return {"epoch": self.trainer.current_epoch, "batches_done": done, "order": self._order}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on in the middle of an epoch.
+
+        Raises:
+            UserError: the rest of the epoch would be in another order.
+        """
         self._epoch, self._batches_done = state_dict["epoch"], state_dict["batches_done"]
+        for name, then in state_dict["order"].items() if self._batches_done else ():
+            if (now := self._order[name]) != then:
+                raise UserError(
+                    f"{name}: expected {then}, since the training was cut in the middle of an epoch, found {now}; give "
+                    "the overrides of that run"
+                )
+
+    @property
+    def _order(self) -> dict[str, int]:
+        world = 1 if self.trainer is None else self.trainer.world_size
+        return {
+            "data.batch_size": self.batch_size,
+            "seed": self.seed,
+            "trainer.devices": world,
+            "data": len(self.train_set),
+        }
 
     def train_dataloader(self) -> DataLoader[Item]:
-        return self._loader(self.train_set, shuffle=True)
+        return self._loader(self.train_set, shuffle=True, training=True)
 
     def val_dataloader(self) -> DataLoader[Item]:
-        return self._loader(self.val_set, shuffle=False)
+        return self._loader(self.val_set, shuffle=False, training=False)
 
-    def _loader(self, dataset: CropDataset | ConcatDataset[Item], shuffle: bool) -> DataLoader[Item]:
+    def _loader(self, dataset: CropDataset | ConcatDataset[Item], shuffle: bool, training: bool) -> DataLoader[Item]:
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world)
-        if shuffle:  # Lightning tells the epoch when workers have read ahead already
+        if training:  # Lightning tells the epoch when workers have read ahead already
             sampler.go_on(self._epoch, self._batches_done * self.batch_size)
         if shuffle and self.batch_size > len(sampler):
             raise UserError(

@@ -88,9 +88,10 @@ class EpochSampler(Sampler[int]):
         return self.rows // self.world if self.shuffle else len(range(self.rank, self.rows, self.world))
 
     def __iter__(self) -> Iterator[int]:
-        if not self.shuffle:
-            return iter(range(self.rank, self.rows, self.world))
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows) + self.epoch * self.rows
+        else:
+            order = np.arange(self.rows)
         begun, done = self._begun
         mine = order[self.rank :: self.world][: len(self)][done if self.epoch == begun else 0 :]
-        return iter((mine + self.epoch * self.rows).tolist())
+        return iter(mine.tolist())

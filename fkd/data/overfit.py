@@ -25,4 +25,4 @@ class OverfitDataModule(KeypointDataModule):
         self.passes = passes
 
     def train_dataloader(self) -> DataLoader[Item]:
-        return self._loader(ConcatDataset([self.val_set] * self.passes), shuffle=False)
+        return self._loader(ConcatDataset([self.val_set] * self.passes), shuffle=False, training=True)

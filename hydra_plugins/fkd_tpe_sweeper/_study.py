@@ -17,7 +17,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from fkd import targets
 from fkd.errors import UserError
 from fkd.files import is_locked, locked
-from fkd.study import open_storage
+from fkd.study import named, open_storage, reached
 from hydra_plugins.fkd_tpe_sweeper._space import Space
 
 _PARENT, _RECIPE, _STATUS = "parent", "recipe", "status"
@@ -42,15 +42,17 @@ class SharedStudy:
     def claim(self, n_jobs: int, n_trials: int, sampler: DictConfig, seed: int) -> Sequence[BaseTrial]:
         """The trials to launch next, of successive numbers; none if all are done or another process has them.
 
-        Trials whose process has gone come before new ones. Each draws its values from a seed of its own, so that a
-        sweep that was cut tries the same as one that was not.
+        Trials whose process has gone, those that failed among them, come before new ones. Each draws its values from a
+        seed of its own, so that a sweep that was cut tries the same as one that was not.
         """
         with locked(self.folder / ".study.lock", wait=True):
             trials = self.study.get_trials(deepcopy=False)
             if orphans := [trial for trial in trials if self._is_orphan(trial)]:
                 batch = [trial for i, trial in enumerate(orphans[:n_jobs]) if trial.number == orphans[0].number + i]
-                for trial in batch:
-                    optuna.trial.Trial(self.study, trial._trial_id).set_user_attr(_PARENT, self.parent)
+                for orphan in batch:
+                    trial = optuna.trial.Trial(self.study, orphan._trial_id)
+                    trial.set_user_attr(_PARENT, self.parent)
+                    trial.set_user_attr(_STATUS, None)
                 return batch
             begun = sum(set(trial.params) == set(self.space) for trial in trials)
             seeds = [[seed, len(trials) + i] for i in range(min(n_jobs, n_trials - begun))]
@@ -59,26 +61,29 @@ class SharedStudy:
     def tell(self, number: int) -> None:
         """Tells the study what a job has left in its `result.json`.
 
-        A job that was interrupted, or that another process is training, stays unfinished for a later command. One that
-        diverged counts as pruned: worse than all that were trained to their end, without a number for infinity.
+        A job that was interrupted or failed, or that another process is training, stays unfinished for a later
+        command. One that diverged counts as pruned: worse than all that were trained to their end, without a number for
+        infinity.
         """
         result = self.result_of(number)
         status = str(result.get("status", "failed: no result.json"))
         if status.startswith("stopped: interrupted") or self._trains(number):
             return
+        if status == "running":
+            status = "failed: its process was killed"
         trial = next(trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number)
         if trial.state.is_finished():
             return
         optuna.trial.Trial(self.study, trial._trial_id).set_user_attr(_STATUS, status)
-        if status == "done" and "objective" in result:
+        if status == "done":
             self.study.tell(number, float(result["objective"]))
-        else:
-            self.study.tell(number, state=TrialState.PRUNED if status.startswith("stopped") else TrialState.FAIL)
+        elif status.startswith("stopped"):
+            self.study.tell(number, state=TrialState.PRUNED)
 
     def status(self, trial: FrozenTrial) -> str:
         """What its job said at its end, or in whose hands it is."""
         mine = trial.user_attrs.get(_PARENT) == self.parent
-        return str(trial.user_attrs.get(_STATUS, "interrupted" if mine else "running in another process"))
+        return str(trial.user_attrs.get(_STATUS) or ("interrupted" if mine else "running in another process"))
 
     def folder_of(self, number: int) -> Path | None:
         """Where the job of a trial is, if it has begun."""
@@ -117,24 +122,31 @@ class SharedStudy:
         return folder is not None and is_locked(folder / ".lock")
 
 
+def complete(trials: Sequence[FrozenTrial]) -> dict[int, float]:
+    """Number -> value of the trials that were trained to their end, in their order."""
+    return {trial.number: float(trial.value) for trial in trials if trial.state == TrialState.COMPLETE}  # type: ignore[arg-type]
+
+
 @contextmanager
 def opened(folder: Path, storage: str, name: str, fixed: Sequence[str], space: Space) -> Iterator[SharedStudy]:
     """The study of a sweep, new or to go on with; this process counts among its parents as long as the block lasts.
 
     Raises:
-        UserError: it is the study of another sweep.
+        UserError: it is the study of another sweep or folder, or its storage cannot be used, now or later in the block.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parent = secrets.token_hex(4)
     lock = _lock(folder, parent)
-    with locked(lock, wait=True):
+    with locked(lock, wait=True), reached(storage):
         try:
             with locked(folder / ".study.lock", wait=True):  # two processes cannot make the same tables
                 study = optuna.create_study(
                     storage=open_storage(storage), study_name=name, direction="minimize", load_if_exists=True
                 )
                 _check_recipe(study, storage, fixed, space)
-            yield SharedStudy(folder, study, space, parent)
+            shared = SharedStudy(folder, study, space, parent)
+            _check_folder(shared, storage)
+            yield shared
         finally:
             lock.unlink()
 
@@ -153,6 +165,17 @@ def _check_recipe(study: optuna.Study, storage: str, fixed: Sequence[str], space
         key = next(key for key in [*kept, *recipe] if kept.get(key) != recipe.get(key))
         then, now = (f"{key}={values[key]}" if key in values else f"no {key}" for values in (kept, recipe))
         raise UserError(
-            f"{storage}: expected the command that this study was begun with, which had {then}, found {now}; "
+            f"{named(storage)}: expected the command that this study was begun with, which had {then}, found {now}; "
             "give another folder, hydra.sweep.dir=DIR"
+        )
+
+
+def _check_folder(shared: SharedStudy, storage: str) -> None:
+    """One database may hold many studies; the same command in a new folder must not take an old one for its own."""
+    done = complete(shared.study.get_trials(deepcopy=False))
+    if done and not any(shared.folder_of(number) for number in done):
+        raise UserError(
+            f"{named(storage)}: expected the folder of the {len(done)} trials of the study {shared.study.study_name}, "
+            f"found none of them in {shared.folder}; give hydra.sweep.dir=DIR, or hydra.sweeper.study_name=NAME for a "
+            "new study"
         )

@@ -1,60 +1,55 @@
 """What a sweep says of its trials, and two pictures of them."""
 
 import logging
-import warnings
 from collections import Counter
+from pathlib import Path
 
-import matplotlib.pyplot as plt
-from optuna.trial import TrialState
-from optuna.visualization import matplotlib as plots
+from matplotlib.figure import Figure
 
 from fkd.files import whole_file
-from hydra_plugins.fkd_tpe_sweeper._space import overrides
-from hydra_plugins.fkd_tpe_sweeper._study import SharedStudy
+from hydra_plugins.fkd_tpe_sweeper import _pictures
+from hydra_plugins.fkd_tpe_sweeper._study import SharedStudy, complete
 
 log = logging.getLogger(__name__)
 
 
-def log_trial(study: SharedStudy, number: int) -> None:
+def log_trial(study: SharedStudy, number: int, objective: str) -> None:
     """One line: what came of a trial, and which is the best so far."""
-    trial = study.study.get_trials(deepcopy=False)[number]
-    outcome = f"{trial.value:.4g}" if trial.state == TrialState.COMPLETE else study.status(trial)
-    log.info(f"\t#{number} : {outcome}{_best(study)}")
+    trials = study.study.get_trials(deepcopy=False)
+    values = complete(trials)
+    outcome = _words(values[number], objective) if number in values else study.status(trials[number])
+    best = min(values, key=values.__getitem__, default=None)
+    log.info(
+        f"\t#{number} : {outcome}" + ("" if best is None else f" (best: #{best}, {_words(values[best], objective)})")
+    )
 
 
 def log_sweep(study: SharedStudy, objective: str) -> None:
     """The best trial and what is missing; `history.png` and `slices.png` in the sweep's folder, of several."""
     trials = study.study.get_trials(deepcopy=False)
-    states = Counter(study.status(trial).split(":")[0] for trial in trials)
+    values, states = complete(trials), Counter(_state(study.status(trial)) for trial in trials)
     log.info(f"{len(trials)} trials in {study.folder}: {', '.join(f'{n} {state}' for state, n in states.items())}")
-    if states["interrupted"]:
-        log.info(f"resume={study.folder} goes on with what was interrupted")
-    complete = sum(trial.state == TrialState.COMPLETE for trial in trials)
-    if complete == 0:
-        return
-    best = study.study.best_trial
-    log.info(f"best: #{best.number} {objective}={best.value:.5g} {' '.join(overrides(best.params, study.space))}")
-    if complete > 1:
-        _draw(study, objective)
+    if states["interrupted"] or states["failed"]:
+        log.info(f"resume={study.folder} goes on with what was interrupted or failed")
+    if values:
+        best = min(values, key=values.__getitem__)
+        log.info(f"best: #{best}, {_words(values[best], objective)}, in {study.folder_of(best)}")
+    if len(values) > 1:
+        name = objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)")
+        _write(study.folder / "history.png", _pictures.history(trials, name))
+        _write(study.folder / "slices.png", _pictures.slices(trials, study.space, name))
 
 
-def _best(study: SharedStudy) -> str:
-    if all(trial.state != TrialState.COMPLETE for trial in study.study.get_trials(deepcopy=False)):
-        return ""
-    best = study.study.best_trial
-    return f" (best: #{best.number} {best.value:.4g})"
+def _state(status: str) -> str:
+    return "pruned" if status.startswith("stopped: pruned") else status.split(":")[0]
 
 
-def _draw(study: SharedStudy, objective: str) -> None:
-    plt.switch_backend("Agg")
-    logging.getLogger("matplotlib.category").setLevel(logging.WARNING)  # choices of numbers are meant
-    for name, plot in (("history", plots.plot_optimization_history), ("slices", plots.plot_slice)):
-        with plt.rc_context(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*experimental.*")
-            plot(study.study, target_name=objective)
-            figure = plt.gcf()
-            for axes in figure.axes:  # names of options, and the many ticks of less than a decade, would overlap
-                axes.tick_params(axis="x", which="both", labelrotation=45)
-            with whole_file(study.folder / f"{name}.png") as file:
-                figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
-            plt.close(figure)
+def _words(value: float, objective: str) -> str:
+    """A value as the sweep's table names and rounds it."""
+    name = objective.replace("/", " ").replace("nme", "NME")
+    return f"{name} {value:.2f} %" if objective.endswith("nme") else f"{name} {value:.5g}"
+
+
+def _write(path: Path, figure: Figure) -> None:
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fkd import options
 from fkd.errors import UserError
+from fkd.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class TpeSweeper(Sweeper):
         params: Mapping[str, Any] | None,
     ) -> None:
         self.n_trials, self.n_jobs, self.seed, self.sampler = n_trials, n_jobs, seed, sampler
-        self.study_name, self.storage, self.params = study_name, storage, dict(params or {})
+        self.study_name, self.storage, self.params = study_name, str(storage), dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -57,7 +58,8 @@ class TpeSweeper(Sweeper):
         """Launches trials until there are `n_trials`; those that another process left unfinished come first.
 
         Raises:
-            UserError: Optuna is missing, nothing is to be varied, or the folder holds the study of another sweep.
+            UserError: Optuna is missing, nothing is to be varied, the storage cannot be used, or it holds the study of
+                another sweep.
         """
         assert self.config is not None
         assert self.hydra_context is not None
@@ -74,11 +76,12 @@ class TpeSweeper(Sweeper):
         presets = [f"{key}={value}" for key, value in self.params.items()]
         fixed, space = _space.split(parser.parse_overrides([*presets, *arguments]))
         self.validate_batch_is_legal([[*fixed, *chosen] for chosen in _space.every_choice(space)])
+        objective = str(OmegaConf.select(self.config, "optimized_metric", default="objective"))
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
-
         with _study.opened(folder, self.storage, self.study_name, fixed, space) as study:
+            with whole_file(folder / "multirun.yaml") as file:  # others that share the folder may read it
+                file.write(OmegaConf.to_yaml(self.config).encode())
             while batch := study.claim(self.n_jobs, self.n_trials, self.sampler, self.seed):
                 jobs = [[*fixed, *_space.overrides(trial.params, space)] for trial in batch]
                 try:
@@ -89,5 +92,5 @@ class TpeSweeper(Sweeper):
                     log.warning(f"the launcher lost a job: {error}")
                 for trial in batch:
                     study.tell(trial.number)
-                    _summary.log_trial(study, trial.number)
-            _summary.log_sweep(study, str(OmegaConf.select(self.config, "optimized_metric", default="objective")))
+                    _summary.log_trial(study, trial.number, objective)
+            _summary.log_sweep(study, objective)

@@ -1,0 +1,128 @@
+"""The command line of all scripts: its order, presets and near misses, and what a sweep prints."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+
+from fkd.cli import _arranged, _named, quieten
+from fkd.errors import UserError
+from tests.conftest import PROJECT, Outcome
+
+Script = Callable[..., Outcome]
+FAST = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0", "test=false")
+
+
+def on(root: Path) -> tuple[str, ...]:
+    return ("data=udacity", f"data.root={root}", "data.cache_dir=cache", "data.val_share=0.3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["sweep=tpe", "hydra.sweeper.ntrials=3"], ["hydra.sweeper.ntrials: no", "hydra.sweeper.n_trials"]),
+        (["-m", "hydra/launcher=joblib", "hydra.launcher.n_job=2"], ["hydra.launcher.n_job: no", "launcher.n_jobs"]),
+        (["-m", "hydra/launcher=jobilb", "seed=0,1"], ["hydra/launcher=jobilb: no", "did you mean joblib?"]),
+        (["hydra/sweeper=tp"], ["hydra/sweeper=tp: no", "did you mean tpe?"]),
+        (["resum=DIR"], ["resum: no such key; did you mean resume?"]),
+        (["loss=smoothl1", "loss.bta=1"], ["loss.bta: no such key; did you mean loss.beta"]),
+        (["-m", "model=simple,conv5", "optimizer.rl=1"], ["optimizer.rl: no such key; did you mean optimizer.lr"]),
+        (["optimizer.lr=interval(1e-4,1e-2)"], ["optimizer.lr=interval(1e-4,1e-2): expected", "add sweep=tpe"]),
+        (["-m", "optimizer.lr=tag(log,interval(1e-4,1e-2))"], ["optimizer.lr=tag(log", "add sweep=tpe"]),
+        (["seed=0,1"], ["seed=0,1: expected one value", "-m"]),
+        (["-m", "sweep=seeds5,tpe"], ["sweep=seeds5,tpe: expected one preset"]),
+        (["sweep=seeds5,tpe"], ["sweep=seeds5,tpe: expected one preset"]),
+        (["-m", "debug=fast,overfit"], ["debug=fast,overfit: expected one preset"]),
+        (["-m", "hydra/launcher=joblib,basic", "seed=0,1"], ["hydra/launcher=joblib,basic: expected one preset"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_command_line_is_one_line(script: Script, arguments: Sequence[str], parts: Sequence[str]) -> None:
+    outcome = script("train", *arguments)
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("error: ")
+    for part in parts:
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "model=simple", "seed=0,1"],
+        ["model=simple", "-m", "seed=0,1"],
+        ["model=simple", "seed=0,1", "--multirun"],
+        ["-m", "model=simple", "--multirun", "seed=0,1"],
+    ],
+)
+def test_options_may_stand_anywhere(arguments: list[str]) -> None:
+    *overrides, unnamed = [argument for argument in _arranged(arguments) if argument[0] != "-"]
+    assert overrides == ["model=simple", "seed=0,1"]
+    assert unnamed == "hydra.job.config.override_dirname.exclude_keys=[model]"
+    assert all(argument[0] == "-" for argument in _arranged(arguments)[3:])
+
+
+def test_the_value_of_an_option_stays_with_it() -> None:
+    arranged = _arranged(["-cp", "a=b/.hydra", "-cn", "config", "seed=1", "--cfg", "job", "~loss"])
+    assert arranged[:2] == ["seed=1", "~loss"]
+    assert arranged[3:] == ["-cp", "a=b/.hydra", "-cn", "config", "--cfg", "job"]
+
+
+def test_one_run_is_no_sweep_though_m_is_given() -> None:
+    assert "-m" not in _arranged(["ckpt_path=last", "hydra.mode=RUN", "-m"])
+
+
+@pytest.mark.parametrize("first", ["predict", "a/b c", "outputs/2026-*"])
+def test_the_first_word_is_the_value_of_the_scripts_key(first: str) -> None:
+    assert _named([first, "other=1"], "runs") == [f"runs={first}", "other=1"]
+    assert _named(["--cfg", "job", "~other", first], "runs") == ["--cfg", "job", "~other", f"runs={first}"]
+    assert _named([first, "runs=x"], "runs") == [first, "runs=x"]
+    assert _named([first], "") == [first]
+
+
+def test_a_preset_alone_is_none_too_many() -> None:
+    assert _arranged(["sweep=seeds5", "experiment=face/compact,notebook/simple", "-m"])
+    with pytest.raises(UserError, match="expected one preset"):
+        _arranged(["sweep=choice(seeds5,tpe)"])
+
+
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib"]])
+def test_a_sweep_shows_nothing_of_what_lightning_says(launcher: list[str], tmp_path: Path, faces_root: Path) -> None:
+    """In a process of its own, which imports Lightning when its first job begins."""
+    command = [sys.executable, str(PROJECT / "scripts/train.py"), "loss=l1", "-m", "seed=0,1", *launcher]
+    done = subprocess.run(
+        [*command, *on(faces_root), *FAST, "hydra.sweep.dir=s"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout + done.stderr
+    assert printed.count("epoch 1/1") == 2
+    for advice in ("weights_only", "litlogger", "GPU available", "TPU available", "max_epochs=1", "estimate number"):
+        assert advice not in printed
+
+
+def test_warnings_of_lightning_stay(caplog: pytest.LogCaptureFixture) -> None:
+    quieten()
+    for name in ("trainer.connectors.checkpoint_connector", "utilities.rank_zero"):
+        logging.getLogger(f"pytorch_lightning.{name}").info("advice")
+        logging.getLogger(f"pytorch_lightning.{name}").warning("of a fault")
+    assert caplog.messages == ["of a fault"] * 2
+
+
+def test_ctrl_c_in_a_sweep_names_the_folder_of_the_sweep(
+    script: Script, faces_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(self: object, *arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pl.Trainer, "fit", fit)
+    outcome = script("train", "-m", "seed=0,1", *on(faces_root), *FAST, "hydra.sweep.dir=there")
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1] == "error: interrupted; resume=there goes on with the sweep"
+    assert [json.loads(path.read_text())["status"] for path in Path("there").glob("*/result.json")] == [
+        "stopped: interrupted"
+    ]
