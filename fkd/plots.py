@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,20 +12,39 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from fkd.files import whole_file
 
+LIMIT = 10.0
+"""Percent, where cumulative error curves end."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3d3d3d")
+"""Okabe & Ito's, which colour-blind people tell apart, without the yellow that paper swallows."""
+_DASHES = ("-", "--", ":", "-.")
 _NUMBERED = 10
 
 
-def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limit: float = 10.0) -> None:
-    """Cumulative error curves as a PNG, the best one first in the legend.
+def area(errors: npt.NDArray[np.floating]) -> float:
+    """That under the cumulative curve of errors (N,) up to the limit, ``mean(max(0, LIMIT - error)) / LIMIT``, 0 to 1.
 
-    The area under the curve is that of the exact step function, ``mean(max(0, limit - error)) / limit``, the failure
-    rate the share of faces above the limit (as in Yang et al., "An Empirical Study of Recent Face Alignment Methods",
-    2015, section 3).
+    Exact for the step function (as in Yang et al., "An Empirical Study of Recent Face Alignment Methods", 2015,
+    section 3), and the same as `fkd.metrics.auc`, which needs torch.
+    """
+    return float(np.maximum(LIMIT - errors, 0).mean() / LIMIT)
+
+
+def steps(errors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """The cumulative curve of errors (N,) up to the limit: (M + 2,) percent, (M + 2,) percent of faces from there on.
+
+    M errors lie inside; the first corner is at 0, the last at the limit.
+    """
+    inside = np.sort(errors[errors <= LIMIT])
+    share = 100 * np.arange(len(inside) + 1) / len(errors)
+    return np.concatenate([[0.0], inside, [LIMIT]]), np.append(share, share[-1])
+
+
+def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path) -> None:
+    """Cumulative error curves as a PNG, the best one first in the legend, with areas and shares above the limit.
 
     Args:
         errors: name of the curve -> (N,) error of each face in percent; a missed face has an infinite one.
         path: the file, replaced as a whole; its folder must exist.
-        limit: the end of the axis, in percent.
 
     Raises:
         ValueError: a curve has no faces, or one whose error is not a number.
@@ -32,21 +52,14 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limi
     for name, values in errors.items():
         if len(values) == 0 or np.isnan(values).any():
             raise ValueError(f"error_curve: {name}: expected one or more errors, found {len(values)} with NaN or none")
-    area = {name: float(np.maximum(limit - values, 0).mean() / limit) for name, values in errors.items()}
+    looks = {name: _look(i) for i, name in enumerate(errors)}  # a curve keeps its own whichever is best
     figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    for i, name in enumerate(sorted(errors, key=lambda name: -area[name])):
-        values = np.sort(errors[name])
-        share = 100 * np.arange(1, len(values) + 1) / len(values)
-        inside = values <= limit
-        end = share[inside][-1] if inside.any() else 0.0
-        label = f"{name}: AUC {area[name]:.3f}, failures {100 - end:.1f} %"
-        x, y = np.concatenate([[0.0], values[inside], [limit]]), np.concatenate([[0.0], share[inside], [end]])
-        colour = f"C{list(errors).index(name) % 10}"  # a curve keeps its colour whichever is best
-        axes.step(
-            x, y, where="post", label=label, color=colour, linestyle=("-", "--", ":", "-.")[i // 10 % 4], linewidth=1.6
-        )
-    axes.set(xlabel="NME (inter-ocular, %)", ylabel="faces (%)", xlim=(0, limit), ylim=(0, 100))
+    for name, values in sorted(errors.items(), key=lambda item: -area(item[1])):
+        x, y = steps(values)
+        label = f"{name}: AUC {area(values):.3f}, failures {100 - y[-1]:.1f} %"
+        axes.step(x, y, where="post", label=label, linewidth=1.6, **looks[name])
+    axes.set(xlabel="NME (inter-ocular, %)", ylabel="faces (%)", xlim=(0, LIMIT), ylim=(0, 100))
     axes.grid(alpha=0.3)
     if len(errors) > 6:  # more would cover the curves
         figure.legend(loc="outside lower center", fontsize="small", ncols=1)
@@ -58,7 +71,7 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path, limi
 
 
 def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], path: Path) -> None:
-    """Error and losses over epochs as a PNG, side by side; the validation's loss solid, the training's dotted.
+    """Error and losses over epochs as a PNG, side by side; the validation's loss strong, the training's thin.
 
     Args:
         curves: name of a run -> logged name (`val/nme` in percent, `val/loss`, `train/loss`) -> epoch -> value.
@@ -67,13 +80,18 @@ def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], pat
     figure = Figure(figsize=(11, 4.4 + 0.2 * len(curves)), dpi=150, layout="constrained")
     errors, losses = figure.subplots(1, 2)
     for i, (name, logged) in enumerate(curves.items()):
-        for axes, key, style in ((errors, "val/nme", "-"), (losses, "val/loss", "-"), (losses, "train/loss", ":")):
+        strong, thin = {"linewidth": 1.6}, {"linewidth": 0.8, "alpha": 0.6}
+        for axes, key, weight in (
+            (errors, "val/nme", strong),
+            (losses, "val/loss", strong),
+            (losses, "train/loss", thin),
+        ):
             if points := sorted(logged.get(key, {}).items()):
                 x, y = zip(*points, strict=True)
                 marker = "o" if len(points) == 1 else None
                 label = name if axes is errors else None
-                axes.plot(x, y, style, marker=marker, color=f"C{i % 10}", label=label, linewidth=1.4)
-    for axes, label in ((errors, "val/nme (inter-ocular, %)"), (losses, "loss (validation solid, training dotted)")):
+                axes.plot(x, y, marker=marker, label=label, **weight, **_look(i))
+    for axes, label in ((errors, "val/nme (inter-ocular, %)"), (losses, "loss (validation strong, training thin)")):
         axes.set(xlabel="epoch", ylabel=label, yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain_numbers(axes.yaxis, (1, 1.5, 2, 3, 4, 6, 8))
@@ -108,6 +126,12 @@ def cost(
         axes.grid(alpha=0.3)
     with whole_file(path) as file:
         figure.savefig(file, format="png")
+
+
+def _look(number: int) -> dict[str, Any]:
+    """Of one curve among many: its colour, and when colours are used up, they come again with another dash."""
+    again, colour = divmod(number, len(COLOURS))
+    return {"color": COLOURS[colour], "linestyle": _DASHES[again % len(_DASHES)]}
 
 
 def _plain_numbers(axis: Axis, steps: Sequence[float]) -> None:

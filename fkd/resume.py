@@ -3,8 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
@@ -36,6 +38,12 @@ def command_line(arguments: Sequence[str]) -> list[str]:
         return ["--multirun", *hydra, *task, *others, f"hydra.sweep.dir={_quoted(folder)}"]
     run = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}", "ckpt_path=last"]  # also of a sweep's job
     return [*_run_overrides(folder), *others, *run]
+
+
+def command(overrides: Sequence[str]) -> dict[str, Any]:
+    """Key -> value of what was given, by which commands are compared; of a key that was given twice the last counts."""
+    parse = OverridesParser.create().parse_override
+    return {override.partition("=")[0]: parse(override).value() for override in overrides}
 
 
 def task_overrides(hydra: DictConfig) -> list[str]:

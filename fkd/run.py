@@ -9,11 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
 from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
 from fkd.files import is_locked, locked, whole_file
 from fkd.processes import is_first
+from fkd.resume import command
 
 ELSEWHERE = "give another folder: hydra.run.dir=DIR, or hydra.sweep.dir=DIR for a sweep"
 """What to do where a folder holds something else."""
@@ -78,11 +77,11 @@ class Run:
                 f"ckpt_path=last: expected a run that was begun, found none in {self.folder}; give its folder, too: "
                 "hydra.run.dir=DIR, or resume=DIR alone"
             )
-        if self.before and (self.is_over or not resumes) and _given(self.before) != _given(self.values):
-            then, now = (" ".join(f"{k}={v}" for k, v in _given(v).items()) for v in (self.before, self.values))
+        if self.before and (self.is_over or not resumes) and not _same(self.before, self.values):
+            then, now = (" ".join(_words(values)) or "no overrides" for values in (self.before, self.values))
             raise UserError(
-                f"{self.folder}: expected the command of the run that is there ({then or 'no overrides'}; "
-                f"{self.before['status']}), found {now or 'no overrides'}; {ELSEWHERE}"
+                f"{self.folder}: expected the command of the run that is there ({then}; "
+                f"{self.before['status']}), found {now}; {ELSEWHERE}"
             )
 
     def _where_to_begin(self) -> Path | None:
@@ -176,12 +175,10 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def command(overrides: Sequence[str]) -> dict[str, Any]:
-    """Key -> value of what was given, by which commands can be compared; of a key that was given twice the last counts."""
-    parse = OverridesParser.create().parse_override
-    return {text.partition("=")[0]: parse(text).value() for text in overrides}
+def _words(values: Mapping[str, Any]) -> list[str]:
+    begins = [] if values.get("ckpt_path") is None else [f"ckpt_path={values['ckpt_path']}"]
+    return [*values["overrides"], *begins]
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    begins = {} if values.get("ckpt_path") is None else {"ckpt_path": values["ckpt_path"]}
-    return command(values["overrides"]) | begins
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return command(_words(one)) == command(_words(other))

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 
 from fkd.console import say, show
 from fkd.errors import UserError
-from fkd.resume import sweep_overrides, task_overrides
-from fkd.run import ELSEWHERE, Run, command
+from fkd.resume import command, sweep_overrides, task_overrides
+from fkd.run import ELSEWHERE, Run
 
 statuses: set[int] = set()
 """Exit statuses of the jobs of this command that did not end well."""

@@ -1,6 +1,7 @@
 """Compares runs: a ranked table, and in the output folder comparison.csv, comparison.html and curves as PNG.
 
-python scripts/compare.py runs=outputs/multirun/train output=comparison
+python scripts/compare.py outputs/multirun/train/DATE/TIME
+python scripts/compare.py 'runs=[sweep_a,sweep_b]' output=comparison
 """
 
 from omegaconf import DictConfig
@@ -12,7 +13,7 @@ from fkd.comparison.pictures import write_pictures
 from fkd.console import facts, show
 
 
-@command("compare")
+@command("compare", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
     rows, curves, chosen, faces, resamples = (
         options.whole(cfg, key, least=1) for key in ("rows", "curves", "chosen", "faces", "resamples")
@@ -20,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     folders = comparison.folders(cfg.runs)
     output = comparison.output_folder(None if cfg.output is None else options.path(cfg, "output"), folders)
 
-    ranking = comparison.rank(comparison.read(folders), cfg.rank)
+    ranking = comparison.compare(folders, cfg.rank)
     judgement = comparison.verdict(ranking, resamples)
     drawn = comparison.draw(ranking, curves)
     comparison.write_csv(output / "comparison.csv", ranking)

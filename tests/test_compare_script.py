@@ -27,7 +27,7 @@ def test_a_sweep_is_compared(script: Script) -> None:
     (first,) = (line.split() for line in lines if line.split()[:2] == ["1", "compact"])
     assert "5.00" in first
     assert "failed: too large" in outcome.out
-    assert "1 (model=compact)" in outcome.out
+    assert "model=compact may be no better than model=naimish: NME" in " ".join(outcome.out.split())
     names = {path.name for path in Path("out").iterdir()}
     assert names == {"comparison.csv", "comparison.html", "ced.png", "training.png", "cost.png"}
     for name in ("ced", "training", "cost"):
@@ -36,9 +36,33 @@ def test_a_sweep_is_compared(script: Script) -> None:
 
 def test_the_folder_of_the_runs_is_the_output_if_no_other_is_given(script: Script) -> None:
     write_run(Path("sweep/0_model=a,b=[1]"))
-    assert script("compare", "runs=sweep").status == 0
+    assert script("compare", "sweep").status == 0
     assert Path("sweep/comparison.html").exists()
     assert script("compare", "runs=sweep").status == 0  # what it left is no run
+
+
+def test_a_single_run_is_shown_without_a_verdict(script: Script) -> None:
+    write_run(Path("run"), nme=5.0, faces=annotations(people=3, frames=2))
+    before = Path("run/metrics.csv").read_bytes()
+    outcome = script("compare", "runs=run")
+    assert outcome.status == 0, outcome.err
+    assert "paired" not in outcome.out
+    assert "run/comparison/comparison.html" in outcome.out
+    names = {path.name for path in Path("run/comparison").iterdir()}
+    assert names == {"comparison.csv", "comparison.html", "ced.png", "training.png", "cost.png"}
+    assert not Path("run/ced.png").exists()  # a run's own
+    assert Path("run/metrics.csv").read_bytes() == before
+    again = script("compare", "runs=run/")
+    assert "1 run by test NME" in again.out
+
+
+def test_a_sweep_of_comparisons_is_refused_and_leaves_nothing(script: Script) -> None:
+    write_run(Path("sweep/0"))
+    for option in ("-m", "--multirun"):
+        outcome = script("compare", option, "runs=sweep", "rank=val,test")
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+        assert "-m: expected one comparison" in outcome.err
+    assert {path.name for path in Path().iterdir()} == {"sweep"}
 
 
 def test_several_folders_are_compared_together(script: Script) -> None:
@@ -47,6 +71,8 @@ def test_several_folders_are_compared_together(script: Script) -> None:
     assert script("compare", "runs=[a,b]", "output=out", "rank=val").status == 0
     assert Path("out/comparison.csv").read_text().count("\n") == 3
     assert script("compare", "runs=*/0", "output=out2").status == 0
+    outcome = script("compare", "runs=a,b", "output=out3")
+    assert "runs=a,b: expected a folder of runs or sweeps, a glob or a list [DIR,DIR]" in outcome.err
 
 
 def test_runs_that_were_never_tested_are_compared(script: Script) -> None:

@@ -3,15 +3,19 @@
 Nothing here needs torch.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from fkd.comparison import search
 from fkd.comparison.drawn import Drawn, draw
-from fkd.comparison.places import folders, output_folder
+from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
 from fkd.comparison.runs import Run, read
+from fkd.comparison.settings import read_yaml
 from fkd.comparison.table import others_table, ranked_table, write_csv
 from fkd.comparison.verdict import verdict
 
@@ -19,6 +23,8 @@ __all__ = [
     "Drawn",
     "Ranking",
     "Run",
+    "alone",
+    "compare",
     "draw",
     "folders",
     "output_folder",
@@ -30,21 +36,38 @@ __all__ = [
     "write_csv",
 ]
 
+_CONFIG = Path(__file__).parents[2] / "conf" / "compare.yaml"
 
-def shown(ranking: Ranking, judgement: str, rows: int) -> list[RenderableType]:
+
+def compare(folders: Sequence[Path], by: str) -> Ranking:
+    """All runs in and below the folders, in order.
+
+    Raises:
+        UserError: there is none, or `by` is none of `ranking.RANKS`.
+    """
+    ranking = rank(read(folders), by)
+    return replace(ranking, notes=ranking.notes + search.notes(folders, ranking))
+
+
+def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[RenderableType]:
     """What a terminal shows: the best runs, what became of the others, what to beware of, the paired test."""
     parts: list[RenderableType] = []
     if ranking.ranked:
         parts.append(ranked_table(ranking, rows))
     if ranking.others:
         parts.append(others_table(ranking, rows))
-    return [*parts, *(Text(f"note: {note}") for note in ranking.notes), Text(judgement)]
+    parts += [Text(f"note: {note}") for note in ranking.notes]
+    return parts if judgement is None else [*parts, Text(judgement)]
 
 
-def summary(folder: Path, rows: int = 20, resamples: int = 2000) -> list[RenderableType]:
-    """The same for a sweep that has just ended. Never raises: an odd folder must not spoil the sweep's end."""
+def summary(folder: Path) -> list[RenderableType]:
+    """What `scripts/compare.py` would show of a sweep that has just ended.
+
+    Never raises: an odd folder must not spoil the sweep's end.
+    """
     try:
-        ranking = rank(read([folder]), "auto")
-        return shown(ranking, verdict(ranking, resamples), rows)
+        config = read_yaml(_CONFIG)
+        ranking = compare([folder], config["rank"])
+        return shown(ranking, verdict(ranking, config["resamples"]), config["rows"])
     except Exception as error:  # whatever it is, the sweep is done
         return [Text(f"{folder}: cannot be compared ({error})")]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fkd.comparison.columns import COLUMNS, Column, differing_keys, labels, used
+from fkd import plots
+from fkd.comparison.columns import COLUMNS, Column, differing_keys, labels, recipe_keys, used
 from fkd.comparison.drawn import Drawn
 from fkd.comparison.overlays import Row
 from fkd.comparison.ranking import Group, Ranking
@@ -14,24 +15,25 @@ from fkd.comparison.runs import Run
 from fkd.comparison.settings import Settings, short_names, text
 from fkd.comparison.table import is_lost, state
 
-LIMIT = 10.0  # percent, where cumulative error curves end
-_STEPS = 400
+_CORNERS = 400
 
 
 def page_data(
-    ranking: Ranking, judgement: str, drawn: Sequence[Drawn], chosen: int, overlays: Sequence[Row] | str
+    ranking: Ranking, judgement: str | None, drawn: Sequence[Drawn], chosen: int, overlays: Sequence[Row] | str
 ) -> dict[str, Any]:
     """All that the page's script needs, ready for JSON.
 
     Args:
-        judgement: the paired test's sentence.
+        judgement: the paired test's sentence, if there are two to be tested.
         drawn: runs with curves, those to be shown at first in front.
         chosen: how many these are.
         overlays: for each face those of the chosen runs that have test faces, in that order; or why there are none.
     """
     keys, columns = differing_keys(ranking), used(COLUMNS, ranking.runs)
     return {
-        "by": ranking.by,
+        "score": ranking.title,
+        "limit": plots.LIMIT,
+        "colours": plots.COLOURS,
         "judgement": judgement,
         "notes": list(ranking.notes),
         "counts": _counts(ranking),
@@ -44,7 +46,7 @@ def page_data(
                     "name": run.name,
                     "state": state(run),
                     "lost": is_lost(run),
-                    "cells": [*_chosen(run.settings, keys), *(column.value(run) for column in columns)],
+                    "cells": [*_chosen(run.settings, keys), *_figures(columns, run)],
                 }
                 for place, (run, name) in enumerate(zip(ranking.runs, labels(ranking), strict=True), 1)
             ],
@@ -59,17 +61,10 @@ def page_data(
 
 
 def error_steps(errors: npt.NDArray[np.floating]) -> dict[str, Any]:
-    """A cumulative error curve up to the limit: percent -> percent of the faces, and the area under it, 0 to 1.
-
-    The corners of the exact step function, or `_STEPS` of them.
-    """
-    values = np.sort(errors)
-    area = float(np.maximum(LIMIT - values, 0).mean() / LIMIT)
-    inside = int((values <= LIMIT).sum())
-    rows = np.unique(np.linspace(0, inside - 1, _STEPS).round().astype(int)) if inside else np.zeros(0, int)
-    x = [0.0, *np.round(values[rows], 5).tolist(), LIMIT]
-    share = (100 * (rows + 1) / len(values)).round(3).tolist()
-    return {"x": x, "y": [0.0, *share, share[-1] if share else 0.0], "auc": round(area, 4)}
+    """A cumulative error curve, thinned to `_CORNERS` corners: percent -> percent of the faces; its area, 0 to 1."""
+    x, y = plots.steps(errors)
+    kept = np.unique(np.linspace(0, len(x) - 1, _CORNERS).round().astype(int))
+    return {"x": x[kept].round(5).tolist(), "y": y[kept].round(3).tolist(), "auc": round(plots.area(errors), 4)}
 
 
 def _curves(one: Drawn) -> dict[str, Any]:
@@ -87,10 +82,10 @@ def _curves(one: Drawn) -> dict[str, Any]:
 
 
 def _groups(ranking: Ranking, columns: Sequence[Column]) -> dict[str, Any]:
-    keys = [key for key in differing_keys(ranking) if key != "seed"]
+    keys = recipe_keys(ranking)
     headings = [_setting(key, short) for key, short in short_names(keys).items()]
     return {
-        "columns": [*headings, {"title": "seeds", "better": 0, "digits": 0}, *_columns(columns)],
+        "columns": [*headings, {"title": "seeds", "better": 0}, *_columns(columns)],
         "rows": [_group_row(place, group, keys, columns) for place, group in enumerate(ranking.groups, 1)],
     }
 
@@ -102,15 +97,19 @@ def _group_row(place: int, group: Group, keys: Sequence[str], columns: Sequence[
     ]
     seeds = {"value": len(group.runs), "text": group.seeds}
     cells = [*_chosen(group.settings, keys), seeds, *figures]
-    return {"place": place, "name": group.runs[0].name, "cells": cells}
+    return {"place": place, "cells": cells}
 
 
 def _columns(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    return [{"title": column.title, "better": column.better, "digits": column.digits} for column in columns]
+    return [{"title": column.title, "better": column.better} for column in columns]
 
 
 def _setting(key: str, short: str) -> dict[str, Any]:
     return {"title": short, "tip": key, "setting": True, "better": 0}
+
+
+def _figures(columns: Sequence[Column], run: Run) -> list[dict[str, Any]]:
+    return [{"value": value, "text": column.text(value)} for column in columns for value in [column.value(run)]]
 
 
 def _chosen(settings: Settings, keys: Sequence[str]) -> list[Any]:

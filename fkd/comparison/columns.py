@@ -18,30 +18,32 @@ class Column:
         title: with its unit, if it has one, in parentheses.
         value: of a run; None if it has none.
         better: -1 if less is better, 1 if more is, 0 if neither.
-        digits: after the point.
+        form: the figure in words.
     """
 
     title: str
     value: Callable[[Run], float | None]
     better: int
-    digits: int
+    form: Callable[[float], str]
 
     def text(self, value: float | None) -> str:
         """A figure in a table."""
-        return "–" if value is None else f"{value:,.{self.digits}f}"
+        return "–" if value is None else self.form(value)
 
     def spread(self, figure: Spread) -> str:
-        """Mean and deviation in a table."""
-        return self.text(figure.mean) + (f" ± {self.text(figure.sd)}" if figure.sd else "")
+        """Mean in a table, with the deviation where it tells how good a recipe is."""
+        return self.text(figure.mean) + (f" ± {self.text(figure.sd)}" if figure.sd and self.better else "")
 
     def best(self, values: Sequence[float | None]) -> float | None:
-        """The best of some figures; None if there is none."""
-        known = [value for value in values if value is not None]
-        return (min(known) if self.better < 0 else max(known)) if known and self.better else None
+        """The best of some figures; None if there is none, or if all are alike."""
+        known = {value for value in values if value is not None}
+        return (min(known) if self.better < 0 else max(known)) if len(known) > 1 and self.better else None
 
 
-def _minutes(run: Run) -> float | None:
-    return None if run.seconds is None else run.seconds / 60
+def _duration(seconds: float) -> str:
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 36_000 else f"{seconds / 3600:.1f} h"
 
 
 def _millions(run: Run) -> float | None:
@@ -49,14 +51,15 @@ def _millions(run: Run) -> float | None:
 
 
 COLUMNS = (
-    Column("best epoch", lambda run: run.epoch, 0, 0),
-    Column("val NME (%)", lambda run: run.val_nme, -1, 2),
-    Column("test NME (%)", lambda run: run.test_score("nme_interocular"), -1, 2),
-    Column("AUC", lambda run: run.test_score("auc_10"), 1, 3),
-    Column("failures (%)", lambda run: run.test_score("failure_rate_10"), -1, 1),
-    Column("params (M)", _millions, -1, 2),
-    Column("images/s", lambda run: run.images_per_s, 1, 0),
-    Column("time (min)", _minutes, 0, 1),
+    Column("best epoch", lambda run: run.epoch, 0, "{:,.0f}".format),
+    Column("val NME (%)", lambda run: run.val_nme, -1, "{:,.2f}".format),
+    Column("test NME (%)", lambda run: None if run.is_detected else run.test_nme, -1, "{:,.2f}".format),
+    Column("test NME, all (%)", lambda run: run.test_nme if run.is_detected else None, -1, "{:,.2f}".format),
+    Column("AUC", lambda run: run.test_score("auc_10"), 1, "{:,.3f}".format),
+    Column("failures (%)", lambda run: run.test_score("failure_rate_10"), -1, "{:,.1f}".format),
+    Column("params (M)", _millions, -1, "{:,.2f}".format),
+    Column("images/s", lambda run: run.images_per_s, 1, "{:,.0f}".format),
+    Column("time", lambda run: run.seconds, 0, _duration),
 )
 
 
@@ -66,22 +69,38 @@ def used(columns: Sequence[Column], runs: Sequence[Run]) -> list[Column]:
 
 
 def differing_keys(ranking: Ranking) -> list[str]:
-    """The settings that have a column."""
+    """The settings that tell all runs apart."""
     return differing([run.settings for run in ranking.runs])
+
+
+def ranked_keys(ranking: Ranking) -> list[str]:
+    """Those that tell ranked runs apart; where none does, as of a single run, what it differs in from others."""
+    return differing([run.settings for run in ranking.ranked]) or differing_keys(ranking)
+
+
+def recipe_keys(ranking: Ranking) -> list[str]:
+    """The same of recipes."""
+    recipes = [group.settings for group in ranking.groups]
+    keys = differing(recipes) or differing(recipes + [run.settings for run in ranking.others])
+    return [key for key in keys if key != "seed"]
 
 
 def labels(ranking: Ranking) -> list[str]:
     """What each run is called in curves and sentences: its rank, if it has one, and what sets it apart."""
-    keys = differing_keys(ranking)
-    names = []
-    for place, run in enumerate(ranking.runs, 1):
-        what = described(run.settings, keys) or run.name
-        names.append(f"{place}: {what}" if place <= len(ranking.ranked) else what)
-    return names
+    of_all, of_ranked = differing_keys(ranking), ranked_keys(ranking)
+    ranked = [
+        f"{place}: {described(run.settings, of_ranked) or run.name}" for place, run in enumerate(ranking.ranked, 1)
+    ]
+    return ranked + [described(run.settings, of_all) or run.name for run in ranking.others]
 
 
 def described(settings: Settings, keys: Sequence[str]) -> str:
     """What sets a run, or a group, apart, in few words."""
+    full = words(settings, keys)
+    return full if len(full) <= _LONGEST_LABEL else f"{full[: _LONGEST_LABEL - 1]}…"
+
+
+def words(settings: Settings, keys: Sequence[str]) -> str:
+    """These settings, as far as they are known."""
     short = short_names(keys)
-    words = ", ".join(f"{short[key]}={text(settings[key])}" for key in keys if key in settings)
-    return words if len(words) <= _LONGEST_LABEL else f"{words[: _LONGEST_LABEL - 1]}…"
+    return ", ".join(f"{short[key]}={text(settings[key])}" for key in keys if key in settings)

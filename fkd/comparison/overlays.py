@@ -1,7 +1,9 @@
 """The worst faces of the best runs, cut from the pictures that the runs were tested on."""
 
 import base64
-from collections.abc import Mapping, Sequence
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
 
-from fkd import draw, targets
+from fkd import draw
 from fkd.comparison import tested
 from fkd.comparison.tested import FaceErrors
 from fkd.data.faces import Faces
@@ -95,37 +97,42 @@ def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
 def _faces(run_dir: Path) -> Faces:
     """The data set of a run, built anew from its config.
 
-    A config may come from a stranger: only what is in `fkd.data` is called. Names of folders are those that the run
-    saw, and none is made that is not there.
+    A config may come from a stranger: one function is called, a source of `fkd.data`, with plain values. Names of
+    folders are those that the run saw, and none is made that is not there.
     """
     try:
         config = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
         start = OmegaConf.select(OmegaConf.load(run_dir / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
         source: Any = OmegaConf.to_container(OmegaConf.select(config, "data.source"), resolve=True)
-        _check_trusted(source)
+        build = _source(source.pop("_target_", None))
         for key in ("root", "cache_dir"):
             if isinstance(source.get(key), str):
                 source[key] = str(Path(start, source[key]))
         root = source.get("root")
         if root is not None and not Path(root).is_dir():
             raise UserError(f"{root}: the run's data are not here")
-        faces: Faces = targets.build(source, "data.source")
+        return build(**source)
     except UserError:
         raise
     except Exception as error:  # a config of another version or machine can fail in any way
         reason = " ".join(str(error).split())
         raise UserError(f"{run_dir}: its data cannot be built again ({type(error).__name__}: {reason})") from error
-    return faces
 
 
-def _check_trusted(node: Any) -> None:
-    """Raises UserError where a config names anything to be called that is not in `fkd.data`."""
-    if isinstance(node, Mapping):
-        target = node.get("_target_")
-        if target is not None and not str(target).startswith("fkd.data."):
-            raise UserError(f"data.source: {target} is not in fkd.data, and so is not called by a comparison")
-        for value in node.values():
-            _check_trusted(value)
-    elif isinstance(node, list):
-        for value in node:
-            _check_trusted(value)
+def _source(target: Any) -> Callable[..., Faces]:
+    """The function of this name, if it is one of `fkd.data`'s own that gives faces.
+
+    What its modules have merely imported, as numpy or os, is not.
+    """
+    module, _, name = str(target).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name) if module.startswith("fkd.data.") else None
+    except (ImportError, AttributeError):
+        found = None
+    if not (inspect.isfunction(found) and found.__module__ == module and _gives_faces(found)):
+        raise UserError(f"data.source: expected a function of fkd.data that gives faces, found {target}")
+    return found
+
+
+def _gives_faces(function: Callable[..., Any]) -> bool:
+    return inspect.signature(function, eval_str=True).return_annotation is Faces

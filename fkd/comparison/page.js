@@ -1,15 +1,20 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const rows = data.runs.rows;
-const COLOURS = ["#2f5bea", "#e8590c", "#0f9d6b", "#c2255c", "#7048e8", "#b08800", "#1098ad", "#845c40", "#5c7080", "#74b816"];
-const DASHES = ["solid", "dash", "dot"];
+// When colours are used up, they come again with another dash, symbol and hatching.
+const STYLES = [
+  { dash: "solid", strokes: "", symbol: "circle", pattern: "" },
+  { dash: "dash", strokes: "5 3", symbol: "square", pattern: "/" },
+  { dash: "dot", strokes: "1.5 2.5", symbol: "diamond", pattern: "." },
+  { dash: "dashdot", strokes: "6 2 1.5 2", symbol: "triangle-up", pattern: "x" },
+  { dash: "longdash", strokes: "10 3", symbol: "cross", pattern: "-" },
+];
 const drawn = data.curves.map((curve) => curve.run);
 const curvesOf = new Map(data.curves.map((curve) => [curve.run, curve]));
 const chosen = new Set(data.chosen);
-const scoreTitle = data.by === "test" ? "test NME (inter-ocular, %)" : "val NME (inter-ocular, %)";
 
-const colour = (run) => COLOURS[drawn.indexOf(run) % COLOURS.length];
-const dash = (run) => DASHES[Math.floor(drawn.indexOf(run) / COLOURS.length) % DASHES.length];
+const colour = (run) => data.colours[drawn.indexOf(run) % data.colours.length];
+const style = (run) => STYLES[Math.floor(drawn.indexOf(run) / data.colours.length) % STYLES.length];
 const picked = () => drawn.filter((run) => chosen.has(run));
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;"); // Plotly reads tags in names
 const label = (run) => plain(rows[run].label);
@@ -21,22 +26,20 @@ function element(tag, text, className) {
   return made;
 }
 
+function swatch(run) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  made.setAttribute("class", "swatch");
+  made.innerHTML = `<line x1="0" y1="5" x2="26" y2="5" stroke="${colour(run)}" stroke-width="3" stroke-dasharray="${style(run).strokes}"/>`;
+  return made;
+}
+
 // ---- tables ----
 
-function valueOf(cell) {
-  return cell !== null && typeof cell === "object" ? cell.value : cell;
-}
-
-function textOf(cell, column) {
-  if (cell !== null && typeof cell === "object") return cell.text;
-  if (cell === null) return "–";
-  return cell.toLocaleString("en", { minimumFractionDigits: column.digits, maximumFractionDigits: column.digits });
-}
-
+// Null where all are alike: then none is the best.
 function bestOf(table, index) {
   const better = table.columns[index].better;
-  const known = table.rows.filter((row) => row.place !== null).map((row) => valueOf(row.cells[index])).filter((v) => v !== null);
-  return better && known.length ? (better < 0 ? Math.min(...known) : Math.max(...known)) : null;
+  const known = new Set(table.rows.filter((row) => row.place !== null).map((row) => row.cells[index].value).filter((v) => v !== null));
+  return better && known.size > 1 ? (better < 0 ? Math.min(...known) : Math.max(...known)) : null;
 }
 
 // Rows without a value stay at the end, whichever way a column is sorted.
@@ -79,15 +82,15 @@ function showTable(id, table, columns) {
 function figureColumns(table) {
   return table.columns.map((column, index) => {
     const best = bestOf(table, index);
-    const number = !column.setting || table.rows.every((row) => typeof valueOf(row.cells[index]) === "number");
+    const number = !column.setting || table.rows.every((row) => typeof row.cells[index].value === "number");
     return {
       ...column,
       number,
-      key: (row) => valueOf(row.cells[index]),
+      key: (row) => row.cells[index].value,
       cell: (row) => {
         const cell = row.cells[index];
-        const isBest = best !== null && row.place !== null && valueOf(cell) === best;
-        return element("td", textOf(cell, column), `${number ? "number" : ""} ${isBest ? "best" : ""}`.trim());
+        const isBest = best !== null && row.place !== null && cell.value === best;
+        return element("td", cell.text, `${number ? "number" : ""} ${isBest ? "best" : ""}`.trim());
       },
     };
   });
@@ -111,9 +114,7 @@ const tickColumn = {
       if (box.checked) chosen.add(run); else chosen.delete(run);
       draw();
     });
-    const swatch = element("span", "", "swatch");
-    swatch.style.background = colour(run);
-    cell.append(box, swatch);
+    cell.append(box, swatch(run));
     return cell;
   },
 };
@@ -144,6 +145,19 @@ function axis(title, more) {
   return { title: { text: title, standoff: 8 }, gridcolor: "#eceff3", zeroline: false, automargin: true, ...more };
 }
 
+// Logarithmic where values span more than a factor of 3, with 4 ticks or more at round numbers.
+function wideAxis(title, values) {
+  const [low, high] = [Math.min(...values) / 1.1, Math.max(...values) * 1.1];
+  if (high / low < 1.2101) return axis(title, { range: [0.5 * low, 1.5 * high] }); // all alike
+  if (!(low > 0 && high / low > 3.6)) return axis(title);
+  const powers = [...Array(40).keys()].map((i) => 10 ** (i - 20));
+  const ticks = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 7]]
+    .map((steps) => powers.flatMap((power) => steps.map((step) => step * power)).filter((tick) => tick >= low && tick <= high));
+  const tickvals = ticks.find((some) => some.length >= 4) || ticks.at(-1);
+  const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+  return axis(title, { type: "log", range: [Math.log10(low), Math.log10(high)], tickvals, ticktext: tickvals.map((tick) => short.format(tick)) });
+}
+
 function plot(id, traces, x, y, more) {
   const layout = {
     font: FONT, xaxis: x, yaxis: y, margin: { l: 56, r: 12, t: 8, b: 44 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
@@ -155,7 +169,7 @@ function plot(id, traces, x, y, more) {
 function line(run, points, more) {
   return {
     type: "scatter", mode: points.x.length > 1 ? "lines" : "markers", x: points.x, y: points.y, name: label(run),
-    line: { color: colour(run), dash: dash(run), width: 2 }, marker: { color: colour(run) }, ...more,
+    line: { color: colour(run), dash: style(run).dash, width: 2 }, marker: { color: colour(run), symbol: style(run).symbol, size: 8 }, ...more,
   };
 }
 
@@ -163,11 +177,11 @@ function drawErrors() {
   const traces = picked().filter((run) => curvesOf.get(run).ced).map((run) => {
     const ced = curvesOf.get(run).ced;
     return line(run, ced, {
-      line: { color: colour(run), dash: dash(run), width: 2, shape: "hv" },
+      line: { color: colour(run), dash: style(run).dash, width: 2, shape: "hv" },
       hovertemplate: "%{y:.1f} % of faces up to %{x:.2f} %<extra>%{fullData.name}</extra>",
     });
   });
-  plot("ced", traces, axis("NME (inter-ocular, %)", { range: [0, 10] }), axis("faces (%)", { range: [0, 100.5] }));
+  plot("ced", traces, axis("NME (inter-ocular, %)", { range: [0, data.limit] }), axis("faces (%)", { range: [0, 100.5] }));
 }
 
 function drawTraining() {
@@ -175,24 +189,26 @@ function drawTraining() {
   const last = Math.max(0, ...picked().flatMap((run) => Object.values(curvesOf.get(run).training).map((points) => points.x.at(-1))));
   const epochs = axis("epoch", last <= 12 ? { dtick: 1 } : {});
   const nme = curves("val/nme").map(([run, points]) => line(run, points));
-  plot("nme", nme, epochs, axis("val NME (inter-ocular, %)", { type: "log" }));
+  plot("nme", nme, epochs, wideAxis("val NME (inter-ocular, %)", nme.flatMap((trace) => trace.y)));
   const validated = curves("val/loss").map(([run, points]) => line(run, points));
   const trained = curves("train/loss").map(([run, points]) => line(run, points, {
-    name: `${label(run)}, training`, line: { color: colour(run), dash: "dot", width: 1.2 },
+    name: `${label(run)}, training`, line: { color: colour(run), dash: style(run).dash, width: 1 }, opacity: 0.6,
   }));
-  plot("loss", [...trained, ...validated], epochs, axis("loss", { type: "log", exponentformat: "none" }));
+  const losses = [...trained, ...validated];
+  plot("loss", losses, epochs, wideAxis("loss", losses.flatMap((trace) => trace.y)));
 }
 
 function drawParts() {
-  const tested = picked().every((run) => curvesOf.get(run).test_parts);
-  const parts = (run) => (tested ? curvesOf.get(run).test_parts : curvesOf.get(run).val_parts) || {};
+  const known = (which) => picked().filter((run) => Object.keys(curvesOf.get(run)[which]).length).length;
+  const tested = known("test_parts") >= known("val_parts");
+  const parts = (run) => curvesOf.get(run)[tested ? "test_parts" : "val_parts"];
   document.getElementById("parts-of").textContent = tested ? "on the test faces" : "on the validation faces, best epoch";
   const traces = picked().map((run) => ({
-    type: "bar", name: label(run), marker: { color: colour(run) },
-    x: Object.keys(parts(run)).map((part) => part.replace("_", " ")), y: Object.values(parts(run)),
+    type: "bar", name: label(run), marker: { color: colour(run), pattern: { shape: style(run).pattern } },
+    x: Object.keys(parts(run)).map((part) => part.replace("_", "<br>")), y: Object.values(parts(run)),
     hovertemplate: "%{x}: %{y:.2f} %<extra>%{fullData.name}</extra>",
   }));
-  plot("parts", traces, axis(""), axis("NME (inter-ocular, %)"), { barmode: "group", bargap: 0.25 });
+  plot("parts", traces, axis("", { tickangle: 0 }), axis("NME (inter-ocular, %)"), { barmode: "group", bargap: 0.25 });
 }
 
 function drawCost(key, title) {
@@ -204,9 +220,9 @@ function drawCost(key, title) {
   const others = known.filter((cost) => !chosen.has(cost.run));
   const traces = [points(others, { name: "others", marker: { color: "#c3c9d2", size: 8 } })];
   for (const cost of known.filter((c) => chosen.has(c.run))) {
-    traces.push(points([cost], { name: label(cost.run), marker: { color: colour(cost.run), size: 11, line: { width: 1, color: "#fff" } } }));
+    traces.push(points([cost], { name: label(cost.run), marker: { color: colour(cost.run), symbol: style(cost.run).symbol, size: 11, line: { width: 1, color: "#fff" } } }));
   }
-  plot(key, traces, axis(title, { type: "log", exponentformat: "SI" }), axis(scoreTitle));
+  plot(key, traces, wideAxis(title, known.map((cost) => cost[key])), axis(data.score));
 }
 
 // ---- overlays ----
@@ -231,7 +247,8 @@ function drawOverlays() {
   const body = table.createTBody();
   for (const face of data.overlays) {
     const tr = body.insertRow();
-    tr.append(element("td", face.name));
+    const name = tr.insertCell();
+    name.append(...face.name.split(/(?<=[/_])/).flatMap((part) => [part, element("wbr")])); // lines end there
     for (const { run, column } of shown) {
       const cell = element("td");
       const picture = element("img");
@@ -246,10 +263,8 @@ function drawOverlays() {
 function drawLegend() {
   document.getElementById("legend").replaceChildren(...picked().map((run) => {
     const entry = element("span");
-    const swatch = element("span", "", "swatch");
-    swatch.style.background = colour(run);
     const ced = curvesOf.get(run).ced;
-    entry.append(swatch, element("span", ced ? `${rows[run].label} (AUC ${ced.auc.toFixed(3)})` : rows[run].label));
+    entry.append(swatch(run), element("span", ced ? `${rows[run].label} (AUC ${ced.auc.toFixed(3)})` : rows[run].label));
     return entry;
   }));
 }
@@ -266,6 +281,7 @@ function draw() {
 
 document.getElementById("counts").textContent = Object.entries(data.counts).map(([status, count]) => `${count.toLocaleString("en")} ${status}`).join(", ");
 document.getElementById("judgement").textContent = data.judgement;
+document.getElementById("judgement").hidden = data.judgement === null;
 document.getElementById("notes").append(...data.notes.map((note) => element("li", note)));
 if (data.groups) {
   document.getElementById("groups-section").hidden = false;

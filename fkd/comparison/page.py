@@ -18,11 +18,13 @@ from fkd.files import whole_file
 _FOLDER = Path(__file__).parent
 
 
-def write_page(path: Path, ranking: Ranking, judgement: str, drawn: Sequence[Drawn], chosen: int, faces: int) -> None:
+def write_page(
+    path: Path, ranking: Ranking, judgement: str | None, drawn: Sequence[Drawn], chosen: int, faces: int
+) -> None:
     """Writes the page with its style, scripts, pictures and data inside; its folder must exist.
 
     Args:
-        judgement: the paired test's sentence.
+        judgement: the paired test's sentence, if there are two to be tested.
         drawn: runs with curves, those to be shown at first in front.
         chosen: how many these are; they are shown on faces, too.
         faces: on how many.

@@ -9,8 +9,6 @@ from fkd import plots
 from fkd.comparison.drawn import Drawn
 from fkd.comparison.ranking import Ranking
 
-_ERROR = {"test": "test NME (inter-ocular, %)", "val": "val NME (inter-ocular, %)"}
-
 
 def write_pictures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> list[Path]:
     """Writes `ced.png`, `training.png` and `cost.png` as far as there is something to draw; gives those written."""
@@ -29,6 +27,6 @@ def write_pictures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> li
             "parameters": np.array([run.parameters for run in ranking.ranked], np.float64),
             "images per second in training": np.array([run.images_per_s for run in ranking.ranked], np.float64),
         }
-        plots.cost(costs, errors_of_nets, _ERROR[ranking.by], output / "cost.png")
+        plots.cost(costs, errors_of_nets, ranking.title, output / "cost.png")
         written.append(output / "cost.png")
     return written

@@ -20,16 +20,27 @@ def folders(runs: str | Iterable[object]) -> list[Path]:
     return found
 
 
-def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
-    """A folder that can be written to; without one that is given, the folder of the runs.
+def alone(arguments: list[str]) -> list[str]:
+    """The arguments of a command that compares once.
 
     Raises:
-        UserError: there are several, or it is a run's own folder, or it cannot be written to.
+        UserError: they ask for a sweep, which would leave a folder of its own.
+    """
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError("-m: expected one comparison, found a sweep of them; runs=[DIR,DIR] compares several folders")
+    return arguments
+
+
+def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
+    """A folder that can be written to; without one that is given, the folder of the runs, in a single run's a new one.
+
+    Raises:
+        UserError: there are several, or the one given is a run's own folder, or it cannot be written to.
     """
     if output is None:
         if len(runs) > 1:
             raise UserError(f"output: expected a folder, since runs are in {len(runs)} of them; give output=DIR")
-        output = runs[0]
+        output = runs[0] / "comparison" if (runs[0] / "result.json").exists() else runs[0]
     if (output / "result.json").exists():
         raise UserError(f"output={output}: is a run's own folder, whose ced.png would be lost; give another output=DIR")
     make_folder(output)
@@ -42,5 +53,5 @@ def _folders(value: str) -> list[Path]:
     found = sorted(Path(name) for name in glob.glob(value, recursive=True) if Path(name).is_dir())
     if not found:
         kind = "a file" if Path(value).is_file() else "no such folder"
-        raise UserError(f"runs={value}: expected a folder of runs or sweeps, or a glob of such, found {kind}")
+        raise UserError(f"runs={value}: expected a folder of runs or sweeps, a glob or a list [DIR,DIR], found {kind}")
     return found

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from fkd.comparison.runs import Run
-from fkd.comparison.settings import Settings, data_of, recipe
+from fkd.comparison.settings import Settings, but_seed, data_of, shared
 from fkd.errors import UserError
 
 RANKS = ("auto", "test", "val")
@@ -35,7 +35,12 @@ class Group:
     @property
     def settings(self) -> Settings:
         """Those of all its runs."""
-        return {key: value for key, value in self.runs[0].settings.items() if key != "seed"}
+        return shared([run.settings for run in self.runs])
+
+    @property
+    def name(self) -> str:
+        """What it is called where nothing sets it apart."""
+        return self.runs[0].name if self.repeats == 1 else f"{self.seeds} seeds"
 
     @property
     def seeds(self) -> str:
@@ -53,8 +58,8 @@ class Ranking:
     """Runs in order.
 
     Attributes:
-        by: "test" (NME of the test faces, inter-ocular) or "val" (`val/nme` of the best epoch).
-        ranked: done and comparable with each other, best first.
+        by: "test" (NME of the test faces) or "val" (`val/nme` of the best epoch).
+        ranked: done and scored on the same faces, best first.
         others: all others: not done, not tested, or scored on other faces.
         groups: the ranked runs by recipe, best mean first.
         notes: lines that must be read beside the table.
@@ -76,13 +81,19 @@ class Ranking:
         """Whether any recipe was run with several seeds."""
         return any(group.repeats > 1 for group in self.groups)
 
+    @property
+    def title(self) -> str:
+        """Of the score, with its unit."""
+        which = ", all faces" if self.by == "test" and any(run.is_detected for run in self.ranked) else ""
+        return f"{self.by} NME{which} (inter-ocular, %)"
+
     def score(self, run: Run) -> float | None:
         """What runs are ranked by, percent."""
         return _SCORES[self.by](run)
 
 
 _SCORES: dict[str, Callable[[Run], float | None]] = {
-    "test": lambda run: run.test_score("nme_interocular"),
+    "test": lambda run: run.test_nme,
     "val": lambda run: run.val_nme,
 }
 
@@ -90,42 +101,65 @@ _SCORES: dict[str, Callable[[Run], float | None]] = {
 def rank(runs: Sequence[Run], by: str) -> Ranking:
     """The runs that are done, in order of their error.
 
-    Scores on different faces say nothing about each other, so only the largest number of runs on the same data are
+    Scores on different faces say nothing about each other, so only the largest number of runs on the same faces are
     ranked; a note says how many are left out.
 
     Args:
-        by: "test", "val", or "auto": the test's NME if all those runs have one on the same faces and kind of boxes.
+        by: "test", "val", or "auto": the test's NME if it ranks as many runs as the validation's.
 
     Raises:
         UserError: `by` is something else.
     """
     if by not in RANKS:
         raise UserError(f"rank={by}: expected one of {', '.join(RANKS)}")
-    done = [run for run in runs if run.status == "done" and (run.val_nme is not None or run.test)]
-    done, elsewhere = _largest(done, lambda run: data_of(run.settings))
-    notes = []
-    if elsewhere:
-        notes.append(f"{_count(elsewhere)} scored on other data (data.*) and not ranked with the {len(done)}")
-    tested, otherwise = _largest([run for run in done if _SCORES["test"](run) is not None], _test_set)
-    untested = len(done) - len(tested) - len(otherwise)
-    if by == "auto":
-        by = "test" if tested and len(tested) == len(done) else "val"
-        if otherwise:
-            notes.append("runs were tested on different faces or kinds of boxes: ranked by val/nme (or give rank=test)")
-        elif by == "val" and tested:
-            notes.append(f"{_count(untested)} not tested: ranked by val/nme (rank=test ranks the others)")
-    elif by == "test" and otherwise:
-        notes.append(f"{_count(otherwise)} tested on other faces or kinds of boxes and not ranked with the rest")
-    score = _SCORES[by]
-    candidates = tested if by == "test" else done
-    ranked = tuple(sorted((r for r in candidates if score(r) is not None), key=lambda r: (score(r), r.name)))
+    done = [run for run in runs if run.status == "done"]
+    comparable = {split: _comparable(done, split) for split in _SCORES}
+    tested, validated = (len(comparable[split][0]) for split in ("test", "val"))
+    split = by if by != "auto" else "test" if tested and tested >= validated else "val"
+    score, (ranked, elsewhere) = _SCORES[split], comparable[split]
     places = {id(run) for run in ranked}
     others = tuple(sorted((run for run in runs if id(run) not in places), key=_by_validation))
-    return Ranking(by, ranked, others, _groups(ranked, others, score), tuple(notes))
+    ranked = sorted(ranked, key=lambda run: (score(run), run.name))
+    groups = _groups(ranked, others, score)
+    notes = []
+    if elsewhere:
+        what = "other faces or kinds of boxes" if split == "test" else "other faces"
+        notes.append(f"{_count(elsewhere)} scored on {what} and not ranked with the {len(ranked)}")
+    if unscored := [run for run in done if score(run) is None]:
+        what = "tested" if split == "test" else "validated"
+        notes.append(f"{_count(unscored)} not {what} and not ranked")
+    if by == "auto" and split == "val" and tested:
+        notes.append(
+            f"{tested} of {validated} runs were tested on the same faces and kind of boxes: ranked by val/nme "
+            "(rank=test ranks these)"
+        )
+    if split == "test":
+        notes += _cautions(ranked, len(groups))
+    return Ranking(split, tuple(ranked), others, groups, tuple(notes))
 
 
-def _test_set(run: Run) -> Hashable:
-    return tuple(repr(run.test.get(key)) for key in ("boxes", "faces", "subjects", "labels"))
+def _cautions(ranked: Sequence[Run], recipes: int) -> list[str]:
+    """What to beware of in a ranking by the test."""
+    cautions = []
+    if any(run.is_detected for run in ranked):
+        cautions.append("boxes=detector: a missed face counts at the mean shape's error")
+    if recipes > 2:
+        cautions.append(
+            f"the best of {recipes} recipes was chosen by these test faces, so its error on them is too low an "
+            "estimate; rank=val chooses without them"
+        )
+    return cautions
+
+
+def _comparable(runs: Sequence[Run], split: str) -> tuple[list[Run], list[Run]]:
+    """The most runs that were scored on the same faces of a split; and those that were on others."""
+    return _largest([run for run in runs if _SCORES[split](run) is not None], lambda run: _scored_on(run, split))
+
+
+def _scored_on(run: Run, split: str) -> Hashable:
+    """What decides which faces a score is of, and for the test in which boxes."""
+    test = ("boxes", "faces", "subjects", "labels") if split == "test" else ()
+    return run.faces.get(split) or data_of(run.settings), tuple(repr(run.test.get(key)) for key in test)
 
 
 def _largest(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Run], list[Run]]:
@@ -142,12 +176,12 @@ def _by_validation(run: Run) -> tuple[bool, float, str]:
 
 def _groups(ranked: Sequence[Run], others: Sequence[Run], score: Callable[[Run], float | None]) -> tuple[Group, ...]:
     """A seed that was run twice counts once, the later run of it: else the spread would seem smaller than it is."""
-    by_recipe: dict[Any, dict[Any, Run]] = defaultdict(dict)
+    by_recipe: dict[Hashable, dict[Any, Run]] = defaultdict(dict)
     for run in sorted(ranked, key=lambda run: (run.started, run.name)):
-        by_recipe[recipe(run.settings) or run.name][run.settings.get("seed")] = run
-    begun: dict[Any, set[Any]] = defaultdict(set)
+        by_recipe[_recipe(run)][run.settings.get("seed")] = run
+    begun: dict[Hashable, set[Any]] = defaultdict(set)
     for run in [*ranked, *others]:
-        begun[recipe(run.settings) or run.name].add(run.settings.get("seed"))
+        begun[_recipe(run)].add(run.settings.get("seed"))
     groups = [
         Group(tuple(sorted(seeds.values(), key=lambda run: score(run) or 0.0)), len(begun[key]))
         for key, seeds in by_recipe.items()
@@ -155,6 +189,10 @@ def _groups(ranked: Sequence[Run], others: Sequence[Run], score: Callable[[Run],
     return tuple(sorted(groups, key=lambda group: group.spread(score).mean or 0.0))
 
 
-def _count(runs: Sequence[Run] | int) -> str:
-    number = runs if isinstance(runs, int) else len(runs)
-    return "1 run was" if number == 1 else f"{number:,} runs were"
+def _recipe(run: Run) -> Hashable:
+    """What repetitions share."""
+    return run.recipe or but_seed(run.settings) or run.name
+
+
+def _count(runs: Sequence[Run]) -> str:
+    return "1 run was" if len(runs) == 1 else f"{len(runs):,} runs were"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fkd.comparison import history
-from fkd.comparison.settings import chosen, completed
+from fkd.comparison.settings import chosen, completed, told_apart
 from fkd.errors import UserError
 from fkd.files import is_locked
 
@@ -35,6 +35,9 @@ class Run:
         seconds: from start to end.
         started: ISO time, "" if it is not known.
         mean_shape_nme: what the mean face reaches on the same test faces, percent inter-ocular.
+        objective: what a sweep minimises, the value of `optimized_metric`.
+        recipe: digits that repetitions with other seeds share; "" where a run of an older version left none.
+        faces: "train", "val" and "test" -> digits that runs on the very same faces share; empty likewise.
     """
 
     path: Path
@@ -51,10 +54,23 @@ class Run:
     seconds: float | None = None
     started: str = ""
     mean_shape_nme: float | None = None
+    objective: float | None = None
+    recipe: str = ""
+    faces: Mapping[str, str] = field(default_factory=dict)
 
     def test_score(self, key: str) -> float | None:
         """A number of `test`, None if it has none."""
         return number(self.test.get(key))
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether a detector had to find the test faces, and may have missed some."""
+        return self.test.get("boxes") == "detector"
+
+    @property
+    def test_nme(self) -> float | None:
+        """Percent inter-ocular on the test faces, those that a detector missed at the mean shape's error."""
+        return self.test_score("nme_all" if self.is_detected else "nme_interocular")
 
 
 def read(places: Sequence[Path]) -> list[Run]:
@@ -69,7 +85,9 @@ def read(places: Sequence[Path]) -> list[Run]:
         raise UserError(f"runs={where}: expected runs of scripts/train.py (folders with a result.json), found none")
     root = Path(os.path.commonpath(paths if len(paths) > 1 else [path.parent for path in paths]))
     runs = [_read(path, resolved.relative_to(root).as_posix()) for resolved, path in sorted(paths.items())]
-    full = completed([run.settings for run in runs], [run.path for run in runs])
+    recipes = [run.recipe for run in runs]
+    full = completed([run.settings for run in runs], [run.path for run in runs], recipes)
+    full = told_apart(full, recipes)
     return [replace(run, settings=settings) for run, settings in zip(runs, full, strict=True)]
 
 
@@ -119,6 +137,7 @@ def _read(path: Path, name: str) -> Run:
     if status not in ("done", "stopped", "failed", "running", "killed"):
         status, reason = "broken", f"result.json: status={content['status']!r} is none that a run has"
     epoch = number(best.get("epoch"))
+    faces = content["faces"] if isinstance(content.get("faces"), dict) else {}
     return Run(
         path=path,
         name=name,
@@ -134,4 +153,7 @@ def _read(path: Path, name: str) -> Run:
         seconds=number(content.get("seconds")),
         started=str(content.get("started") or ""),
         mean_shape_nme=number(content.get("mean_shape_nme")),
+        objective=number(content.get("objective")),
+        recipe=str(content.get("recipe") or ""),
+        faces={split: str(digits) for split, digits in faces.items()},
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ Settings = Mapping[str, Any]
 
 _HOW_NOT_WHAT = ("ckpt_path", "resume")
 """Overrides that say how a training went on, not what was trained."""
+_DIGITS = 6
+"""Of a recipe, where it is shown."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is built in
 
 
@@ -26,27 +29,53 @@ def chosen(result: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): _plain(value) for key, value in settings.items() if key not in _HOW_NOT_WHAT}
 
 
-def completed(settings: Sequence[Settings], run_dirs: Sequence[Path]) -> list[Settings]:
+def completed(settings: Sequence[Settings], run_dirs: Sequence[Path], recipes: Sequence[str]) -> list[Settings]:
     """The same, where what only some runs name is filled in for the others from their configs.
 
-    Otherwise a run with ``data.split=official`` would seem to differ from one that left it at that.
+    Otherwise a run with ``data.split=official`` would seem to differ from one that left it at that. What a config
+    does not tell, either, is null where a run has a recipe, since such a run names every group that was chosen for it,
+    and stays unknown for others.
     """
-    keys = {key for one in settings for key in one}
+    keys = dict.fromkeys(key for one in settings for key in one)
     full: list[Settings] = []
-    for one, run_dir in zip(settings, run_dirs, strict=True):
-        missing = keys - one.keys()
-        config = _config(run_dir) if one and missing else {}
-        found = {key: value for key in missing if (value := _select(config, key)) is not None}
-        full.append({**one, **found})
+    for one, run_dir, recipe in zip(settings, run_dirs, recipes, strict=True):
+        missing = [key for key in keys if key not in one]
+        config = read_yaml(run_dir / ".hydra" / "config.yaml") if one and missing else {}
+        left = dict.fromkeys(missing) if recipe else {}
+        full.append({**one, **left, **{key: value for key in missing for value in _select(config, key)}})
     return full
 
 
+def told_apart(settings: Sequence[Settings], recipes: Sequence[str]) -> list[Settings]:
+    """The same, with the first digits of the recipe ("" if it is not known) where else several would look alike.
+
+    A chosen group may change what is not among the settings, and so may an edited file.
+    """
+    keys = [key for key in differing(settings) if key != "seed"]
+    shown = [tuple(canonical(one.get(key)) for key in keys) for one in settings]
+    alike: dict[Any, set[str]] = defaultdict(set)
+    for one, look, recipe in zip(settings, shown, recipes, strict=True):
+        if one:
+            alike[look].add(recipe)
+    return [
+        {**one, "recipe": recipe[:_DIGITS] or None} if len(alike[look]) > 1 else one
+        for one, look, recipe in zip(settings, shown, recipes, strict=True)
+    ]
+
+
+def shared(settings: Sequence[Settings]) -> Settings:
+    """Those in which all are alike, but the seed."""
+    same = set.intersection(*(set(but_seed(one)) for one in settings))
+    return {key: value for key, value in settings[0].items() if (key, canonical(value)) in same}
+
+
 def differing(settings: Sequence[Settings]) -> list[str]:
-    """Keys in which runs differ, in the order in which runs name them; the seed comes last."""
-    keys = list(dict.fromkeys(key for one in settings for key in one))
-    known = [one for one in settings if one]
-    found = [key for key in keys if len({canonical(one.get(key)) for one in known}) > 1]
-    return sorted(found, key=lambda key: key == "seed")
+    """Keys in which those runs differ that have them, in the order in which runs name them; the seed comes last."""
+    values: dict[str, set[str]] = {}
+    for one in settings:
+        for key, value in one.items():
+            values.setdefault(key, set()).add(canonical(value))
+    return sorted((key for key, found in values.items() if len(found) > 1), key=lambda key: key == "seed")
 
 
 def canonical(value: Any) -> str:
@@ -56,13 +85,13 @@ def canonical(value: Any) -> str:
     return json.dumps(value)
 
 
-def recipe(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """All but the seed: runs with the same recipe are repetitions of one experiment."""
+def but_seed(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """All other settings, alike for repetitions of one experiment."""
     return tuple(sorted((key, canonical(value)) for key, value in settings.items() if key != "seed"))
 
 
 def data_of(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """What decides which faces a run was scored on."""
+    """What decides which faces a run was scored on, where it left no fingerprints of them."""
     same = ("data.batch_size", "data.num_workers", "data.root", "data.cache_dir")
     keys = [key for key in settings if key == "data" or (key.startswith("data.") and key not in same)]
     return tuple(sorted((key, canonical(settings[key])) for key in keys))
@@ -74,13 +103,24 @@ def text(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:g}"
+    return str(value)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Dotted key -> its last part, or the whole key if another ends alike."""
     ends = [key.rpartition(".")[2] for key in keys]
     return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a config; {} if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return yaml.load(file, _LOADER)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
 
 
 def _plain(value: Any) -> Any:
@@ -100,19 +140,17 @@ def _value(text: str) -> Any:
     return {"true": True, "false": False, "null": None}.get(text, text)
 
 
-def _config(run_dir: Path) -> Any:
-    """The run's config; empty if it cannot be read."""
-    try:
-        with (run_dir / ".hydra" / "config.yaml").open("rb") as file:
-            return yaml.load(file, _LOADER)
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
+def _select(config: Any, key: str) -> list[Any]:
+    """The value of a dotted key, of a group its name, in a list; [] if it is not known.
 
-
-def _select(config: Any, key: str) -> Any:
-    """The value of a dotted key, of a group its name; None if there is none."""
-    for part in key.split("."):
+    What a part of a config does not have, as long as nobody adds it, counts as null.
+    """
+    *parents, last = key.split(".")
+    for part in parents:
         config = config.get(part) if isinstance(config, dict) else None
-    if isinstance(config, dict):
-        config = config.get("name")
-    return config if config is None else _plain(config)
+    if not isinstance(config, dict) or not (parents or last in config):
+        return []
+    value = config.get(last)
+    if isinstance(value, dict):
+        return [value["name"]] if "name" in value else []
+    return [_plain(value)]

@@ -2,65 +2,143 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from itertools import islice
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from fkd.comparison.columns import COLUMNS, Column, differing_keys, used
+from fkd.comparison.columns import COLUMNS, Column, ranked_keys, recipe_keys, used, words
 from fkd.comparison.ranking import Ranking, Spread
 from fkd.comparison.runs import Run
 from fkd.comparison.settings import Settings, short_names, text
 from fkd.files import whole_file
 
-_LEFT_OUT = {"test": ("best epoch", "val NME (%)", "time (min)"), "val": ("best epoch", "time (min)")}
+_LEFT_OUT = {"test": ("best epoch", "val NME (%)", "time"), "val": ("best epoch", "time")}
 """Columns that a terminal has no room for; the page has them."""
-_WITH_SPREAD = ("val NME (%)", "test NME (%)")
+_WITH_SPREAD = ("val NME (%)", "test NME (%)", "test NME, all (%)")
 """Columns that show the deviation in a terminal; in the page all do."""
-_SCORES = {"test": "test NME (inter-ocular, %)", "val": "val/nme of the best epoch (inter-ocular, %)"}
+_NARROWEST = 32
+"""Characters that a column of several lines must have."""
 
 
-def ranked_table(ranking: Ranking, rows: int) -> Table:
+@dataclass(frozen=True)
+class Fitting:
+    """The first of some tables, the fullest first, that the terminal is wide enough for; else the last.
+
+    Attributes:
+        title: the line above it.
+        tables: each with the number of characters that it may be narrowed by.
+    """
+
+    title: str
+    tables: Sequence[tuple[Table, int]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.title, "bold")
+        for table, slack in self.tables:
+            if console.measure(table, options=options.update(max_width=10_000)).maximum - slack <= options.max_width:
+                break
+        yield table
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A run, or a recipe."""
+
+    settings: Settings
+    name: str
+    seeds: str
+    figures: Sequence[Spread]
+
+
+def ranked_table(ranking: Ranking, rows: int) -> Fitting:
     """The best `rows` of the ranked runs; of their recipes, with mean ± sd over seeds, if any was repeated."""
+    columns = used([column for column in COLUMNS if column.title not in _LEFT_OUT[ranking.by]], ranking.ranked)
+    values = [column.value for column in columns]
     if ranking.has_repeats:
-        return _groups_table(ranking, rows)
-    keys, columns = differing_keys(ranking), _columns(ranking)
-    table = _table(f"{_ranked(len(ranking.ranked), rows, 'run')} by {_SCORES[ranking.by]}", keys, columns, "run")
-    best = {column.title: column.best([column.value(run) for run in ranking.ranked]) for column in columns}
-    for place, run in enumerate(islice(ranking.ranked, rows), 1):
-        figures = [(column.value(run), column.text(column.value(run))) for column in columns]
-        cells = [_cell(shown, value, best[c.title]) for (value, shown), c in zip(figures, columns, strict=True)]
-        table.add_row(str(place), *_chosen(run.settings, keys, run.name), *cells)
+        keys = recipe_keys(ranking)
+        title = f"{_ranked(len(ranking.groups), rows, 'recipe')} by mean {ranking.title}, ± sd over seeds"
+        groups = ranking.groups
+        lines = [
+            _Row(g.settings, g.name, g.seeds if keys else "", [g.spread(value) for value in values]) for g in groups
+        ]
+    else:
+        keys = ranked_keys(ranking)
+        title = f"{_ranked(len(ranking.ranked), rows, 'run')} by {ranking.title}"
+        lines = [_Row(r.settings, r.name, "", [Spread(value(r), None) for value in values]) for r in ranking.ranked]
+    return Fitting(title, tuple(_narrower_and_narrower(lines, rows, keys, columns)))
+
+
+def _narrower_and_narrower(
+    rows: Sequence[_Row], shown: int, keys: Sequence[str], columns: Sequence[Column]
+) -> Iterator[tuple[Table, int]]:
+    """First without the last figures, then with all settings in one column of several lines."""
+    split = [[text(row.settings.get(key)) for key in keys] or [row.name] for row in rows[:shown]]
+    joined = [[words(row.settings, keys) or row.name] for row in rows[:shown]]
+    slack = max(0, max(len(cell) for (cell,) in joined) - _NARROWEST)
+    best = [column.best([row.figures[i].mean for row in rows]) for i, column in enumerate(columns)]
+    headings = list(short_names(keys).values()) or [""]
+    for names, settings, narrower in ((headings, split, 0), (["settings"], joined, slack)):
+        for count in range(len(columns), 0, -1):
+            table = _table(names, [column.title for column in columns[:count]], any(row.seeds for row in rows))
+            for place, (row, chosen) in enumerate(zip(rows, settings, strict=False), 1):
+                figures = zip(columns[:count], row.figures, best, strict=False)
+                seeds = [row.seeds] if row.seeds else []
+                table.add_row(str(place), *map(Text, chosen), *seeds, *(_cell(*figure) for figure in figures))
+            yield table, narrower
+
+
+def _table(settings: Sequence[str], figures: Sequence[str], seeds: bool) -> Table:
+    table = _empty()
+    table.add_column("", justify="right", no_wrap=True)
+    for name in settings:
+        table.add_column(name, overflow="fold")
+    for title in (["seeds"] if seeds else []) + list(figures):
+        table.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
     return table
 
 
-def _groups_table(ranking: Ranking, rows: int) -> Table:
-    keys, columns = [key for key in differing_keys(ranking) if key != "seed"], _columns(ranking)
-    title = f"{_ranked(len(ranking.groups), rows, 'recipe')} by mean {_SCORES[ranking.by]}, ± sd over seeds"
-    table = _table(title, keys, columns, "recipe", "seeds")
-    spreads = [[group.spread(column.value) for column in columns] for group in ranking.groups]
-    best = [column.best([row[i].mean for row in spreads]) for i, column in enumerate(columns)]
-    for place, (group, row) in enumerate(islice(zip(ranking.groups, spreads, strict=True), rows), 1):
-        cells = [_cell(_spread(c, s), s.mean, b) for c, s, b in zip(columns, row, best, strict=True)]
-        table.add_row(str(place), *_chosen(group.settings, keys, group.runs[0].name), group.seeds, *cells)
-    return table
+def _cell(column: Column, figure: Spread, best: float | None) -> Text:
+    shown = column.spread(figure) if column.title in _WITH_SPREAD else column.text(figure.mean)
+    return Text(shown, "bold" if best is not None and figure.mean == best else "")
 
 
-def others_table(ranking: Ranking, rows: int) -> Table:
+def others_table(ranking: Ranking, rows: int) -> Fitting:
     """What became of up to `rows` of the runs that are not ranked."""
-    title = f"{_ranked(len(ranking.others), rows, 'run')} without a rank"
-    table = _empty(title)
-    table.add_column("run", overflow="fold")
-    for heading, justify in (("status", "left"), ("epoch", "right"), ("val NME (%)", "right")):
-        table.add_column(heading, justify=justify, no_wrap=heading != "status")  # type: ignore[arg-type]
-    for run in islice(ranking.others, rows):
+    shown = ranking.others[:rows]
+    slack = max(0, max(len(state(run)) for run in shown) - _NARROWEST)
+    return Fitting(
+        f"{_ranked(len(ranking.others), rows, 'run')} without a rank",
+        [(_others_table(shown, width), slack) for width in (200, 100, 60, 40, 24)],
+    )
+
+
+def _others_table(runs: Sequence[Run], width: int) -> Table:
+    table = _empty()
+    table.add_column("run", no_wrap=True)
+    table.add_column("status", overflow="fold")
+    for heading in ("epoch", "val\nNME (%)"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in runs:
         epoch, nme = (column.text(column.value(run)) for column in COLUMNS[:2])
-        table.add_row(Text(run.name), Text(state(run), "red" if is_lost(run) else ""), epoch, nme)
+        table.add_row(Text(_at_commas(run.name, width)), Text(state(run), "red" if is_lost(run) else ""), epoch, nme)
     return table
+
+
+def _at_commas(name: str, width: int) -> str:
+    """In lines of up to `width` characters, if its parts are as short."""
+    lines = [""]
+    for part in re.findall(r"[^,/]*[,/]?", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def state(run: Run) -> str:
@@ -75,10 +153,9 @@ def is_lost(run: Run) -> bool:
 
 def write_csv(path: Path, ranking: Ranking) -> None:
     """One row for each run with all its settings and scores; the folder must exist."""
-    keys = list(dict.fromkeys(key for run in ranking.runs for key in run.settings))
     lines = [_line(run, place if place <= len(ranking.ranked) else "") for place, run in enumerate(ranking.runs, 1)]
     columns = list(dict.fromkeys(key for line in lines for key in line))
-    columns[5:5] = keys
+    columns[5:5] = dict.fromkeys(key for run in ranking.runs for key in run.settings if key not in columns)
     content = io.StringIO()
     writer = csv.DictWriter(content, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -97,6 +174,7 @@ def _line(run: Run, place: int | str) -> dict[str, Any]:
         "path": str(run.path),
         "status": run.status,
         "reason": run.reason,
+        "recipe": run.recipe,
         "best/epoch": run.epoch,
         "best/val/loss": run.val_loss,
         "best/val/nme": run.val_nme,
@@ -109,41 +187,8 @@ def _line(run: Run, place: int | str) -> dict[str, Any]:
     }
 
 
-def _columns(ranking: Ranking) -> list[Column]:
-    return used([column for column in COLUMNS if column.title not in _LEFT_OUT[ranking.by]], ranking.ranked)
-
-
-def _spread(column: Column, figure: Spread) -> str:
-    return column.spread(figure) if column.title in _WITH_SPREAD else column.text(figure.mean)
-
-
-def _table(title: str, keys: Sequence[str], columns: Sequence[Column], name: str, *more: str) -> Table:
-    table = _empty(title)
-    table.add_column("", justify="right", no_wrap=True)
-    for heading in list(short_names(keys).values()) or [name]:
-        table.add_column(heading, overflow="fold", min_width=4)
-    for heading in [*more, *(column.title for column in columns)]:
-        table.add_column(heading.replace(" ", "\n", 1), justify="right", no_wrap=True)
-    return table
-
-
-def _empty(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-
-
-def _chosen(settings: Settings, keys: Sequence[str], name: str) -> list[Text]:
-    return [Text(text(settings.get(key))) for key in keys] or [Text(name)]
-
-
-def _cell(shown: str, value: float | None, best: float | None) -> Text:
-    return Text(shown, "bold" if value is not None and value == best else "")
+def _empty() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def _ranked(total: int, rows: int, what: str) -> str:

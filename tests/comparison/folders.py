@@ -33,6 +33,7 @@ def write_run(
     faces: Annotations | None = None,
     source: Mapping[str, Any] | None = None,
     noise: int = 0,
+    fingerprints: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Path:
     """A run folder.
@@ -43,6 +44,7 @@ def write_run(
         faces: the test faces; they get predictions of about that error.
         source: config of `data.source`.
         noise: seed of the errors.
+        fingerprints: `faces` of result.json, which an older version's run has not.
         changes: other keys of result.json; None leaves a key out.
     """
     (folder / ".hydra").mkdir(parents=True)
@@ -74,6 +76,7 @@ def write_run(
         "parameters": 571_032,
         "train_images_per_s": 400.0,
         "seconds": 90.0,
+        "faces": fingerprints,
     } | changes
     if faces is not None:
         write_faces(folder, faces, nme, rng)

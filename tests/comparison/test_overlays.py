@@ -1,12 +1,13 @@
 """The worst faces are cut from the pictures that the runs were tested on, if these are here."""
 
 import base64
+import os
+import pickle
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import yaml
 
 from fkd.comparison import overlays, tested
 from fkd.comparison.tested import FaceErrors
@@ -97,17 +98,56 @@ def test_without_the_pictures_the_reason_is_given(tmp_path: Path, faces: Faces, 
         overlays.worst([read(changed)], changed, 2)
 
 
-@pytest.mark.parametrize("place", ["source", "argument"])
+MADE = "made_by_a_strangers_config"
+
+
+class Maker:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.makedirs, (MADE,)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"_target_": "os.makedirs", "name": MADE},
+        {"_target_": "fkd.data.dataset.np.load", "file": "pickled", "allow_pickle": True},
+        {"_target_": "fkd.data.cache.os.system", "command": f"mkdir {MADE}"},
+        {"_target_": "fkd.data.cache.whole_file", "path": MADE},  # a function that a module of sources has imported
+        {"_target_": "fkd.data.cache.ImageCache.build", "directory": MADE},
+        {"_target_": "fkd.data.cache._write"},  # at home there, and no source
+        {"_target_": "fkd.data.gone.gone"},
+        {"_target_": "fkd.data.udacity"},
+        {"_target_": "fkd.data..udacity"},
+        {"_target_": "udacity"},
+        {"_target_": ["os.makedirs"]},
+        {},
+    ],
+    ids=lambda call: str(call.get("_target_")),
+)
 def test_a_strangers_config_calls_nothing_but_sources(
-    tmp_path: Path, faces: Faces, config: dict[str, object], place: str
+    tmp_path: Path, faces: Faces, call: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = {"_target_": "os.makedirs", "name": str(tmp_path / "made")}
-    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=config)
-    wrong = call if place == "source" else config | {"seed": [call]}
-    (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"data": {"source": wrong}}))
-    with pytest.raises(UserError, match=r"os\.makedirs is not in fkd\.data"):
+    monkeypatch.chdir(tmp_path)
+    Path("pickled").write_bytes(pickle.dumps(Maker()))
+    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=call)
+    with pytest.raises(UserError, match=r"expected a function of fkd.data that gives faces, found"):
         overlays.worst([read(folder)], folder, 2)
-    assert not (tmp_path / "made").exists()
+    assert not Path(MADE).exists()
+
+
+@pytest.mark.parametrize(
+    "call", [{"_target_": "os.makedirs", "name": MADE}, f"\\${{oc.create:'{{_target_: os.makedirs, name: {MADE}}}'}}"]
+)
+def test_what_a_strangers_source_is_given_is_not_called(
+    tmp_path: Path, faces: Faces, config: dict[str, object], call: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=config | {"seed": call})
+    with pytest.raises(UserError, match=r"seed|cannot be built again"):
+        overlays.worst([read(folder)], folder, 2)
+    assert not Path(MADE).exists()
 
 
 def test_a_face_that_all_runs_missed_compares_nothing(tmp_path: Path, faces: Faces, config: dict[str, object]) -> None:

@@ -12,16 +12,18 @@ import pytest
 
 from fkd import comparison
 from fkd.comparison.charts import error_steps
+from fkd.comparison.columns import COLUMNS
 from fkd.comparison.page import write_page
-from tests.comparison.folders import write_run
+from fkd.comparison.ranking import Spread
+from tests.comparison.folders import PARTS, write_run
 from tests.comparison.test_paired import annotations
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def write(folder: Path) -> str:
+def write(folder: Path, judgement: str | None = "a <b>judgement</b>") -> str:
     ranking = comparison.rank(comparison.read([folder]), "auto")
-    write_page(folder / "page.html", ranking, "a <b>judgement</b>", comparison.draw(ranking, 20), 2, 3)
+    write_page(folder / "page.html", ranking, judgement, comparison.draw(ranking, 24), 2, 3)
     return (folder / "page.html").read_text()
 
 
@@ -56,6 +58,8 @@ def test_the_page_is_one_file_whatever_runs_are_called(runs: Path) -> None:
     assert rows[4]["state"] == "failed: no [room] & <time>"
     assert [group["cells"][1]["text"] for group in data["groups"]["rows"]] == ["2", "2"]
     assert data["groups"]["rows"][0]["cells"][4]["text"] == "5.05 ± 0.07"  # test NME; 0.1 / sqrt(2)
+    assert [cell["text"] for cell in rows[0]["cells"]][-3:] == ["5.00", "400", "90 s"]
+    assert [cell["text"] for cell in rows[4]["cells"]][-3:] == ["0.57", "400", "90 s"]
 
 
 def test_each_recipe_is_drawn_before_any_is_drawn_twice(runs: Path) -> None:
@@ -79,15 +83,39 @@ def test_an_error_curve_is_thinned_without_moving() -> None:
     assert error_steps(np.array([11.0, np.inf])) == {"x": [0.0, 10.0], "y": [0.0, 0.0], "auc": 0.0}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.3, "0 s"), (599.0, "599 s"), (600.0, "10 min"), (35_000.0, "583 min"), (36_000.0, "10.0 h")],
+)
+def test_times_are_in_a_unit_that_fits(seconds: float, shown: str) -> None:
+    assert COLUMNS[-1].text(seconds) == COLUMNS[-1].spread(Spread(seconds, 1.0)) == shown
+
+
+def body_of(page: Path, profile: Path) -> str:
+    """What a browser has made of it."""
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+    command = [str(CHROMIUM), *quiet, f"--user-data-dir={profile}", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run([*command, f"file://{page}"], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.split("<script>")[0]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_twenty_runs_and_more_are_told_apart(tmp_path: Path) -> None:
+    for number in range(24):
+        write_run(tmp_path / "runs" / str(number), {"optimizer.lr": number / 1000}, 5.0)
+    write(tmp_path / "runs", None)
+    body = body_of(tmp_path / "runs" / "page.html", tmp_path / "profile")
+    table = body.split('<table id="runs">')[1].split("</table>")[0]
+    strokes = re.findall(r'stroke="(#\w+)" stroke-width="3" stroke-dasharray="([^"]*)"', table)
+    assert len(set(strokes)) == len(strokes) == 24
+    assert 'class="number best"' not in table  # all are alike
+    assert re.search(r'<p id="judgement" hidden=', body)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_a_browser_shows_tables_and_charts(runs: Path, tmp_path: Path) -> None:
     write(runs)
-    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-    command = [str(CHROMIUM), *quiet, f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, f"file://{runs}/page.html"], capture_output=True, text=True, timeout=60, check=True
-    )
-    body = done.stdout.split("<script>")[0]
+    body = body_of(runs / "page.html", tmp_path / "profile")
     tables = {name: re.search(rf'<table id="{name}">(.*?)</table>', body, re.S) for name in ("runs", "groups")}
     assert tables["runs"] is not None
     assert tables["groups"] is not None
@@ -101,3 +129,21 @@ def test_a_browser_shows_tables_and_charts(runs: Path, tmp_path: Path) -> None:
     for chart in ("ced", "nme", "loss", "parts", "parameters", "images_per_s"):
         drawn = body.split(f'<div id="{chart}"')[1].split("</figure>")[0]
         assert drawn.count("<path") >= 2, chart
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("tested", ["all", "some", "none"])
+def test_parts_are_those_of_the_validation_where_a_run_was_not_tested(tmp_path: Path, tested: str) -> None:
+    scores = {"nme_interocular": 5.0, "per_part": {"jaw": 4.0, "nose": 5.0}}
+    for name in ("a", "b"):
+        test = scores if tested == "all" or (tested == "some" and name == "a") else None
+        write_run(tmp_path / "runs" / name, {"model": name}, test=test)
+    write(tmp_path / "runs")
+    body = body_of(tmp_path / "runs" / "page.html", tmp_path / "profile")
+    title = re.search(r'<small id="parts-of">(.*?)</small>', body)
+    assert title is not None
+    assert title[1] == ("on the test faces" if tested == "all" else "on the validation faces, best epoch")
+    chart = body.split('<div id="parts"')[1].split("</figure>")[0]
+    assert chart.count('class="point"') == 2 * (2 if tested == "all" else len(PARTS))
+    costs = body.split('<div id="parameters"')[1].split("</figure>")[0]
+    assert f"{'test' if tested == 'all' else 'val'} NME (inter-ocular, %)" in costs
