@@ -25,8 +25,8 @@ from yaml.error import MarkedYAMLError
 from fkd import processes, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.console import say, show
 from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
+from fkd.folders import statuses
 from fkd.help import help_text
-from fkd.sweep import statuses
 
 CONF = Path(__file__).parents[1] / "conf"
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML

@@ -64,9 +64,6 @@ class StepProfiler(Profiler):
         if self.steps:
             self._report()
 
-    def teardown(self, stage: str | None) -> None:
-        """Nothing to close."""
-
     def _count(self) -> None:
         """Adds the time since the last call to the innermost part."""
         if torch.accelerator.is_available():

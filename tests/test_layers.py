@@ -13,7 +13,7 @@ LAYERS = (
     | {"processes", "study", "resume", "resolvers"},
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},
-    {"sweep"},
+    {"folders"},
     {"predictor", "onnx"},
     {"evaluation", "checkpoint", "inference", "calibration"},
     {"experiment", "report", "cli", "export", "benchmark", "job"},
@@ -71,4 +71,4 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
         return found
 
     assert users("albumentations") == {"data/augment.py"}
-    assert users("hydra") == {"targets.py", "resume.py", "cli.py", "sweep.py"}  # objects; command lines; callbacks
+    assert users("hydra") == {"targets.py", "resume.py", "cli.py", "folders.py"}  # objects; command lines; callbacks
