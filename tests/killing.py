@@ -24,9 +24,11 @@ import cv2
 import torch
 
 PROJECT = Path(__file__).parents[1]
+THREADS = torch.get_num_threads()
+"""Of a training."""
+
 TIMES = {"train/images_per_s", "created_at"}
 """Columns of metrics.csv that no two runs share."""
-
 
 WAYS = (
     (signal.SIGKILL, False),
@@ -39,10 +41,12 @@ WAYS = (
 
 def start(arguments: Sequence[str], log: Path) -> int:
     """Runs scripts/train.py in a fork of this process, which has torch in memory already; gives its number."""
-    cv2.setNumThreads(1)  # or it would wait in the fork for threads that are not there
+    torch.set_num_threads(1)  # threads do not live on in a fork, but would be waited for
+    cv2.setNumThreads(1)
     child = os.fork()
     if child:
         return child
+    torch.set_num_threads(THREADS)
     status = 1
     try:
         sys.stdout = sys.stderr = log.open("a", buffering=1)
