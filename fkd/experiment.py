@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,13 @@ from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
+from fkd.resume import is_learned
 from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
 
-
-_NOT_LEARNED = {"tags", "task_name", "run_dir", "logger", "sweep", "data.root", "data.cache_dir", "data.num_workers"}
-"""Keys that do not change what is learned; of data there are fingerprints."""
 
 _MONITORED = ("val/loss", "val/nme", "train/loss")
 """What callbacks may look at: each epoch has it."""
@@ -188,26 +186,44 @@ def best_checkpoint(trainer: pl.Trainer) -> str:
     return path
 
 
-def check_resume(cfg: DictConfig, path: str | Path) -> None:
+def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
     """Makes sure that training can go on from a checkpoint.
 
+    Args:
+        cfg: the config.
+        path: the checkpoint.
+        own: whether it is the run's own, so that the same must be learned from the same faces; another run's may begin
+            something new.
+
     Raises:
-        UserError: the file is broken, holds weights only, or is of another model.
+        UserError: the file is broken, holds weights only, or was trained in another way.
     """
     content = checkpoint.read(path, "ckpt_path")
     checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
     check_labels(cfg, content["config"])
     if cfg.train and "optimizer_states" not in content:
         raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
-    learned = ("optimizer", "scheduler") if cfg.train else ()  # whose settings are part of their states
-    for part in ("model", "crop", "schema", "channels", *learned):
-        then, now = content["config"].get(part), plain(cfg)[part]
-        if then != now:
-            then, now = (value.get("name") if isinstance(value, dict) else value for value in (then, now))
+    parts = ["model", "crop", "schema", "channels"]
+    parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
+    parts += ["loss", "augmentation", "data", "overfit", "seed"] if cfg.train and own else []
+    then, now = (
+        dict(_leaves({part: config.get(part) for part in parts})) for config in (content["config"], plain(cfg))
+    )
+    for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
+        if then.get(key) != now.get(key) and is_learned(key.replace("data.source.", "data.")):
             raise UserError(
-                f"ckpt_path={path}: expected the run's own {part}, found {part}={then} in the checkpoint and "
-                f"{now} on the command line (or other settings of it); give the overrides of that run"
+                f"ckpt_path={path}: expected the run's own {key.removesuffix('.name')}={then.get(key)}, found "
+                f"{now.get(key)}; give the overrides of that run, or begin another one"
             )
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of all that is not a mapping."""
+    if isinstance(node, Mapping):
+        for name, child in node.items():
+            yield from _leaves(child, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, node
 
 
 def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
@@ -288,7 +304,7 @@ def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
     groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
     numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
     keys = (override.lstrip("+~").split("=")[0] for override in overrides)
-    given = [key for key in keys if key not in _NOT_LEARNED | {"ckpt_path"}]
+    given = [key for key in keys if is_learned(key) and key != "ckpt_path"]
     chosen = {group: choices[group] for group in (*groups, *given) if group in choices}
     values = {key: OmegaConf.select(cfg, key) for key in (*numbers, *given) if key not in choices}
     return chosen | {k: v if isinstance(v, int | float | str | None) else str(v) for k, v in values.items()}
@@ -301,10 +317,8 @@ def recipe(cfg: DictConfig, start: str | None) -> str:
         cfg: the config, in which references to the seed are not resolved.
         start: the checkpoint where training began.
     """
-    content = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(content, dict)
-    data = {f"data.{key}": value for key, value in content.pop("data").items()}
-    kept = {k: v for k, v in (content | data | {"ckpt_path": start}).items() if k not in _NOT_LEARNED | {"seed"}}
+    leaves = dict(_leaves(OmegaConf.to_container(cfg, resolve=False))) | {"ckpt_path": start}
+    kept = {key: value for key, value in leaves.items() if is_learned(key) and key != "seed"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

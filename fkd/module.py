@@ -94,6 +94,7 @@ class KeypointModule(pl.LightningModule):
         self.subjects: list[str] = []  # the people it was trained on
         self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
+        self._steps: float | None = None  # of the training, if its schedule depends on them
         self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
         self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
         # NaN stays, since a loss that is not finite must be seen; torchmetrics' "disable" would forget the weights.
@@ -157,6 +158,12 @@ class KeypointModule(pl.LightningModule):
         length = {}
         if schedule.length is not None:
             steps = self.trainer.estimated_stepping_batches
+            if self._steps not in (None, steps):
+                raise UserError(
+                    f"scheduler: expected {self._steps} steps of training, for which its learning rates were made, "
+                    f"found {steps}; give the data and data.batch_size of that run, or begin another one"
+                )
+            self._steps = steps
             if not np.isfinite(steps):
                 raise UserError(
                     "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
@@ -177,6 +184,7 @@ class KeypointModule(pl.LightningModule):
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
         checkpoint["scores"] = {"epoch": epochs, **scores}
+        checkpoint["steps"] = self._steps
         with self.train_loss.sync_context():  # of all processes
             checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
 
@@ -188,6 +196,7 @@ class KeypointModule(pl.LightningModule):
                 setattr(self.train_loss, name, value)
         if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
             return
+        self._steps = checkpoint.get("steps")
         then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))
         if then != now:
             raise UserError(

@@ -11,6 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
 
+_PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
+_HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
+_HOW_DATA = {"data.root", "data.cache_dir", "data.num_workers"}
+
+
+def is_learned(key: str) -> bool:
+    """Whether what a net learns depends on a key; where a run computes, loads, writes and logs makes no other run."""
+    key = key.lstrip("+~")
+    return key.split(".")[0] not in _HOW and key not in _HOW_DATA
+
 
 def command_line(arguments: Sequence[str]) -> list[str]:
     """Arguments in which `resume=DIR` has become the overrides of the run or sweep in that folder.
@@ -25,8 +35,12 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     if not folders:
         return others
-    text = folders[-1].strip("'\"")
+    text = folders[0].strip("'\"")
     folder = Path(text)
+    for other in [
+        argument for argument in arguments if argument.startswith(_PLACES) and argument != f"resume={folders[0]}"
+    ]:
+        raise UserError(f"resume={text}: expected no other folder beside this one, found {other}; leave it out")
     if not text or not folder.is_dir():
         raise UserError(
             f"resume={text}: expected the folder of a run or sweep, found {'no folder' if text else 'nothing'}; give "
@@ -41,9 +55,10 @@ def command_line(arguments: Sequence[str]) -> list[str]:
 
 
 def command(overrides: Sequence[str]) -> dict[str, Any]:
-    """Key -> value of what was given, by which commands are compared; of a key that was given twice the last counts."""
+    """Learned key -> value of what was given, by which commands are compared; of a key given twice the last counts."""
     parse = OverridesParser.create().parse_override
-    return {override.partition("=")[0]: parse(override).value() for override in overrides}
+    given = {override.partition("=")[0]: override for override in overrides}
+    return {key: parse(override).value() for key, override in given.items() if is_learned(key)}
 
 
 def task_overrides(hydra: DictConfig) -> list[str]:

@@ -24,8 +24,8 @@ class Run:
     The block ends with status "done"; with "stopped: why" if training diverged, was pruned or interrupted; else with
     "failed: why". Exceptions go on. As long as it lasts no other process can train in the folder.
 
-    A folder that holds a run is never written over: the run's own command goes on with it, and so does
-    `ckpt_path="last"`, with which what is given may differ as long as the run is not over.
+    A folder that holds a run is never written over: the run's own command goes on with it (but for keys that say where
+    and how to compute), and so does `ckpt_path="last"`, with which more may differ as long as the run is not over.
 
     Args:
         folder: the run folder.
@@ -35,6 +35,7 @@ class Run:
 
     Attributes:
         start: the checkpoint where training begins; None for the very beginning.
+        goes_on: whether that is the run's own.
 
     Raises:
         UserError: there is no run to go on with, or the folder holds another one, or a sweep.
@@ -56,7 +57,12 @@ class Run:
         }
         self._check_folder(resumes=ckpt_path == "last")
         self.start = self._where_to_begin()
+        self.goes_on = self.start == self._last
         self._open = ExitStack()
+
+    @property
+    def _last(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
 
     @property
     def is_over(self) -> bool:
@@ -77,7 +83,8 @@ class Run:
                 f"ckpt_path=last: expected a run that was begun, found none in {self.folder}; give its folder, too: "
                 "hydra.run.dir=DIR, or resume=DIR alone"
             )
-        if self.before and (self.is_over or not resumes) and not _same(self.before, self.values):
+        learned = any(self.folder.glob("checkpoints/*.ckpt"))
+        if self.before and (self.is_over or (learned and not resumes)) and not _same(self.before, self.values):
             then, now = (" ".join(_words(values)) or "no overrides" for values in (self.before, self.values))
             raise UserError(
                 f"{self.folder}: expected the command of the run that is there ({then}; "
@@ -86,10 +93,9 @@ class Run:
 
     def _where_to_begin(self) -> Path | None:
         """The run's own last.ckpt; where it was cut before there was one, it begins as it did."""
-        last = self.folder / "checkpoints" / "last.ckpt"
-        if self.before and last.exists():
-            self.values["seconds"] = self._seconds_until(last)
-            return last
+        if self.before and self._last.exists():
+            self.values["seconds"] = self._seconds_until(self._last)
+            return self._last
         return None if self.values["ckpt_path"] is None else Path(self.values["ckpt_path"])
 
     def _seconds_until(self, last: Path) -> float:

@@ -43,9 +43,12 @@ def main(cfg: DictConfig) -> float:
     with run:
         experiment.check(cfg)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
+        trainer = experiment.build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
         detector = experiment.build_detector(cfg)
         if run.start is not None:
-            experiment.check_resume(cfg, run.start)
+            experiment.check_resume(cfg, run.start, own=run.goes_on)
+        elif run.before:
+            show(f"{run_dir}: no last.ckpt, so training begins anew")
         module = experiment.build_module(cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
@@ -53,7 +56,6 @@ def main(cfg: DictConfig) -> float:
         data = experiment.build_data(cfg, faces)
         train = faces.subset("train")
         module.learn_about(data.mean_shape(), train.keypoints, train.subjects)
-        trainer = experiment.build_trainer(cfg, sweep)
 
         kept = run.start
         if cfg.train:

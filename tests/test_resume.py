@@ -101,6 +101,14 @@ def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path, content: str) -> 
         resume.command_line([f"resume={tmp_path}"])
 
 
+@pytest.mark.parametrize("other", ["resume=b", "hydra.run.dir=b", "hydra.sweep.dir=b", "ckpt_path=b.ckpt"])
+def test_resume_names_the_only_folder(tmp_path: Path, other: str) -> None:
+    with pytest.raises(
+        UserError, match=f"^resume={tmp_path}: expected no other folder beside this one, found {other}; "
+    ):
+        resume.command_line([f"resume={tmp_path}", other])
+
+
 @pytest.mark.parametrize(("name", "found"), [("", "nothing"), ("none", "no folder"), ("file", "no folder")])
 def test_resume_wants_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, found: str) -> None:
     monkeypatch.chdir(tmp_path)

@@ -85,11 +85,11 @@ def test_a_run_that_began_with_another_ones_weights_does_so_again(tmp_path: Path
         raise SystemExit(1)
     for ckpt_path in ("other.ckpt", "last"):
         assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start == last
+    with pytest.raises(UserError, match=r"seed=1 ckpt_path=other\.ckpt; stopped: interrupted\), found seed=1; give"):
+        run(tmp_path, "seed=1")
     last.unlink()
     for ckpt_path in ("other.ckpt", "last"):
         assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start == Path("other.ckpt")
-    with pytest.raises(UserError, match=r"seed=1 ckpt_path=other\.ckpt; stopped: interrupted\), found seed=1; give"):
-        run(tmp_path, "seed=1")
 
 
 def test_the_time_before_a_cut_is_counted(tmp_path: Path, last: Path) -> None:
@@ -109,7 +109,7 @@ def test_there_must_be_a_run_to_go_on_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [None, SystemExit(1), RuntimeError("out of memory")], ids=repr)
-def test_another_run_is_not_written_over(tmp_path: Path, error: BaseException | None) -> None:
+def test_another_run_is_not_written_over(tmp_path: Path, last: Path, error: BaseException | None) -> None:
     left(tmp_path, error, "seed=1", "model=simple")
     for same in (["model=simple", "seed=1"], ["seed=2", "model=simple", "seed=1"]):  # the last one of a key counts
         assert run(tmp_path, *same).before["overrides"] == ["seed=1", "model=simple"]
@@ -119,6 +119,12 @@ def test_another_run_is_not_written_over(tmp_path: Path, error: BaseException | 
         run(tmp_path, "seed=2")
     with pytest.raises(UserError, match=r"found no overrides; give another folder: hydra\.run\.dir=DIR"):
         run(tmp_path)
+
+
+def test_a_run_that_has_learned_nothing_yields(tmp_path: Path) -> None:
+    left(tmp_path, UserError("crop.size: expected multiples of 16"), "crop.size=20")
+    left(tmp_path, None, "crop.size=32")
+    assert json.loads((tmp_path / "result.json").read_text())["overrides"] == ["crop.size=32"]
 
 
 def test_the_same_command_may_be_written_in_other_words(tmp_path: Path) -> None:

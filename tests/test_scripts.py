@@ -232,6 +232,34 @@ def test_a_folder_keeps_what_it_holds(script: Script, faces_root: Path) -> None:
     assert contents() == kept
 
 
+def test_a_run_goes_on_learning_what_it_began_with(script: Script, faces_root: Path) -> None:
+    assert script("train", *on(faces_root), *FAST, "test=false", "hydra.run.dir=run").status == 0
+    unfinish(Path("run"))
+    before = json.loads(Path("run/result.json").read_text())
+    others = ("loss=mse", "seed=1", "augmentation=none", "data.batch_size=7", "data.val_share=0.5", "optimizer.lr=1e-4")
+    for other in others:
+        outcome = script("train", "resume=run", other)
+        refused(outcome, "last.ckpt", f"own {other.split('=')[0]}", "give the overrides of that run")
+        assert json.loads(Path("run/result.json").read_text()) == before
+    assert script("train", "resume=run", "data.num_workers=1", "tags=[again]").status == 0
+    assert "nothing is left to do" in script("train", *on(faces_root), *FAST, "test=false", "hydra.run.dir=run").out
+
+
+def test_a_schedule_goes_on_for_the_steps_that_it_was_made_for(trained: Path, script: Script, faces_root: Path) -> None:
+    other = (f"ckpt_path={trained}/checkpoints/last.ckpt", "data.batch_size=4", "hydra.run.dir=more")
+    refused(script("train", *on(faces_root), *FAST, *other), "scheduler", "steps of training", "data.batch_size")
+
+
+def test_a_sweep_may_go_on_with_other_workers(script: Script, faces_root: Path) -> None:
+    sweep = ("-m", *on(faces_root), *FAST, "test=false", "seed=0,1", *SWEEP)
+    assert script("train", *sweep).status == 0
+    unfinish(Path("sweep/1_seed=1"))
+    outcome = script("train", "resume=sweep", "data.num_workers=1")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.count("nothing is left to do") == 1
+    refused(script("train", "resume=sweep", "loss=mse"), "sweep", "expected the command of the sweep", "loss=mse")
+
+
 def test_a_run_that_was_moved_keeps_its_best_epoch(script: Script, faces_root: Path) -> None:
     """What Lightning knows of the best epoch are paths of the place where it was."""
     script("train", *on(faces_root), *FAST, "test=false", "scheduler=none", "hydra.run.dir=old")

@@ -17,6 +17,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from fkd import targets
 from fkd.errors import UserError
 from fkd.files import is_locked, locked
+from fkd.resume import is_learned
 from fkd.study import named, open_storage, reached
 from hydra_plugins.fkd_tpe_sweeper._space import Space
 
@@ -156,7 +157,8 @@ def _lock(folder: Path, parent: str) -> Path:
 
 
 def _check_recipe(study: optuna.Study, storage: str, fixed: Sequence[str], space: Space) -> None:
-    recipe = dict(sorted(override.partition("=")[::2] for override in fixed))
+    given = dict(sorted(override.partition("=")[::2] for override in fixed))
+    recipe = {key: value for key, value in given.items() if is_learned(key)}
     recipe |= {key: distribution_to_json(distribution) for key, distribution in space.items()}
     kept = study.user_attrs.get(_RECIPE)
     if kept is None:
