@@ -164,10 +164,16 @@ def explain(error: Exception, config_name: str) -> str:
         given = next((argument for argument in sys.argv if "interval(" in argument), "interval(...)")
         return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
     if found := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\s+1\.)", text):
-        return f"{found[1]}: expected one value, found several; add -m to run each of them"
+        todo = "resume=DIR goes on with one run" if "hydra.mode=RUN" in sys.argv else "add -m to run each of them"
+        return f"{found[1]}: expected one value, found several; {todo}"
+    if found := re.match(
+        r"(?:Error parsing override '(.+?)'\s)?(?:mismatched input|no viable alternative|token rec)", text
+    ):
+        what = found[1] or next((given for given in sys.argv[1:] if _is_broken(given)), "the command line")
+        return f"{what}: expected a value in Hydra's words, found what cannot be read; quote special characters"
     if found := re.search(r"override '([^'=]+)'\s+missing EQUAL", text):
         return f"{found[1]}: expected arguments like key=value, e.g. input={found[1]}"
-    if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']+)'", text):
+    if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
         group, name = found.groups()
         files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
         options = sorted(str(path.with_suffix("")) for path in files)
@@ -176,9 +182,19 @@ def explain(error: Exception, config_name: str) -> str:
         key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name))
         if (CONF / group).is_dir() and group not in keys:
             return f"{key}: {group} has not been chosen; name it, too: {group}=NAME {key}=..."
+        if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in sys.argv):
+            return f"{key}: no launcher has been chosen; name it, too: hydra/launcher=NAME {key}=..."
         keys += ["resume"] if "ckpt_path" in keys else []
         return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
+
+
+def _is_broken(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return not argument.startswith("-")
+    return False
 
 
 def _named(arguments: Sequence[str], key: str) -> list[str]:

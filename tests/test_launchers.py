@@ -117,20 +117,23 @@ def test_joblibs_processes_save_and_end_with_the_sweep(number: int, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "number", "said"),
     [
-        ("local", "Ctrl-C ends the jobs that run here, too (kill does not)"),
-        ("slurm", "its jobs go on in Slurm's queue, scancel --name=train ends them"),
+        ("local", signal.SIGINT, "the jobs that run here end, too"),
+        ("local", signal.SIGTERM, "the jobs that run here go on"),
+        ("slurm", signal.SIGINT, "its jobs go on in Slurm's queue, scancel --name=train ends them"),
+        ("slurm", signal.SIGTERM, "its jobs go on in Slurm's queue, scancel --name=train ends them"),
     ],
 )
-def test_ctrl_c_says_what_becomes_of_submitits_jobs(
-    name: str, said: str, script: Script, monkeypatch: pytest.MonkeyPatch
+def test_a_signal_says_what_becomes_of_submitits_jobs(
+    name: str, number: int, said: str, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a cluster: the wait for the jobs is interrupted."""
     inner = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.submitit_launcher")
 
     def interrupted(self: object, *arguments: object) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(10)
 
     monkeypatch.setattr(inner.BaseSubmititLauncher, "launch", interrupted)
     outcome = script("train", "-m", f"hydra/launcher=submitit_{name}", "seed=0,1", "hydra.sweep.dir=there")

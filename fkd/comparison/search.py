@@ -19,8 +19,8 @@ def _notes(folder: Path, ranking: Ranking) -> list[str]:
         case {"hydra": {"sweeper": {"n_trials": _}}, "optimized_metric": metric} if metric != _METRICS[ranking.by]:
             found = [(run.objective, run.name) for run in ranking.runs if folder in run.path.parents]
             values = [(objective, name) for objective, name in found if objective is not None]
-            if values:
-                value, name = min(values)
+            if values and (best := min(values))[1] not in [run.name for run in ranking.ranked[:1]]:
+                value, name = best
                 by = _METRICS[ranking.by]
                 return [f"the sweep sought the lowest {metric}: {value:.5g} in {name}; this table ranks by {by}"]
     return []

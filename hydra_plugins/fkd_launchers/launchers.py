@@ -21,6 +21,10 @@ from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
 log = logging.getLogger(__name__)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has come."""
+
+
 class _InnerLauncher(Launcher):
     """The launcher of the same name among Hydra's plugins, which says how a sweep goes on which was interrupted.
 
@@ -32,6 +36,8 @@ class _InnerLauncher(Launcher):
     """What it needs: `hydra_<library>_launcher` is among the plugins."""
     interrupted: ClassVar[str]
     """What becomes of the jobs at Ctrl-C."""
+    terminated: ClassVar[str]
+    """What becomes of them at SIGTERM."""
 
     def __init__(self, **parameters: Any) -> None:
         self.parameters = parameters
@@ -51,8 +57,9 @@ class _InnerLauncher(Launcher):
         try:
             with self.waiting():
                 return self._inner.launch(job_overrides, initial_job_idx)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self.interrupted.format(**self.parameters) + self.goes_on) from None
+        except KeyboardInterrupt as error:
+            what = self.terminated if isinstance(error, _Terminated) else self.interrupted
+            raise KeyboardInterrupt(what.format(**self.parameters) + self.goes_on) from None
 
     @abstractmethod
     def waiting(self) -> AbstractContextManager[None]:
@@ -63,7 +70,7 @@ class JoblibLauncher(_InnerLauncher):
     """Jobs side by side on this machine, which end when this process is told to."""
 
     library = "joblib"
-    interrupted = "its jobs have saved and ended, too"
+    interrupted = terminated = "its jobs have saved and ended, too"
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -81,7 +88,8 @@ class LocalLauncher(_InnerLauncher):
     """Jobs on this machine, all at once, each process with `cpus_per_task` threads."""
 
     library = "submitit"
-    interrupted = "Ctrl-C ends the jobs that run here, too (kill does not)"
+    interrupted = "the jobs that run here end, too"
+    terminated = "the jobs that run here go on"
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -94,7 +102,7 @@ class SlurmLauncher(_InnerLauncher):
     """Jobs in the queue of Slurm."""
 
     library = "submitit"
-    interrupted = "its jobs go on in Slurm's queue, scancel --name={name} ends them"
+    interrupted = terminated = "its jobs go on in Slurm's queue, scancel --name={name} ends them"
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -143,7 +151,10 @@ def _ending_together() -> Iterator[None]:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Makes a job that was killed (memory, a node that went down) give a bad value, not end the wait for the others."""
+    """Makes a job that was killed (memory, a node that went down) give a bad value, not end the wait for the others.
+
+    SIGTERM ends it by an exception.
+    """
     from submitit.core.core import Job
     from submitit.core.utils import UncompletedJobError
 
@@ -156,10 +167,15 @@ def _patience() -> Iterator[None]:
             log.warning(f"job {job.job_id} ended without a result: {str(error).splitlines()[0]}")
             return [JobReturn(status=JobStatus.COMPLETED, _return_value=BAD_OBJECTIVE)]
 
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
     Job.results = results_or_bad  # type: ignore[assignment, method-assign]
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, before)
         Job.results = results  # type: ignore[method-assign]
 
 

@@ -252,3 +252,18 @@ def test_a_search_that_minimised_something_else_is_said_to(tmp_path: Path) -> No
     assert notes("val/loss", "{max_batch_size: null}") == ()  # a grid seeks nothing
     (tmp_path / "multirun.yaml").write_text("[")
     assert comparison.compare([tmp_path], "val").notes == ()
+
+
+def test_a_best_one_that_is_no_better_than_the_mean_face_is_said_to_be(tmp_path: Path) -> None:
+    for name, nme in (("a", 24.0), ("b", 30.0)):
+        write_run(tmp_path / name, {"model": name}, nme, mean_shape_nme=23.5)
+    assert "even the best is no better than the mean face (23.50 %): too short a training?" in ranked(tmp_path).notes
+    write_run(tmp_path / "c", {"model": "c"}, 23.0, mean_shape_nme=23.5)
+    assert not [note for note in ranked(tmp_path).notes if "mean face" in note]
+
+
+def test_a_search_whose_best_the_table_ranks_first_needs_no_note(tmp_path: Path) -> None:
+    for name, nme, objective in (("a", 5.0, 7.0), ("b", 6.0, 7.5)):
+        write_run(tmp_path / name, {"model": name}, nme, objective=objective)
+    (tmp_path / "multirun.yaml").write_text("hydra: {sweeper: {n_trials: 2}}\noptimized_metric: val/nme\n")
+    assert not [note for note in comparison.compare([tmp_path], "auto").notes if "sought" in note]
