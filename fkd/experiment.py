@@ -1,10 +1,8 @@
 """From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
-import hashlib
 import inspect
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
 from fkd.module import KeypointModule, Recipe
 from fkd.precision import choose
-from fkd.resume import is_learned
+from fkd.recipe import plain
 from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
 
@@ -186,46 +184,6 @@ def best_checkpoint(trainer: pl.Trainer) -> str:
     return path
 
 
-def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
-    """Makes sure that training can go on from a checkpoint.
-
-    Args:
-        cfg: the config.
-        path: the checkpoint.
-        own: whether it is the run's own, so that the same must be learned from the same faces; another run's may begin
-            something new.
-
-    Raises:
-        UserError: the file is broken, holds weights only, or was trained in another way.
-    """
-    content = checkpoint.read(path, "ckpt_path")
-    checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
-    check_labels(cfg, content["config"])
-    if cfg.train and "optimizer_states" not in content:
-        raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
-    parts = ["model", "crop", "schema", "channels"]
-    parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
-    parts += ["loss", "augmentation", "data", "overfit", "seed"] if cfg.train and own else []
-    then, now = (
-        dict(_leaves({part: config.get(part) for part in parts})) for config in (content["config"], plain(cfg))
-    )
-    for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
-        if then.get(key) != now.get(key) and is_learned(key.replace("data.source.", "data.")):
-            raise UserError(
-                f"ckpt_path={path}: expected the run's own {key.removesuffix('.name')}={then.get(key)}, found "
-                f"{now.get(key)}; give the overrides of that run, or begin another one"
-            )
-
-
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of all that is not a mapping."""
-    if isinstance(node, Mapping):
-        for name, child in node.items():
-            yield from _leaves(child, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, node
-
-
 def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
     """The net of a checkpoint, ready to predict; needs nothing but the file.
 
@@ -265,20 +223,6 @@ def load_net(path: str | Path, device_name: str, key: str = "ckpt") -> TorchNet:
     return TorchNet(module.to(device(device_name)), build_crop(module.config["crop"]).window)
 
 
-def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:
-    """Makes sure that a net is scored, or trained on, with labels of the kind that its config says it learned.
-
-    Raises:
-        UserError: `data.label_shift` differs between the two, so that all points would lie off by the shift.
-    """
-    then, now = trained["data"], plain(cfg)["data"]
-    if then["name"] == now["name"] and then.get("label_shift") != now.get("label_shift"):
-        raise UserError(
-            f"data.label_shift={now.get('label_shift')}: expected {then.get('label_shift')}, as this net was trained "
-            f"with; set data.label_shift={then.get('label_shift')}"
-        )
-
-
 def device(name: str) -> torch.device:
     """A device that is there; "auto" is a GPU if there is one.
 
@@ -292,41 +236,6 @@ def device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"device={name}: expected auto, cpu or a device of this machine ({reason})") from None
     return chosen
-
-
-def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
-    """What tells runs apart: the chosen option of each group, the numbers people sweep over, and all that was given.
-
-    Args:
-        choices: the option of each group.
-        overrides: of the command line, in Hydra's words.
-    """
-    groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
-    numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
-    keys = (override.lstrip("+~").split("=")[0] for override in overrides)
-    given = [key for key in keys if is_learned(key) and key != "ckpt_path"]
-    chosen = {group: choices[group] for group in (*groups, *given) if group in choices}
-    values = {key: OmegaConf.select(cfg, key) for key in (*numbers, *given) if key not in choices}
-    return chosen | {k: v if isinstance(v, int | float | str | None) else str(v) for k, v in values.items()}
-
-
-def recipe(cfg: DictConfig, start: str | None) -> str:
-    """Digits that two runs share only if they differ in nothing but the seed, and where and how fast they computed.
-
-    Args:
-        cfg: the config, in which references to the seed are not resolved.
-        start: the checkpoint where training began.
-    """
-    leaves = dict(_leaves(OmegaConf.to_container(cfg, resolve=False))) | {"ckpt_path": start}
-    kept = {key: value for key, value in leaves.items() if is_learned(key) and key != "seed"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The config as dicts, lists and scalars, all interpolations resolved."""
-    content = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
 
 
 def _module(config: Mapping[str, Any], recipe: Recipe | None = None) -> KeypointModule:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fkd import experiment, options
+from fkd import experiment, options, recipe
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.evaluation import evaluate
@@ -19,7 +19,7 @@ from fkd.run import write_json
 def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
     net = experiment.load(cfg.ckpt).to(experiment.device(cfg.device))
-    experiment.check_labels(cfg, net.config)
+    recipe.check_labels(cfg, net.config)
     cfg.channels = net.channels
     faces = experiment.build_faces(cfg)
     show(*faces.remarks)

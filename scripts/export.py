@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-from fkd import experiment, export, options
+from fkd import experiment, export, options, recipe
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.data.faces import Faces
@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
     export.check_output(output, int8)
     count, detector = options.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
     net = experiment.load_net(cfg.ckpt, "cpu")
-    experiment.check_labels(cfg, net.module.config)
+    recipe.check_labels(cfg, net.module.config)
     cfg.channels = net.facts.channels
     faces = experiment.build_faces(cfg)
     if (learned := net.module.config["data"]["name"]) != faces.name:

@@ -23,7 +23,7 @@ from fkd.run import Run
 def main(cfg: DictConfig) -> float:
     import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
 
-    from fkd import experiment
+    from fkd import experiment, recipe
     from fkd.callbacks import log_hyperparameters
     from fkd.evaluation import evaluate
     from fkd.report import metrics_table, save_faces, save_figures
@@ -31,11 +31,11 @@ def main(cfg: DictConfig) -> float:
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     sweep = hydra.mode == RunMode.MULTIRUN
     overrides = resume.task_overrides(hydra)
-    settings = experiment.settings(cfg, hydra.runtime.choices, overrides)
+    settings = recipe.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
     share_threads()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
-    run.values["recipe"] = experiment.recipe(cfg, run.values["ckpt_path"])
+    run.values["recipe"] = recipe.digest(cfg, run.values["ckpt_path"])
     if run.is_over:
         show(f"{run_dir}: {run.before['status']}, nothing is left to do")
         return run.objective
@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> float:
         trainer = experiment.build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
         detector = experiment.build_detector(cfg)
         if run.start is not None:
-            experiment.check_resume(cfg, run.start, own=run.goes_on)
+            recipe.check_resume(cfg, run.start, own=run.goes_on)
         elif run.before:
             show(f"{run_dir}: no last.ckpt, so training begins anew")
         module = experiment.build_module(cfg)

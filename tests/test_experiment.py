@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from fkd import experiment
+from fkd import experiment, recipe
 from fkd.checkpoint import check_paths, check_trusted
 from fkd.errors import UserError
 from tests.test_conf import SMALL, compose
@@ -24,7 +24,7 @@ def checkpoint(tmp_path: Path) -> Path:
     module = experiment.build_module(cfg)
     path = tmp_path / "best.ckpt"
     content = {
-        "config": experiment.plain(cfg),
+        "config": recipe.plain(cfg),
         "state_dict": module.state_dict(),
         "scores": {"epoch": 3},
         "subjects": [],
@@ -243,39 +243,3 @@ def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
         experiment._instantiate({"_target_": "tests.test_experiment.Buggy", "depth": 3}, "model.net")
     with pytest.raises(UserError, match=r"model\.net: .*Bugy"):
         experiment._instantiate({"_target_": "tests.test_experiment.Bugy"}, "model.net")
-
-
-@pytest.mark.parametrize(
-    ("given", "same"),
-    [
-        (["seed=7"], True),
-        (["data.num_workers=3", "data.root=elsewhere", "tags=[a]", "logger=wandb"], True),
-        (["data.subjects=9"], False),
-        (["callbacks=early_stopping"], False),
-        (["callbacks.best.save_top_k=2"], False),
-        (["model.net.stem=8"], False),
-        (["debug=overfit"], False),
-        (["data.batch_size=63"], False),
-    ],
-    ids=str,
-)
-def test_a_recipe_is_what_is_learned(given: list[str], same: bool) -> None:
-    assert (experiment.recipe(compose(*given), None) == experiment.recipe(compose(), None)) == same
-
-
-def test_a_recipe_that_begins_with_weights_is_another_one() -> None:
-    starts = (None, "a.ckpt", "b.ckpt")
-    assert len({experiment.recipe(compose(), start) for start in starts}) == 3
-
-
-def test_settings_are_groups_numbers_and_what_was_given() -> None:
-    overrides = ["callbacks=early_stopping", "model=simple", "+trainer.gradient_clip_val=1.5", "seed=3", "sweep=seeds5"]
-    choices = dict.fromkeys(("loss", "optimizer", "scheduler", "data", "crop", "augmentation", "sweep"), "x")
-    choices |= {"callbacks": "early_stopping", "model": "simple", "trainer": "default"}
-    found = experiment.settings(compose(*overrides[:-1]), choices, overrides)
-    assert found.keys() == {
-        *("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation", "callbacks"),
-        *("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed", "trainer.gradient_clip_val"),
-    }
-    assert found["callbacks"] == "early_stopping"
-    assert (found["seed"], found["trainer.gradient_clip_val"]) == (3, 1.5)

@@ -16,6 +16,7 @@ LAYERS = (
     {"folders"},
     {"predictor", "onnx"},
     {"evaluation", "checkpoint", "inference", "calibration"},
+    {"recipe"},
     {"experiment", "report", "cli", "export", "benchmark", "job"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

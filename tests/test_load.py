@@ -13,8 +13,8 @@ import fkd
 from fkd import detect, experiment, export, images
 from fkd.data.synthesis import face
 from fkd.errors import UserError
-from fkd.experiment import plain
 from fkd.geometry import Crop, channels_first, square_around
+from fkd.recipe import plain
 from fkd.shape import ShapeModel
 from tests.conftest import PROJECT
 from tests.test_conf import compose
