@@ -29,7 +29,7 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     name any class to build, so it should be one's own.
 
     Raises:
-        UserError: there is no run or sweep of fkd in the folder.
+        UserError: there is no run or sweep of fkd in the folder, or another place is given, too.
     """
     folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
@@ -37,10 +37,9 @@ def command_line(arguments: Sequence[str]) -> list[str]:
         return others
     text = folders[0].strip("'\"")
     folder = Path(text)
-    for other in [
-        argument for argument in arguments if argument.startswith(_PLACES) and argument != f"resume={folders[0]}"
-    ]:
-        raise UserError(f"resume={text}: expected no other folder beside this one, found {other}; leave it out")
+    places = [argument for argument in arguments if argument.startswith(_PLACES) and argument != f"resume={folders[0]}"]
+    if places:
+        raise UserError(f"resume={text}: expected no other folder beside this one, found {places[0]}; leave it out")
     if not text or not folder.is_dir():
         raise UserError(
             f"resume={text}: expected the folder of a run or sweep, found {'no folder' if text else 'nothing'}; give "

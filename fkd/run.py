@@ -24,8 +24,8 @@ class Run:
     The block ends with status "done"; with "stopped: why" if training diverged, was pruned or interrupted; else with
     "failed: why". Exceptions go on. As long as it lasts no other process can train in the folder.
 
-    A folder that holds a run is never written over: the run's own command goes on with it (but for keys that say where
-    and how to compute), and so does `ckpt_path="last"`, with which more may differ as long as the run is not over.
+    What a run has learned is never written over: the run's own command goes on with it (but for keys that say where and
+    how to compute), and so does `ckpt_path="last"`, with which more may differ as long as the run is not over.
 
     Args:
         folder: the run folder.

@@ -18,7 +18,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     """A database of trials, its tables made if need be.
 
     Args:
-        url: in SQLAlchemy's words, e.g. ``sqlite:///outputs/study.db`` or ``postgresql://user@host/name``.
+        url: in SQLAlchemy's words, e.g. ``sqlite:///outputs/study.db`` or ``postgresql+psycopg://user@host/name``.
 
     Raises:
         UserError: there is no such kind of database, its driver is not installed, or it cannot be used.
@@ -31,7 +31,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
         except (ArgumentError, ValueError) as error:
             raise UserError(
                 f"{named(url)}: expected a URL that SQLAlchemy takes, found another ({error}); give e.g. "
-                "sqlite:///DIR/study.db or postgresql://user@host/name"
+                "sqlite:///DIR/study.db or postgresql+psycopg://user@host/name"
             ) from None
         except ImportError as error:
             missing = getattr(error.__cause__, "name", None)

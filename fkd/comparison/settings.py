@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from fkd.resume import is_learned
+
 Settings = Mapping[str, Any]
 """Dotted key -> number, text, flag or None."""
 
@@ -92,8 +94,7 @@ def but_seed(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 def data_of(settings: Settings) -> tuple[tuple[str, str], ...]:
     """What decides which faces a run was scored on, where it left no fingerprints of them."""
-    same = ("data.batch_size", "data.num_workers", "data.root", "data.cache_dir")
-    keys = [key for key in settings if key == "data" or (key.startswith("data.") and key not in same)]
+    keys = [key for key in settings if key.split(".")[0] == "data" and is_learned(key) and key != "data.batch_size"]
     return tuple(sorted((key, canonical(settings[key])) for key in keys))
 
 

@@ -51,9 +51,8 @@ class Faces:
 
 
 def _digest(*parts: bytes | str) -> str:
-    return hashlib.sha256(b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)).hexdigest()[
-        :16
-    ]
+    content = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def remark_on_people(table: Annotations, splits: Mapping[str, Rows]) -> str:
