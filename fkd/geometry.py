@@ -1,5 +1,6 @@
 """The one bridge between photo pixels and crop pixels."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -7,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.types import Image, Points
+
+_WIDEST = 32_767
+"""Pixels of a photo that OpenCV warps, across or down."""
 
 
 def square_around(keypoints: Points) -> Points:
@@ -48,7 +52,11 @@ class Jitter:
 
     def __call__(self, boxes: Points, rng: np.random.Generator) -> Points:
         """Boxes (..., 4) as a detector would have drawn them; deviates beyond two and a half sd are cut to that."""
-        scale, x, y = np.clip(rng.standard_normal((3, *boxes.shape[:-1])), -2.5, 2.5)
+        return self.by(boxes, rng.standard_normal((3, *boxes.shape[:-1])))
+
+    def by(self, boxes: Points, deviates: npt.NDArray[np.floating]) -> Points:
+        """The same by standard normal deviates (3, ...): of the width, x and y."""
+        scale, x, y = np.clip(deviates, -2.5, 2.5)
         return adjust(boxes, 1 + self.scale * scale, self.x * x, self.y * y)
 
 
@@ -87,42 +95,11 @@ class Crop:
         Raises:
             ValueError: the box is empty, not finite or not square.
         """
-        left, top, right, bottom = (float(edge) for edge in box)
-        if not (np.isfinite(box).all() and right > left and np.isclose(right - left, bottom - top, rtol=1e-3)):
-            raise ValueError(f"box: expected finite edges of a square, left < right, found {np.asarray(box).tolist()}")
-        scale = size / (right - left)
-        # A crop's pixel centres run from 0 to size - 1, its edges from -0.5 to size - 0.5.
-        matrix = np.array([[scale, 0, -left * scale - 0.5], [0, scale, -top * scale - 0.5]], np.float32)
-        return cls(matrix, size)
+        return cls(crop_matrices(box, size), size)
 
     def image(self, photo: Image) -> Image:
         """The window's pixels, (size, size) or (size, size, 3); black where the photo ends."""
-        # Bilinear sampling skips pixels below half size: shrink by whole factors with area averaging first.
-        factor = max(int(1 / max(float(np.hypot(self.matrix[0, 0], self.matrix[1, 0])), 1e-6) + 1e-3), 1)
-        photo, corner = self._near(photo, factor)
-        matrix = np.column_stack([self.matrix[:, :2], self.matrix[:, :2] @ corner + self.matrix[:, 2]])
-        if factor >= 2:
-            height, width = photo.shape[:2]
-            small = (max(width // factor, 1), max(height // factor, 1))
-            photo = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-            ratio = np.array([width / small[0], height / small[1]])
-            # photo = ratio * (small + 0.5) - 0.5, put into the matrix
-            offset = matrix[:, :2] @ (0.5 * ratio - 0.5) + matrix[:, 2]
-            matrix = np.column_stack([matrix[:, :2] * ratio, offset])
-        return cv2.warpAffine(photo, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
-
-    def _near(self, photo: Image, factor: int) -> tuple[Image, npt.NDArray[np.float64]]:
-        """The part of a photo about the window, from a multiple of `factor` on, and its corner (2,).
-
-        The rest need not be shrunk, and may be wider than the 32,767 pixels that OpenCV warps.
-        """
-        corners = np.array([[-0.5, -0.5], [self.size - 0.5, -0.5], [-0.5, self.size - 0.5], [self.size - 0.5] * 2])
-        reached = self.inverse_points(corners.astype(np.float32))
-        extent, margin = np.array(photo.shape[1::-1]), 2 * factor
-        low = np.clip((np.floor(reached.min(axis=0)) - margin) // factor * factor, 0, (extent - 1) // factor * factor)
-        high = np.clip((np.ceil(reached.max(axis=0)) + margin) // factor * factor + factor, low + 1, extent)
-        (left, top), (right, bottom) = low.astype(int), high.astype(int)
-        return photo[top:bottom, left:right], low
+        return warp(photo, self.matrix, np.empty((self.size, self.size, *photo.shape[2:]), np.uint8))
 
     def points(self, keypoints: Points) -> Points:
         """Photo pixels -> crop pixels, (..., 2)."""
@@ -131,6 +108,70 @@ class Crop:
     def inverse_points(self, keypoints: Points) -> Points:
         """Crop pixels -> photo pixels, (..., 2)."""
         return transform(keypoints, invert(self.matrix))
+
+
+def crop_matrices(boxes: Points, size: int) -> npt.NDArray[np.float32]:
+    """(..., 2, 3) photo pixels -> pixels of crops whose outer edges are the square boxes (..., 4) in photo pixels.
+
+    Raises:
+        ValueError: a box is empty, not finite or not square.
+    """
+    left, top, right, bottom = np.moveaxis(np.asarray(boxes, np.float64), -1, 0)
+    wide, high = right - left, bottom - top
+    fits = np.isfinite(boxes).all(axis=-1) & (wide > 0) & np.isclose(wide, high, rtol=1e-3)
+    if not fits.all():
+        bad = np.asarray(boxes)[~fits].reshape(-1, 4)[0]
+        raise ValueError(f"box: expected finite edges of a square, left < right, found {bad.tolist()}")
+    scale, zero = size / wide, np.zeros_like(wide)
+    # A crop's pixel centres run from 0 to size - 1, its edges from -0.5 to size - 0.5.
+    rows = [[scale, zero, -left * scale - 0.5], [zero, scale, -top * scale - 0.5]]
+    return np.moveaxis(np.array(rows, np.float32), (0, 1), (-2, -1))
+
+
+def warp(photo: Image, matrix: npt.NDArray[np.floating], out: Image) -> Image:
+    """Fills `out`, (S, S) or (S, S, 3), with what a photo shows there; black where the photo ends.
+
+    Args:
+        photo: (H, W) or (H, W, 3).
+        matrix: (2, 3), photo pixels -> pixels of `out`.
+        out: what is filled, and given back.
+    """
+    # Bilinear sampling skips pixels below half size: shrink by whole factors with area averaging first.
+    factor = max(int(1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6) + 1e-3), 1)
+    if factor >= 2 or max(photo.shape) > _WIDEST:
+        photo, matrix = _shrunk(photo, matrix, factor, len(out))
+    size = (out.shape[1], out.shape[0])
+    return cv2.warpAffine(photo, matrix, size, dst=out, flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def _shrunk(
+    photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
+) -> tuple[Image, npt.NDArray[np.floating]]:
+    """The part of a photo about the window, shrunk by a whole factor, and the matrix from there."""
+    photo, corner = _near(photo, matrix, factor, size)
+    matrix = np.column_stack([matrix[:, :2], matrix[:, :2] @ corner + matrix[:, 2]])
+    if factor >= 2:
+        height, width = photo.shape[:2]
+        small = (max(width // factor, 1), max(height // factor, 1))
+        photo = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        ratio = np.array([width / small[0], height / small[1]])
+        # photo = ratio * (small + 0.5) - 0.5, put into the matrix
+        offset = matrix[:, :2] @ (0.5 * ratio - 0.5) + matrix[:, 2]
+        matrix = np.column_stack([matrix[:, :2] * ratio, offset])
+    return photo, matrix
+
+
+def _near(
+    photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
+) -> tuple[Image, npt.NDArray[np.float64]]:
+    """The part of a photo about the window, from a multiple of `factor` on, and its corner (2,)."""
+    corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5] * 2])
+    reached = transform(corners.astype(np.float32), invert(matrix))
+    extent, margin = np.array(photo.shape[1::-1]), 2 * factor
+    low = np.clip((np.floor(reached.min(axis=0)) - margin) // factor * factor, 0, (extent - 1) // factor * factor)
+    high = np.clip((np.ceil(reached.max(axis=0)) + margin) // factor * factor + factor, low + 1, extent)
+    (left, top), (right, bottom) = low.astype(int), high.astype(int)
+    return photo[top:bottom, left:right], low
 
 
 def cut(photo: Image, windows: Points, size: int) -> tuple[list[Crop], Image]:
@@ -149,6 +190,12 @@ def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:
     """Points (..., 2) through affine matrices (..., 2, 3) that broadcast against all but the points' last two axes."""
     moved = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
     return moved.reshape(points.shape).astype(np.float32)
+
+
+def affine_after(second: npt.NDArray[np.floating], first: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """The affine matrices (..., 2, 3) that do what `first` does and then what `second` does."""
+    linear = second[..., :2] @ first
+    return np.concatenate([linear[..., :2], linear[..., 2:] + second[..., 2:]], axis=-1)
 
 
 def invert(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

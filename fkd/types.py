@@ -96,26 +96,15 @@ class Face:
         return self.keypoints[list(self.schema.parts[name])]
 
 
-class Item(NamedTuple):
-    """One face on its way to the net."""
-
-    image: Image  # (C, S, S) uint8
-    keypoints: npt.NDArray[np.float32]  # (K, 2) crop pixels
-    visible: npt.NDArray[np.bool_]  # (K,)
-    matrix: npt.NDArray[np.float32]  # (2, 3) photo pixels -> crop pixels, before augmentation
-    label_shift: npt.NDArray[np.float32]  # (2,) pixels, share of the normaliser distance
-    row: int  # row of the split's table
-
-
 class Batch(NamedTuple):
     """B faces on their way to the net."""
 
-    image: torch.Tensor  # (B, C, S, S) uint8
+    image: torch.Tensor  # (B, C, S, S) uint8, channels last in memory
     keypoints: torch.Tensor  # (B, K, 2) float32, crop pixels
     visible: torch.Tensor  # (B, K) bool
     matrix: torch.Tensor  # (B, 2, 3) float32, photo pixels -> crop pixels, before augmentation
     label_shift: torch.Tensor  # (B, 2) float32, pixels and share of the normaliser distance
-    row: torch.Tensor  # (B,) int64
+    row: torch.Tensor  # (B,) int64, of the split's table
 
 
 class Prediction(NamedTuple):

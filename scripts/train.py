@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from fkd import resume
 from fkd.cli import command
 from fkd.console import facts, show
-from fkd.processes import join_tasks, share_threads
+from fkd.processes import join_tasks, keep_memory, share_threads
 from fkd.run import Run
 
 
@@ -34,6 +34,7 @@ def main(cfg: DictConfig) -> float:
     settings = recipe.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
     share_threads()
+    keep_memory()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
     run.values["recipe"] = recipe.digest(cfg, run.values["ckpt_path"])
     if run.is_over:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from fkd import detect, experiment, recipe, targets
 from fkd.cli import CONF
+from fkd.data.draws import Draws
 from fkd.errors import UserError
 from fkd.schema import IBUG68
 
@@ -72,16 +73,20 @@ def test_every_loss_optimizer_and_scheduler_builds(group: str, option: str) -> N
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "augmentation"])
 def test_every_augmentation_builds_and_runs(option: str) -> None:
     augment = hydra.utils.instantiate(compose(f"augmentation={option}").augmentation, _convert_="all")(schema=IBUG68)
-    points = np.random.default_rng(0).uniform(-5, 100, (68, 2)).astype(np.float32)
+    keypoints = np.random.default_rng(0).uniform(-5, 100, (20, 68, 2)).astype(np.float32)
     for channels in ((), (3,)):
-        for seed in range(20):
-            image = np.full((96, 96, *channels), 127, np.uint8)
-            image, moved, visible = augment(image, points, np.ones(68, bool), np.random.default_rng(seed))
-            assert image.shape == (96, 96, *channels)
-            assert image.dtype == np.uint8
-            assert moved.shape == (68, 2)
-            assert np.isfinite(moved).all()
-            assert visible.shape == (68,)
+        images, points, draws = (
+            np.full((20, 96, 96, *channels), 127, np.uint8),
+            keypoints.copy(),
+            Draws(0, np.arange(20)),
+        )
+        moves = augment.moves(96, draws)
+        augment(images, points, draws)
+        assert moves.order.shape == (20, 68)
+        assert np.broadcast_to(moves.matrix, (20, 2, 3)).shape == (20, 2, 3)
+        assert np.isfinite(points).all()
+        changed = [(image != 127).any() for image in images]
+        assert any(changed) == (option != "none")
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])

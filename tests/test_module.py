@@ -11,7 +11,7 @@ from torch import nn
 
 from fkd.codecs import Coordinates
 from fkd.data.crops import FaceCrop
-from fkd.data.dataset import CropDataset, collate
+from fkd.data.dataset import CropDataset, as_it_is
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1
 from fkd.module import KeypointModule, Recipe, Schedule, inverse_points
@@ -30,7 +30,7 @@ def make(schedule: Schedule | None = None) -> KeypointModule:
 
 def fit(module: KeypointModule, folder: Path, epochs: int = 3) -> pl.Trainer:
     data = dataset(augmented=False)
-    loader = torch.utils.data.DataLoader(data, batch_size=3, collate_fn=collate)
+    loader = torch.utils.data.DataLoader(data, batch_size=3, collate_fn=as_it_is)
     trainer = pl.Trainer(
         default_root_dir=folder,
         max_epochs=epochs,
@@ -48,7 +48,7 @@ def fit(module: KeypointModule, folder: Path, epochs: int = 3) -> pl.Trainer:
 def test_validation_nme_is_that_of_a_plain_loop_with_the_shift_put_back(tmp_path: Path) -> None:
     data = shifted_dataset()
     module = make().eval()
-    loader = torch.utils.data.DataLoader(data, batch_size=4, collate_fn=collate)
+    loader = torch.utils.data.DataLoader(data, batch_size=4, collate_fn=as_it_is)
     trainer = pl.Trainer(
         default_root_dir=tmp_path,
         accelerator="cpu",
@@ -59,13 +59,13 @@ def test_validation_nme_is_that_of_a_plain_loop_with_the_shift_put_back(tmp_path
     logged = trainer.validate(module, loader, verbose=False)[0]
     errors, jaw = [], []
     for row in range(len(data)):
-        item, truth = data[row], data.table.keypoints[row].astype(float)
-        found = module(torch.from_numpy(item.image)[None])[0].detach().numpy().astype(float)
-        scale, left, top = item.matrix[0, 0], item.matrix[0, 2], item.matrix[1, 2]
+        item, truth = data.__getitems__([row]), data.table.keypoints[row].astype(float)
+        found = module(item.image)[0].detach().numpy().astype(float)
+        scale, left, top = item.matrix[0, 0, 0].item(), item.matrix[0, 0, 2].item(), item.matrix[0, 1, 2].item()
         photo = np.stack([(found[:, 0] - left) / scale, (found[:, 1] - top) / scale], axis=1)
         photo[:, 0] += 0.2 + 0.0274 * math.dist(photo[36], photo[45])
         truth[:, 0] += 0.2 + 0.0274 * math.dist(truth[36], truth[45])
-        seen = item.visible
+        seen = item.visible[0].numpy()
         distances = np.linalg.norm(photo - truth, axis=1) / math.dist(truth[36], truth[45])
         errors.append(distances[seen].mean())
         jaw += distances[:17][seen[:17]].tolist()
@@ -76,7 +76,7 @@ def test_validation_nme_is_that_of_a_plain_loop_with_the_shift_put_back(tmp_path
 def shifted_dataset() -> CropDataset:
     data = dataset(augmented=False)
     data.table.label_shift[:] = [0.2, 0.0274]
-    data.box = FaceCrop(SIZE, 1.3, Jitter(0.1, 0.1, 0.1)).validation
+    data.boxes = FaceCrop(SIZE, 1.3, Jitter(0.1, 0.1, 0.1)).validation
     return data
 
 
@@ -132,3 +132,16 @@ def test_a_batch_goes_back_to_photo_pixels_as_each_crop_does() -> None:
     found = inverse_points(torch.from_numpy(points), torch.from_numpy(np.stack([crop.matrix for crop in crops])))
     expected = np.stack([crop.inverse_points(p) for crop, p in zip(crops, points, strict=True)])
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_with_fused_optimizers_too(tmp_path: Path, precision: str) -> None:
+    module = make()
+    module.recipe = Recipe(L1(), lambda parameters: torch.optim.SGD(parameters, lr=1.0, fused=True), None)
+    before = torch.cat([p.detach().flatten() for p in module.parameters()])
+    loader = torch.utils.data.DataLoader(dataset(augmented=False), batch_size=6, collate_fn=as_it_is)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    settings = {"gradient_clip_val": 1e-3, "precision": precision, "max_epochs": 1, "accelerator": "cpu"}
+    pl.Trainer(default_root_dir=tmp_path, enable_checkpointing=False, **settings, **quiet).fit(module, loader)
+    moved = torch.cat([p.detach().flatten() for p in module.parameters()]) - before
+    assert moved.norm().item() == pytest.approx(1e-3, rel=1e-2)  # one step of the clipped gradient

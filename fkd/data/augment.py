@@ -6,22 +6,40 @@ The only module that imports albumentations.
 import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
+from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network for a newer version at import
 import albumentations
+from albumentations.augmentations.dropout.transforms import BaseDropout
 
+from fkd.data.draws import Draws
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
 
+_Transform = Any
+"""albumentations.BasicTransform or BaseCompose; the library has no types."""
 _MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
 
 
+class Moves(NamedTuple):
+    """Where the augmentation moves B crops."""
+
+    matrix: npt.NDArray[np.float64]  # (B, 2, 3) crop pixels -> crop pixels
+    order: npt.NDArray[np.int64]  # (B, K) which of the points stands at each place: mirrored, left becomes right
+
+
 class Augmentation:
-    """Changes a crop and its points together, all points kept and in order.
+    """Changes a batch of crops and their points together, all points kept and in order.
+
+    Mirroring and the `Affine` transforms that the list begins with cost nothing: the crop is cut from its photo that
+    way (`moves`), so that the corners it turns into view are the photo's own and its pixels are interpolated once. The
+    other transforms follow in the list's order (`__call__`). What they change does not depend on the batch.
 
     Args:
         transforms: albumentations transforms, applied in turn.
@@ -32,9 +50,7 @@ class Augmentation:
         UserError: a transform mirrors by itself, so that left points would be called right.
     """
 
-    def __init__(
-        self, transforms: Sequence[albumentations.BasicTransform], flip: float, schema: KeypointSchema
-    ) -> None:
+    def __init__(self, transforms: Sequence[_Transform], flip: float, schema: KeypointSchema) -> None:
         if not (isinstance(flip, int | float) and 0 <= flip <= 1):
             raise UserError(f"augmentation.flip: expected a probability from 0 to 1, found {flip!r}")
         for transform in _with_children(transforms):
@@ -43,25 +59,165 @@ class Augmentation:
                     f"augmentation: {name} mirrors faces without swapping left and right points; "
                     "use augmentation.flip=0.5 instead"
                 )
-        points = albumentations.KeypointParams(format="xy", remove_invisible=False)
-        self._compose = albumentations.Compose(list(transforms), keypoint_params=points) if transforms else None
-        self._flip, self._order = flip, np.array(schema.flip)
+        self._affines = list(takewhile(_is_plain, transforms))
+        self._steps = [_step(transform) for transform in transforms[len(self._affines) :]]
+        self._flip, self._orders = flip, np.array([range(len(schema)), schema.flip])
 
-    def __call__(
-        self, image: Image, keypoints: Points, visible: npt.NDArray[np.bool_], rng: np.random.Generator
-    ) -> tuple[Image, Points, npt.NDArray[np.bool_]]:
-        """Draws one change of (S, S) or (S, S, 3), (K, 2) crop pixels and (K,) from `rng`."""
-        if self._compose is not None:
-            self._compose.set_random_state(rng, random.Random(int(rng.integers(2**32))))
-            changed = self._compose(image=image, keypoints=keypoints)
-            image, keypoints = changed["image"], changed["keypoints"].astype(np.float32)
-        if rng.random() < self._flip:
-            image, visible = np.ascontiguousarray(image[:, ::-1]), visible[self._order]
-            keypoints = np.stack([image.shape[1] - 1 - keypoints[:, 0], keypoints[:, 1]], axis=1)[self._order]
-        return image, keypoints, visible
+    def moves(self, size: int, draws: Draws) -> Moves:
+        """How B crops, `size` pixels wide, are turned, scaled, shifted and mirrored."""
+        matrix = np.eye(3)
+        for affine in self._affines:
+            matrix = _affine(affine, size, draws) @ matrix
+        mirrored = draws.uniform(1)[:, 0] < self._flip
+        mirror = np.array([np.eye(3), [[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]]])[mirrored.astype(int)]
+        return Moves((mirror @ matrix)[:, :2], self._orders[mirrored.astype(int)])
+
+    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
+        """Changes (B, S, S) or (B, S, S, C) and (B, K, 2) crop pixels in place by what is not in `moves`."""
+        for step in self._steps:
+            step(images, keypoints, draws)
 
 
-def _with_children(transforms: Iterable[albumentations.BasicTransform]) -> Iterator[albumentations.BasicTransform]:
+class _Step(Protocol):
+    """One transform of a batch, in place."""
+
+    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None: ...
+
+
+def _step(transform: _Transform) -> _Step:
+    if type(transform) is albumentations.RandomBrightnessContrast and _is_table(transform):
+        return _Tone(transform)
+    return _Pixels(transform) if _keeps_places(transform) else _Places(transform)
+
+
+class _Tone:
+    """`RandomBrightnessContrast` of uint8 pictures, its tables made for the whole batch."""
+
+    def __init__(self, transform: albumentations.RandomBrightnessContrast) -> None:
+        self.p, self.contrast, self.brightness = transform.p, transform.contrast_limit, transform.brightness_limit
+
+    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
+        chance, contrast, brightness = draws.uniform(3).T
+        (chosen,) = np.nonzero(chance < self.p)
+        factor = 1 + _between(contrast[chosen], self.contrast)
+        offset = _between(brightness[chosen], self.brightness) * 255
+        for i, table in zip(chosen, tone_tables(factor, offset), strict=True):
+            cv2.LUT(images[i], table, dst=images[i])
+
+
+class _Pixels:
+    """A transform that moves nothing, albumentations' own, for the crops that it is drawn for."""
+
+    def __init__(self, transform: _Transform) -> None:
+        self.transform, self.random = transform, _Random()
+        transform.set_random_state(self.random.numbers, self.random.python)
+
+    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
+        chance, words = draws.uniform(1)[:, 0], draws.words(2)
+        for i in np.nonzero(chance < self.transform.p)[0]:
+            self.random.begin(words[i])
+            images[i] = self.transform(image=images[i], force_apply=True)["image"]
+
+
+class _Places:
+    """A transform that moves points as well, albumentations' own."""
+
+    def __init__(self, transform: _Transform) -> None:
+        points, self.name = albumentations.KeypointParams(format="xy", remove_invisible=False), type(transform).__name__
+        self.transform, self.random = albumentations.Compose([transform], keypoint_params=points), _Random()
+        self.transform.set_random_state(self.random.numbers, self.random.python)
+
+    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
+        for image, points, words in zip(images, keypoints, draws.words(2), strict=True):
+            self.random.begin(words)
+            changed = self.transform(image=image, keypoints=points)
+            if (found := len(changed["keypoints"])) != len(points):
+                raise UserError(
+                    f"augmentation: expected {len(points)} points from {self.name}, found {found}; where it has the "
+                    "option, set keypoint_remapping_method=direct, or leave it out"
+                )
+            image[:], points[:] = changed["image"], changed["keypoints"]
+
+
+class _Random:
+    """The two generators that albumentations draws from, put to where an item's numbers begin."""
+
+    def __init__(self) -> None:
+        self._bits = np.random.Philox(0)
+        self._start = self._bits.state
+        self.numbers, self.python = np.random.Generator(self._bits), random.Random()
+
+    def begin(self, words: npt.NDArray[np.uint64]) -> None:
+        self._start["state"]["key"][:] = words
+        self._bits.state = self._start
+        self.python.seed(int(words[0]))
+
+
+def tone_tables(factor: npt.NDArray[np.floating], offset: npt.NDArray[np.floating]) -> Image:
+    """(n,) contrast and (n,) brightness -> (n, 256): what becomes of each value of a uint8 picture."""
+    values = np.arange(256, dtype=np.float32) * factor[:, None].astype(np.float32) + offset[:, None].astype(np.float32)
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def _affine(transform: albumentations.Affine, size: int, draws: Draws) -> npt.NDArray[np.float64]:
+    """(B, 3, 3) matrices as albumentations draws them for crops of this size; the identity where it draws none."""
+    chance, turn, *rest = draws.uniform(6).T
+    angle = np.deg2rad(_between(turn, transform.rotate))
+    shares = transform.translate_percent or {"x": (0, 0), "y": (0, 0)}
+    wide, high = (_between(u, transform.scale[axis]) for u, axis in zip(rest[:2], "xy", strict=True))
+    right, down = (np.trunc(_between(u, shares[axis]) * size) for u, axis in zip(rest[2:], "xy", strict=True))
+    matrices = affine_matrices(angle, wide, wide if transform.keep_ratio else high, right, down, size)
+    matrices[chance >= transform.p] = np.eye(3)
+    return matrices
+
+
+def affine_matrices(
+    angle: npt.NDArray[np.floating],
+    wide: npt.NDArray[np.floating],
+    high: npt.NDArray[np.floating],
+    right: npt.NDArray[np.floating],
+    down: npt.NDArray[np.floating],
+    size: int,
+) -> npt.NDArray[np.float64]:
+    """(B, 3, 3): scaled by `wide` and `high`, then turned left by `angle` (radians), about the crop's middle, moved."""
+    cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
+    middle = (size - 1) / 2
+    linear = np.array([[wide * cos, high * sin], [-wide * sin, high * cos]])
+    x, y = np.array([right, down]) + middle - linear.sum(axis=1) * middle
+    return np.moveaxis(np.array([[*linear[0], x], [*linear[1], y], [zero, zero, one]]), -1, 0)
+
+
+def _between(uniform: npt.NDArray[np.floating], limits: Sequence[float]) -> npt.NDArray[np.floating]:
+    low, high = limits
+    return low + (high - low) * uniform
+
+
+def _is_plain(transform: _Transform) -> bool:
+    """Whether it is an `Affine` that can be put into the warp which cuts the crop."""
+    if type(transform) is not albumentations.Affine:
+        return False
+    is_default = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "interpolation": cv2.INTER_LINEAR}
+    nothing = [transform.shear, transform.translate_px or {}]
+    return (
+        all(getattr(transform, name) == value for name, value in is_default.items())
+        and not (transform.fit_output or transform.balanced_scale)
+        and not any(np.any(limits) for limits_of in nothing for limits in limits_of.values())
+    )
+
+
+def _is_table(transform: albumentations.RandomBrightnessContrast) -> bool:
+    """Whether it changes all pictures with the same factor and offset alike."""
+    return bool(transform.brightness_by_max) and not transform.ensure_safe_range
+
+
+def _keeps_places(transform: _Transform) -> bool:
+    """Whether all points stay where they are."""
+    if isinstance(transform, albumentations.BaseCompose):
+        return all(_keeps_places(child) for child in transform.transforms)
+    return isinstance(transform, albumentations.ImageOnlyTransform | BaseDropout)
+
+
+def _with_children(transforms: Iterable[_Transform]) -> Iterator[_Transform]:
     """The transforms and those inside of them, as in OneOf."""
     for transform in transforms:
         yield transform

@@ -3,13 +3,17 @@
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from fkd.data.draws import Draws
 from fkd.geometry import Jitter, Window, square, square_around
 from fkd.types import Points
 
+Sizes = npt.NDArray[np.int64]
+
 
 class CropPlan(Protocol):
-    """Chooses the window of a face. Squares and windows are (4,) or (N, 4) boxes in photo pixels."""
+    """Chooses the windows of faces. Squares and windows are (4,) or (N, 4) boxes in photo pixels."""
 
     size: int
     """Width and height of the crop in pixels."""
@@ -17,12 +21,12 @@ class CropPlan(Protocol):
     window: Window
     """From squares around the points, be they labelled or found by a detector, to what the net is shown."""
 
-    def training(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
-        """A training window for the points (K, 2) of a photo (height, width)."""
+    def training(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+        """Training windows (N, 4) for points (N, K, 2) on photos whose heights and widths are (N, 2)."""
         ...
 
-    def validation(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
-        """The validation window; `rng` is the same at every call for a face."""
+    def validation(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+        """The validation windows; `draws` are the same at every call for a face."""
         ...
 
 
@@ -36,8 +40,8 @@ class FaceCrop:
         _check(size, scale)
         self.size, self.window, self.jitter = size, Window(scale, 0.0), jitter
 
-    def training(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
-        return self.window(self.jitter(square_around(keypoints), rng))
+    def training(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+        return self.window(self.jitter.by(square_around(keypoints), draws.normal(3).T))
 
     validation = training
 
@@ -55,17 +59,17 @@ class FrameCrop:
             raise ValueError(f"crop: expected a short side of at least the size, {size} pixels, found {short_side}")
         self.size, self.short_side, self.window = size, short_side, Window(scale, y)
 
-    def training(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
-        return self._window(photo, rng.random(2))
+    def training(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+        return self._windows(photos, draws.uniform(2))
 
-    def validation(self, keypoints: Points, photo: tuple[int, int], rng: np.random.Generator) -> Points:
-        return self._window(photo, np.array([0.5, 0.5]))
+    def validation(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+        return self._windows(photos, np.full((len(photos), 2), 0.5))
 
-    def _window(self, photo: tuple[int, int], place: np.ndarray) -> Points:
-        """The window at a `place` (x, y), each from 0 (left, top) to 1 (right, bottom)."""
-        extent = np.array(photo[::-1], np.float64)
-        side = extent.min() * self.size / self.short_side
-        return square(place * (extent - side) + side / 2 - 0.5, side)
+    def _windows(self, photos: Sizes, places: npt.NDArray[np.float64]) -> Points:
+        """The windows at `places` (N, 2), x and y, each from 0 (left, top) to 1 (right, bottom)."""
+        extents = photos[:, ::-1]
+        sides = extents.min(axis=1, keepdims=True) * self.size / self.short_side
+        return square(places * (extents - sides) + sides / 2 - 0.5, sides[:, 0])
 
 
 def _check(size: int, scale: float) -> None:

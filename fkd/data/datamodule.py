@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
 from fkd.data.crops import CropPlan
-from fkd.data.dataset import CropDataset, EpochSampler, collate
+from fkd.data.dataset import CropDataset, EpochSampler, Repeated, as_it_is
 from fkd.data.faces import Faces
 from fkd.errors import UserError
-from fkd.geometry import Crop, square_around
+from fkd.geometry import crop_matrices, square_around, transform
 from fkd.processes import outlive_signals
-from fkd.types import Item, Points
+from fkd.types import Batch, Points
 
 _SEED_OF_VALIDATION = 0
 """The same boxes for every run, so that runs of different seeds can be compared."""
@@ -57,9 +56,8 @@ class KeypointDataModule(pl.LightningDataModule):
     def mean_shape(self) -> Points:
         """(K, 2) crop pixels: mean of the training faces, each in the window around its own points."""
         keypoints = self.faces.subset("train").keypoints
-        windows = self.crop.window(square_around(keypoints))
-        shapes = [Crop.from_box(box, self.crop.size).points(k) for box, k in zip(windows, keypoints, strict=True)]
-        mean: Points = np.mean(shapes, axis=0)
+        matrices = crop_matrices(self.crop.window(square_around(keypoints)), self.crop.size)
+        mean: Points = transform(keypoints, matrices).mean(axis=0)
         return mean
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,13 +92,13 @@ class KeypointDataModule(pl.LightningDataModule):
             "data": len(self.train_set),
         }
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.train_set, shuffle=True, training=True)
 
-    def val_dataloader(self) -> DataLoader[Item]:
+    def val_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.val_set, shuffle=False, training=False)
 
-    def _loader(self, dataset: CropDataset | ConcatDataset[Item], shuffle: bool, training: bool) -> DataLoader[Item]:
+    def _loader(self, dataset: CropDataset | Repeated, shuffle: bool, training: bool) -> DataLoader[Batch]:
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world)
@@ -119,7 +117,7 @@ class KeypointDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             generator=torch.Generator().manual_seed(self.seed),  # loaders must not draw from the net's random numbers
-            collate_fn=collate,
+            collate_fn=as_it_is,
             worker_init_fn=outlive_signals,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )

@@ -1,30 +1,33 @@
 """From rows of a table and pictures in the cache to batches of crops."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from fkd.data.augment import Augmentation
 from fkd.data.cache import ImageCache
-from fkd.geometry import Crop, channels_first
-from fkd.types import Annotations, Batch, Item, Points
+from fkd.data.draws import Draws
+from fkd.geometry import affine_after, crop_matrices, transform, warp
+from fkd.types import Annotations, Batch, Points
 
-ChooseBox = Callable[[Points, tuple[int, int], np.random.Generator], Points]
-"""Keypoints (K, 2), photo (height, width), random numbers -> box (4,), all in photo pixels."""
+ChooseBoxes = Callable[[Points, npt.NDArray[np.int64], Draws], Points]
+"""Keypoints (B, K, 2), sizes of their photos (B, 2) as height and width, random numbers -> boxes (B, 4)."""
 
 
-class CropDataset(Dataset[Item]):
-    """Crops of annotated faces.
+class CropDataset(Dataset[Batch]):
+    """Crops of annotated faces, made a batch at a time.
 
     Item ``epoch * len(self) + row`` is face `row` as that epoch draws it: it depends on nothing but the seed and
-    this number, not on the worker or on what was read before.
+    this number, not on the worker, on the batch or on what was read before.
 
     Args:
         table: N faces.
         images: the decoded pictures that the table's rows point to.
-        box: chooses the window around a face.
+        boxes: chooses the windows around faces.
         size: width and height of the crops.
         augmentation: applied to each crop, or None.
         seed: of the boxes and the augmentation.
@@ -34,31 +37,57 @@ class CropDataset(Dataset[Item]):
         self,
         table: Annotations,
         images: ImageCache,
-        box: ChooseBox,
+        boxes: ChooseBoxes,
         size: int,
         augmentation: Augmentation | None,
         seed: int,
     ) -> None:
-        self.table, self.images, self.box, self.size = table, images, box, size
+        self.table, self.images, self.boxes, self.size = table, images, boxes, size
         self.augmentation, self.seed = augmentation, seed
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, key: int) -> Item:
-        epoch, row = divmod(key, len(self))
-        rng = np.random.default_rng((self.seed, epoch, row))
-        photo, keypoints = self.images[int(self.table.images[row])], self.table.keypoints[row]
-        crop = Crop.from_box(self.box(keypoints, photo.shape[:2], rng), self.size)
-        image, points, visible = crop.image(photo), crop.points(keypoints), self.table.visible[row]
+    def __getitems__(self, items: Sequence[int]) -> Batch:
+        """The batch of these items; what torch's loaders ask for instead of one item after the other."""
+        numbers, table = np.asarray(items, np.int64), self.table
+        rows, draws = numbers % len(self), Draws(self.seed, numbers)
+        photos = [self.images[image] for image in table.images[rows].tolist()]
+        keypoints, visible = table.keypoints[rows], table.visible[rows]
+        boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), draws)
+        matrices = crop_matrices(boxes, self.size)
+        shown: npt.NDArray[np.floating] = matrices
         if self.augmentation is not None:
-            image, points, visible = self.augmentation(image, points, visible, rng)
-        return Item(channels_first(image), points, visible, crop.matrix, self.table.label_shift[row], row)
+            moves = self.augmentation.moves(self.size, draws)
+            shown = affine_after(moves.matrix, matrices)
+            keypoints = np.take_along_axis(keypoints, moves.order[..., None], axis=1)
+            visible = np.take_along_axis(visible, moves.order, axis=1)
+        points = transform(keypoints, shown)
+        crops = np.empty((len(rows), self.size, self.size, *photos[0].shape[2:]), np.uint8)
+        for photo, matrix, crop in zip(photos, shown, crops, strict=True):
+            warp(photo, matrix, crop)
+        if self.augmentation is not None:
+            self.augmentation(crops, points, draws)
+        image = torch.from_numpy(crops if crops.ndim == 4 else crops[..., None]).permute(0, 3, 1, 2)
+        return Batch(image, *map(torch.from_numpy, (points, visible, matrices, table.label_shift[rows], rows)))
 
 
-def collate(items: Sequence[Item]) -> Batch:
-    """B items -> one batch of tensors."""
-    return Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*items, strict=True)))
+class Repeated(Dataset[Batch]):
+    """The first epoch of a dataset, `passes` times."""
+
+    def __init__(self, dataset: CropDataset, passes: int) -> None:
+        self.dataset, self.passes = dataset, passes
+
+    def __len__(self) -> int:
+        return len(self.dataset) * self.passes
+
+    def __getitems__(self, items: Sequence[int]) -> Batch:
+        return self.dataset.__getitems__([item % len(self.dataset) for item in items])
+
+
+def as_it_is(batch: Any) -> Any:
+    """For a DataLoader's `collate_fn`: the dataset makes batches already."""
+    return batch
 
 
 class EpochSampler(Sampler[int]):

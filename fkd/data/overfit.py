@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import DataLoader
 
 from fkd.data.datamodule import KeypointDataModule
+from fkd.data.dataset import Repeated
 from fkd.data.faces import SPLITS, Faces
-from fkd.types import Item
+from fkd.types import Batch
 
 
 def first_faces(faces: Faces, count: int) -> Faces:
@@ -24,5 +25,5 @@ class OverfitDataModule(KeypointDataModule):
         super().__init__(**settings)
         self.passes = passes
 
-    def train_dataloader(self) -> DataLoader[Item]:
-        return self._loader(ConcatDataset([self.val_set] * self.passes), shuffle=False, training=True)
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(Repeated(self.val_set, self.passes), shuffle=False, training=True)

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import flat_features
+from fkd.models.layers import Dropout, flat_features
 
 
 class BatchNormNet(nn.Sequential):
@@ -23,16 +23,16 @@ class BatchNormNet(nn.Sequential):
 
     def __init__(self, channels: int, size: int, keypoints: int) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(128, 256, 3), nn.BatchNorm2d(256), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(channels, 32, 3), nn.BatchNorm2d(32), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(128, 256, 3), nn.BatchNorm2d(256), nn.MaxPool2d(2), nn.ReLU()),
         )
         count = flat_features("batchnorm", features, channels, size)
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(count, 4000), nn.BatchNorm1d(4000), nn.ReLU(), nn.Dropout(0.4)),
-            *(nn.Linear(4000, 1000), nn.BatchNorm1d(1000), nn.ReLU(), nn.Dropout(0.4)),
+            *(nn.Linear(count, 4000), nn.BatchNorm1d(4000), nn.ReLU(), Dropout(0.4)),
+            *(nn.Linear(4000, 1000), nn.BatchNorm1d(1000), nn.ReLU(), Dropout(0.4)),
             nn.Linear(1000, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import flat_features
+from fkd.models.layers import SELU, Dropout, flat_features
 
 
 class Conv5(nn.Sequential):
@@ -23,15 +23,15 @@ class Conv5(nn.Sequential):
 
     def __init__(self, channels: int, size: int, keypoints: int) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 5), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
-            *(nn.Conv2d(32, 64, 3), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
-            *(nn.Conv2d(64, 128, 3), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
-            *(nn.Conv2d(128, 256, 3), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
-            *(nn.Conv2d(256, 512, 1), nn.SELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
+            *(nn.Conv2d(channels, 32, 5), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
+            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
+            *(nn.Conv2d(64, 128, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
+            *(nn.Conv2d(128, 256, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
+            *(nn.Conv2d(256, 512, 1), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
         )
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(flat_features("conv5", features, channels, size), 1024), nn.SELU()),
+            *(nn.Linear(flat_features("conv5", features, channels, size), 1024), SELU()),
             nn.Linear(1024, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))

@@ -1,11 +1,78 @@
-"""What several networks share: the size of their features, and NaimishNet's initialisation."""
+"""What several networks share: fast dropout and ELU, the size of their features, NaimishNet's initialisation.
+
+Networks pool before they activate, where papers activate first: the activations rise with their input, so the largest
+of four stays the largest, outputs and gradients are the same, and three quarters of the work falls away.
+"""
 
 import copy
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fkd.errors import UserError
+
+
+class Dropout(nn.Dropout):
+    """Dropout (Srivastava et al., JMLR 2014) as torch's, but several times as fast on processors.
+
+    Torch draws a number of 32 bits for each feature, one after the other; here four features share one of 64 bits. So
+    `p` is a multiple of 2^-16, and what is kept is scaled by that.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training or features.device.type != "cpu" or self.p in (0, 1):
+            return super().forward(features)
+        words = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        least = round(self.p * 2**16) - 2**15
+        kept = (words.view(torch.int16)[: features.numel()] >= least).to(features.dtype)
+        scale = 2**16 / (2**15 - least)
+        return features * kept.mul_(scale).as_strided(features.shape, torch.empty_like(features).stride())
+
+
+class ELU(nn.ELU):
+    """x where x > 0, else exp(x) - 1 (Clevert et al., ICLR 2016).
+
+    As torch's, but several times as fast in bfloat16 on processors, where torch's `expm1` is slow: exp(x) - 1 is taken
+    in float32, which errs by 2^-23 at most, less than bfloat16 can tell from 1.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        return _elu(features, self.alpha, 1.0) if _is_slow(features) else super().forward(features)
+
+
+class SELU(nn.SELU):
+    """An ELU scaled such that features keep mean 0 and variance 1 (Klambauer et al., NeurIPS 2017); as fast as it."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return _elu(features, _SELU_ALPHA, _SELU_SCALE) if _is_slow(features) else super().forward(features)
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def _is_slow(features: Tensor) -> bool:
+    return features.device.type == "cpu" and features.dtype == torch.bfloat16
+
+
+def _elu(features: Tensor, alpha: float, scale: float) -> Tensor:
+    """(any shape) bfloat16 -> the same: scale * (x where x > 0, else alpha * (exp(x) - 1))."""
+    return cast(Tensor, _FastELU.apply(features, alpha, scale))
+
+
+class _FastELU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, alpha: float, scale: float) -> Tensor:
+        below = features.float().clamp_(max=0).exp_().sub_(1).mul_(alpha * scale).to(features.dtype)
+        result = features.clamp(min=0).mul_(scale).add_(below)
+        ctx.save_for_backward(result)
+        ctx.factors = alpha, scale
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (result,) = ctx.saved_tensors
+        return torch.ops.aten.elu_backward(grad, *ctx.factors, 1.0, True, result), None, None
 
 
 def flat_features(model: str, features: nn.Module, channels: int, size: int) -> int:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import flat_features, keras_init
+from fkd.models.layers import ELU, Dropout, flat_features, keras_init
 
 
 class NaimishNet(nn.Sequential):
@@ -24,15 +24,15 @@ class NaimishNet(nn.Sequential):
 
     def __init__(self, channels: int, size: int, keypoints: int) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 4), nn.ELU(), nn.MaxPool2d(2), nn.Dropout(0.1)),
-            *(nn.Conv2d(32, 64, 3), nn.ELU(), nn.MaxPool2d(2), nn.Dropout(0.2)),
-            *(nn.Conv2d(64, 128, 2), nn.ELU(), nn.MaxPool2d(2), nn.Dropout(0.3)),
-            *(nn.Conv2d(128, 256, 1), nn.ELU(), nn.MaxPool2d(2), nn.Dropout(0.4)),
+            *(nn.Conv2d(channels, 32, 4), nn.MaxPool2d(2), ELU(), Dropout(0.1)),
+            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), ELU(), Dropout(0.2)),
+            *(nn.Conv2d(64, 128, 2), nn.MaxPool2d(2), ELU(), Dropout(0.3)),
+            *(nn.Conv2d(128, 256, 1), nn.MaxPool2d(2), ELU(), Dropout(0.4)),
         )
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(flat_features("naimish", features, channels, size), 1000), nn.ELU(), nn.Dropout(0.5)),
-            *(nn.Linear(1000, 1000), nn.Dropout(0.6)),  # linear in the paper too
+            *(nn.Linear(flat_features("naimish", features, channels, size), 1000), ELU(), Dropout(0.5)),
+            *(nn.Linear(1000, 1000), Dropout(0.6)),  # linear in the paper too
             nn.Linear(1000, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import flat_features, keras_init
+from fkd.models.layers import ELU, Dropout, flat_features, keras_init
 
 
 class NaimishNetBatchNorm(nn.Sequential):
@@ -24,16 +24,16 @@ class NaimishNetBatchNorm(nn.Sequential):
 
     def __init__(self, channels: int, size: int, keypoints: int) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 4), nn.BatchNorm2d(32), nn.ELU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.ELU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(64, 128, 2), nn.BatchNorm2d(128), nn.ELU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(128, 256, 1), nn.BatchNorm2d(256), nn.ELU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(channels, 32, 4), nn.BatchNorm2d(32), nn.MaxPool2d(2), ELU()),
+            *(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.MaxPool2d(2), ELU()),
+            *(nn.Conv2d(64, 128, 2), nn.BatchNorm2d(128), nn.MaxPool2d(2), ELU()),
+            *(nn.Conv2d(128, 256, 1), nn.BatchNorm2d(256), nn.MaxPool2d(2), ELU()),
         )
         count = flat_features("naimish_bn", features, channels, size)
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(count, 1000), nn.BatchNorm1d(1000), nn.ELU(), nn.Dropout(0.5)),
-            *(nn.Linear(1000, 1000), nn.BatchNorm1d(1000), nn.Dropout(0.6)),
+            *(nn.Linear(count, 1000), nn.BatchNorm1d(1000), ELU(), Dropout(0.5)),
+            *(nn.Linear(1000, 1000), nn.BatchNorm1d(1000), Dropout(0.6)),
             nn.Linear(1000, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import flat_features
+from fkd.models.layers import Dropout, flat_features
 
 
 class Simple(nn.Sequential):
@@ -23,15 +23,15 @@ class Simple(nn.Sequential):
 
     def __init__(self, channels: int, size: int, keypoints: int) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 5), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 5), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(64, 128, 3), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(channels, 32, 5), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(32, 64, 5), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(64, 128, 3), nn.MaxPool2d(2), nn.ReLU()),
             *(nn.Conv2d(128, 256, 3), nn.ReLU()),
         )
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(flat_features("simple", features, channels, size), 512), nn.ReLU(), nn.Dropout(0.25)),
-            *(nn.Linear(512, 256), nn.ReLU(), nn.Dropout(0.2)),
+            *(nn.Linear(flat_features("simple", features, channels, size), 512), nn.ReLU(), Dropout(0.25)),
+            *(nn.Linear(512, 256), nn.ReLU(), Dropout(0.2)),
             nn.Linear(256, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))

@@ -4,10 +4,11 @@ from itertools import chain
 import albumentations
 import numpy as np
 import pytest
+import torch
 
 from fkd.data.augment import Augmentation
 from fkd.data.crops import FaceCrop
-from fkd.data.dataset import CropDataset, EpochSampler, collate
+from fkd.data.dataset import CropDataset, EpochSampler, Repeated
 from fkd.geometry import Jitter
 from fkd.schema import IBUG68
 from fkd.types import Annotations
@@ -32,36 +33,70 @@ def dataset(augmented: bool = True) -> CropDataset:
 
 
 def test_an_item_depends_on_its_number_alone() -> None:
-    first, again = dataset(), dataset()
-    for key in (17, 3, 17, 5):
-        again[key]
-    for a, b in zip(first[17], again[17], strict=True):
-        assert (np.asarray(a) == np.asarray(b)).all()
+    together, again = dataset().__getitems__([5, 17, 3]), dataset()
+    again.__getitems__([3, 4])
+    alone = again.__getitems__([17])
+    for a, b in zip(together, alone, strict=True):
+        assert (a[1] == b[0]).all()
 
 
 def test_each_epoch_draws_a_face_anew() -> None:
-    data = dataset()
-    assert (data[2].matrix != data[2 + ROWS].matrix).any()
-    assert data[2].row == data[2 + ROWS].row == 2
+    batch = dataset().__getitems__([2, 2 + ROWS])
+    assert (batch.matrix[0] != batch.matrix[1]).any()
+    assert batch.row.tolist() == [2, 2]
 
 
 def test_keypoints_and_matrix_agree_without_augmentation() -> None:
     data = dataset(augmented=False)
-    for key in range(ROWS):
-        item = data[key]
-        photo = data.table.keypoints[key]
-        expected = photo @ item.matrix[:, :2].T + item.matrix[:, 2]
-        np.testing.assert_allclose(item.keypoints, expected, atol=1e-3)
-        assert (item.visible == data.table.visible[key]).all()
+    batch = data.__getitems__(range(ROWS))
+    for row in range(ROWS):
+        matrix = batch.matrix[row].numpy()
+        expected = data.table.keypoints[row] @ matrix[:, :2].T + matrix[:, 2]
+        np.testing.assert_allclose(batch.keypoints[row], expected, atol=1e-3)
+        assert (batch.visible[row].numpy() == data.table.visible[row]).all()
 
 
-def test_collate_keeps_order_shapes_and_types() -> None:
-    items = [dataset()[key] for key in (4, 1)]
-    batch = collate(items)
+def test_an_augmented_crop_shows_what_its_points_say() -> None:
+    """A bright spot of the photo stands at its point, however the crop was moved and mirrored."""
+    data = dataset()
+    data.augmentation = Augmentation([albumentations.Affine(rotate=(-40, 40), scale=(0.8, 1.2), p=0.8)], 0.5, IBUG68)
+    spots = np.zeros((ROWS, 120, 100), np.uint8)
+    data.table.images[:], data.table.visible[:] = np.arange(ROWS), True
+    for row, photo in enumerate(spots):
+        x, y = np.rint(data.table.keypoints[row, 30]).astype(int)  # the nose's tip is its own mirror image
+        data.table.keypoints[row, 30] = x, y
+        photo[y - 2 : y + 3, x - 2 : x + 3] = 255
+    data.images = list(spots)  # type: ignore[assignment]
+    batch = data.__getitems__(range(8 * ROWS))
+    y, x = np.indices((64, 64))
+    for image, points in zip(batch.image[:, 0].numpy().astype(float), batch.keypoints.numpy(), strict=True):
+        if points[30].min() > 8 and points[30].max() < 56:
+            np.testing.assert_allclose(
+                [(x * image).sum() / image.sum(), (y * image).sum() / image.sum()], points[30], atol=0.3
+            )
+    orders = {tuple(np.argsort(points[:, 0])[:3]) for points in batch.keypoints.numpy()}
+    assert len(orders) > ROWS  # some are mirrored
+
+
+def test_a_batch_has_its_order_shapes_and_types_and_channels_last() -> None:
+    data = dataset()
+    batch = data.__getitems__((4, 1))
     assert batch.image.shape == (2, 1, 64, 64)
     assert str(batch.image.dtype) == "torch.uint8"
     assert batch.row.tolist() == [4, 1]
-    assert (batch.keypoints[1].numpy() == items[1].keypoints).all()
+    data.images = [np.stack([photo] * 3, axis=2) for photo in data.images]  # type: ignore[assignment]
+    data.augmentation = None
+    colour = data.__getitems__((4, 1)).image
+    assert colour.shape == (2, 3, 64, 64)
+    assert colour.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_repeated_gives_the_first_epoch_again() -> None:
+    data = dataset()
+    repeated = Repeated(data, 3)
+    assert len(repeated) == 3 * ROWS
+    first, last = data.__getitems__([2, 5]), repeated.__getitems__([2 * ROWS + 2, 2 * ROWS + 5])
+    assert all((a == b).all() for a, b in zip(first, last, strict=True))
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -63,18 +63,18 @@ NETS = {
 }
 
 LAYERS = {
-    "simple": ["Conv2d ReLU MaxPool2d"] * 3
+    "simple": ["Conv2d MaxPool2d ReLU"] * 3
     + ["Conv2d ReLU Flatten"]
     + ["Linear ReLU Dropout(0.25)", "Linear ReLU Dropout(0.2)", "Linear"],
-    "batchnorm": ["Conv2d BatchNorm2d ReLU MaxPool2d"] * 4
+    "batchnorm": ["Conv2d BatchNorm2d MaxPool2d ReLU"] * 4
     + ["Flatten"]
     + ["Linear BatchNorm1d ReLU Dropout(0.4)"] * 2
     + ["Linear"],
-    "naimish": [f"Conv2d ELU MaxPool2d Dropout({rate})" for rate in (0.1, 0.2, 0.3, 0.4)]
+    "naimish": [f"Conv2d MaxPool2d ELU Dropout({rate})" for rate in (0.1, 0.2, 0.3, 0.4)]
     + ["Flatten", "Linear ELU Dropout(0.5)", "Linear Dropout(0.6)", "Linear"],
-    "naimish_bn": ["Conv2d BatchNorm2d ELU MaxPool2d"] * 4
+    "naimish_bn": ["Conv2d BatchNorm2d MaxPool2d ELU"] * 4
     + ["Flatten", "Linear BatchNorm1d ELU Dropout(0.5)", "Linear BatchNorm1d Dropout(0.6)", "Linear"],
-    "conv5": ["Conv2d SELU MaxPool2d Dropout(0.2)"] * 5 + ["Flatten", "Linear SELU", "Linear"],
+    "conv5": ["Conv2d MaxPool2d SELU Dropout(0.2)"] * 5 + ["Flatten", "Linear SELU", "Linear"],
 }
 
 
