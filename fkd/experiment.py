@@ -24,7 +24,7 @@ from fkd.errors import UserError
 from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
 from fkd.module import KeypointModule, Recipe
-from fkd.precision import choose
+from fkd.precision import choose, gpus
 from fkd.recipe import plain
 from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
@@ -77,7 +77,7 @@ def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
         "crop": build_crop(cfg.crop),
         "augmentation": _instantiate(cfg.augmentation, "augmentation"),
         "batch_size": options.whole(cfg, "data.batch_size", least=1),
-        "num_workers": processes.loader_workers(cfg.data.num_workers),
+        "num_workers": processes.loader_workers(cfg.data.num_workers, gpus(cfg.trainer.accelerator)),
         "seed": cfg.seed,
     }
     if cfg.overfit is None:

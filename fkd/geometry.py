@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ _WIDEST = 32_767
 
 def square_around(keypoints: Points) -> Points:
     """Smallest axis-parallel squares around points: (..., K, 2) -> (..., 4) boxes with the points' own centre."""
-    low, high = keypoints.min(axis=-2), keypoints.max(axis=-2)
+    columns = np.ascontiguousarray(np.swapaxes(keypoints, -1, -2))  # numpy is slow over an axis that is not the last
+    low, high = columns.min(axis=-1), columns.max(axis=-1)
     return square((low + high) / 2, (high - low).max(axis=-1))
 
 
@@ -146,32 +148,36 @@ def warp(photo: Image, matrix: npt.NDArray[np.floating], out: Image) -> Image:
 
 def _shrunk(
     photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
-) -> tuple[Image, npt.NDArray[np.floating]]:
+) -> tuple[Image, npt.NDArray[np.float64]]:
     """The part of a photo about the window, shrunk by a whole factor, and the matrix from there."""
-    photo, corner = _near(photo, matrix, factor, size)
-    matrix = np.column_stack([matrix[:, :2], matrix[:, :2] @ corner + matrix[:, 2]])
+    left, top, right, bottom = _near(photo, matrix, factor, size)
+    photo = photo[top:bottom, left:right]
+    # photo = ratio * (small + 0.5) - 0.5 + corner, put into the matrix
+    x_ratio = y_ratio = 1.0
     if factor >= 2:
         height, width = photo.shape[:2]
         small = (max(width // factor, 1), max(height // factor, 1))
         photo = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        ratio = np.array([width / small[0], height / small[1]])
-        # photo = ratio * (small + 0.5) - 0.5, put into the matrix
-        offset = matrix[:, :2] @ (0.5 * ratio - 0.5) + matrix[:, 2]
-        matrix = np.column_stack([matrix[:, :2] * ratio, offset])
-    return photo, matrix
+        x_ratio, y_ratio = width / small[0], height / small[1]
+    x, y = left + 0.5 * x_ratio - 0.5, top + 0.5 * y_ratio - 0.5
+    moved = [(a * x_ratio, b * y_ratio, a * x + b * y + t) for a, b, t in matrix.tolist()]
+    return photo, np.array(moved, np.float64)
 
 
-def _near(
-    photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
-) -> tuple[Image, npt.NDArray[np.float64]]:
-    """The part of a photo about the window, from a multiple of `factor` on, and its corner (2,)."""
-    corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5] * 2])
-    reached = transform(corners.astype(np.float32), invert(matrix))
-    extent, margin = np.array(photo.shape[1::-1]), 2 * factor
-    low = np.clip((np.floor(reached.min(axis=0)) - margin) // factor * factor, 0, (extent - 1) // factor * factor)
-    high = np.clip((np.ceil(reached.max(axis=0)) + margin) // factor * factor + factor, low + 1, extent)
-    (left, top), (right, bottom) = low.astype(int), high.astype(int)
-    return photo[top:bottom, left:right], low
+def _near(photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int) -> tuple[int, int, int, int]:
+    """The part of a photo about the window: left, top, right, bottom; left and top are multiples of `factor`."""
+    (a, b, x), (c, d, y) = matrix.tolist()  # plain numbers: numpy is slow with so few
+    ends = (-0.5 - x, size - 0.5 - x), (-0.5 - y, size - 0.5 - y)
+    det, corners = a * d - b * c, list(product(*ends))
+    reached = [(d * u - b * v) / det for u, v in corners], [(a * v - c * u) / det for u, v in corners]
+    part = []
+    for places, extent in zip(reached, photo.shape[1::-1], strict=True):
+        low = (math.floor(min(places)) - 2 * factor) // factor * factor
+        low = min(max(low, 0), (extent - 1) // factor * factor)
+        high = (math.ceil(max(places)) + 2 * factor) // factor * factor + factor
+        part.append((low, min(max(high, low + 1), extent)))
+    (left, right), (top, bottom) = part
+    return left, top, right, bottom
 
 
 def cut(photo: Image, windows: Points, size: int) -> tuple[list[Crop], Image]:

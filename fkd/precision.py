@@ -3,6 +3,11 @@
 import torch
 
 
+def gpus(accelerator: str) -> int:
+    """How many GPUs of this machine Lightning's `accelerator` chooses from."""
+    return torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
+
+
 def choose(precision: str | int, accelerator: str) -> tuple[str | int, str]:
     """Lightning's `precision` for "auto", and why; any other choice is kept.
 

@@ -16,18 +16,20 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (its malloc.h): when free memory is given back, and how many blocks have their own."""
 
 
-def loader_workers(asked: int | str) -> int:
+def loader_workers(asked: int | str, gpus: int) -> int:
     """How many processes load the data of this one.
 
     Args:
-        asked: `data.num_workers`, a number or "auto": one, or none where this process is itself one of several of a
-            sweep (`hydra/launcher=joblib`), which share the cores already and in which loaders cannot start.
+        asked: `data.num_workers`, a number or "auto". A processor that trains has no core to spare for them, and in one
+            of the processes of a sweep (`hydra/launcher=joblib`) they cannot start: none. A GPU gets its share of the
+            cores, up to 8.
+        gpus: that this machine trains on.
 
     Raises:
         UserError: it is neither.
     """
     if asked == "auto":
-        return 0 if is_worker() else 1
+        return 0 if is_worker() or not gpus else min(max(_cores() // gpus - 1, 1), 8)
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
         raise UserError(f"data.num_workers={asked}: expected auto or a whole number from 0 on")
     if asked > 0 and is_worker():
@@ -35,6 +37,11 @@ def loader_workers(asked: int | str) -> int:
             f"data.num_workers={asked}: expected 0 or auto where jobs share the cores (hydra/launcher=joblib)"
         )
     return asked
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def outlive_signals(worker: int) -> None:

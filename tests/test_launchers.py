@@ -187,18 +187,19 @@ def test_jobs_side_by_side_divide_the_cores_and_load_their_data_themselves(monke
     joblib = pytest.importorskip("joblib")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     delayed = joblib.delayed
-    asked = (delayed(torch.get_num_threads)(), delayed(processes.loader_workers)("auto"))
+    asked = (delayed(torch.get_num_threads)(), delayed(processes.loader_workers)("auto", 1))
     assert joblib.Parallel(n_jobs=3)(asked * 2) == [max(joblib.cpu_count() // 3, 1), 0] * 2
     with pytest.raises(UserError, match=r"data\.num_workers=3: expected 0 or auto"):
-        joblib.Parallel(n_jobs=3)([delayed(processes.loader_workers)(3)] * 2)
-    assert processes.loader_workers("auto") == 1
-    assert processes.loader_workers(3) == 3
+        joblib.Parallel(n_jobs=3)([delayed(processes.loader_workers)(3, 0)] * 2)
+    assert processes.loader_workers("auto", 0) == 0
+    assert 1 <= processes.loader_workers("auto", 1) <= 8
+    assert processes.loader_workers(3, 0) == processes.loader_workers(3, 1) == 3
 
 
 @pytest.mark.parametrize("asked", [-1, 1.5, "many", True, None])
 def test_a_wrong_number_of_loaders_is_refused(asked: object) -> None:
     with pytest.raises(UserError, match=f"data.num_workers={asked}: expected auto or a whole number"):
-        processes.loader_workers(asked)  # type: ignore[arg-type]
+        processes.loader_workers(asked, 0)  # type: ignore[arg-type]
 
 
 def test_opencv_gets_the_threads_of_torch() -> None:

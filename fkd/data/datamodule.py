@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
 from fkd.data.crops import CropPlan
-from fkd.data.dataset import CropDataset, EpochSampler, Repeated, as_it_is
+from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, Repeated, as_it_is
 from fkd.data.faces import Faces
 from fkd.errors import UserError
 from fkd.geometry import crop_matrices, square_around, transform
@@ -28,7 +28,7 @@ class KeypointDataModule(pl.LightningDataModule):
         crop: where the windows lie.
         augmentation: of training crops.
         batch_size: faces a batch, for each process.
-        num_workers: processes that load; 0 loads in the training process.
+        num_workers: processes that load; with 0 a thread of the training process does.
         seed: of the order, boxes and augmentation.
 
     `train_dataloader` raises UserError when a process's share of the training split is smaller than one batch.
@@ -109,7 +109,8 @@ class KeypointDataModule(pl.LightningDataModule):
                 f"data.batch_size: expected at most the {len(sampler)} training faces that each of {world} processes "
                 f"gets, found {self.batch_size}; choose a smaller batch"
             )
-        return DataLoader(
+        loader = DataLoader if self.num_workers else AheadLoader
+        return loader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,

@@ -1,12 +1,13 @@
 """From rows of a table and pictures in the cache to batches of crops."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fkd.data.augment import Augmentation
 from fkd.data.cache import ImageCache
@@ -60,8 +61,8 @@ class CropDataset(Dataset[Batch]):
         if self.augmentation is not None:
             moves = self.augmentation.moves(self.size, draws)
             shown = affine_after(moves.matrix, matrices)
-            keypoints = np.take_along_axis(keypoints, moves.order[..., None], axis=1)
-            visible = np.take_along_axis(visible, moves.order, axis=1)
+            each = np.arange(len(rows))[:, None]
+            keypoints, visible = keypoints[each, moves.order], visible[each, moves.order]
         points = transform(keypoints, shown)
         crops = np.empty((len(rows), self.size, self.size, *photos[0].shape[2:]), np.uint8)
         for photo, matrix, crop in zip(photos, shown, crops, strict=True):
@@ -83,6 +84,21 @@ class Repeated(Dataset[Batch]):
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
         return self.dataset.__getitems__([item % len(self.dataset) for item in items])
+
+
+class AheadLoader(DataLoader[Batch]):
+    """A loader without processes whose next batch is made by a thread while the one before is in use.
+
+    On processors that is faster than a process that loads, which has to hand each batch over.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        batches = super().__iter__()
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = thread.submit(next, batches, None)
+                yield batch
 
 
 def as_it_is(batch: Any) -> Any:
