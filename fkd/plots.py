@@ -128,6 +128,29 @@ def cost(
         figure.savefig(file, format="png")
 
 
+def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], path: Path) -> None:
+    """Panels of horizontal bars with their spreads as a PNG.
+
+    Args:
+        groups: title of a panel, with its unit -> name of a bar -> lower quartile, median, upper quartile.
+        path: the file, replaced as a whole; its folder must exist.
+    """
+    heights = [0.7 + 0.3 * len(group) for group in groups.values()]
+    figure = Figure(figsize=(9, sum(heights)), dpi=120, layout="constrained")
+    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (title, group) in zip(panels, groups.items(), strict=True):
+        low, median, high = np.array(list(group.values())).T
+        drawn = axes.barh(list(group), median, xerr=[median - low, high - median], color=COLOURS[: len(COLOURS)])
+        axes.bar_label(drawn, labels=[f" {value:,.4g}" for value in median], fontsize=8)
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")
+
+
 def _look(number: int) -> dict[str, Any]:
     """Of one curve among many: its colour, and when colours are used up, they come again with another dash."""
     again, colour = divmod(number, len(COLOURS))

@@ -17,7 +17,8 @@ LAYERS = (
     {"predictor", "onnx"},
     {"evaluation", "checkpoint", "inference", "calibration"},
     {"recipe"},
-    {"experiment", "report", "cli", "export", "benchmark", "job"},
+    {"experiment", "report", "cli", "export", "job"},
+    {"benchmark"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 BESIDE = {("types", "schema"), ("detect", "geometry"), ("smoothing", "geometry")}

@@ -3,10 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from fkd import benchmark
-from fkd.benchmark import Given, Row
+from fkd.benchmark import prediction
+from fkd.benchmark.figures import Row, in_turn
+from fkd.benchmark.prediction import Given
 from fkd.data.synthesis import face
 from fkd.geometry import Jitter
 from tests.conftest import Outcome
@@ -17,7 +17,7 @@ Script = Callable[..., Outcome]
 def test_both_sides_take_turns_and_the_first_calls_do_not_count() -> None:
     calls: list[str] = []
     sides = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    values = benchmark.in_turn(sides, repeats=5, warm_up=1, block=2)
+    values = in_turn(sides, repeats=5, warm_up=1, block=2)
     assert "".join(calls) == "aaabbb" * 2 + "aabb"  # each block one more than counts
     assert {name: len(times) for name, times in values.items()} == {"a": 5, "b": 5}
 
@@ -29,7 +29,7 @@ def test_a_row_holds_the_median_and_the_quartiles() -> None:
 
 def test_the_wide_photo_shows_the_face_in_its_middle() -> None:
     picture = face(0, 0, 0, 200)[0]
-    wide = benchmark.on_a_wide_photo(picture)
+    wide = prediction.on_a_wide_photo(picture)
     assert wide.shape == (720, 1280, 3)
     middle = wide[180:540, 460:820]
     small = np.asarray(middle[::2, ::2], float)
@@ -77,8 +77,7 @@ def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Pat
             assert row["name"] in outcome.out
 
 
-@pytest.mark.parametrize("word", ["train", "predikt"])
-def test_an_unknown_benchmark_is_one_line(script: Script, word: str) -> None:
-    outcome = script("benchmark", word, "ckpt=none", "hydra.run.dir=out")
+def test_an_unknown_benchmark_is_one_line(script: Script) -> None:
+    outcome = script("benchmark", "predikt", "ckpt=none", "hydra.run.dir=out")
     assert outcome.status == 2
-    assert f"what={word}: expected predict" in outcome.err
+    assert "what=predikt: expected one of train, data, scale, predict" in outcome.err

@@ -1,9 +1,6 @@
 """What prediction costs, part by part; both sides of every ratio in one run."""
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -13,38 +10,57 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.table import Table
+from omegaconf import DictConfig
 
-from fkd import images
+from fkd import experiment, images, options
+from fkd.benchmark.figures import Row, in_turn
+from fkd.data.faces import Faces
 from fkd.detect import Detector
+from fkd.export import to_int8, to_onnx
+from fkd.geometry import cut, square_around
+from fkd.inference import TorchNet
+from fkd.onnx import OnnxNet
 from fkd.predictor import Net, Predictor
 from fkd.types import Image, Points
 
-_WARM_UP, _BLOCK = 3, 20
+_BLOCK = 20
+_CALIBRATION = 200  # crops
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure.
+def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
+    """Nets, detectors and both together on one thread; then a folder of photos with all that there are."""
+    cfg.channels = 3  # photos have colours
+    options.path(cfg, "ckpt")
+    repeats, passes = (options.whole(cfg, key, least=2) for key in ("repeats", "passes"))
+    detector, faces = experiment.build_detector(cfg), experiment.build_faces(cfg)
+    table = faces.subset("test")
+    table = table.take(np.random.default_rng(0).permutation(len(table))[: options.whole(cfg, "pictures", least=1)])
+    frames = [faces.images[int(row)] for row in table.images]
+    small: list[Any] = [cv2.resize(frame, (200, 200), interpolation=cv2.INTER_AREA) for frame in frames]
+    scales = np.array([200 / np.array(frame.shape[1::-1]) for frame in frames], np.float32)
+    squares = square_around((table.keypoints + np.float32(0.5)) * scales[:, None] - np.float32(0.5))
+    wide = [on_a_wide_photo(frame) for frame in frames]
 
-    Attributes:
-        name: what was measured.
-        median, low, high: the unit below: median, and the quartiles.
-        unit: e.g. "ms".
-        faces: found in all of the calls of one pass; says that work was done.
-    """
+    torch_net = experiment.load_net(cfg.ckpt, "cpu")
+    to_onnx(torch_net.module, torch_net.facts.window, scratch / "net.onnx")
+    to_int8(scratch / "net.onnx", scratch / "int8.onnx", crops_of(faces, torch_net, detector))
+    net, int8 = OnnxNet(scratch / "net.onnx"), OnnxNet(scratch / "int8.onnx")
+    finds, knows = (
+        Predictor(net, d, flip=False, max_pixels=images.MAX_PIXELS) for d in (detector, Given(detector, small, squares))
+    )
+    photos = write_photos(frames, options.whole(cfg, "photos", least=1), scratch)
 
-    name: str
-    median: float
-    low: float
-    high: float
-    unit: str
-    faces: int | None
-
-    @classmethod
-    def of(cls, name: str, values: Sequence[float], unit: str, faces: int | None = None) -> "Row":
-        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(name, round(median, 3), round(low, 3), round(high, 3), unit, faces)
+    threaded = [*folder(finds, photos, passes)]
+    one_thread()
+    return {
+        "one face, one thread": [*nets({"torch": torch_net, "ONNX": net, "ONNX int8": int8}, repeats)],
+        "detectors, 200 x 200, one thread": [*detectors(small, detector, repeats)],
+        "200 x 200, one thread": [
+            *pictures_to_faces({"detector and ONNX": finds, "boxes given and ONNX": knows}, small, repeats)
+        ],
+        "1280 x 720, one thread": [*pictures_to_faces({"detector and ONNX": finds}, wide, repeats)],
+        f"{len(photos):,} photos in a folder, ONNX, all threads": threaded,
+    }
 
 
 def one_thread() -> None:
@@ -103,24 +119,6 @@ def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterato
         yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "pictures a second", faces[found])
 
 
-def in_turn(
-    calls: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP, block: int = 1
-) -> dict[str, list[float]]:
-    """Milliseconds of each call, `repeats` times; the calls take turns, each for `block` times in a row.
-
-    A block begins with `warm_up` calls that do not count: the other side has filled the processor's caches.
-    """
-    values: dict[str, list[float]] = {name: [] for name in calls}
-    for first in range(0, repeats, block):
-        for name, call in calls.items():
-            for turn in range(-warm_up, min(block, repeats - first)):
-                start = time.perf_counter()
-                call()
-                if turn >= 0:
-                    values[name].append(1000 * (time.perf_counter() - start))
-    return values
-
-
 def on_a_wide_photo(picture: Image, height: int = 720, width: int = 1280) -> Image:
     """A picture with one face put small into the middle of a wide photo whose background has no other."""
     background = cv2.resize(cv2.GaussianBlur(picture, (0, 0), picture.shape[1] / 12), (width, height))
@@ -150,21 +148,16 @@ def write_photos(pictures: Sequence[Image], count: int, root: Path) -> list[Path
     return paths
 
 
-def table(title: str, rows: Sequence[Row]) -> Table:
-    """Medians with their quartiles."""
-    figures = Table("", "median", "quartiles", "unit", "faces", title=title, title_justify="left")
-    for row in rows:
-        faces = "-" if row.faces is None else f"{row.faces:,}"
-        figures.add_row(row.name, f"{row.median:,.2f}", f"{row.low:,.2f} to {row.high:,.2f}", row.unit, faces)
-    return figures
-
-
-def as_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[dict[str, Any]]]:
-    """Title -> rows, for `benchmark.json`."""
-    return {title: [asdict(row) for row in group] for title, group in rows.items()}
-
-
 def _each(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Callable[[], Any]:
     """A call with the next of the arguments each time."""
     turns = cycle(arguments)
     return lambda: function(next(turns))
+
+
+def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
+    """Training crops (N, C, S, S) as in use, which set the ranges of 8-bit features."""
+    table = faces.subset("train")
+    rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
+    windows = net.facts.window(detector.spread(square_around(table.keypoints[rows]), np.random.default_rng(0)))
+    seen = [images.in_channels(faces.images[int(image)], net.facts.channels) for image in table.images[rows]]
+    return np.concatenate([cut(picture, w[None], net.facts.size)[1] for picture, w in zip(seen, windows, strict=True)])
