@@ -1,5 +1,6 @@
 """Error curves, training curves and costs; apart from `fkd.draw`, since prediction has no need of matplotlib."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,18 +136,22 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], path: P
         groups: title of a panel, with its unit -> name of a bar -> lower quartile, median, upper quartile.
         path: the file, replaced as a whole; its folder must exist.
     """
-    heights = [0.7 + 0.3 * len(group) for group in groups.values()]
-    figure = Figure(figsize=(9, sum(heights)), dpi=120, layout="constrained")
-    panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (title, group) in zip(panels, groups.items(), strict=True):
+    columns = 1 if len(groups) < 4 else 2
+    lines, longest = math.ceil(len(groups) / columns), max(len(group) for group in groups.values())
+    figure = Figure(figsize=(8 * columns, lines * (0.7 + 0.28 * longest)), dpi=120, layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, (title, group) in zip(panels, groups.items(), strict=False):
         low, median, high = np.array(list(group.values())).T
-        drawn = axes.barh(list(group), median, xerr=[median - low, high - median], color=COLOURS[: len(COLOURS)])
-        axes.bar_label(drawn, labels=[f" {value:,.4g}" for value in median], fontsize=8)
+        colours = [COLOURS[0] if name.startswith("fkd") else COLOURS[-1] for name in group]
+        drawn = axes.barh(list(group), median, xerr=[median - low, high - median], color=colours, ecolor=COLOURS[1])
+        axes.bar_label(drawn, labels=[f" {value:,.0f}" if value >= 100 else f" {value:.3g}" for value in median], fontsize=8)
         axes.set_title(title, loc="left", fontsize=10)
         axes.invert_yaxis()
         axes.margins(x=0.12)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels:  # that are left over
+        axes.set_visible(False)
     with whole_file(path) as file:
         figure.savefig(file, format="png")
 

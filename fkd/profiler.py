@@ -1,10 +1,13 @@
 """Where the time of a training goes."""
 
+import functools
 import json
 import re
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_lightning.profilers import Profiler
@@ -22,6 +25,7 @@ _PARTS = {
     r"\.backward$": "backward",
     r"\.optimizer_step$|\.optimizer_zero_grad$": "optimizer",
     r"\.validation_step$|\.on_validation_\w+$": "validation",
+    r"^log_metrics$": "logging",
 }
 """Lightning's names of what it does, by how they end; what callbacks do stands under their own names."""
 
@@ -30,7 +34,8 @@ class StepProfiler(Profiler):
     """Shares the time of a training out among its parts, so that they add up to the whole.
 
     What runs inside of something else counts for itself only: the backward pass not for the optimizer that asks for it.
-    Waiting for data and copying serve training and validation. Loggers are in the rest. A GPU works while Python goes
+    Waiting for data and copying serve training and validation. Logging is what loggers do with figures; pictures belong
+    to the callback that draws them. A GPU works while Python goes
     on; the clock waits for it wherever a part ends, which makes the training a little slower than it is without.
 
     At the end of training a table is printed and a JSON file written: `steps`, `first_step_s` (what came before the end
@@ -48,6 +53,21 @@ class StepProfiler(Profiler):
         self.first_step_s = 0.0
         self._running: list[str] = []  # parts, each inside of the one before
         self._mark = time.perf_counter()
+
+    def setup(self, stage: str, local_rank: int | None = None, log_dir: str | None = None) -> None:
+        super().setup(stage, local_rank, log_dir)
+        for logger in self._lightning_module.trainer.loggers:  # type: ignore[attr-defined]
+            logger.log_metrics = self._timed(logger.log_metrics)
+
+    def _timed(self, log: Callable[..., None]) -> Callable[..., None]:
+        """A logger's method, which Lightning does not tell profilers of."""
+
+        @functools.wraps(log)
+        def timed(*arguments: Any, **named: Any) -> None:
+            with self.profile("log_metrics"):
+                log(*arguments, **named)
+
+        return timed
 
     def start(self, action_name: str) -> None:
         self._count()

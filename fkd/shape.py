@@ -59,7 +59,8 @@ class ShapeModel:
         for _ in range(5):  # generalised Procrustes analysis; it has converged long before
             mean = _unit(_aligned(keypoints, mean).mean(axis=0)[None])[0]
         shapes = (_aligned(keypoints, mean) - mean).reshape(len(keypoints), -1)
-        _, spread, axes = np.linalg.svd(shapes, full_matrices=False)
+        spread, axes = np.linalg.svd(shapes, full_matrices=False)[1:]
+        del shapes  # as large as all that `distance` needs
         count = min(_AXES, len(keypoints) - 1)
         deviations = spread[:count] / np.sqrt(len(keypoints))
         mean, axes, deviations = (a.astype(np.float32) for a in (mean, axes[:count], deviations))
@@ -127,7 +128,7 @@ def _unit(shapes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 def _aligned(shapes: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Shapes (..., K, 2) moved, scaled and turned to lie on the mean by least squares."""
     centred = shapes - shapes.mean(axis=-2, keepdims=True, dtype=np.float64)
-    points, target = (p[..., 0] + 1j * p[..., 1] for p in (centred, mean.astype(np.float64)))
+    points, target = (np.ascontiguousarray(p, np.float64).view(np.complex128)[..., 0] for p in (centred, mean))
     factor = (points.conj() * target).sum(-1, keepdims=True) / (abs(points) ** 2).sum(-1, keepdims=True)
-    moved = factor * points
-    return np.stack([moved.real, moved.imag], axis=-1)
+    moved: npt.NDArray[np.float64] = (factor * points)[..., None].view(np.float64)
+    return moved

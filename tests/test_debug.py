@@ -51,7 +51,7 @@ def test_every_model_learns_ten_faces_by_heart(model: str, drawn: Path) -> None:
     changes = {
         "batchnorm": ["trainer.max_epochs=8"],
         "conv5": ["crop.size=64", "trainer.max_epochs=10"],
-        "simple": ["loss=smoothl1", "trainer.max_epochs=20"],
+        "simple": ["loss=smoothl1", "trainer.max_epochs=30"],
     }.get(model, [])
     common = ["crop.size=48", "trainer.max_epochs=15", "overfit.passes=20", "optimizer.lr=1e-3"]
     cfg = overfitting(drawn, f"model={model}", *common, *changes)
@@ -131,9 +131,8 @@ def test_debug_profile_shows_where_the_time_goes(script: Script) -> None:
     profile = json.loads(Path("run/profile.json").read_text())
     parts = profile["parts"]
     assert profile["steps"] == 2 * (56 // 8) - 1  # two epochs but for the first step
-    assert {"waiting for data", "forward and loss", "backward", "optimizer", "validation", "callback Overlays"} <= set(
-        parts
-    )
+    usual = {"waiting for data", "forward and loss", "backward", "optimizer", "validation", "logging"}
+    assert usual | {"callback Overlays"} <= set(parts)
     assert sum(part["share"] for part in parts.values()) == pytest.approx(1)
     total = profile["steps"] * sum(part["ms_per_step"] for part in parts.values()) / 1000
     assert 0 < total + profile["first_step_s"] < seconds

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -99,3 +100,13 @@ def test_another_number_of_points_is_refused() -> None:
 def test_a_single_face_is_no_distribution() -> None:
     with pytest.raises(ValueError, match="two or more faces, found 1"):
         ShapeModel.fit(FACES[:1])
+
+
+def test_fitting_needs_no_more_than_a_few_copies_of_the_faces() -> None:
+    faces = np.concatenate([FACES] * 30)
+    tracemalloc.start()
+    try:
+        ShapeModel.fit(faces)
+        assert tracemalloc.get_traced_memory()[1] < 4 * faces.astype(float).nbytes
+    finally:
+        tracemalloc.stop()

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import torch
 from rich.table import Table
 
 from fkd import plots
@@ -39,6 +41,12 @@ class Row:
         return cls(name, round(median, 3), round(low, 3), round(high, 3), unit, faces)
 
 
+def one_thread() -> None:
+    """Holds torch and OpenCV to one thread; ONNX Runtime's nets have one anyway."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def in_turn(
     calls: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = WARM_UP, block: int = 1
 ) -> dict[str, list[float]]:
@@ -59,10 +67,12 @@ def in_turn(
 
 def table(title: str, rows: Sequence[Row]) -> Table:
     """Medians with their quartiles."""
-    figures = Table("", "median", "quartiles", "unit", "faces", title=title, title_justify="left")
+    counted = any(row.faces is not None for row in rows)
+    figures = Table("", "median", "quartiles", "unit", *["faces"] * counted, title=title, title_justify="left")
     for row in rows:
         faces = "-" if row.faces is None else f"{row.faces:,}"
-        figures.add_row(row.name, f"{row.median:,.2f}", f"{row.low:,.2f} to {row.high:,.2f}", row.unit, faces)
+        spread = f"{row.low:,.2f} to {row.high:,.2f}"
+        figures.add_row(row.name, f"{row.median:,.2f}", spread, row.unit, *[faces] * counted)
     return figures
 
 
@@ -72,9 +82,9 @@ def as_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[dict[str, Any]]
 
 
 def bars(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
-    """All figures as a PNG: a panel for each group and unit."""
-    panels: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for title, group in rows.items():
-        for row in group:
-            panels.setdefault(f"{title} ({row.unit})", {})[row.name] = (row.low, row.median, row.high)
+    """The figures of each group that share its first unit, as a PNG."""
+    panels = {
+        f"{title} ({group[0].unit})": {r.name: (r.low, r.median, r.high) for r in group if r.unit == group[0].unit}
+        for title, group in rows.items()
+    }
     plots.bars(panels, path)

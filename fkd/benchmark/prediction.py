@@ -9,11 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from omegaconf import DictConfig
 
 from fkd import experiment, images, options
-from fkd.benchmark.figures import Row, in_turn
+from fkd.benchmark.figures import Row, in_turn, one_thread
 from fkd.data.faces import Faces
 from fkd.detect import Detector
 from fkd.export import to_int8, to_onnx
@@ -61,12 +60,6 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
         "1280 x 720, one thread": [*pictures_to_faces({"detector and ONNX": finds}, wide, repeats)],
         f"{len(photos):,} photos in a folder, ONNX, all threads": threaded,
     }
-
-
-def one_thread() -> None:
-    """Holds torch and OpenCV to one thread; ONNX Runtime's nets have one anyway."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:

@@ -46,16 +46,15 @@ class KeypointDataModule(pl.LightningDataModule):
         super().__init__()
         self.faces, self.crop, self.seed = faces, crop, seed
         self.batch_size, self.num_workers = batch_size, num_workers
-        train = faces.subset("train")
-        augment = augmentation(schema=train.schema)
-        self.train_set = CropDataset(train, faces.images, crop.training, crop.size, augment, seed)
+        table, splits, images = faces.table, faces.splits, faces.images
+        augment = augmentation(schema=table.schema)
+        self.train_set = CropDataset(table, images, crop.training, crop.size, augment, seed, splits["train"])
         self._epoch = self._batches_done = 0  # where a training goes on
-        val = faces.subset("val")
-        self.val_set = CropDataset(val, faces.images, crop.validation, crop.size, None, _SEED_OF_VALIDATION)
+        self.val_set = CropDataset(table, images, crop.validation, crop.size, None, _SEED_OF_VALIDATION, splits["val"])
 
     def mean_shape(self) -> Points:
-        """(K, 2) crop pixels: mean of the training faces, each in the window around its own points."""
-        keypoints = self.faces.subset("train").keypoints
+        """(K, 2) crop pixels: mean of the training faces' sample, each in the window around its own points."""
+        keypoints = self.faces.sample("train")
         matrices = crop_matrices(self.crop.window(square_around(keypoints)), self.crop.size)
         mean: Points = transform(keypoints, matrices).mean(axis=0)
         return mean

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fkd.data.augment import Augmentation
 from fkd.data.cache import ImageCache
 from fkd.data.draws import Draws
+from fkd.data.split import Rows
 from fkd.geometry import affine_after, crop_matrices, transform, warp
 from fkd.types import Annotations, Batch, Points
 
@@ -26,12 +27,13 @@ class CropDataset(Dataset[Batch]):
     this number, not on the worker, on the batch or on what was read before.
 
     Args:
-        table: N faces.
+        table: annotated faces.
         images: the decoded pictures that the table's rows point to.
         boxes: chooses the windows around faces.
         size: width and height of the crops.
         augmentation: applied to each crop, or None.
         seed: of the boxes and the augmentation.
+        split: (N,) rows of the table that are the dataset, which spares a copy of them; None for all.
     """
 
     def __init__(
@@ -42,19 +44,22 @@ class CropDataset(Dataset[Batch]):
         size: int,
         augmentation: Augmentation | None,
         seed: int,
+        split: Rows | None = None,
     ) -> None:
         self.table, self.images, self.boxes, self.size = table, images, boxes, size
         self.augmentation, self.seed = augmentation, seed
+        self.split = np.arange(len(table)) if split is None else split
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.split)
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch of these items; what torch's loaders ask for instead of one item after the other."""
         numbers, table = np.asarray(items, np.int64), self.table
         rows, draws = numbers % len(self), Draws(self.seed, numbers)
-        photos = [self.images[image] for image in table.images[rows].tolist()]
-        keypoints, visible = table.keypoints[rows], table.visible[rows]
+        places = self.split[rows]
+        photos = [self.images[image] for image in table.images[places].tolist()]
+        keypoints, visible = table.keypoints[places], table.visible[places]
         boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), draws)
         matrices = crop_matrices(boxes, self.size)
         shown: npt.NDArray[np.floating] = matrices
@@ -70,7 +75,7 @@ class CropDataset(Dataset[Batch]):
         if self.augmentation is not None:
             self.augmentation(crops, points, draws)
         image = torch.from_numpy(crops if crops.ndim == 4 else crops[..., None]).permute(0, 3, 1, 2)
-        return Batch(image, *map(torch.from_numpy, (points, visible, matrices, table.label_shift[rows], rows)))
+        return Batch(image, *map(torch.from_numpy, (points, visible, matrices, table.label_shift[places], rows)))
 
 
 class Repeated(Dataset[Batch]):
@@ -139,4 +144,4 @@ class EpochSampler(Sampler[int]):
             order = np.arange(self.rows)
         begun, done = self._begun
         mine = order[self.rank :: self.world][: len(self)][done if self.epoch == begun else 0 :]
-        return iter(mine.tolist())
+        return map(int, mine)  # a list would take five times the memory
