@@ -34,7 +34,6 @@ def main(cfg: DictConfig) -> float:
     settings = recipe.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
     share_threads()
-    keep_memory()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
     run.values["recipe"] = recipe.digest(cfg, run.values["ckpt_path"])
     if run.is_over:
@@ -55,11 +54,12 @@ def main(cfg: DictConfig) -> float:
         show(*faces.remarks)
         run.values["faces"] = faces.fingerprints()
         data = experiment.build_data(cfg, faces)
-        train = faces.subset("train")
-        module.learn_about(data.mean_shape(), train.keypoints, train.subjects)
+        subjects = faces.table.subjects[faces.splits["train"]]
+        module.learn_about(data.mean_shape(), faces.sample("train"), subjects)
 
         kept = run.start
         if cfg.train:
+            keep_memory()  # of batches; what came before them is given back
             trainer.fit(module, datamodule=data, ckpt_path=run.start, weights_only=True)
             if not trainer.is_global_zero:
                 return 0.0

@@ -133,7 +133,7 @@ def _growth(epochs: dict[str, list[Epoch]]) -> Iterator[Row]:
         return
     for what, memory in (("at the peak", attrgetter("peak")), ("anonymous", attrgetter("anonymous"))):
         ratios = [memory(b) / memory(a) for a, b in zip(epochs[first], epochs[last], strict=True)]
-        yield _row(f"{last} over {first}: memory {what}", [100 * (ratio - 1) for ratio in ratios], "% more")
+        yield _row(f"{last} over {first}: {what}", [100 * (ratio - 1) for ratio in ratios], "% more")
 
 
 def _row(name: str, values: list[float], unit: str) -> Row:

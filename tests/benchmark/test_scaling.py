@@ -77,7 +77,7 @@ def test_the_script_trains_an_epoch_of_each_setting_and_compares_their_memory(sc
         assert 50 < found[f"num_workers={workers}: anonymous"] < found[f"num_workers={workers}: at the peak"]
     for what in ("at the peak", "anonymous"):
         without, loader = (found[f"num_workers={workers}: {what}"] for workers in (0, 1))
-        growth = found[f"num_workers=1 over num_workers=0: memory {what}"]
+        growth = found[f"num_workers=1 over num_workers=0: {what}"]
         assert growth == pytest.approx(100 * (loader / without - 1), abs=0.01)
         assert 3 < growth < 70  # what a loader holds alone; what it shares would double it
 
