@@ -77,12 +77,18 @@ def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
         "crop": build_crop(cfg.crop),
         "augmentation": _instantiate(cfg.augmentation, "augmentation"),
         "batch_size": options.whole(cfg, "data.batch_size", least=1),
-        "num_workers": processes.loader_workers(cfg.data.num_workers, gpus(cfg.trainer.accelerator)),
+        "num_workers": processes.loader_workers(cfg.data.num_workers, _training_gpus(cfg)),
         "seed": cfg.seed,
     }
     if cfg.overfit is None:
         return KeypointDataModule(**settings)
     return OverfitDataModule(options.whole(cfg, "overfit.passes", least=1), **settings)
+
+
+def _training_gpus(cfg: DictConfig) -> int:
+    """Those that `trainer.devices` takes of this machine's."""
+    found, asked = gpus(cfg.trainer.accelerator), cfg.trainer.devices
+    return min(found, asked) if isinstance(asked, int) and asked > 0 else found
 
 
 def build_crop(config: Mapping[str, Any] | DictConfig) -> CropPlan:

@@ -148,6 +148,11 @@ class KeypointModule(pl.LightningModule):
             self.shapes = self._training_shapes.in_units_of(self.val_distances.compute().cpu().numpy())
         self.val_distances.reset()
 
+    def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
+            for group in optimizer.param_groups:
+                group.update({name: optimizer.defaults[name] for name in ("fused",) if name in group})
+
     def on_train_epoch_end(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
@@ -185,8 +190,17 @@ class KeypointModule(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As Lightning's, which refuses fused optimizers for bfloat16, too; only float16 has gradients to unscale."""
+        """As Lightning's, which refuses fused optimizers for bfloat16, too; only float16 has gradients to unscale.
+
+        Raises:
+            UserError: a fused optimizer's float16 gradients are to be clipped.
+        """
         if self.trainer.precision != "bf16-mixed":
+            if self.trainer.precision == "16-mixed" and gradient_clip_val and optimizer.defaults.get("fused"):
+                raise UserError(
+                    "optimizer.fused=true: expected false with trainer.precision=16-mixed and "
+                    "trainer.gradient_clip_val, since fused optimizers unscale gradients after they could be clipped"
+                )
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val is not None:
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")

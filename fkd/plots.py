@@ -129,11 +129,12 @@ def cost(
         figure.savefig(file, format="png")
 
 
-def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], path: Path) -> None:
+def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], strong: str, path: Path) -> None:
     """Panels of horizontal bars with their spreads as a PNG.
 
     Args:
         groups: title of a panel, with its unit -> name of a bar -> lower quartile, median, upper quartile.
+        strong: names that begin so have the strong colour.
         path: the file, replaced as a whole; its folder must exist.
     """
     columns = 1 if len(groups) < 4 else 2
@@ -142,9 +143,10 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], path: P
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for axes, (title, group) in zip(panels, groups.items(), strict=False):
         low, median, high = np.array(list(group.values())).T
-        colours = [COLOURS[0] if name.startswith("fkd") else COLOURS[-1] for name in group]
+        colours = [COLOURS[0] if name.startswith(strong) else COLOURS[-1] for name in group]
         drawn = axes.barh(list(group), median, xerr=[median - low, high - median], color=colours, ecolor=COLOURS[1])
-        axes.bar_label(drawn, labels=[f" {value:,.0f}" if value >= 100 else f" {value:.3g}" for value in median], fontsize=8)
+        labels = [f" {value:,.0f}" if value >= 100 else f" {value:.3g}" for value in median]
+        axes.bar_label(drawn, labels=labels, fontsize=8)
         axes.set_title(title, loc="left", fontsize=10)
         axes.invert_yaxis()
         axes.margins(x=0.12)

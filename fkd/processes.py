@@ -23,13 +23,16 @@ def loader_workers(asked: int | str, gpus: int) -> int:
         asked: `data.num_workers`, a number or "auto". A processor that trains has no core to spare for them, and in one
             of the processes of a sweep (`hydra/launcher=joblib`) they cannot start: none. A GPU gets its share of the
             cores, up to 8.
-        gpus: that this machine trains on.
+        gpus: of this machine that train.
 
     Raises:
         UserError: it is neither.
     """
     if asked == "auto":
-        return 0 if is_worker() or not gpus else min(max(_cores() // gpus - 1, 1), 8)
+        sharing = (
+            1 if "SLURM_PROCID" in os.environ or is_submitted() else gpus
+        )  # a cluster gives each process its cores
+        return 0 if is_worker() or not gpus else min(max(_cores() // sharing - 1, 1), 8)
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
         raise UserError(f"data.num_workers={asked}: expected auto or a whole number from 0 on")
     if asked > 0 and is_worker():

@@ -56,6 +56,8 @@ class StepProfiler(Profiler):
 
     def setup(self, stage: str, local_rank: int | None = None, log_dir: str | None = None) -> None:
         super().setup(stage, local_rank, log_dir)
+        if stage != "fit":
+            return
         for logger in self._lightning_module.trainer.loggers:  # type: ignore[attr-defined]
             logger.log_metrics = self._timed(logger.log_metrics)
 

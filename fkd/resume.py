@@ -13,13 +13,13 @@ from fkd.errors import UserError
 
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
 _HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
-_HOW_DATA = {"data.root", "data.cache_dir", "data.num_workers"}
+_HOW_KEYS = {"data.root", "data.cache_dir", "data.num_workers", "optimizer.fused"}
 
 
 def is_learned(key: str) -> bool:
     """Whether what a net learns depends on a key; where a run computes, loads, writes and logs makes no other run."""
     key = key.lstrip("+~")
-    return key.split(".")[0] not in _HOW and key not in _HOW_DATA
+    return key.split(".")[0] not in _HOW and key not in _HOW_KEYS
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     if cfg.what not in PARTS:
         raise UserError(f"what={cfg.what}: expected one of {', '.join(PARTS)}, as in python scripts/benchmark.py train")
     part, run_dir = importlib.import_module(f"fkd.benchmark.{PARTS[cfg.what]}"), Path(cfg.run_dir)
-    if cfg.side is not None:  # one of the processes that the benchmark began
+    if cfg.side is not None and hasattr(part, "serve"):  # one of the processes that the benchmark began
         part.serve(cfg)
         return
     with tempfile.TemporaryDirectory() as scratch:

@@ -59,7 +59,8 @@ def main(cfg: DictConfig) -> float:
 
         kept = run.start
         if cfg.train:
-            keep_memory()  # of batches; what came before them is given back
+            if trainer.strategy.root_device.type == "cpu":
+                keep_memory()  # of batches; what came before them is given back
             trainer.fit(module, datamodule=data, ckpt_path=run.start, weights_only=True)
             if not trainer.is_global_zero:
                 return 0.0

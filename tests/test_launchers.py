@@ -192,7 +192,6 @@ def test_jobs_side_by_side_divide_the_cores_and_load_their_data_themselves(monke
     with pytest.raises(UserError, match=r"data\.num_workers=3: expected 0 or auto"):
         joblib.Parallel(n_jobs=3)([delayed(processes.loader_workers)(3, 0)] * 2)
     assert processes.loader_workers("auto", 0) == 0
-    assert 1 <= processes.loader_workers("auto", 1) <= 8
     assert processes.loader_workers(3, 0) == processes.loader_workers(3, 1) == 3
 
 
@@ -235,3 +234,17 @@ def test_a_loader_outlives_all_signals_but_those_of_its_training() -> None:
     os.kill(child, signal.SIGCONT)
     os.kill(child, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "cluster", "expected"),
+    [(16, 1, False, 8), (16, 4, False, 3), (4, 1, False, 3), (2, 1, False, 1), (1, 2, False, 1), (4, 8, True, 3)],
+)
+def test_a_gpu_gets_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int, cluster: bool, expected: int
+) -> None:
+    monkeypatch.setattr(processes, "_cores", lambda: cores)
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    if cluster:  # which has given this process its cores
+        monkeypatch.setenv("SLURM_PROCID", "3")
+    assert processes.loader_workers("auto", gpus) == expected

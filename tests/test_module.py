@@ -1,7 +1,9 @@
 """Training, validation and checkpoints of the module with a Lightning trainer on made-up faces."""
 
 import math
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 from fkd.codecs import Coordinates
 from fkd.data.crops import FaceCrop
 from fkd.data.dataset import CropDataset, as_it_is
+from fkd.errors import UserError
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1
 from fkd.module import KeypointModule, Recipe, Schedule, inverse_points
@@ -28,7 +31,7 @@ def make(schedule: Schedule | None = None) -> KeypointModule:
     return KeypointModule(net, Coordinates(31.5, 32), IBUG68, SIZE, 1, {"trainer": {"max_epochs": 3}}, recipe)
 
 
-def fit(module: KeypointModule, folder: Path, epochs: int = 3) -> pl.Trainer:
+def fit(module: KeypointModule, folder: Path, epochs: int = 3, start: Path | None = None) -> pl.Trainer:
     data = dataset(augmented=False)
     loader = torch.utils.data.DataLoader(data, batch_size=3, collate_fn=as_it_is)
     trainer = pl.Trainer(
@@ -41,7 +44,7 @@ def fit(module: KeypointModule, folder: Path, epochs: int = 3) -> pl.Trainer:
         enable_checkpointing=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, loader, loader)
+    trainer.fit(module, loader, loader, ckpt_path=start, weights_only=start is not None)
     return trainer
 
 
@@ -145,3 +148,25 @@ def test_gradients_are_clipped_with_fused_optimizers_too(tmp_path: Path, precisi
     pl.Trainer(default_root_dir=tmp_path, enable_checkpointing=False, **settings, **quiet).fit(module, loader)
     moved = torch.cat([p.detach().flatten() for p in module.parameters()]) - before
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-2)  # one step of the clipped gradient
+
+
+def test_float16_gradients_of_a_fused_optimizer_cannot_be_clipped() -> None:
+    module = make()
+    module.trainer = SimpleNamespace(precision="16-mixed")  # type: ignore[assignment]
+    optimizer = torch.optim.SGD(module.parameters(), lr=1.0, fused=True)
+    with pytest.raises(UserError, match=r"optimizer\.fused=true: expected false"):
+        module.configure_gradient_clipping(optimizer, 1.0, "norm")
+
+
+def test_a_training_computes_as_it_is_told_whatever_its_checkpoint_did(tmp_path: Path) -> None:
+    """Weights begun with a plain optimizer go on with a fused one, and end where both would."""
+    ends = []
+    for fused in (False, True):
+        module = make()
+        module.recipe = Recipe(L1(), partial(torch.optim.Adam, lr=0.01, fused=False), None)
+        fit(module, tmp_path, epochs=1).save_checkpoint(tmp_path / "last.ckpt")
+        module.recipe = Recipe(L1(), partial(torch.optim.Adam, lr=0.01, fused=fused), None)
+        trainer = fit(module, tmp_path, epochs=3, start=tmp_path / "last.ckpt")
+        assert trainer.optimizers[0].param_groups[0]["fused"] is fused
+        ends.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
+    torch.testing.assert_close(*ends)

@@ -87,4 +87,4 @@ def bars(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
         f"{title} ({group[0].unit})": {r.name: (r.low, r.median, r.high) for r in group if r.unit == group[0].unit}
         for title, group in rows.items()
     }
-    plots.bars(panels, path)
+    plots.bars(panels, "fkd", path)

@@ -23,12 +23,12 @@ from fkd.types import Image, Points
 
 
 class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Grey crops of image files and their scaled keypoints, as the notebooks of the Udacity set make them.
+    """Crops of image files and their scaled keypoints, as the notebooks of the Udacity set make them.
 
     With `crop=frame` the picture's short side is rescaled and a square cut from it at random. With any other the window
     around the points is cut, as far as it lies on the picture, and rescaled.
 
-    Item i is a picture (1, S, S) float32 from 0 to 1 and a target (2K,) float32; it raises UserError if OpenCV cannot
+    Item i is a picture (C, S, S) float32 from 0 to 1 and a target (2K,) float32; it raises UserError if OpenCV cannot
     read file i.
 
     Args:
@@ -37,10 +37,14 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
         crop: the kind of crop, with its sizes.
         center: crop pixel that becomes 0 in the target.
         unit: crop pixels that become 1 there.
+        channels: C, 1 for grey or 3 for RGB.
     """
 
-    def __init__(self, files: Sequence[Path], keypoints: Points, crop: CropPlan, center: float, unit: float) -> None:
+    def __init__(
+        self, files: Sequence[Path], keypoints: Points, crop: CropPlan, center: float, unit: float, channels: int
+    ) -> None:
         self.files, self.keypoints, self.crop, self.center, self.unit = files, keypoints, crop, center, unit
+        self.channels = channels
 
     def __len__(self) -> int:
         return len(self.files)
@@ -54,9 +58,11 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
             picture, points = from_frame(picture, points, self.crop.short_side, self.crop.size)
         else:
             picture, points = from_window(picture, points, self.crop.window(square_around(points)), self.crop.size)
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        if self.channels == 1:
+            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]  # type: ignore[assignment]
+        scaled = torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255)
         target = ((points - self.center) / self.unit).astype(np.float32)
-        return torch.from_numpy(grey)[None], torch.from_numpy(target.ravel())
+        return scaled, torch.from_numpy(target.ravel())
 
 
 def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDataset:
@@ -76,7 +82,8 @@ def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDa
     files = [Path(str(cfg.data.get("root") or "")) / path for path in train.paths]
     if not all(file.is_file() for file in files):
         files = write_pictures(faces.images, train.images, scratch / "pictures")
-    return NotebookDataset(files, train.keypoints, experiment.build_crop(cfg.crop), codec.center, codec.unit)
+    crop = experiment.build_crop(cfg.crop)
+    return NotebookDataset(files, train.keypoints, crop, codec.center, codec.unit, cfg.channels)
 
 
 def write_pictures(cache: ImageCache, rows: npt.NDArray[np.int64], folder: Path) -> list[Path]:

@@ -52,12 +52,16 @@ _NAMES = {f"notebook, {name}": ("notebook", work) for work, name in _WORK.items(
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     """Both sides of every case, and how long the first batch of the last one takes from the command on."""
     turns = options.whole(cfg, "turns", least=2)
+    if cfg.trainer.accelerator != "cpu":
+        raise UserError(f"trainer.accelerator={cfg.trainer.accelerator}: expected cpu, where all sides can be compared")
     cases = cfg.cases or {"as given": {"overrides": "", "steps": options.whole(cfg, "steps", least=1)}}
     rows: dict[str, list[Row]] = {}
     with progress("turns", (len(cases) + 1) * turns) as advance:
         for number, (title, chosen) in enumerate(cases.items()):
-            case = chosen["overrides"].split()
-            rows[title] = list(compare(cfg, case, chosen["steps"], scratch / str(number), advance))
+            case, steps = chosen["overrides"].split(), chosen["steps"]
+            if not isinstance(steps, int) or steps < 1:
+                raise UserError(f"cases: {title}: expected steps from 1 on, found {steps}")
+            rows[title] = list(compare(cfg, case, steps, scratch / str(number), advance))
         starts = []
         for turn in range(turns):
             begun = time.perf_counter()
@@ -96,7 +100,12 @@ def compare(
 
 
 _OF_SIDE = {
-    "fkd": ("+trainer.limit_val_batches=0", "trainer.max_epochs=1000", "callbacks.best=null", "callbacks.overlays=null")
+    "fkd": (
+        "++trainer.limit_val_batches=0",
+        "trainer.max_epochs=1000",
+        "callbacks.best=null",
+        "callbacks.overlays=null",
+    )
 }
 """Nothing is validated: the other sides do not."""
 
@@ -114,7 +123,7 @@ class Side:
     def __init__(self, name: str, cfg: DictConfig, case: Sequence[str], folder: Path) -> None:
         self.folder = folder
         script = CONF.parent / "scripts" / "benchmark.py"
-        self._command = [sys.executable, str(script), *cfg.overrides, *case]
+        self._command = [sys.executable, str(script), *case, *cfg.overrides]
         self._command += [*_OF_SIDE.get(name, ()), f"side={name}", f"hydra.run.dir={folder}"]
 
     def __enter__(self) -> Self:
@@ -182,7 +191,7 @@ class Notebook:
 
     def __init__(self, cfg: DictConfig) -> None:
         if "fused" in cfg.optimizer:
-            cfg.optimizer.fused = False
+            cfg.optimizer.fused = None
         module = experiment.build_module(cfg)
         assert module.recipe is not None
         self.net = as_written(module.net)
@@ -220,6 +229,8 @@ class Bare:
         self.recipe = self.module.recipe
         self.optimizer = self.recipe.optimizer(self.module.parameters())
         precision, _ = choose(cfg.trainer.precision, cfg.trainer.accelerator)
+        if precision not in ("bf16-mixed", "32-true"):
+            raise UserError(f"trainer.precision={precision}: expected auto, bf16-mixed or 32-true")
         self.autocast = precision == "bf16-mixed"
         self.batches = _endless(self.data.train_dataloader())
         self.in_memory = list(itertools.islice(self.batches, _IN_MEMORY))

@@ -110,13 +110,15 @@ class _Pixels:
 
     def __init__(self, transform: _Transform) -> None:
         self.transform, self.random = transform, _Random()
+        takes = isinstance(transform, albumentations.BasicTransform | albumentations.OneOf | albumentations.Sequential)
+        self.p = transform.p if takes else 1.0  # others draw for themselves, whatever force_apply says
         transform.set_random_state(self.random.numbers, self.random.python)
 
     def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
         chance, words = draws.uniform(1)[:, 0], draws.words(2)
-        for i in np.nonzero(chance < self.transform.p)[0]:
+        for i in np.nonzero(chance < self.p)[0]:
             self.random.begin(words[i])
-            images[i] = self.transform(image=images[i], force_apply=True)["image"]
+            _replace(images[i], self.transform(image=images[i], force_apply=True)["image"], self.transform)
 
 
 class _Places:
@@ -136,7 +138,8 @@ class _Places:
                     f"augmentation: expected {len(points)} points from {self.name}, found {found}; where it has the "
                     "option, set keypoint_remapping_method=direct, or leave it out"
                 )
-            image[:], points[:] = changed["image"], changed["keypoints"]
+            _replace(image, changed["image"], self.transform.transforms[0])
+            points[:] = changed["keypoints"]
 
 
 class _Random:
@@ -151,6 +154,15 @@ class _Random:
         self._start["state"]["key"][:] = words
         self._bits.state = self._start
         self.python.seed(int(words[0]))
+
+
+def _replace(crop: Image, changed: np.ndarray, transform: _Transform) -> None:
+    if changed.shape != crop.shape or changed.dtype != np.uint8:
+        raise UserError(
+            f"augmentation: expected uint8 {crop.shape} from {type(transform).__name__}, found {changed.dtype} "
+            f"{changed.shape}; leave it out: nets are given uint8 crops of crop.size"
+        )
+    crop[:] = changed
 
 
 def tone_tables(factor: npt.NDArray[np.floating], offset: npt.NDArray[np.floating]) -> Image:

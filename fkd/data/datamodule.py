@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -118,6 +119,11 @@ class KeypointDataModule(pl.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             generator=torch.Generator().manual_seed(self.seed),  # loaders must not draw from the net's random numbers
             collate_fn=as_it_is,
-            worker_init_fn=outlive_signals,
+            worker_init_fn=_begin_loading,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
+
+
+def _begin_loading(worker: int) -> None:
+    cv2.setNumThreads(0)  # the cores are shared out among processes already
+    outlive_signals(worker)

@@ -1,6 +1,6 @@
 """From rows of a table and pictures in the cache to batches of crops."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -94,16 +94,25 @@ class Repeated(Dataset[Batch]):
 class AheadLoader(DataLoader[Batch]):
     """A loader without processes whose next batch is made by a thread while the one before is in use.
 
-    On processors that is faster than a process that loads, which has to hand each batch over.
+    On processors that is faster than a process that loads, which has to hand each batch over. One epoch at a time: the
+    next ends the one before, whose thread would draw from the same augmentation.
     """
 
+    _running: Generator[Batch] | None = None
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        batches = super().__iter__()
-        with ThreadPoolExecutor(1) as thread:
+        if self._running is not None:
+            self._running.close()
+        self._running = _ahead(super().__iter__())
+        return self._running
+
+
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
             coming = thread.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = thread.submit(next, batches, None)
-                yield batch
+            yield batch
 
 
 def as_it_is(batch: Any) -> Any:

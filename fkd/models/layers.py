@@ -21,10 +21,10 @@ class Dropout(nn.Dropout):
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        if not self.training or features.device.type != "cpu" or self.p in (0, 1):
+        least = round(self.p * 2**16) - 2**15
+        if not self.training or features.device.type != "cpu" or abs(least) == 2**15:  # none or all of them
             return super().forward(features)
         words = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        least = round(self.p * 2**16) - 2**15
         kept = (words.view(torch.int16)[: features.numel()] >= least).to(features.dtype)
         scale = 2**16 / (2**15 - least)
         return features * kept.mul_(scale).as_strided(features.shape, torch.empty_like(features).stride())

@@ -106,7 +106,7 @@ def test_both_loaders_give_the_same_faces(tmp_path: Path) -> None:
     for i, picture in enumerate(data.images):  # type: ignore[arg-type]
         images.write(tmp_path / f"{i}.png", picture)
     files = [tmp_path / f"{i}.png" for i in range(ROWS)]
-    notebook = NotebookDataset(files, data.table.keypoints, FaceCrop(SIZE, 1.4, Jitter(0, 0, 0)), 20, 10)
+    notebook = NotebookDataset(files, data.table.keypoints, FaceCrop(SIZE, 1.4, Jitter(0, 0, 0)), 20, 10, 1)
     sides = loading.loading(data, notebook, codec)
     (ours, points), (theirs, target) = (sides[name]([4, 1, 7]) for name in ("fkd", "notebook loader"))
     assert ours.shape == theirs.shape == (3, 1, SIZE, SIZE)

@@ -43,7 +43,7 @@ POINTS = {
 @pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
 def test_a_face_is_where_its_target_says(tmp_path: Path, points: list[list[int]]) -> None:
     path = spot(tmp_path, 110, 120, *points[0])
-    image, target = NotebookDataset([path], np.array([points], np.float32), FACE, center=24, unit=12)[0]
+    image, target = NotebookDataset([path], np.array([points], np.float32), FACE, center=24, unit=12, channels=1)[0]
     assert image.shape == (1, 48, 48)
     assert image.dtype == target.dtype == torch.float32
     assert target.shape == (6,)
@@ -53,7 +53,7 @@ def test_a_face_is_where_its_target_says(tmp_path: Path, points: list[list[int]]
 def test_a_face_is_shown_as_fkd_shows_it(tmp_path: Path) -> None:
     picture, points = face(0, 0, 0, 200)
     images.write(tmp_path / "face.png", picture)
-    image, target = NotebookDataset([tmp_path / "face.png"], points[None], FACE, center=10, unit=20)[0]
+    image, target = NotebookDataset([tmp_path / "face.png"], points[None], FACE, center=10, unit=20, channels=1)[0]
     matrix = crop_matrices(FACE.window(square_around(points)), 48)
     expected = warp(images.in_channels(picture, 1), matrix, np.empty((48, 48), np.uint8))
     assert np.corrcoef(image.ravel().numpy(), expected.ravel())[0, 1] > 0.95
@@ -64,7 +64,7 @@ def test_a_face_is_shown_as_fkd_shows_it(tmp_path: Path) -> None:
 def test_a_frame_is_cut_anywhere_and_its_target_goes_along(tmp_path: Path, height: int, width: int) -> None:
     path = spot(tmp_path, height, width, width // 2, height // 2)
     crop, points = FrameCrop(size=80, short_side=100, scale=2, y=0), [[[width // 2, height // 2], [0, 0]]]
-    data = NotebookDataset([path], np.array(points, np.float32), crop, center=0, unit=1)
+    data = NotebookDataset([path], np.array(points, np.float32), crop, center=0, unit=1, channels=1)
     targets, seen = [], 0
     for _ in range(60):
         image, target = data[0]
@@ -90,14 +90,18 @@ def test_red_is_as_bright_as_red_is(tmp_path: Path) -> None:
     red = np.zeros((100, 100, 3), np.uint8)
     red[..., 0] = 255
     images.write(tmp_path / "red.png", red)
-    image, _ = NotebookDataset([tmp_path / "red.png"], np.array([[[20, 20], [80, 80]]], np.float32), FACE, 0, 1)[0]
+    image, _ = NotebookDataset(
+        [tmp_path / "red.png"], np.array([[[20, 20], [80, 80]]], np.float32), FACE, 0, 1, channels=1
+    )[0]
     np.testing.assert_allclose(image, 0.299, atol=0.003)
+    colours, _ = NotebookDataset([tmp_path / "red.png"], points, FACE, 0, 1, channels=3)[0]
+    np.testing.assert_allclose(colours.mean(dim=(1, 2)), [1, 0, 0], atol=0.003)
 
 
 def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(UserError, match=r"text\.jpg: expected a picture"):
-        NotebookDataset([tmp_path / "text.jpg"], np.zeros((1, 2, 2), np.float32), FACE, 0, 1)[0]
+        NotebookDataset([tmp_path / "text.jpg"], np.zeros((1, 2, 2), np.float32), FACE, 0, 1, 1)[0]
 
 
 def config(*overrides: str) -> tuple[DictConfig, Faces]:

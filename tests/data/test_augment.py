@@ -1,6 +1,6 @@
 import random
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import albumentations
 import numpy as np
@@ -200,6 +200,28 @@ def test_what_changes_pixels_only_leaves_the_points_in_place(points: np.ndarray)
     changed = change(Augmentation(transforms, 0.0, IBUG68), marked(points), points, [0])
     assert (changed.points[0] == points).all()
     assert (changed.images[0] != marked(points)).any()
+
+
+@pytest.mark.parametrize(
+    ("container", "share"),
+    [
+        (albumentations.OneOf([albumentations.InvertImg(p=1.0)], p=0.3), 0.3),
+        (albumentations.Sequential([albumentations.InvertImg(p=1.0)], p=0.3), 0.3),
+        (albumentations.SomeOf([albumentations.InvertImg(p=1.0)], n=1, p=0.3), 0.3),
+        (albumentations.OneOrOther(albumentations.InvertImg(p=1.0), albumentations.InvertImg(p=1.0), p=0.3), 1.0),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_transforms_of_transforms_change_as_many_crops_as_albumentations(container: Any, share: float) -> None:
+    image, points = np.full((SIZE, SIZE), 10, np.uint8), np.zeros((68, 2), np.float32)
+    images = change(Augmentation([container], 0.0, IBUG68), image, points, list(range(1000))).images
+    assert abs((images[:, 0, 0] != 10).mean() - share) < 0.06
+
+
+@pytest.mark.parametrize("transform", [albumentations.ToFloat(p=1.0), albumentations.RandomCrop(32, 32, p=1.0)])
+def test_transforms_that_change_type_or_size_are_refused(points: np.ndarray, transform: Any) -> None:
+    with pytest.raises(UserError, match=rf"expected uint8 \(96, 96\) from {type(transform).__name__}, found"):
+        change(Augmentation([transform], 0.0, IBUG68), marked(points), points, [0])
 
 
 def test_a_transform_that_loses_points_is_refused(points: np.ndarray) -> None:

@@ -1,14 +1,17 @@
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import albumentations
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
 from fkd.data.crops import FaceCrop
-from fkd.data.dataset import CropDataset, EpochSampler, Repeated
+from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, Repeated, as_it_is
 from fkd.geometry import Jitter
 from fkd.schema import IBUG68
 from fkd.types import Annotations
@@ -122,3 +125,56 @@ def test_each_epoch_has_its_own_order_and_numbers_its_items_after_those_before()
     assert [key % 10 for key in third] != first
     sampler.set_epoch(0)
     assert list(sampler) == first
+
+
+def loader(sampler: Any = None) -> AheadLoader:
+    return AheadLoader(dataset(), batch_size=2, sampler=sampler or range(ROWS), collate_fn=as_it_is)
+
+
+def threads() -> int:
+    return sum(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+
+
+def test_a_thread_reads_the_same_batches_as_the_plain_loader_and_goes() -> None:
+    plain = DataLoader(dataset(), batch_size=2, collate_fn=as_it_is)
+    found = list(loader())
+    assert len(found) == len(plain) == 3
+    for a, b in zip(found, plain, strict=True):
+        assert all((x == y).all() for x, y in zip(a, b, strict=True))
+    assert threads() == 0
+
+
+def test_an_epoch_that_ends_early_leaves_no_thread_and_the_next_begins_anew() -> None:
+    batches = loader()
+    first = next(iter(batches))
+    again = iter(batches)
+    assert threads() <= 1
+    assert (next(again).row == first.row).all()
+    again.close()  # type: ignore[attr-defined]
+    assert threads() == 0
+
+
+def test_an_error_of_the_thread_ends_the_loop() -> None:
+    def broken() -> Iterator[int]:
+        yield from (0, 1)
+        raise ValueError("broken")
+
+    class Sampler:
+        def __iter__(self) -> Iterator[int]:
+            return broken()
+
+    batches = iter(loader(Sampler()))
+    next(batches)
+    with pytest.raises(ValueError, match="broken"):
+        next(batches)
+    assert threads() == 0
+
+
+def test_the_epoch_is_asked_for_when_it_begins() -> None:
+    sampler = EpochSampler(ROWS, True, 0, 0, 1)
+    batches = loader(sampler)
+    rows = [torch.cat([batch.row for batch in batches]).tolist()]
+    sampler.set_epoch(1)
+    rows.append(torch.cat([batch.row for batch in batches]).tolist())
+    assert rows[1] == [key % ROWS for key in sampler]
+    assert rows[0] != rows[1]

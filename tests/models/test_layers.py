@@ -58,6 +58,20 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p: float, memory: torch.memo
         assert abs(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item()) < 5 / np.sqrt(count)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_dropout_takes_any_layout_and_type(dtype: torch.dtype) -> None:
+    dense = torch.ones(6, 5, 9, 11, dtype=dtype)
+    for features in (dense[:, ::2], dense.transpose(1, 3), torch.ones(1, 1, 1, 1, dtype=dtype).expand(6, 5, 9, 11)):
+        output = Dropout(0.5)(features)
+        assert output.dtype == dtype
+        assert output.shape == features.shape
+        assert set(output.flatten().tolist()) == {0.0, 2.0}
+
+
+def test_dropout_of_nearly_all_is_torchs() -> None:
+    assert torch.isfinite(Dropout(1 - 1e-6)(torch.ones(10))).all()
+
+
 def test_dropout_does_nothing_in_use_and_all_at_one() -> None:
     features = torch.randn(10)
     assert torch.equal(Dropout(0.5).eval()(features), features)
