@@ -90,9 +90,8 @@ def test_red_is_as_bright_as_red_is(tmp_path: Path) -> None:
     red = np.zeros((100, 100, 3), np.uint8)
     red[..., 0] = 255
     images.write(tmp_path / "red.png", red)
-    image, _ = NotebookDataset(
-        [tmp_path / "red.png"], np.array([[[20, 20], [80, 80]]], np.float32), FACE, 0, 1, channels=1
-    )[0]
+    points = np.array([[[20, 20], [80, 80]]], np.float32)
+    image, _ = NotebookDataset([tmp_path / "red.png"], points, FACE, 0, 1, channels=1)[0]
     np.testing.assert_allclose(image, 0.299, atol=0.003)
     colours, _ = NotebookDataset([tmp_path / "red.png"], points, FACE, 0, 1, channels=3)[0]
     np.testing.assert_allclose(colours.mean(dim=(1, 2)), [1, 0, 0], atol=0.003)
