@@ -140,7 +140,7 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], strong:
     columns = 1 if len(groups) < 4 else 2
     lines, longest = math.ceil(len(groups) / columns), max(len(group) for group in groups.values())
     figure = Figure(figsize=(8 * columns, lines * (0.7 + 0.28 * longest)), dpi=120, layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).flat
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes, (title, group) in zip(panels, groups.items(), strict=False):
         low, median, high = np.array(list(group.values())).T
         colours = [COLOURS[0] if name.startswith(strong) else COLOURS[-1] for name in group]
@@ -152,7 +152,7 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], strong:
         axes.margins(x=0.12)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels:  # that are left over
+    for axes in panels[len(groups) :]:
         axes.set_visible(False)
     with whole_file(path) as file:
         figure.savefig(file, format="png")

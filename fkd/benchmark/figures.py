@@ -82,9 +82,10 @@ def as_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[dict[str, Any]]
 
 
 def bars(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
-    """The figures of each group that share its first unit, as a PNG."""
+    """The figures of each group that share its first unit, as a PNG; one that stands alone has nothing beside it."""
     panels = {
         f"{title} ({group[0].unit})": {r.name: (r.low, r.median, r.high) for r in group if r.unit == group[0].unit}
         for title, group in rows.items()
+        if len(group) > 1
     }
     plots.bars(panels, "fkd", path)
