@@ -67,7 +67,9 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
             rows["crop and augmentation"] += rates(timed(augmenting(data, config)), f", {name}")
             advance()
         steps = timed(parts(data, augmentations["strong"]))
-        rows["parts, one crop"] = [Row.of(name, values.tolist(), "us a crop") for name, values in steps.items()]
+        rows["parts of strong, one crop"] = [
+            Row.of(name, values.tolist(), "us a crop") for name, values in steps.items()
+        ]
         advance()
     return rows
 

@@ -62,6 +62,8 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     if not Path("/proc/self/smaps_rollup").exists():
         raise UserError("what=scale: expected Linux, which says in /proc what memory a process holds")
     turns, groups = whole(cfg, "scale_turns", least=1), settings(cfg)
+    if not groups:
+        raise UserError("faces, batch_sizes, sizes, workers: expected something to compare, found four empty lists")
     experiment.build_faces(cfg)  # what decodes or draws pictures for the first time is no part of an epoch
     rows: dict[str, list[Row]] = {}
     with progress("epochs", turns * sum(map(len, groups.values()))) as advance:

@@ -57,13 +57,10 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     turns = options.whole(cfg, "turns", least=2)
     if cfg.trainer.accelerator != "cpu":
         raise UserError(f"trainer.accelerator={cfg.trainer.accelerator}: expected cpu, where all sides can be compared")
-    cases = cfg.cases or {"as given": {"overrides": "", "steps": options.whole(cfg, "steps", least=1)}}
+    cases = _cases(cfg)
     rows: dict[str, list[Row]] = {}
     with progress("turns", (len(cases) + 1) * turns) as advance:
-        for number, (title, chosen) in enumerate(cases.items()):
-            case, steps = chosen["overrides"].split(), chosen["steps"]
-            if not isinstance(steps, int) or steps < 1:
-                raise UserError(f"cases: {title}: expected steps from 1 on, found {steps}")
+        for number, (title, (case, steps)) in enumerate(cases.items()):
             rows[title] = list(compare(cfg, case, steps, scratch / str(number), advance))
         starts = []
         for turn in range(turns):
@@ -74,6 +71,23 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
             advance()
     rows["start"] = [Row.of("from the command to the end of the first batch", starts, "s")]
     return rows
+
+
+def _cases(cfg: DictConfig) -> dict[str, tuple[list[str], int]]:
+    """Title -> overrides and steps of a turn."""
+    if cfg.cases is None:
+        return {"as given": ([], options.whole(cfg, "steps", least=1))}
+    if not isinstance(cfg.cases, DictConfig):
+        raise UserError(f"cases: expected name: {{overrides, steps}}, or null, found {cfg.cases!r}; give cases=null")
+    cases: dict[str, tuple[list[str], int]] = {}
+    for title, case in cfg.cases.items():
+        steps = case.get("steps") if isinstance(case, DictConfig) else None
+        if not isinstance(steps, int) or steps < 1 or not isinstance(case.get("overrides"), str):
+            raise UserError(
+                f"cases: {title!s}: expected overrides and steps from 1 on, found {case!r}; or give cases=null"
+            )
+        cases[str(title)] = case.overrides.split(), steps
+    return cases
 
 
 def compare(
@@ -171,7 +185,9 @@ def serve(cfg: DictConfig) -> None:
     processes.keep_memory()
     if cfg.side == "bare":
         _answer(Bare(cfg))
-    train(cfg)
+    if cfg.side == "fkd":
+        train(cfg)
+    raise UserError(f"side={cfg.side}: expected none; a benchmark sets it for the processes that it begins")
 
 
 def _answer(side: "Notebook | Bare") -> NoReturn:

@@ -187,14 +187,14 @@ def test_the_script_writes_every_figure(script: Callable[..., Outcome], faces_ro
     few = ("crop.size=32", "data.batch_size=4", "turns=2", "hydra.run.dir=out")
     outcome = script("benchmark", "data", *data, *few)
     assert outcome.status == 0, outcome.err
-    groups = json.loads(Path("out/benchmark.json").read_text())
+    groups = json.loads(Path("out/benchmark.json").read_text())["figures"]
     names = {title: [row["name"] for row in rows] for title, rows in groups.items()}
-    assert [*names] == ["data alone, no augmentation", "crop and augmentation", "parts, one crop"]
+    assert [*names] == ["data alone, no augmentation", "crop and augmentation", "parts of strong, one crop"]
     assert names["data alone, no augmentation"] == ["fkd", "notebook loader", "fkd over notebook loader"]
     for strength in ("light", "strong"):
         sides = {f"{side}, {strength}" for side in ("fkd", "albumentations' own chain", "torchvision v2")}
         assert sides < set(names["crop and augmentation"])
-    assert names["parts, one crop"][0] == "all of it"
+    assert names["parts of strong, one crop"][0] == "all of it"
     for rows in groups.values():
         for row in rows:
             assert 0 < row["low"] <= row["median"] <= row["high"]

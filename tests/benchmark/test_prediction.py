@@ -60,7 +60,7 @@ def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Pat
     few = ("repeats=2", "pictures=3", "photos=4", "passes=2", "hydra.run.dir=out")
     outcome = script("benchmark", "predict", "ckpt=run/checkpoints/best.ckpt", *data, *few)
     assert outcome.status == 0, outcome.err
-    groups = json.loads(Path("out/benchmark.json").read_text())
+    groups = json.loads(Path("out/benchmark.json").read_text())["figures"]
     sides = {title.split(",")[0]: [row["name"] for row in rows] for title, rows in groups.items()}
     assert sides == {
         "one face": ["torch", "ONNX", "ONNX int8"],

@@ -21,7 +21,7 @@ def test_the_script_times_all_sides_in_turn(script: Script, faces_root: Path) ->
     data = ("data=udacity", f"data.root={faces_root}", "data.cache_dir=cache", "data.val_share=0.3")
     outcome = script("benchmark", "train", *data, *FEW, "cases=null", "model=naimish", "steps=2")
     assert outcome.status == 0, outcome.err
-    groups = json.loads(Path("out/benchmark.json").read_text())
+    groups = json.loads(Path("out/benchmark.json").read_text())["figures"]
     rows = {row["name"]: row for row in groups["as given"]}
     sides = [f"{side}, {work}" for side, work in itertools.product(["notebook", "fkd"], ["loading", "step", "both"])]
     assert set(sides) <= set(rows)
@@ -52,3 +52,19 @@ def test_a_net_as_people_write_it_is_the_same_net(make: Callable[..., nn.Module]
     assert all(issubclass(kinds[i - 1], nn.ELU | nn.SELU) for i in pools)
     pictures = torch.rand(2, 1, 64, 64)
     torch.testing.assert_close(written(pictures), net(pictures))
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("cases=x", "cases: expected name: {overrides, steps}, or null, found 'x'"),
+        ("++cases.mine.steps=1", "cases: mine: expected overrides and steps from 1 on"),
+        ("side=foo", "side=foo: expected none"),
+        ("trainer=default", "trainer.accelerator=auto: expected cpu"),
+    ],
+)
+def test_what_cannot_be_timed_is_one_line(script: Script, override: str, line: str) -> None:
+    outcome = script("benchmark", "train", override, "hydra.run.dir=out")
+    assert outcome.status == 2
+    assert line in outcome.err
+    assert "Traceback" not in outcome.err
