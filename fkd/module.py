@@ -151,7 +151,8 @@ class KeypointModule(pl.LightningModule):
     def on_train_start(self) -> None:
         for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
             for group in optimizer.param_groups:
-                group.update({name: optimizer.defaults[name] for name in ("fused",) if name in group})
+                if "fused" in group:
+                    group["fused"] = optimizer.defaults["fused"]
 
     def on_train_epoch_end(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)

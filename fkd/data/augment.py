@@ -37,9 +37,9 @@ class Moves(NamedTuple):
 class Augmentation:
     """Changes a batch of crops and their points together, all points kept and in order.
 
-    Mirroring and the `Affine` transforms that the list begins with cost nothing: the crop is cut from its photo that
-    way (`moves`), so that the corners it turns into view are the photo's own and its pixels are interpolated once. The
-    other transforms follow in the list's order (`__call__`). What they change does not depend on the batch.
+    Mirroring and the `Affine` transforms that the list begins with cost next to nothing: the crop is cut from its photo
+    that way (`moves`), so that the corners it turns into view are the photo's own and its pixels are interpolated once.
+    The other transforms follow in the list's order (`__call__`). What they change does not depend on the batch.
 
     Args:
         transforms: albumentations transforms, applied in turn.
@@ -125,20 +125,21 @@ class _Places:
     """A transform that moves points as well, albumentations' own."""
 
     def __init__(self, transform: _Transform) -> None:
-        points, self.name = albumentations.KeypointParams(format="xy", remove_invisible=False), type(transform).__name__
-        self.transform, self.random = albumentations.Compose([transform], keypoint_params=points), _Random()
-        self.transform.set_random_state(self.random.numbers, self.random.python)
+        points = albumentations.KeypointParams(format="xy", remove_invisible=False)
+        self.transform, self.random = transform, _Random()
+        self.compose = albumentations.Compose([transform], keypoint_params=points)
+        self.compose.set_random_state(self.random.numbers, self.random.python)
 
     def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
         for image, points, words in zip(images, keypoints, draws.words(2), strict=True):
             self.random.begin(words)
-            changed = self.transform(image=image, keypoints=points)
+            changed = self.compose(image=image, keypoints=points)
             if (found := len(changed["keypoints"])) != len(points):
                 raise UserError(
-                    f"augmentation: expected {len(points)} points from {self.name}, found {found}; where it has the "
-                    "option, set keypoint_remapping_method=direct, or leave it out"
+                    f"augmentation: expected {len(points)} points from {type(self.transform).__name__}, found {found}; where it "
+                    "has the option, set keypoint_remapping_method=direct, or leave it out"
                 )
-            _replace(image, changed["image"], self.transform.transforms[0])
+            _replace(image, changed["image"], self.transform)
             points[:] = changed["keypoints"]
 
 

@@ -94,7 +94,7 @@ class Repeated(Dataset[Batch]):
 class AheadLoader(DataLoader[Batch]):
     """A loader without processes whose next batch is made by a thread while the one before is in use.
 
-    On processors that is faster than a process that loads, which has to hand each batch over. One epoch at a time: the
+    On two cores that is faster than a process that loads, which has to hand each batch over. One epoch at a time: the
     next ends the one before, whose thread would draw from the same augmentation.
     """
 

@@ -13,7 +13,7 @@ class Draws:
 
     An item's stream is fixed by the seed and the item's number: not by the batch it is in, by the process that draws it
     or by what was drawn before. SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-    OOPSLA 2014, figure 16), for which each item starts at a hash of its number.
+    OOPSLA 2014), for which each item starts at a hash of its number.
 
     Args:
         seed: a whole number from 0 on.
