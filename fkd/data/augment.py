@@ -135,9 +135,10 @@ class _Places:
             self.random.begin(words)
             changed = self.compose(image=image, keypoints=points)
             if (found := len(changed["keypoints"])) != len(points):
+                name = type(self.transform).__name__
                 raise UserError(
-                    f"augmentation: expected {len(points)} points from {type(self.transform).__name__}, found {found}; where it "
-                    "has the option, set keypoint_remapping_method=direct, or leave it out"
+                    f"augmentation: expected {len(points)} points from {name}, found {found}; where it has the option, "
+                    "set keypoint_remapping_method=direct, or leave it out"
                 )
             _replace(image, changed["image"], self.transform)
             points[:] = changed["keypoints"]
