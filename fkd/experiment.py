@@ -49,6 +49,10 @@ def check(cfg: DictConfig) -> None:
         raise UserError("model: expected a network with a name, found what all share; choose another option")
     options.whole(cfg, "crop.size", least=1)
     options.whole(cfg, "trainer.max_epochs", least=-1)
+    if cfg.trainer.get("gradient_clip_val") is not None:
+        options.number(cfg, "trainer.gradient_clip_val", least=0)
+    if cfg.optimizer.get("fused") is not None:
+        options.flag(cfg, "optimizer.fused")
     if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
         raise UserError(
             f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"

@@ -231,7 +231,7 @@ class KeypointModule(pl.LightningModule):
         if then != now:
             raise UserError(
                 f"ckpt_path: expected trainer.max_epochs={then}, which its schedule of the learning rate was made for, "
-                f"found {now}; keep it, or train on with scheduler=none"
+                f"found {now}; keep it, or begin another run that trains on: ckpt_path=FILE scheduler=none"
             )
 
     def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:

@@ -374,6 +374,8 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["data=udacity", "data.root=nowhere"], ["nowhere", "P1_Facial_Keypoints"]),
         (["optimizer.lr=-1"], ["optimizer", "-1"]),
         (["trainer.max_epochs=soon"], ["trainer", "soon"]),
+        (["trainer.gradient_clip_val=-1"], ["trainer.gradient_clip_val: expected a number from 0 on, found -1"]),
+        (["optimizer.fused=maybe"], ["optimizer.fused: expected true or false, found 'maybe'"]),
         (["data.batch_size=0"], ["data.batch_size", "0"]),
         (["data.num_workers=many"], ["data.num_workers", "many"]),
         (["model=simple", "crop.size=20"], ["model=simple", "crop.size", "20"]),
