@@ -6,14 +6,18 @@ with every model.
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn import functional
+
+from fkd.errors import UserError
 
 
 class Codec(Protocol):
     """Both ways between keypoints in crop pixels and what a net is trained on."""
 
     gives: str
-    """The kind of raw output, matched with what a loss compares: "coordinates", ..."""
+    """The kind of raw output, matched with what a loss compares: "coordinates", "heatmaps" or "bins"."""
 
     def encode(self, keypoints: Tensor) -> Tensor:
         """(B, K, 2) crop pixels -> training target, in the shape of `raw`."""
@@ -44,3 +48,137 @@ class Coordinates:
 
     def decode(self, raw: Tensor) -> Tensor:
         return raw.float().reshape(raw.shape[0], -1, 2) * self.unit + self.center
+
+
+class Heatmaps:
+    """The net gives one map for each point, (B, K, cells, cells), high where the point is.
+
+    The target is a Gaussian of height 1 about the point's true place, which need not be a cell's centre (Zhang et al.,
+    "Distribution-Aware Coordinate Representation for Human Pose Estimation" (DARK), CVPR 2020, section 3.3). A map
+    cannot show a point outside of the crop; its Gaussian's flank at the edge is all that is left of it.
+
+    Args:
+        size: width and height of the crop in pixels, a multiple of the stride.
+        stride: pixels of the crop to a cell.
+        sigma: standard deviation of the Gaussian in cells.
+        decode: how a map is read.
+            "dark": from the highest cell of the smoothed map one Newton step on its logarithm (DARK, section 3.2, eq.
+            8), which finds the mean of a Gaussian exactly.
+            "soft_argmax": centre of mass of what is above a tenth of the map's maximum.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+
+    gives = "heatmaps"
+
+    def __init__(self, size: int, stride: int, sigma: float, decode: str) -> None:
+        if not (isinstance(stride, int) and stride > 0 and size % stride == 0 and size >= 3 * stride):
+            raise UserError(
+                f"model.codec.stride={stride}: expected a divisor of crop.size={size}, three times at least"
+            )
+        if not (isinstance(sigma, int | float) and sigma > 0):
+            raise UserError(f"model.codec.sigma={sigma}: expected cells above 0")
+        if decode not in ("dark", "soft_argmax"):
+            raise UserError(f"model.codec.decode={decode}: expected dark or soft_argmax")
+        self.cells, self.stride, self.sigma = size // stride, stride, sigma
+        self._read = self._dark if decode == "dark" else self._mass
+
+    def encode(self, keypoints: Tensor) -> Tensor:
+        x, y = _gaussians(self._in_cells(keypoints), self.cells, self.sigma).unbind(dim=2)
+        return y[..., :, None] * x[..., None, :]
+
+    def decode(self, raw: Tensor) -> Tensor:
+        return self._read(raw.float()) * self.stride + (self.stride - 1) / 2
+
+    def _in_cells(self, keypoints: Tensor) -> Tensor:
+        return (keypoints - (self.stride - 1) / 2) / self.stride
+
+    def _dark(self, maps: Tensor) -> Tensor:
+        """(B, K, cells, cells) -> (B, K, 2), x and y in cells."""
+        logs = _blurred(maps, self.sigma).clamp(min=1e-6).log()
+        place = logs.flatten(2).argmax(dim=2)
+        # the highest inner cell: second differences need both neighbours
+        x, y = (place % self.cells).clamp(1, self.cells - 2), (place // self.cells).clamp(1, self.cells - 2)
+
+        def at(right: int, down: int) -> Tensor:
+            index = (y + down) * self.cells + x + right
+            return logs.flatten(2).gather(2, index[..., None])[..., 0]
+
+        middle = at(0, 0)
+        dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
+        dxx, dyy = at(1, 0) - 2 * middle + at(-1, 0), at(0, 1) - 2 * middle + at(0, -1)
+        dxy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+        det = dxx * dyy - dxy * dxy
+        peak = (det > 1e-9) & (dxx < 0)  # elsewhere the surface is no hill, and there is no step to its top
+        det = torch.where(peak, det, 1)
+        step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1) / det[..., None]
+        step = torch.where(peak[..., None], step, 0).clamp(-1.5, 1.5)
+        return torch.stack([x, y], dim=-1) + step
+
+    def _mass(self, maps: Tensor) -> Tensor:
+        peaks = maps.amax(dim=(2, 3), keepdim=True)
+        above = (maps - 0.1 * peaks).clamp(min=0) + 1e-9
+        places = torch.arange(self.cells, dtype=maps.dtype, device=maps.device)
+        mass = above.sum(dim=(2, 3))
+        x, y = (above.sum(dim=2) * places).sum(dim=2) / mass, (above.sum(dim=3) * places).sum(dim=2) / mass
+        return torch.stack([x, y], dim=-1)
+
+
+class SimCC:
+    """The net classifies each point's column and row: (B, K, 2, bins) logits for x and y.
+
+    Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation", ECCV 2022, section
+    3.1. A bin is a part of a pixel; the target is a Gaussian over the bins (their label smoothing), of sum 1.
+
+    Args:
+        size: width and height of the crop in pixels.
+        split: bins to a pixel (the paper's k).
+        sigma: standard deviation of the Gaussian in pixels of the crop.
+        decode: "soft_argmax": mean of the softmax; "argmax": its highest bin, as in the paper.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+
+    gives = "bins"
+
+    def __init__(self, size: int, split: float, sigma: float, decode: str) -> None:
+        bins = size * split
+        if not (isinstance(split, int | float) and split > 0 and bins == int(bins)):
+            raise UserError(f"model.codec.split={split}: expected bins to a pixel, a whole number of them on {size} px")
+        if not (isinstance(sigma, int | float) and sigma > 0):
+            raise UserError(f"model.codec.sigma={sigma}: expected pixels above 0")
+        if decode not in ("soft_argmax", "argmax"):
+            raise UserError(f"model.codec.decode={decode}: expected soft_argmax or argmax")
+        self.bins, self.split, self.sigma, self.soft = int(bins), split, sigma, decode == "soft_argmax"
+
+    def encode(self, keypoints: Tensor) -> Tensor:
+        places = (keypoints + 0.5) * self.split - 0.5
+        weights = -((places[..., None] - _count(self.bins, keypoints)) ** 2) / (2 * (self.sigma * self.split) ** 2)
+        return weights.softmax(dim=-1)  # of a point outside all of it lies at the edge
+
+    def decode(self, raw: Tensor) -> Tensor:
+        logits = raw.float().reshape(raw.shape[0], -1, 2, self.bins)
+        places = logits.softmax(dim=-1) @ _count(self.bins, logits) if self.soft else logits.argmax(dim=-1).float()
+        return (places + 0.5) / self.split - 0.5
+
+
+def _gaussians(places: Tensor, cells: int, sigma: float) -> Tensor:
+    """Places (...) on an axis of so many cells -> (..., cells) of height 1."""
+    return torch.exp(-((places[..., None] - _count(cells, places)) ** 2) / (2 * sigma**2))
+
+
+def _count(number: int, like: Tensor) -> Tensor:
+    return torch.arange(number, dtype=torch.float32, device=like.device)
+
+
+def _blurred(maps: Tensor, sigma: float) -> Tensor:
+    """Maps (B, K, H, W) under a Gaussian as wide as their own (DARK, section 3.2, eq. 9), column and row in turn."""
+    reach = max(int(2 * sigma + 0.5), 1)
+    kernel = torch.exp(-((_count(2 * reach + 1, maps) - reach) ** 2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, -1)
+    rows = maps.flatten(0, 1)[:, None]
+    rows = functional.conv2d(functional.pad(rows, (reach, reach, 0, 0), mode="replicate"), kernel)
+    rows = functional.conv2d(functional.pad(rows, (0, 0, reach, reach), mode="replicate"), kernel.mT)
+    return rows.reshape(maps.shape)

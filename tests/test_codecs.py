@@ -1,7 +1,13 @@
+"""Codecs against formulas written out, and against their own inverse."""
+
+import math
+
+import numpy as np
 import pytest
 import torch
 
-from fkd.codecs import Coordinates
+from fkd.codecs import Codec, Coordinates, Heatmaps, SimCC
+from fkd.errors import UserError
 
 
 def test_the_notebooks_target_is_k_minus_100_over_50() -> None:
@@ -23,3 +29,92 @@ def test_bfloat16_output_is_decoded_in_float32() -> None:
 def test_a_unit_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="unit above 0"):
         Coordinates(center=0, unit=0)
+
+
+def inside(faces: int, margin: float, size: int) -> torch.Tensor:
+    """Keypoints at least so many pixels within a crop."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(faces, 68, 2, generator=generator) * (size - 1 - 2 * margin) + margin
+
+
+def test_a_heatmap_is_a_gaussian_about_the_points_true_place() -> None:
+    codec = Heatmaps(size=32, stride=4, sigma=1.5, decode="dark")
+    keypoints = torch.tensor([[[10.3, 21.7], [-3.0, 5.0]]])
+    maps = codec.encode(keypoints)
+    assert maps.shape == (1, 2, 8, 8)
+    for k, (x, y) in enumerate(keypoints[0].tolist()):
+        for row, column in np.ndindex(8, 8):
+            # the cell's centre in crop pixels: of pixels 4c to 4c + 3
+            dx, dy = (4 * column + 1.5 - x) / 4, (4 * row + 1.5 - y) / 4
+            expected = math.exp(-(dx**2 + dy**2) / (2 * 1.5**2))
+            assert maps[0, k, row, column].item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("decode", "sigma", "tolerance"), [("dark", 1.0, 0.02), ("dark", 1.5, 0.05), ("soft_argmax", 1.0, 0.1)]
+)
+def test_a_heatmap_is_read_within_a_fraction_of_a_cell(decode: str, sigma: float, tolerance: float) -> None:
+    codec = Heatmaps(size=96, stride=4, sigma=sigma, decode=decode)
+    keypoints = inside(20, margin=20, size=96)
+    assert (codec.decode(codec.encode(keypoints)) - keypoints).abs().max() < tolerance  # of 4 pixels to a cell
+
+
+@pytest.mark.parametrize("decode", ["dark", "soft_argmax"])
+def test_any_map_is_read_as_a_place_on_it(decode: str) -> None:
+    codec = Heatmaps(size=32, stride=4, sigma=1.0, decode=decode)
+    noise = torch.randn(3, 68, 8, 8, generator=torch.Generator().manual_seed(1))
+    for maps in (noise, torch.zeros(1, 68, 8, 8), -noise.abs(), noise.bfloat16()):
+        found = codec.decode(maps)
+        assert found.dtype == torch.float32
+        assert found.min() > -8
+        assert found.max() < 40
+
+
+def test_dark_is_better_than_the_highest_cell_under_noise() -> None:
+    codec, keypoints = Heatmaps(size=96, stride=4, sigma=1.0, decode="dark"), inside(20, margin=12, size=96)
+    maps = codec.encode(keypoints)
+    maps = maps + 0.05 * torch.randn(maps.shape, generator=torch.Generator().manual_seed(2))
+    highest = maps.flatten(2).argmax(dim=2)
+    plain = torch.stack([highest % 24, highest // 24], dim=-1) * 4 + 1.5
+    assert (codec.decode(maps) - keypoints).norm(dim=-1).mean() < (plain - keypoints).norm(dim=-1).mean() / 2
+
+
+def test_simcc_bins_are_a_gaussian_of_sum_1() -> None:
+    codec = SimCC(size=16, split=2, sigma=1.5, decode="soft_argmax")
+    target = codec.encode(torch.tensor([[[5.2, 9.9]]]))
+    assert target.shape == (1, 1, 2, 32)
+    for axis, place in enumerate((5.2, 9.9)):
+        centres = [(b + 0.5) / 2 - 0.5 for b in range(32)]  # two bins cover pixel 0, which reaches from -0.5 to 0.5
+        heights = [math.exp(-((c - place) ** 2) / (2 * 1.5**2)) for c in centres]
+        assert target[0, 0, axis].tolist() == pytest.approx([h / sum(heights) for h in heights], abs=1e-6)
+
+
+@pytest.mark.parametrize(("decode", "tolerance"), [("soft_argmax", 0.01), ("argmax", 0.26)])
+def test_simcc_reads_what_it_wrote(decode: str, tolerance: float) -> None:
+    codec, keypoints = SimCC(size=96, split=2, sigma=3.0, decode=decode), inside(20, margin=12, size=96)
+    logits = codec.encode(keypoints).clamp(min=1e-12).log()
+    assert (codec.decode(logits) - keypoints).abs().max() < tolerance  # argmax: half a bin
+    assert (codec.decode(logits.flatten(2)) - keypoints).abs().max() < tolerance
+
+
+def test_simcc_puts_a_point_outside_at_the_edge() -> None:
+    codec = SimCC(size=32, split=2, sigma=1.0, decode="argmax")
+    target = codec.encode(torch.tensor([[[-30.0, 70.0]]]))
+    torch.testing.assert_close(target.sum(dim=-1), torch.ones(1, 1, 2))
+    assert codec.decode(target).tolist() == [[[-0.25, 31.25]]]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Heatmaps(96, 5, 1.0, "dark"), "model.codec.stride=5: expected a third of crop.size=96 or less"),
+        (lambda: Heatmaps(96, 4, 0.0, "dark"), "model.codec.sigma=0.0: expected cells above 0"),
+        (lambda: Heatmaps(96, 4, 1.0, "max"), "model.codec.decode=max: expected dark or soft_argmax"),
+        (lambda: SimCC(96, 0.33, 1.0, "argmax"), "model.codec.split=0.33: expected bins to a pixel"),
+        (lambda: SimCC(96, 2, -1.0, "argmax"), "model.codec.sigma=-1.0: expected pixels above 0"),
+        (lambda: SimCC(96, 2, 1.0, "dark"), "model.codec.decode=dark: expected soft_argmax or argmax"),
+    ],
+)
+def test_a_codec_that_cannot_be_is_the_users_error(build: type[Codec], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build()

@@ -13,7 +13,7 @@ from fkd import losses
 from fkd.errors import UserError
 
 CONF = Path(__file__).parents[1] / "conf"
-BETA, WIDTH, CURVATURE = 0.3, 0.5, 0.2
+BETA, WIDTH, CURVATURE, LINEAR = 0.3, 0.5, 0.2, 0.1
 
 
 def one_mse(error):
@@ -34,11 +34,18 @@ def one_wing(error):
     return abs(error) - (WIDTH - WIDTH * math.log(1 + WIDTH / CURVATURE))
 
 
+def one_soft_wing(error):
+    if abs(error) < LINEAR:
+        return abs(error)
+    return LINEAR + WIDTH * math.log((1 + abs(error) / CURVATURE) / (1 + LINEAR / CURVATURE))
+
+
 CASES = [
     pytest.param(losses.MSE(), one_mse, id="mse"),
     pytest.param(losses.L1(), one_l1, id="l1"),
     pytest.param(losses.SmoothL1(BETA), one_smooth_l1, id="smoothl1"),
     pytest.param(losses.Wing(WIDTH, CURVATURE), one_wing, id="wing"),
+    pytest.param(losses.SoftWing(LINEAR, WIDTH, CURVATURE), one_soft_wing, id="softwing"),
 ]
 
 
@@ -147,6 +154,12 @@ def test_wrong_shapes_are_named(loss, one, batch):
         (lambda: losses.SmoothL1(0.0), r"loss=smoothl1: expected loss.beta above 0, found 0.0"),
         (lambda: losses.Wing(-1.0, 0.1), r"loss=wing: expected loss.width above 0, found -1.0"),
         (lambda: losses.Wing(1.0, 0.0), r"loss=wing: expected loss.curvature above 0, found 0.0"),
+        (lambda: losses.SoftWing(0.0, 1.0, 1.0), r"loss=softwing: expected loss.linear above 0, found 0.0"),
+        (lambda: losses.Interval(0.0, (0, 1)), r"loss=interval: expected loss.pitch above 0, found 0.0"),
+        (lambda: losses.AdaptiveWing(2, 14, 1, 0.5, 10), r"adaptive_wing: expected loss.alpha above 2, found 2"),
+        (lambda: losses.AdaptiveWing(2.1, 14, 1, 0.5, -1), r"adaptive_wing: expected loss.weight from 0 on, found -1"),
+        (lambda: losses.AdaptiveWing(2.1, 14, 0, 0.5, 1), r"adaptive_wing: expected loss.epsilon above 0, found 0"),
+        (lambda: losses.SimCCKL(0), r"loss=simcc_kl: expected loss.beta above 0, found 0"),
     ],
 )
 def test_a_constant_that_cannot_be_is_the_users_error(build, message):
@@ -154,7 +167,120 @@ def test_a_constant_that_cannot_be_is_the_users_error(build, message):
         build()
 
 
-@pytest.mark.parametrize("name", ["mse", "l1", "smoothl1", "wing"])
+def one_interval(error, half):
+    return max(abs(error) - half, 0)
+
+
+def test_interval_costs_nothing_inside_the_labels_cell(batch):
+    raw, target, visible = batch
+    pitch, (first, second) = 0.8, (1, 4)
+    value = losses.Interval(pitch, [first, second])(raw, target, visible)
+    expected = []
+    for face, point in np.argwhere(visible.numpy()):
+        eyes = target[face, first] - target[face, second]
+        half = pitch / 2 * math.hypot(*eyes.tolist())
+        expected += [one_interval(float(raw[face, point, a] - target[face, point, a]), half) for a in (0, 1)]
+    assert 0 in expected
+    assert value.item() == pytest.approx(sum(expected) / len(expected), rel=1e-5)
+    assert losses.interval(raw, target, torch.zeros_like(visible), pitch, (first, second)).item() == 0
+
+
+ALPHA, OMEGA, EPSILON, THETA, WEIGHT = 2.1, 14.0, 1.0, 0.5, 10.0
+AWING = losses.AdaptiveWing(ALPHA, OMEGA, EPSILON, THETA, WEIGHT)
+
+
+def one_adaptive_wing(error, y):
+    """The paper's equation 3, with A and C as it gives them."""
+    power = ALPHA - y
+    if abs(error) < THETA:
+        return OMEGA * math.log(1 + (abs(error) / EPSILON) ** power)
+    a = OMEGA * (1 / (1 + (THETA / EPSILON) ** power)) * power * (THETA / EPSILON) ** (power - 1) / EPSILON
+    c = THETA * a - OMEGA * math.log(1 + (THETA / EPSILON) ** power)
+    return a * abs(error) - c
+
+
+@pytest.fixture
+def maps():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(2, 3, 6, 5, generator=generator) ** 6  # few cells reach 0.2
+    raw = target + torch.randn(target.shape, generator=generator) * 0.5
+    return raw, target, torch.tensor([[True, False, True], [True, True, False]])
+
+
+@pytest.mark.parametrize("weight", [0.0, WEIGHT])
+def test_adaptive_wing_is_the_papers_equation(maps, weight):
+    raw, target, visible = (tensor.numpy() for tensor in maps)
+    values = []
+    for face, point in np.argwhere(visible):
+        for row, column in np.ndindex(6, 5):
+            around = target[face, point, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+            y = float(target[face, point, row, column])
+            one = one_adaptive_wing(float(raw[face, point, row, column]) - y, y)
+            values.append(one * (1 + weight * bool(around.max() >= 0.2)))
+    found = losses.adaptive_wing(*maps, ALPHA, OMEGA, EPSILON, THETA, weight)
+    assert found.item() == pytest.approx(sum(values) / len(values), rel=1e-5)
+
+
+def test_heatmap_mse_is_the_mean_over_the_cells_of_visible_points(maps):
+    raw, target, visible = (tensor.numpy() for tensor in maps)
+    assert losses.HeatmapMSE()(*maps).item() == pytest.approx(((raw - target)[visible] ** 2).mean(), rel=1e-5)
+
+
+@pytest.fixture
+def bins():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(2, 3, 2, 9, generator=generator).softmax(dim=-1)
+    target[0, 0, 0] = torch.eye(9)[4]  # zeros in a target cost nothing
+    raw = torch.randn(target.shape, generator=generator)
+    return raw, target, torch.tensor([[True, False, True], [True, True, False]])
+
+
+def test_simcc_kl_is_torchs_divergence_of_each_axis(bins):
+    raw, target, visible = bins
+    values = [
+        torch.nn.functional.kl_div((3 * raw[b, k, a]).log_softmax(0), target[b, k, a], reduction="sum").item()
+        for b, k in visible.nonzero().tolist()
+        for a in (0, 1)
+    ]
+    assert losses.SimCCKL(3.0)(*bins).item() == pytest.approx(sum(values) / len(values), rel=1e-5)
+    exact = target.clamp(min=1e-20).log()
+    assert losses.SimCCKL(1.0)(exact, target, visible).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sample"),
+    [pytest.param(AWING, "maps", id="awing"), (losses.HeatmapMSE(), "maps"), (losses.SimCCKL(1.0), "bins")],
+)
+@pytest.mark.parametrize("hidden", [1e6, math.nan])
+def test_invisible_points_of_maps_and_bins_take_no_part(loss, sample, hidden, request):
+    raw, target, visible = request.getfixturevalue(sample)
+    raw.requires_grad_()
+    before = loss(raw, target, visible)
+    after = loss(raw, target.masked_fill(~visible[..., None, None], hidden), visible)
+    after.backward()
+    assert after.item() == before.item()
+    assert (raw.grad[~visible] == 0).all()
+    assert raw.grad[visible].abs().sum() > 0
+    nothing = loss(raw, target, torch.zeros_like(visible))
+    assert nothing.item() == 0
+
+
+def test_shapes_of_maps_and_bins_are_named(maps, bins):
+    with pytest.raises(ValueError, match=r"raw: expected shape \(B, K, H, W\), found \(2, 3, 30\)"):
+        losses.heatmap_mse(maps[0].flatten(2), *maps[1:])
+    with pytest.raises(ValueError, match=r"raw: expected shape \(B, K, 2, L\), found \(2, 3, 6, 5\)"):
+        losses.simcc_kl(*maps, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "gives"),
+    [("adaptive_wing", "heatmaps"), ("heatmap_mse", "heatmaps"), ("simcc_kl", "bins"), ("interval", "coordinates")],
+)
+def test_the_group_builds_the_loss_of_its_codec(name, gives):
+    assert instantiate(OmegaConf.load(CONF / "loss" / f"{name}.yaml")).compares == gives
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "smoothl1", "wing", "softwing"])
 def test_the_group_builds_a_loss_on_coordinates(name, batch):
     loss = instantiate(OmegaConf.load(CONF / "loss" / f"{name}.yaml"))
     assert loss.compares == "coordinates"

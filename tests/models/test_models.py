@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -15,6 +16,7 @@ from fkd.models.conv5 import Conv5
 from fkd.models.naimish import NaimishNet
 from fkd.models.naimish_bn import NaimishNetBatchNorm
 from fkd.models.simple import Simple
+from tests.test_conf import compose
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 
@@ -196,7 +198,7 @@ def test_compact_answers_in_its_codecs_unit():
     keypoints = []
     for center, unit in ((15.5, 16.0), (100.0, 50.0)):
         torch.manual_seed(0)
-        net = Compact(1, 32, 5, 8, [8, 8, 8], [1, 1, 1], center, unit).eval()
+        net = Compact(1, 32, 5, center, unit, stem=8, widths=[8, 8, 8], blocks=[1, 1, 1]).eval()
         keypoints.append(net(image) * unit + center)
     torch.testing.assert_close(keypoints[0], keypoints[1], atol=1e-3, rtol=0)
     assert keypoints[0].min() > 0
@@ -265,3 +267,14 @@ def test_compact_under_autocast_is_compact():
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         half = net(image)
     torch.testing.assert_close(half, net(image), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "simcc"])
+def test_nets_of_other_codecs_give_what_these_encode(name):
+    cfg = compose(f"model={name}", "crop.size=64", "channels=3")
+    net, codec = instantiate(cfg.model.net).eval(), instantiate(cfg.model.codec)
+    raw, target = net(torch.rand(2, 3, 64, 64)), codec.encode(torch.rand(2, 68, 2) * 64)
+    assert raw.shape == target.shape
+    assert count(net) <= 1_000_000
+    raw.square().sum().backward()
+    assert all(value.grad is not None and (value.ndim == 1 or value.grad.any()) for value in net.parameters())

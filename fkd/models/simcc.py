@@ -1,0 +1,32 @@
+"""A small hourglass that classifies columns and rows."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fkd.models.hourglass import Hourglass
+
+
+class SimCC(Hourglass):
+    """Each point's map, flattened, through one linear layer for x and one for y that all points share.
+
+    Li et al., "SimCC", ECCV 2022, section 3.1 and figure 2.
+
+    Args:
+        channels, size, keypoints: as of `Hourglass`; the output is (B, K, 2, bins).
+        split: bins to a pixel of the picture, as the codec has them.
+        shape: the other arguments of `Hourglass`.
+
+    Raises:
+        UserError: the size is not a multiple of 16.
+    """
+
+    def __init__(self, channels: int, size: int, keypoints: int, split: float, **shape: Any) -> None:
+        super().__init__(channels, size, keypoints, **shape)
+        cells, bins = (size // 4) ** 2, int(size * split)
+        self.x, self.y = nn.Linear(cells, bins), nn.Linear(cells, bins)
+
+    def forward(self, image: Tensor) -> Tensor:
+        maps = self.features(image).flatten(2)
+        return torch.stack([self.x(maps), self.y(maps)], dim=2)
