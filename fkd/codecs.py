@@ -75,7 +75,7 @@ class Heatmaps:
     def __init__(self, size: int, stride: int, sigma: float, decode: str) -> None:
         if not (isinstance(stride, int) and stride > 0 and size % stride == 0 and size >= 3 * stride):
             raise UserError(
-                f"model.codec.stride={stride}: expected a divisor of crop.size={size}, three times at least"
+                f"model.codec.stride={stride}: expected a divisor of crop.size={size}, at most a third of it"
             )
         if not (isinstance(sigma, int | float) and sigma > 0):
             raise UserError(f"model.codec.sigma={sigma}: expected cells above 0")

@@ -107,7 +107,7 @@ def test_simcc_puts_a_point_outside_at_the_edge() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Heatmaps(96, 5, 1.0, "dark"), "model.codec.stride=5: expected a third of crop.size=96 or less"),
+        (lambda: Heatmaps(96, 5, 1.0, "dark"), "model.codec.stride=5: expected a divisor of crop.size=96, at most"),
         (lambda: Heatmaps(96, 4, 0.0, "dark"), "model.codec.sigma=0.0: expected cells above 0"),
         (lambda: Heatmaps(96, 4, 1.0, "max"), "model.codec.decode=max: expected dark or soft_argmax"),
         (lambda: SimCC(96, 0.33, 1.0, "argmax"), "model.codec.split=0.33: expected bins to a pixel"),
