@@ -61,12 +61,14 @@ def evaluate(
     boxes: str,
     detector: Detector,
     batch_size: int,
+    flip: bool = False,
 ) -> Scores:
     """Scores a net on one subset.
 
     Args:
         boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
             "detector" (found on the picture; a missed face counts at the mean shape's error in the whole picture).
+        flip: average the answers on a crop and on its mirror image.
         detector: finds the faces, or says how its boxes spread.
 
     Raises:
@@ -81,7 +83,7 @@ def evaluate(
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
-    preds = predict(module, table, faces, crop.window(squares), batch_size)
+    preds = predict(module, table, faces, crop.window(squares), batch_size, flip)
     if boxes == "detector" and module.shapes is not None:
         found &= module.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
     if not found.any():
@@ -131,7 +133,9 @@ def whole_pictures(table: Annotations, faces: Faces) -> Points:
 
 
 @torch.inference_mode()
-def predict(module: KeypointModule, table: Annotations, faces: Faces, windows: Points, batch_size: int) -> Points:
+def predict(
+    module: KeypointModule, table: Annotations, faces: Faces, windows: Points, batch_size: int, flip: bool
+) -> Points:
     """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
     training, keypoints = module.training, []
     module.eval()
@@ -139,7 +143,8 @@ def predict(module: KeypointModule, table: Annotations, faces: Faces, windows: P
         rows = range(start, min(start + batch_size, len(table)))
         cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], module.size) for row in rows]
         crops = [crop for (crop,), _ in cuts]
-        found = module(torch.from_numpy(np.concatenate([image for _, image in cuts])).to(module.device)).cpu().numpy()
+        images = torch.from_numpy(np.concatenate([image for _, image in cuts])).to(module.device)
+        found = (module.both_ways(images) if flip else module(images)).cpu().numpy()
         keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]
     module.train(training)
     return np.stack(keypoints)

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ from fkd import checkpoint, options, processes, resolvers, targets  # noqa: F401
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
+from fkd.data.mix import beside
 from fkd.data.overfit import OverfitDataModule, first_faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
-from fkd.module import KeypointModule, Recipe
+from fkd.module import KeypointModule, Recipe, Teacher
 from fkd.precision import choose, gpus
-from fkd.recipe import plain
+from fkd.recipe import first_difference, plain
 from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
 
@@ -62,16 +63,23 @@ def check(cfg: DictConfig) -> None:
 
 
 def build_faces(cfg: DictConfig) -> Faces:
-    """The source of `data`, split and decoded."""
-    source = _instantiate(cfg.data.source, "data.source", _partial_=True)  # what fails inside of it is not the config
-    try:
-        inspect.signature(source).bind()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"data.source: {error}") from error
-    faces: Faces = source()
+    """The source of `data`, split and decoded, and those that `mix` adds to its training split."""
+    faces = _source(cfg.data.source, "data.source")
+    if cfg.get("mix") is not None:
+        faces = beside(faces, _source(cfg.mix.source, "mix.source"))
     if cfg.get("overfit") is None:
         return faces
     return first_faces(faces, options.whole(cfg, "overfit.faces", least=2))
+
+
+def _source(config: DictConfig, key: str) -> Faces:
+    source = _instantiate(config, key, _partial_=True)  # what fails inside of it is not the config
+    try:
+        inspect.signature(source).bind()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{key}: {error}") from error
+    faces: Faces = source()
+    return faces
 
 
 def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
@@ -127,6 +135,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         loss=_instantiate(cfg.loss, "loss"),
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
         schedule=None if cfg.scheduler is None else _instantiate(cfg.scheduler, "scheduler"),
+        teacher=None if cfg.get("distill") is None else _teacher(cfg),
     )
     module = _module(config, recipe)
     if (compares := getattr(recipe.loss, "compares", module.codec.gives)) != module.codec.gives:
@@ -142,6 +151,33 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         recipe.optimizer(module.parameters())
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer: {error} (optimizer.lr={cfg.optimizer.get('lr')!r})") from error
+    return module
+
+
+def _teacher(cfg: DictConfig) -> Teacher:
+    if (weight := options.number(cfg, "distill.weight", least=0)) > 1:
+        raise UserError(f"distill.weight: expected a share from 0 to 1, found {weight:g}")
+    return Teacher(_fitting(cfg, "distill.teacher", ("schema", "channels")).requires_grad_(False), weight)
+
+
+def begin_with(module: KeypointModule, cfg: DictConfig) -> None:
+    """Gives a new module's net the weights of the checkpoint `weights`, and the people whom that one was trained on.
+
+    Raises:
+        UserError: the file is no checkpoint of fkd, or of another net.
+    """
+    other = _fitting(cfg, "weights", ("schema", "channels", "model"))
+    module.net.load_state_dict(other.net.state_dict())
+    module.subjects = other.subjects
+
+
+def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> KeypointModule:
+    """The net of a checkpoint that a key of the config names, of whose config some parts are as they are now."""
+    path = options.path(cfg, key)
+    module = load(path, key)
+    if (difference := first_difference(module.config, cfg, parts)) is not None:
+        part, then, now = difference
+        raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
     return module
 
 

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import CatMetric, MeanMetric
@@ -47,6 +48,29 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """A trained net whose answers are learned beside the labels (Hinton et al., arXiv:1503.02531, section 2).
+
+    Attributes:
+        module: the net, in evaluation mode; of the same points and channels, of any crop size and codec.
+        weight: share of its answers in the loss.
+    """
+
+    module: "KeypointModule"
+    weight: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 -> (B, K, 2) pixels of these crops."""
+        size, own = images.shape[-1], self.module.size
+        if size != own:
+            larger = functional.interpolate(images.float(), (own, own), mode="bilinear", antialias=True)
+            images = larger.round().to(torch.uint8)
+        with torch.no_grad():
+            answers: Tensor = self.module(images)
+        return (answers + 0.5) * (size / own) - 0.5
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What training adds to a net.
 
@@ -54,11 +78,13 @@ class Recipe:
         loss: (raw, target, visible) -> scalar.
         optimizer: makes the optimizer from the parameters.
         schedule: of the learning rate, or None for a constant one.
+        teacher: whose answers are learned beside the labels, or None.
     """
 
     loss: Loss
     optimizer: Callable[..., Optimizer]
     schedule: Schedule | None
+    teacher: Teacher | None = None
 
 
 class KeypointModule(pl.LightningModule):
@@ -116,8 +142,15 @@ class KeypointModule(pl.LightningModule):
         """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
         return self.codec.decode(self.raw(images))
 
+    def both_ways(self, images: Tensor) -> Tensor:
+        """The mean of the answers on crops and on their mirror images, (B, K, 2) crop pixels."""
+        mirrored = self(images.flip(-1))[:, list(self.schema.flip)]
+        back = torch.stack([self.size - 1 - mirrored[..., 0], mirrored[..., 1]], dim=-1)
+        mean: Tensor = (self(images) + back) / 2
+        return mean
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._loss(self.raw(batch.image), batch)
+        loss = self._training_loss(batch)
         self.train_loss.update(loss.detach(), len(batch.image))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
@@ -147,6 +180,10 @@ class KeypointModule(pl.LightningModule):
         if self._training_shapes is not None:
             self.shapes = self._training_shapes.in_units_of(self.val_distances.compute().cpu().numpy())
         self.val_distances.reset()
+
+    def on_fit_start(self) -> None:
+        if self.recipe is not None and self.recipe.teacher is not None:
+            self.recipe.teacher.module.to(self.device)  # no part of this module, so that no checkpoint holds it
 
     def on_train_start(self) -> None:
         for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
@@ -235,7 +272,7 @@ class KeypointModule(pl.LightningModule):
             )
 
     def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:
-        """Keeps in checkpoints what scores and predictions need to know of the training faces.
+        """Keeps in checkpoints what scores and predictions need to know of the training faces; people add up.
 
         Args:
             mean_shape: (K, 2) crop pixels, the baseline of every score.
@@ -244,7 +281,16 @@ class KeypointModule(pl.LightningModule):
         """
         self.mean_shape.copy_(torch.from_numpy(mean_shape))
         self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
-        self.subjects = sorted(set(map(str, subjects)))
+        self.subjects = sorted({*self.subjects, *map(str, subjects)})
+
+    def _training_loss(self, batch: Batch) -> Tensor:
+        raw = self.raw(batch.image)
+        loss = self._loss(raw, batch)
+        if self.recipe is None or self.recipe.teacher is None:
+            return loss
+        teacher = self.recipe.teacher
+        answers = batch._replace(keypoints=teacher(batch.image), visible=torch.ones_like(batch.visible))
+        return (1 - teacher.weight) * loss + teacher.weight * self._loss(raw, answers)
 
     def _loss(self, raw: Tensor, batch: Batch) -> Tensor:
         if self.recipe is None:

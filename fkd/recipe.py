@@ -60,16 +60,22 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
         raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
     parts = ["model", "crop", "schema", "channels"]
     parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
-    parts += ["loss", "augmentation", "data", "overfit", "seed"] if cfg.train and own else []
-    then, now = (
-        dict(_leaves({part: config.get(part) for part in parts})) for config in (content["config"], plain(cfg))
-    )
+    parts += ["loss", "augmentation", "data", "mix", "distill", "overfit", "seed"] if cfg.train and own else []
+    if (difference := first_difference(content["config"], cfg, parts)) is not None:
+        key, then, now = difference
+        raise UserError(
+            f"ckpt_path={path}: expected the run's own {key}={then}, found {now}; give the overrides of that run, or "
+            "begin another one"
+        )
+
+
+def first_difference(trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str]) -> tuple[str, Any, Any] | None:
+    """The first learned key of some parts of a config in which a net was trained otherwise: key, value then and now."""
+    then, now = (dict(_leaves({part: config.get(part) for part in parts})) for config in (trained, plain(cfg)))
     for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
         if then.get(key) != now.get(key) and is_learned(key.replace("data.source.", "data.")):
-            raise UserError(
-                f"ckpt_path={path}: expected the run's own {key.removesuffix('.name')}={then.get(key)}, found "
-                f"{now.get(key)}; give the overrides of that run, or begin another one"
-            )
+            return key.removesuffix(".name"), then.get(key), now.get(key)
+    return None
 
 
 def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:

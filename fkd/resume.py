@@ -13,7 +13,7 @@ from fkd.errors import UserError
 
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
 _HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
-_HOW_KEYS = {"data.root", "data.cache_dir", "data.num_workers", "optimizer.fused"}
+_HOW_KEYS = {"data.root", "data.cache_dir", "data.num_workers", "mix.source.root", "optimizer.fused"}
 
 
 def is_learned(key: str) -> bool:

@@ -25,7 +25,7 @@ def main(cfg: DictConfig) -> float:
     show(*faces.remarks)
     crop = experiment.build_crop(net.config["crop"])
     batch_size = options.whole(cfg, "data.batch_size", least=1)
-    scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size)
+    scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size, options.flag(cfg, "flip"))
     write_json(run_dir / "metrics.json", scores.metrics)
     picture = save_figures(run_dir, scores, faces, cfg.subset)
 

@@ -16,11 +16,14 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from torch.utils.data import DataLoader
 
 from fkd import draw
-from fkd.callbacks import FiniteGuard, Overlays, Progress, Throughput, log_hyperparameters
+from fkd.callbacks import EMA, FiniteGuard, Overlays, Progress, Throughput, log_hyperparameters
+from fkd.data.dataset import as_it_is
 from fkd.errors import Diverged
 from fkd.schema import IBUG68
 from fkd.targets import build
 from fkd.types import Batch, Prediction
+from tests import test_module
+from tests.data.test_dataset import dataset
 
 CONF = Path(__file__).parents[1] / "conf" / "callbacks"
 FACES, SIZE, BATCH = 12, 32, 4
@@ -443,3 +446,42 @@ def test_tensorboard_gets_the_hyperparameters_once(tmp_path):
     assert [s.value for s in read.Scalars("test/nme")] == [7.25]
     assert "hp_metric" not in read.Tags()["scalars"]
     assert len(read.Scalars("val/nme")) == 2
+
+
+@pytest.fixture
+def averaged(tmp_path):
+    """A trained module whose best epoch was kept with EMA, the mean computed by hand, and the trainer."""
+
+    class ByHand(pl.Callback):
+        """The mean of the weights after every step, and its value at each validation."""
+
+        def __init__(self):
+            self.mean, self.at_validation = None, []
+
+        def on_train_batch_end(self, trainer, module, *rest):
+            now = {name: value.detach().clone() for name, value in module.named_parameters()}
+            self.mean = now if self.mean is None else {n: 0.9 * self.mean[n] + 0.1 * now[n] for n in now}
+
+        def on_validation_start(self, trainer, module):
+            self.at_validation.append({name: value.clone() for name, value in (self.mean or {}).items()})
+
+    module, hand = test_module.make(), ByHand()
+    best = ModelCheckpoint(tmp_path, "best", monitor="val/loss", save_weights_only=True, auto_insert_metric_name=False)
+    trainer = test_module.fit(module, tmp_path, callbacks=[EMA(decay=0.9), hand, best])
+    return module, hand, trainer, torch.load(best.best_model_path, weights_only=True)
+
+
+def test_the_kept_epoch_of_a_running_mean_is_the_mean(averaged):
+    module, hand, _, kept = averaged
+    epoch = kept["scores"]["epoch"] - 1
+    for name, value in hand.at_validation[epoch].items():
+        torch.testing.assert_close(kept["state_dict"][name], value)
+    assert any(not torch.equal(value, kept["state_dict"][name]) for name, value in module.named_parameters())
+
+
+def test_the_scores_of_a_running_mean_are_those_of_the_kept_weights(averaged):
+    module, _, trainer, kept = averaged
+    module.load_state_dict(kept["state_dict"])
+    loader = DataLoader(dataset(augmented=False), batch_size=3, collate_fn=as_it_is)
+    again = trainer.validate(module, loader, verbose=False)[0]
+    assert again["val/loss"] == pytest.approx(kept["scores"]["val/loss"], rel=1e-5)

@@ -58,6 +58,7 @@ def train(script: Callable[..., Outcome], faces_root: Path, tmp_path: Path) -> T
         (("batch", 1, 4), []),  # the last one of all
         (("validation", 1), []),
         (("batch", 1, 2), ["+trainer.accumulate_grad_batches=2"]),  # in the middle of a step
+        (("batch", 1, 2), ["callbacks=ema"]),
         (("batch", 1, 1), ["debug=overfit", "trainer.max_epochs=2", "overfit.passes=2", "data.batch_size=4"]),
     ],
     ids=str,

@@ -1,10 +1,13 @@
 """Training, validation and checkpoints of the module with a Lightning trainer on made-up faces."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -17,8 +20,9 @@ from fkd.data.dataset import CropDataset, as_it_is
 from fkd.errors import UserError
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1
-from fkd.module import KeypointModule, Recipe, Schedule, inverse_points
+from fkd.module import KeypointModule, Recipe, Schedule, Teacher, inverse_points
 from fkd.schema import IBUG68
+from fkd.types import Batch
 from tests.data.test_dataset import dataset
 
 SIZE = 64
@@ -31,7 +35,13 @@ def make(schedule: Schedule | None = None) -> KeypointModule:
     return KeypointModule(net, Coordinates(31.5, 32), IBUG68, SIZE, 1, {"trainer": {"max_epochs": 3}}, recipe)
 
 
-def fit(module: KeypointModule, folder: Path, epochs: int = 3, start: Path | None = None) -> pl.Trainer:
+def fit(
+    module: KeypointModule,
+    folder: Path,
+    epochs: int = 3,
+    start: Path | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> pl.Trainer:
     data = dataset(augmented=False)
     loader = torch.utils.data.DataLoader(data, batch_size=3, collate_fn=as_it_is)
     trainer = pl.Trainer(
@@ -41,7 +51,8 @@ def fit(module: KeypointModule, folder: Path, epochs: int = 3, start: Path | Non
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=False,
+        enable_checkpointing=bool(callbacks),
+        callbacks=[*callbacks],
         num_sanity_val_steps=0,
     )
     trainer.fit(module, loader, loader, ckpt_path=start, weights_only=start is not None)
@@ -170,3 +181,59 @@ def test_a_training_computes_as_it_is_told_whatever_its_checkpoint_did(tmp_path:
         assert trainer.optimizers[0].param_groups[0]["fused"] is fused
         ends.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
     torch.testing.assert_close(*ends)
+
+
+def taught(weight: float, size: int = SIZE) -> tuple[KeypointModule, KeypointModule]:
+    """A net and its teacher, whose crops are `size` pixels wide."""
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(64, 136))
+    teacher = KeypointModule(net, Coordinates((size - 1) / 2, size / 2), IBUG68, size, 1, {}).eval()
+    module = make()
+    assert module.recipe is not None
+    module.recipe = replace(module.recipe, teacher=Teacher(teacher, weight))
+    return module, teacher
+
+
+def training_loss(module: KeypointModule, batch: Batch) -> float:
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    return module.training_step(batch, 0).item()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_a_teachers_answers_have_their_share_in_the_loss(weight: float) -> None:
+    module, teacher = taught(weight)
+    batch = dataset(augmented=False).__getitems__([0, 1, 2])
+    visible = batch.visible.numpy()
+    found, answers = (net(batch.image).detach().numpy() for net in (module, teacher))
+    of_labels = np.abs(found - batch.keypoints.numpy())[visible].mean() / 32
+    of_answers = np.abs(found - answers).mean() / 32  # invisible points, too: the teacher sees them
+    expected = (1 - weight) * of_labels + weight * of_answers
+    assert training_loss(module, batch) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_teacher_of_larger_crops_answers_in_the_pupils_pixels() -> None:
+    _, teacher = taught(1.0, size=128)
+    smooth = np.add.outer(np.arange(SIZE), 2 * np.arange(SIZE)).astype(np.uint8)  # stays itself when enlarged
+    batch = torch.from_numpy(smooth)[None, None]
+    found = Teacher(teacher, 1.0)(batch)
+    enlarged = torch.from_numpy(cv2.resize(smooth, (128, 128), interpolation=cv2.INTER_LINEAR))[None, None]
+    torch.testing.assert_close(found, (teacher(enlarged).detach() + 0.5) / 2 - 0.5, atol=0.05, rtol=0)
+
+
+def test_a_teacher_is_in_no_checkpoint_and_does_not_learn(tmp_path: Path) -> None:
+    module, teacher = taught(0.5)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    trainer = fit(module, tmp_path, epochs=1)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert set(kept["state_dict"]) == set(make().state_dict())
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+
+
+def test_both_ways_answers_alike_on_a_crop_and_its_mirror_image() -> None:
+    module = make().eval()
+    image = torch.randint(0, 256, (2, 1, SIZE, SIZE), dtype=torch.uint8)
+    plain, mirrored = module.both_ways(image), module.both_ways(image.flip(-1))[:, list(IBUG68.flip)]
+    torch.testing.assert_close(plain[..., 0], SIZE - 1 - mirrored[..., 0])
+    torch.testing.assert_close(plain[..., 1], mirrored[..., 1])
+    assert not torch.allclose(plain, module(image))

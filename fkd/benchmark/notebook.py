@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from fkd import experiment, images, targets
 from fkd.codecs import Coordinates
-from fkd.data.cache import ImageCache
+from fkd.data.cache import Pictures
 from fkd.data.crops import CropPlan, FrameCrop
 from fkd.data.faces import Faces
 from fkd.errors import UserError
@@ -86,7 +86,7 @@ def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDa
     return NotebookDataset(files, train.keypoints, crop, codec.center, codec.unit, cfg.channels)
 
 
-def write_pictures(cache: ImageCache, rows: npt.NDArray[np.int64], folder: Path) -> list[Path]:
+def write_pictures(cache: Pictures, rows: npt.NDArray[np.int64], folder: Path) -> list[Path]:
     """A JPEG file of quality 95 for each picture; (N,) rows of the cache give N files, the same row the same one."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {row: folder / f"{row:07}.jpg" for row in rows.tolist()}

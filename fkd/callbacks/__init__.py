@@ -1,5 +1,6 @@
 """What watches a training: progress, speed, pictures, divergence, hyperparameters."""
 
+from fkd.callbacks.ema import EMA
 from fkd.callbacks.guard import FiniteGuard
 from fkd.callbacks.hyperparameters import log_hyperparameters
 from fkd.callbacks.last import Last
@@ -7,4 +8,4 @@ from fkd.callbacks.overlays import Overlays
 from fkd.callbacks.progress import Progress
 from fkd.callbacks.throughput import Throughput
 
-__all__ = ["FiniteGuard", "Last", "Overlays", "Progress", "Throughput", "log_hyperparameters"]
+__all__ = ["EMA", "FiniteGuard", "Last", "Overlays", "Progress", "Throughput", "log_hyperparameters"]

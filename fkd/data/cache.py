@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,14 @@ from fkd.types import Image
 _FORMAT = b"fkdimg01"
 _END = struct.Struct("<8sqq")  # format, number of pictures, number of bytes before the table
 _Table = npt.NDArray[np.int64]
+
+
+class Pictures(Protocol):
+    """Decoded pictures by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Image: ...
 
 
 class ImageCache:

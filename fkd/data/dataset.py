@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fkd.data.augment import Augmentation
-from fkd.data.cache import ImageCache
+from fkd.data.cache import Pictures
 from fkd.data.draws import Draws
 from fkd.data.split import Rows
 from fkd.geometry import affine_after, crop_matrices, transform, warp
@@ -39,7 +39,7 @@ class CropDataset(Dataset[Batch]):
     def __init__(
         self,
         table: Annotations,
-        images: ImageCache,
+        images: Pictures,
         boxes: ChooseBoxes,
         size: int,
         augmentation: Augmentation | None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkd.data.cache import ImageCache
+from fkd.data.cache import Pictures
 from fkd.data.split import Rows, shared_subjects
 from fkd.errors import UserError
 from fkd.types import Annotations, Points
@@ -30,7 +30,7 @@ class Faces:
 
     table: Annotations
     splits: Mapping[str, Rows]
-    images: ImageCache
+    images: Pictures
     name: str
     remarks: tuple[str, ...]
 

@@ -1,0 +1,46 @@
+"""A running mean of the weights, which is what is validated and kept."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EMAWeightAveraging
+
+
+class EMA(EMAWeightAveraging):
+    """Lightning's exponential moving average, which stays in the net until the next batch.
+
+    Lightning's own puts the last step's weights back before checkpoints of weights only are written: these would hold
+    other weights than those whose `val/loss` they are named by.
+
+    Args:
+        decay: of the mean; after each step it keeps this share of itself.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(decay=decay)
+        self._shown = False  # the mean is in the net, the last step's weights are with the callback
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self._shown:
+            super().on_validation_epoch_start(trainer, pl_module)
+            self._shown = self._average_model is not None
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Not yet: the best epoch is saved after this."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._put_back(pl_module)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._put_back(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The last step's weights, from which a training can go on; `best.ckpt` has the mean."""
+        self._put_back(pl_module)
+
+    def _put_back(self, pl_module: pl.LightningModule) -> None:
+        if self._shown:
+            self._swap_models(pl_module)
+            self._shown = False
