@@ -24,6 +24,7 @@ from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
+from fkd.models.backbone import Backbone
 from fkd.module import KeypointModule, Recipe, Teacher
 from fkd.precision import choose, gpus
 from fkd.recipe import first_difference, plain
@@ -136,6 +137,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
         schedule=None if cfg.scheduler is None else _instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
+        frozen=config["model"].get("frozen") or (),
+        lr_factors=config["model"].get("lr_factors") or {},
     )
     module = _module(config, recipe)
     if (compares := getattr(recipe.loss, "compares", module.codec.gives)) != module.codec.gives:
@@ -143,6 +146,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
             f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
+    for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
+        _check_parts(module.net, f"model.{key}", parts)
     if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
         raise UserError(
             f"data.batch_size=1: model={cfg.model.name} normalises over the batch; expected at least 2 faces"
@@ -154,21 +159,38 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     return module
 
 
+def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, float]) -> None:
+    known = [name for name, _ in net.named_modules() if name]
+    for part in parts:
+        if part not in known:
+            raise UserError(f"{key}: expected parts of the net ({', '.join(known[:6])}, ...), found {part!r}")
+    for part, factor in parts.items() if isinstance(parts, Mapping) else ():
+        if not (isinstance(factor, int | float) and factor > 0):
+            raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
+
+
 def _teacher(cfg: DictConfig) -> Teacher:
     if (weight := options.number(cfg, "distill.weight", least=0)) > 1:
         raise UserError(f"distill.weight: expected a share from 0 to 1, found {weight:g}")
     return Teacher(_fitting(cfg, "distill.teacher", ("schema", "channels")).requires_grad_(False), weight)
 
 
-def begin_with(module: KeypointModule, cfg: DictConfig) -> None:
-    """Gives a new module's net the weights of the checkpoint `weights`, and the people whom that one was trained on.
+def begin(module: KeypointModule, cfg: DictConfig) -> None:
+    """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
+
+    With `weights` come the people whom that net was trained on.
 
     Raises:
-        UserError: the file is no checkpoint of fkd, or of another net.
+        UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
     """
-    other = _fitting(cfg, "weights", ("schema", "channels", "model"))
-    module.net.load_state_dict(other.net.state_dict())
-    module.subjects = other.subjects
+    if cfg.weights is not None:
+        other = _fitting(cfg, "weights", ("schema", "channels", "model"))
+        module.net.load_state_dict(other.net.state_dict())
+        module.subjects = other.subjects
+    elif cfg.model.get("pretrained") is not None and options.flag(cfg, "model.pretrained"):
+        if not isinstance(module.net, Backbone):
+            raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")
+        module.net.load_pretrained()
 
 
 def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> KeypointModule:

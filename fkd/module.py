@@ -1,9 +1,9 @@
 """The LightningModule: a net, its codec, and what trains them."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -79,12 +79,16 @@ class Recipe:
         optimizer: makes the optimizer from the parameters.
         schedule: of the learning rate, or None for a constant one.
         teacher: whose answers are learned beside the labels, or None.
+        frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
+        lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
     """
 
     loss: Loss
     optimizer: Callable[..., Optimizer]
     schedule: Schedule | None
     teacher: Teacher | None = None
+    frozen: Sequence[str] = ()
+    lr_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class KeypointModule(pl.LightningModule):
@@ -197,7 +201,8 @@ class KeypointModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         if self.recipe is None:
             raise ValueError("KeypointModule without a recipe predicts only; give one to train it")
-        optimizer, schedule = self.recipe.optimizer(self.parameters()), self.recipe.schedule
+        optimizer, schedule = self.recipe.optimizer([*self._groups(self.recipe)]), self.recipe.schedule
+        _scale_lr(optimizer, ("lr",))
         if schedule is None:
             return optimizer
         length = {}
@@ -218,9 +223,33 @@ class KeypointModule(pl.LightningModule):
             chosen = {"scheduler": schedule.scheduler(optimizer, **length), "interval": schedule.interval}
         except (TypeError, ValueError) as error:
             raise UserError(f"scheduler: {error}") from error
+        if "max_lr" in optimizer.param_groups[0]:  # one cycle gives all groups one learning rate
+            _scale_lr(optimizer, ("lr", "initial_lr", "max_lr", "min_lr"))
         if schedule.monitor is not None:
             chosen["monitor"] = schedule.monitor  # type: ignore[assignment]
         return {"optimizer": optimizer, "lr_scheduler": chosen}
+
+    def _groups(self, recipe: Recipe) -> Iterator[dict[str, Any]]:
+        """Parameters that learn, by the factor of their learning rate; those of factor 1 first."""
+        for part in self._frozen():
+            part.requires_grad_(False)
+        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        for name, parameter in self.net.named_parameters():
+            if parameter.requires_grad:
+                parts = [part for part in recipe.lr_factors if _within(name, part)]
+                factor = recipe.lr_factors[max(parts, key=len)] if parts else 1.0
+                groups.setdefault(factor, []).append(parameter)
+        return ({"params": params, "lr_factor": factor} for factor, params in groups.items() if params)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
+
+    def _frozen(self) -> Iterator[nn.Module]:
+        names = () if self.recipe is None else self.recipe.frozen
+        return (part for name, part in self.net.named_modules() if name in names)
 
     def configure_gradient_clipping(
         self,
@@ -297,6 +326,16 @@ class KeypointModule(pl.LightningModule):
             raise ValueError("KeypointModule without a recipe has no loss")
         target = self.codec.encode(batch.keypoints)
         return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
+
+
+def _within(name: str, part: str) -> bool:
+    """Whether a parameter of this name belongs to a part of the net."""
+    return name == part or name.startswith(part + ".")
+
+
+def _scale_lr(optimizer: Optimizer, keys: Sequence[str]) -> None:
+    for group in optimizer.param_groups:
+        group.update({key: group[key] * group["lr_factor"] for key in keys})
 
 
 def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:

@@ -50,8 +50,8 @@ def main(cfg: DictConfig) -> float:
         elif run.before:
             show(f"{run_dir}: no last.ckpt, so training begins anew")
         module = experiment.build_module(cfg)
-        if cfg.weights is not None and run.start is None:
-            experiment.begin_with(module, cfg)
+        if run.start is None:
+            experiment.begin(module, cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks)
         run.values["faces"] = faces.fingerprints()

@@ -1,0 +1,139 @@
+"""torchvision's networks with a head for keypoints."""
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import nn
+from torchvision.models import ResNet18_Weights, get_model
+
+from fkd import experiment
+from fkd.errors import UserError
+from fkd.models.backbone import Backbone
+from tests.test_conf import compose
+
+NAMES = ("resnet18", "resnet34", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "vgg16_bn")
+OFF = ("model.pretrained=false", "crop.size=64")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_group_builds_it_for_grey_and_rgb(name: str) -> None:
+    for channels in (1, 3):
+        cfg = compose(f"model={name}", "crop.size=64", f"channels={channels}")
+        net = instantiate(cfg.model.net).eval()
+        assert net(torch.rand(2, channels, 64, 64)).shape == (2, 136)
+        convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+        assert convolutions[0].in_channels == channels
+
+
+@pytest.fixture
+def learned(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Weights that stand for ImageNet's."""
+    torch.manual_seed(3)
+    weights: dict[str, torch.Tensor] = get_model("resnet18", weights=None).state_dict()
+    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", lambda *_, **__: weights)
+    return weights
+
+
+def test_a_grey_picture_is_one_of_three_equal_channels(learned: dict[str, torch.Tensor]) -> None:
+    grey, rgb = (Backbone(channels, 64, 5, "resnet18", 8).eval() for channels in (1, 3))
+    for net in (grey, rgb):
+        net.load_pretrained()
+    # with one mean and spread for all channels, as a grey picture has them
+    rgb.mean[:], rgb.std[:] = rgb.mean.mean(), rgb.std.mean()
+    image = torch.rand(2, 1, 64, 64)
+    torch.testing.assert_close(
+        grey.body((image - grey.mean) / grey.std),
+        rgb.body((image.expand(-1, 3, -1, -1) - rgb.mean) / rgb.std),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+    assert torch.equal(rgb.body.get_parameter("layer4.1.conv2.weight"), learned["layer4.1.conv2.weight"])
+
+
+def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
+    learned: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cfg = compose("model=resnet18", "crop.size=64")
+    module = experiment.build_module(cfg)
+    experiment.begin(module, cfg)
+    assert torch.equal(module.net.get_parameter("body.layer1.0.conv1.weight"), learned["layer1.0.conv1.weight"])
+
+    def download(*_: Any, **__: Any) -> None:
+        raise AssertionError("a checkpoint has its own weights")
+
+    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
+    content = {"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": []}
+    torch.save(content, tmp_path / "best.ckpt")
+    loaded = experiment.load(tmp_path / "best.ckpt")
+    assert torch.equal(loaded.net.get_parameter("head.4.weight"), module.net.get_parameter("head.4.weight"))
+
+
+def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*_: Any, **__: Any) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
+    cfg = compose("model=resnet18", "crop.size=64")
+    with pytest.raises(UserError, match=r"expected to download https://.*\.pth, but it failed .* or set model\."):
+        experiment.begin(experiment.build_module(cfg), cfg)
+
+
+def groups(*overrides: str, scheduler: str = "none") -> tuple[Any, Any]:
+    """The module and the optimizer that it trains with; a training has 100 steps."""
+    cfg = compose("model=resnet18", *OFF, f"scheduler={scheduler}", *overrides)
+    module = experiment.build_module(cfg)
+
+    class Trainer:
+        estimated_stepping_batches = 100
+
+    module._trainer = Trainer()  # type: ignore[assignment]
+    made = module.configure_optimizers()
+    return module, made["optimizer"] if isinstance(made, dict) else made
+
+
+def test_frozen_parts_do_not_learn() -> None:
+    module, optimizer = groups("model.frozen=[body.conv1,body.bn1]")
+    learning = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in module.net.named_parameters():
+        assert (id(parameter) in learning) is not name.startswith(("body.conv1.", "body.bn1."))
+    module.train()
+    assert not module.net.body.bn1.training
+    assert module.net.body.layer1.training
+
+
+@pytest.mark.parametrize("scheduler", ["none", "onecycle", "cosine"])
+def test_parts_have_their_share_of_the_learning_rate(scheduler: str) -> None:
+    factors = "model.lr_factors={body: 0.1, body.layer4: 0.5}"
+    module, optimizer = groups(factors, scheduler=scheduler)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    _, plain = groups(scheduler=scheduler)
+    whole = plain.param_groups[0]["lr"]
+    for name, parameter in module.net.named_parameters():
+        factor = 0.5 if name.startswith("body.layer4.") else 0.1 if name.startswith("body.") else 1.0
+        assert rates[id(parameter)] == pytest.approx(factor * whole)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.frozen=[boddy]"], r"model.frozen: expected parts of the net \(body, body.conv1.*found 'boddy'"),
+        (["model.lr_factors={body: 0}"], "model.lr_factors.body: expected a factor above 0, found 0"),
+        (["model.net.name=alexnet_b9"], "model.net.name=alexnet_b9: expected a classifier of torchvision.models"),
+        (["model.net.name=fasterrcnn_resnet50_fpn"], "expected a classifier of torchvision.models, found none"),
+        (["model.net.name=vit_b_16"], "model.net.name=vit_b_16: expected a network of convolutions"),
+        (["channels=2"], r"model=resnet18: expected channels=1 \(grey\) or 3 \(RGB\), found 2"),
+    ],
+)
+def test_mistakes_are_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        experiment.build_module(compose("model=resnet18", *OFF, *overrides))
+
+
+def test_only_what_others_have_trained_can_be_begun_with() -> None:
+    cfg = compose("model=compact", "+model.pretrained=true", "crop.size=32")
+    with pytest.raises(UserError, match=r"model.pretrained=true: expected false, since model=compact has no such"):
+        experiment.begin(experiment.build_module(cfg), cfg)
