@@ -12,18 +12,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
+WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
+"""The net that comes with fkd; `fkd/weights/README.md` says what it was trained on and what it is not for."""
+
+
 def load(
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     detector: Detector | None = None,
     device: str = "auto",
     flip: bool = False,
     max_pixels: int | None = None,
 ) -> Predictor:
-    """A trained net, ready for any picture: ``fkd.load("best.ckpt")("photo.jpg")`` gives its faces.
+    """A trained net, ready for any picture: ``fkd.load()("photo.jpg")`` gives its faces.
 
     Args:
-        path: a checkpoint of fkd, or a net exported by `scripts/export.py` (.onnx), which needs no torch.
+        path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `scripts/export.py` (.onnx), which needs
+            no torch; None: the net that comes with fkd.
         detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
             content of a file in conf/detector.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
@@ -38,6 +43,7 @@ def load(
 
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
+    path = WEIGHTS if path is None else path
     net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
     return predictor.Predictor(net, detector or detect.build(net.facts.detector), flip, max_pixels or images.MAX_PIXELS)
 

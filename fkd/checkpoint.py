@@ -1,6 +1,7 @@
 """Reading checkpoints, which may come from strangers."""
 
 import importlib
+import json
 import os
 import pickle
 import zipfile
@@ -8,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torchvision
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from safetensors import SafetensorError, safe_open
 
 from fkd.errors import UserError
 from fkd.files import whole_file
@@ -26,6 +29,8 @@ _UNREADABLE = (
     OSError,
     ValueError,
     KeyError,
+    TypeError,
+    SafetensorError,
 )
 """What reading a file that is no checkpoint ends with."""
 _TORCHVISION = {"_target_", "num_classes"}
@@ -46,8 +51,35 @@ class WholeFiles(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
+SAFETENSORS = ".safetensors"
+_METADATA = "fkd"  # where such a file keeps all but the tensors, as JSON
+_KEPT_DATA = ("name", "label_shift", "split")
+
+
+def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
+    """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
+
+    Paths and settings of the training stay behind.
+    """
+    config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
+    config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
+    said = {part: content.get(part) for part in ("scores", "subjects", "shapes")} | {"config": config}
+    weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
+    with whole_file(path) as file:
+        file.write(safetensors.torch.save(weights, {_METADATA: json.dumps(said)}))
+
+
+def _read_safetensors(path: str | Path) -> Any:
+    with safe_open(path, "pt") as file:
+        said = json.loads((file.metadata() or {}).get(_METADATA, "null"))
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    return {**said, "state_dict": weights} if said else None
+
+
 def read(path: str | Path, key: str) -> dict[str, Any]:
     """The content of a checkpoint of fkd: tensors and plain data, on the CPU; nothing in the file is run.
+
+    A safetensors file has no more of it than use and scores need.
 
     Args:
         path: the file.
@@ -67,11 +99,7 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
     if (suffix := Path(str(path)).suffix.lower()) in (".onnx", ".pt2"):
         raise UserError(f"{key}={path}: expected a checkpoint (.ckpt), found an exported net ({suffix})")
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch does not look at the checksums
-        if damaged is not None:
-            raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read_safetensors(path) if suffix == SAFETENSORS else _read_torch(path, key)
     except UserError:
         raise
     except _UNREADABLE:
@@ -85,6 +113,14 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
             f"{key}={path}: expected a checkpoint of fkd with {', '.join(needed)}, found a file of another kind"
         )
     return content
+
+
+def _read_torch(path: str | Path, key: str) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()  # torch does not look at the checksums
+    if damaged is not None:
+        raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def check_trusted(node: Any, key: str) -> None:

@@ -1,7 +1,7 @@
-"""Trained nets as files for other programs: ONNX, ONNX in 8 bits, torch.export.
+"""Trained nets as files for other programs: ONNX, ONNX in 8 bits, torch.export; and as safetensors for fkd itself.
 
-All take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop pixels: scaling and
-decoding are in the graph.
+Those for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
+pixels: scaling and decoding are in the graph.
 """
 
 import importlib.util
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch.export import Dim, ExportedProgram
 
+from fkd.checkpoint import SAFETENSORS
 from fkd.errors import UserError
 from fkd.facts import Facts
 from fkd.files import whole_file
@@ -25,7 +26,7 @@ from fkd.module import KeypointModule
 from fkd.onnx import INPUT, KEY, OUTPUT, OnnxNet
 from fkd.types import Image, Points
 
-SUFFIXES = (".onnx", ".pt2")
+SUFFIXES = (".onnx", ".pt2", SAFETENSORS)
 _OPSET = 18  # what torch 2.6 writes by itself; ONNX Runtime reads it since 1.14
 _WEIGHTED = ("Conv", "Gemm")
 _KEPT_IN_8_BITS = ("Add", "Mul", "Relu", "MaxPool", "Resize")
@@ -39,7 +40,7 @@ def check_output(path: Path, int8: bool) -> None:
         UserError: the suffix is of no kind that can be written, a package is missing, or the place cannot be written.
     """
     if path.suffix not in SUFFIXES:
-        raise UserError(f"output={path}: expected a name that ends with {' or '.join(SUFFIXES)}, found {path.suffix!r}")
+        raise UserError(f"output={path}: expected a name that ends with {', '.join(SUFFIXES)}, found {path.suffix!r}")
     if int8 and path.suffix != ".onnx":
         raise UserError(f"output={path}: expected a name that ends with .onnx with int8=true, found {path.suffix!r}")
     if path.suffix == ".onnx":

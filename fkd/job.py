@@ -34,7 +34,7 @@ class Job:
         self._smooth = _smoother(cfg, self.source.fps)
         inputs.make_folder(self.output)
         self.predictor = fkd.load(
-            options.path(cfg, "ckpt"),
+            None if cfg.ckpt is None else options.path(cfg, "ckpt"),
             detector=_detector(cfg),
             device=cfg.device,
             flip=options.flag(cfg, "flip"),

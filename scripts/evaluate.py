@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+import fkd
 from fkd import experiment, options, recipe
 from fkd.cli import command
 from fkd.console import facts, show
@@ -18,7 +19,7 @@ from fkd.run import write_json
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
-    net = experiment.load(cfg.ckpt).to(experiment.device(cfg.device))
+    net = experiment.load(fkd.WEIGHTS if cfg.ckpt is None else cfg.ckpt).to(experiment.device(cfg.device))
     recipe.check_labels(cfg, net.config)
     cfg.channels = net.channels
     faces = experiment.build_faces(cfg)

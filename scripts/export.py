@@ -1,4 +1,4 @@
-"""Writes a checkpoint's net as ONNX (float or 8 bits) or torch.export, and shows how it differs from the checkpoint.
+"""Writes a checkpoint's net as ONNX (float or 8 bits), torch.export or safetensors, and shows how the two differ.
 
 python scripts/export.py ckpt=outputs/.../checkpoints/best.ckpt output=net.onnx data=udacity data.root=DIR
 python scripts/export.py ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true data=udacity data.root=DIR
@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-from fkd import experiment, export, options, recipe
+from fkd import checkpoint, experiment, export, options, recipe
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.data.faces import Faces
@@ -52,8 +52,14 @@ def main(cfg: DictConfig) -> None:
 
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         written = Path(folder) / f"float{output.suffix}"
-        (export.to_onnx if written.suffix == ".onnx" else export.to_torch_export)(net.module, net.facts.window, written)
-        nets: dict[str, Run] = {"checkpoint": net, "float32": export.reader(written)}
+        if written.suffix == checkpoint.SAFETENSORS:
+            checkpoint.write_safetensors(checkpoint.read(cfg.ckpt, "ckpt"), written)
+            again: Run = experiment.load_net(written, "cpu", "output")
+        else:
+            write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
+            write(net.module, net.facts.window, written)
+            again = export.reader(written)
+        nets: dict[str, Run] = {"checkpoint": net, "float32": again}
         if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # nor where it is no number
             raise UserError(
                 f"output={output}: expected the checkpoint's answers within tolerance={tolerance} crop pixels, found "
