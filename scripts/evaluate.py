@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 import fkd
 from fkd import experiment, options, recipe
+from fkd.breakdown import breakdown, breakdown_table
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.evaluation import evaluate
@@ -27,13 +28,15 @@ def main(cfg: DictConfig) -> float:
     crop = experiment.build_crop(net.config["crop"])
     batch_size = options.whole(cfg, "data.batch_size", least=1)
     scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size, options.flag(cfg, "flip"))
-    write_json(run_dir / "metrics.json", scores.metrics)
+    conditions = breakdown(scores, faces.subset(cfg.subset))
+    write_json(run_dir / "metrics.json", scores.metrics | {"by_condition": conditions})
     picture = save_figures(run_dir, scores, faces, cfg.subset)
 
     columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
     show(
         metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
         part_table(scores.metrics),
+        breakdown_table(conditions),
         facts({"metrics": f"{run_dir}/metrics.json", "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}),
     )
     return scores.metrics["nme_interocular"]

@@ -14,9 +14,9 @@ LAYERS = (
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},
     {"folders"},
-    {"predictor", "onnx"},
+    {"predictor", "onnx", "pose"},
     {"evaluation", "checkpoint", "inference", "calibration"},
-    {"recipe"},
+    {"recipe", "breakdown"},
     {"experiment", "report", "cli", "export", "job"},
     {"benchmark"},
 )

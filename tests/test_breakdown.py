@@ -1,0 +1,38 @@
+"""Scores by condition against faces picked by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fkd.breakdown import breakdown, breakdown_table
+from fkd.schema import IBUG68
+from fkd.types import Annotations
+from tests.test_pose import seen
+
+
+@pytest.fixture
+def table() -> Annotations:
+    """Four faces: eye distances of 20, 45, 45 and 100 pixels, yaw of 0, 0, 40 and -20 degrees."""
+    faces = [seen(0, 0, 0), seen(0, 0, 0), seen(40, 0, 0), seen(-20, 0, 0)]
+    scaled = [face * size / IBUG68.interocular(face) for face, size in zip(faces, (20, 45, 45, 100), strict=True)]
+    rows = len(scaled)
+    names = np.array([str(row) for row in range(rows)])
+    visible, shift = np.ones((rows, 68), bool), np.zeros((rows, 2), np.float32)
+    return Annotations(IBUG68, names, np.arange(rows), np.stack(scaled).astype(np.float32), visible, names, shift)
+
+
+def test_each_range_has_its_own_faces(table: Annotations) -> None:
+    found = np.array([True, True, True, False])
+    curve = np.array([3.0, 5.0, 12.0, np.inf])
+    content = breakdown(SimpleNamespace(curve=curve, found=found), table)  # type: ignore[arg-type]
+    sizes, yaw = content["eye distance, px"], content["yaw, degrees"]
+    assert sizes["below 30"] == {"faces": 1, "nme": 3.0, "failure_rate_10": 0.0}
+    assert sizes["30 to 60"] == {"faces": 2, "nme": 8.5, "failure_rate_10": 50.0}
+    assert sizes["above 60"]["failure_rate_10"] == 100
+    assert sizes["above 60"]["nme"] is None  # missed: no error was measured
+    assert {name: values["faces"] for name, values in yaw.items()} == {"below 15": 2, "15 to 30": 1, "above 30": 1}
+    assert "above 20" not in content["roll, degrees"]
+    for ranges in content.values():
+        assert sum(values["faces"] for values in ranges.values()) == len(table)
+    assert breakdown_table(content).row_count == sum(map(len, content.values()))
