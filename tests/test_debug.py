@@ -24,6 +24,7 @@ from tests.test_conf import compose
 
 Script = Callable[..., Outcome]
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "base")
+BUILT_ALIKE = ("resnet34", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "vgg16_bn")  # as resnet18
 QUIET = [f"callbacks.{name}=null" for name in ("best", "last", "overlays", "progress")]
 SILENT = ["+trainer.enable_checkpointing=false", "+trainer.enable_progress_bar=false"]
 FEW = ["data.subjects=20", "data.frames=4", "data.size=96"]
@@ -41,9 +42,9 @@ def overfitting(drawn: Path, *overrides: str) -> Any:
     return cfg
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in BUILT_ALIKE])
 def test_every_model_learns_ten_faces_by_heart(model: str, drawn: Path) -> None:
-    """From 25 %, the mean face's error, to nearly nothing: 0.01 to 0.8 % were measured, most of it with `simple`.
+    """From 25 %, the mean face's error, to nearly nothing: 0.01 to 0.8 % were measured, with `heatmap` 1.3 %.
 
     Crops are as small as the nets take them. `simple`, which has neither BatchNorm nor ELU, needs more steps than the
     others and a loss without the kink that keeps l1 restless.
@@ -51,6 +52,9 @@ def test_every_model_learns_ten_faces_by_heart(model: str, drawn: Path) -> None:
     changes = {
         "batchnorm": ["trainer.max_epochs=8"],
         "conv5": ["crop.size=64", "trainer.max_epochs=10"],
+        "heatmap": ["loss=adaptive_wing", "crop.size=64", "trainer.max_epochs=14"],
+        "resnet18": ["trainer.max_epochs=4"],
+        "simcc": ["loss=simcc_kl", "model.codec.sigma=1.5", "trainer.max_epochs=20"],
         "simple": ["loss=smoothl1", "trainer.max_epochs=30"],
     }.get(model, [])
     common = ["crop.size=48", "trainer.max_epochs=15", "overfit.passes=20", "optimizer.lr=1e-3"]
