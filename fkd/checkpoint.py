@@ -15,6 +15,7 @@ import torchvision
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from safetensors import SafetensorError, safe_open
 
+from fkd.data.split import anonymous
 from fkd.errors import UserError
 from fkd.files import whole_file
 
@@ -59,11 +60,12 @@ _KEPT_DATA = ("name", "label_shift", "split")
 def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
 
-    Paths and settings of the training stay behind.
+    Paths and settings of the training stay behind, and the names of people.
     """
     config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
-    said = {part: content.get(part) for part in ("scores", "subjects", "shapes")} | {"config": config}
+    people = [anonymous(subject) for subject in content["subjects"]]
+    said = {"config": config, "scores": content["scores"], "subjects": people, "shapes": content["shapes"]}
     weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
     with whole_file(path) as file:
         file.write(safetensors.torch.save(weights, {_METADATA: json.dumps(said)}))

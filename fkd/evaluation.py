@@ -10,6 +10,7 @@ from rich.progress import track
 
 from fkd.data.crops import CropPlan
 from fkd.data.faces import Faces
+from fkd.data.split import anonymous
 from fkd.detect import Detector, iou
 from fkd.errors import UserError
 from fkd.geometry import Crop, cut, square, square_around
@@ -94,7 +95,8 @@ def evaluate(
     mean = np.stack([Crop.from_box(w, module.size).inverse_points(module.mean_shape.cpu().numpy()) for w in windows])
     preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
-    seen = {"subjects_in_training": len(set(module.subjects) & set(table.subjects.tolist()))}
+    trained, people = set(module.subjects), set(table.subjects.tolist())
+    seen = {"subjects_in_training": sum(not trained.isdisjoint((name, anonymous(name))) for name in people)}
     return Scores(
         metrics=score(preds, target, table, found, boxes) | seen,
         mean_shape=score(mean, target, table, found, boxes) | seen,

@@ -65,6 +65,12 @@ def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed
     return {split: np.flatnonzero(np.isin(person, chosen)) for split, chosen in members.items()}
 
 
+def anonymous(subject: str) -> str:
+    """What stands for a person in files that go to others: the same for the same name, which cannot be read off it."""
+    known = subject.startswith("sha256:")
+    return subject if known else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
+
+
 def shared_subjects(a: npt.NDArray[np.str_], b: npt.NDArray[np.str_]) -> list[str]:
     """Names of the persons in both, in alphabetical order."""
     shared: list[str] = np.intersect1d(a, b).tolist()

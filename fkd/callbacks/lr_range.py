@@ -1,0 +1,91 @@
+"""How high the learning rate may be."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+from matplotlib.figure import Figure
+from pytorch_lightning.callbacks import Callback
+
+from fkd.errors import UserError
+from fkd.files import whole_file
+
+_SMOOTH = 0.9
+"""Share of the past in the running mean of the losses."""
+_TOO_HIGH = 4.0
+"""Times the lowest mean loss, from which on the training has diverged."""
+
+
+class LearningRateRange(Callback):
+    """Raises the learning rate from batch to batch until the loss explodes; draws the curve and suggests a rate.
+
+    The range test of Smith ("Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3). Suggested
+    is a tenth of the rate at which the mean loss was lowest, a common rule for a constant rate; one cycle bears more.
+
+    Args:
+        low, high: first and last learning rate.
+        steps: from the one to the other, evenly on a logarithmic scale.
+        path: of the picture.
+
+    Raises:
+        UserError: the rates or steps are out of range.
+    """
+
+    def __init__(self, low: float, high: float, steps: int, path: str) -> None:
+        if not 0 < low < high < math.inf:
+            raise UserError(f"callbacks.lr_range: expected 0 < low < high, found low={low}, high={high}")
+        if not (isinstance(steps, int) and steps >= 10):
+            raise UserError(f"callbacks.lr_range.steps: expected a whole number from 10 on, found {steps!r}")
+        self.rates, self.path = np.geomspace(low, high, steps), Path(path)
+        self.losses: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if len(self.losses) < len(self.rates):
+            for group in trainer.optimizers[0].param_groups:
+                group["lr"] = self.rates[len(self.losses)] * group.get("lr_factor", 1.0)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses.append(float(outputs["loss"]))
+        means = smoothed(self.losses)
+        diverged = not means[-1] <= _TOO_HIGH * means.min()  # nor if it is no number
+        trainer.should_stop = trainer.should_stop or diverged or len(self.losses) >= len(self.rates)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and self.losses:
+            suggestion, means = self.suggestion, smoothed(self.losses)
+            self._draw(means, suggestion)
+            print(f"learning rate: try optimizer.lr={suggestion:.1e} (curve in {self.path})", flush=True)
+
+    @property
+    def suggestion(self) -> float:
+        """A tenth of the rate at which the running mean of the losses was lowest."""
+        return float(self.rates[int(np.nanargmin(smoothed(self.losses)))] / 10)
+
+    def _draw(self, means: npt.NDArray[np.float64], suggestion: float) -> None:
+        figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+        axes = figure.add_subplot()
+        tried = self.rates[: len(means)]
+        axes.plot(tried, self.losses, linewidth=0.8, alpha=0.5, label="loss of a batch")
+        axes.plot(tried, means, linewidth=1.8, label="running mean")
+        axes.axvline(suggestion, color="0.3", linestyle="--", label=f"suggested: {suggestion:.1e}")
+        axes.set(xlabel="learning rate", ylabel="training loss", xscale="log", yscale="log")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        with whole_file(self.path) as file:
+            figure.savefig(file, format="png")
+
+
+def smoothed(losses: list[float]) -> npt.NDArray[np.float64]:
+    """Running means of losses (N,), each divided by the weight that the past has had so far."""
+    means, mean = [], 0.0
+    for number, loss in enumerate(losses, start=1):
+        mean = _SMOOTH * mean + (1 - _SMOOTH) * loss
+        means.append(mean / (1 - _SMOOTH**number))
+    return np.array(means)

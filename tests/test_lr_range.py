@@ -1,0 +1,68 @@
+"""The range test of the learning rate."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from fkd.callbacks import LearningRateRange
+from fkd.callbacks.lr_range import smoothed
+from fkd.errors import UserError
+from tests.test_module import fit, make
+
+
+class Rates(pl.Callback):
+    """The learning rate of each step that was taken."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *_: object) -> None:
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def test_the_rate_rises_evenly_on_a_logarithmic_scale_and_then_ends(tmp_path: Path) -> None:
+    finder, rates = LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png")), Rates()
+    fit(make(), tmp_path, epochs=20, callbacks=[finder, rates])
+    assert rates.seen == pytest.approx([1e-4 * 10 ** (2 * step / 9) for step in range(10)])
+    assert (tmp_path / "lr.png").stat().st_size > 0
+
+
+def test_a_training_that_explodes_ends_early_and_far_less_is_suggested(tmp_path: Path) -> None:
+    finder, rates = LearningRateRange(1e-2, 1e6, 60, str(tmp_path / "lr.png")), Rates()
+    fit(make(), tmp_path, epochs=60, callbacks=[finder, rates])
+    assert len(rates.seen) < 60
+    assert finder.suggestion < rates.seen[-1] / 10
+
+
+def test_a_tenth_of_the_rate_of_the_lowest_mean_is_suggested(tmp_path: Path) -> None:
+    finder = LearningRateRange(1e-4, 1.0, 41, str(tmp_path / "lr.png"))
+    finder.losses = [1.0] * 20 + [0.2] * 10 + [5.0] * 3  # the mean falls to the last of the low ones
+    assert finder.suggestion == pytest.approx(1e-4 * 10 ** (4 * 29 / 40) / 10)
+
+
+def test_running_means_begin_with_the_first_value() -> None:
+    losses = [4.0, 2.0, 8.0]
+    weights = [[1.0], [0.9, 1.0], [0.81, 0.9, 1.0]]
+    expected = [np.average(losses[: len(past)], weights=past) for past in weights]
+    assert smoothed(losses) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rates", [(0.0, 1.0), (1.0, 0.1), (1e-3, float("inf")), (float("nan"), 1.0)])
+def test_a_range_that_is_none_is_refused(rates: tuple[float, float]) -> None:
+    with pytest.raises(UserError, match="expected 0 < low < high"):
+        LearningRateRange(*rates, steps=50, path="x.png")
+    with pytest.raises(UserError, match="steps: expected a whole number from 10 on, found 3"):
+        LearningRateRange(1e-5, 1.0, steps=3, path="x.png")
+
+
+def test_parts_keep_their_share_of_the_rate(tmp_path: Path) -> None:
+    module = make()
+    assert module.recipe is not None
+    optimizer = torch.optim.SGD([{"params": module.parameters(), "lr_factor": 0.1}], lr=0.5)
+    finder = LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png"))
+    trainer = type("Trainer", (), {"optimizers": [optimizer]})()
+    finder.on_train_batch_start(trainer, module, None, 0)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-5)
