@@ -29,7 +29,8 @@ def main(cfg: DictConfig) -> float:
     batch_size = options.whole(cfg, "data.batch_size", least=1)
     scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size, options.flag(cfg, "flip"))
     conditions = breakdown(scores, faces.subset(cfg.subset))
-    write_json(run_dir / "metrics.json", scores.metrics | {"by_condition": conditions})
+    write_json(run_dir / "metrics.json", scores.metrics)
+    write_json(run_dir / "conditions.json", conditions)
     picture = save_figures(run_dir, scores, faces, cfg.subset)
 
     columns = {"net": scores.metrics, "mean shape": scores.mean_shape}

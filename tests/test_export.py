@@ -33,7 +33,7 @@ from tests.test_conf import LOSSES, OPTIONS, compose
 
 WINDOW = Window(1.35, -0.1)
 SIZES = {"compact": 32, "simple": 44, "batchnorm": 46, "naimish": 32, "naimish_bn": 32, "conv5": 64}
-SIZES |= {"heatmap": 32, "simcc": 32, "resnet18": 64, "mobilenet_v3_small": 64}  # the other backbones are built alike
+SIZES |= {"heatmap": 32, "simcc": 32, "resnet18": 64}  # the other backbones are built alike
 SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(4)]))
 
 
@@ -53,9 +53,6 @@ def module(name: str, channels: int = 1) -> KeypointModule:
     )
     made.shapes = SHAPES
     made.train()
-    for layer in made.modules():
-        if isinstance(layer, nn.BatchNorm2d) and name.startswith("mobilenet"):
-            layer.momentum = 0.3  # of itself it takes hundreds of batches
     with torch.no_grad():
         for _ in range(12):  # statistics of BatchNorm
             made(torch.from_numpy(crops(8, SIZES[name], channels)))

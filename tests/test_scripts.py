@@ -451,7 +451,6 @@ def test_a_broken_image(script: Script, tmp_path: Path, content: bytes | str) ->
 
 def test_wrong_arguments_of_evaluation(script: Script, trained: Path, faces_root: Path) -> None:
     checkpoint = f"ckpt={trained}/checkpoints/best.ckpt"
-    refused(script("evaluate", *on(faces_root)), "ckpt")
     refused(script("evaluate", "ckpt=gone.ckpt", *on(faces_root)), "gone.ckpt")
     refused(script("evaluate", checkpoint, *on(faces_root), "subset=tset"), "subset=tset", "test")
     refused(script("evaluate", checkpoint, *on(faces_root), "boxes=perfect"), "boxes", "perfect")

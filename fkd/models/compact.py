@@ -1,6 +1,6 @@
 """A small hourglass that reads coordinates off its maps."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,27 @@ class Compact(Hourglass):
 
     Args:
         channels, size, keypoints: as of `Hourglass`; the output is (B, 2K), x0, y0, x1, y1, ...
+        stem, widths, blocks: as of `Hourglass`.
         center, unit: of the output, in pixels of the picture: (k - center) / unit, as the codec says.
-        shape: the other arguments of `Hourglass`.
 
     Raises:
         UserError: the size is not a multiple of 16.
     """
 
-    def __init__(self, channels: int, size: int, keypoints: int, center: float, unit: float, **shape: Any) -> None:
-        super().__init__(channels, size, keypoints, **shape)  # its maps have no bias: a softmax does not feel one
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        keypoints: int,
+        stem: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        center: float,
+        unit: float,
+    ) -> None:
+        super().__init__(
+            channels, size, keypoints, stem, widths, blocks
+        )  # its maps have no bias: a softmax does not feel one
         cells = 4 * torch.arange(size // 4) + 1.5  # their centres in pixels of the picture
         self.coordinates = SoftArgmax((cells - center) / unit, keypoints)
 

@@ -1,6 +1,6 @@
 """A small hourglass that classifies columns and rows."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,24 @@ class SimCC(Hourglass):
 
     Args:
         channels, size, keypoints: as of `Hourglass`; the output is (B, K, 2, bins).
+        stem, widths, blocks: as of `Hourglass`.
         split: bins to a pixel of the picture, as the codec has them.
-        shape: the other arguments of `Hourglass`.
 
     Raises:
         UserError: the size is not a multiple of 16.
     """
 
-    def __init__(self, channels: int, size: int, keypoints: int, split: float, **shape: Any) -> None:
-        super().__init__(channels, size, keypoints, **shape)
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        keypoints: int,
+        stem: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        split: float,
+    ) -> None:
+        super().__init__(channels, size, keypoints, stem, widths, blocks)
         cells, bins = (size // 4) ** 2, int(size * split)
         self.x, self.y = nn.Linear(cells, bins), nn.Linear(cells, bins)
 
