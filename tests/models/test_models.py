@@ -198,7 +198,7 @@ def test_compact_answers_in_its_codecs_unit():
     keypoints = []
     for center, unit in ((15.5, 16.0), (100.0, 50.0)):
         torch.manual_seed(0)
-        net = Compact(1, 32, 5, center, unit, stem=8, widths=[8, 8, 8], blocks=[1, 1, 1]).eval()
+        net = Compact(1, 32, 5, 8, [8, 8, 8], [1, 1, 1], center, unit).eval()
         keypoints.append(net(image) * unit + center)
     torch.testing.assert_close(keypoints[0], keypoints[1], atol=1e-3, rtol=0)
     assert keypoints[0].min() > 0
