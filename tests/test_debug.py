@@ -54,7 +54,7 @@ def test_every_model_learns_ten_faces_by_heart(model: str, drawn: Path) -> None:
         "batchnorm": ["trainer.max_epochs=8"],
         "conv5": ["crop.size=64", "trainer.max_epochs=10"],
         "heatmap": ["loss=adaptive_wing", "crop.size=64", "trainer.max_epochs=12"],
-        "simcc": ["loss=simcc_kl", "model.codec.sigma=1.5", "trainer.max_epochs=20"],
+        "simcc": ["loss=simcc_kl", "model.codec.sigma=1.5", "trainer.max_epochs=12"],
         "simple": ["loss=smoothl1", "trainer.max_epochs=30"],
     }.get(model, [])
     common = ["crop.size=48", "trainer.max_epochs=15", "overfit.passes=20", "optimizer.lr=1e-3"]
