@@ -148,9 +148,7 @@ class KeypointModule(pl.LightningModule):
 
     def both_ways(self, images: Tensor) -> Tensor:
         """The mean of the answers on crops and on their mirror images, (B, K, 2) crop pixels."""
-        mirrored = self(images.flip(-1))[:, list(self.schema.flip)]
-        back = torch.stack([self.size - 1 - mirrored[..., 0], mirrored[..., 1]], dim=-1)
-        mean: Tensor = (self(images) + back) / 2
+        mean: Tensor = (self(images) + self.schema.mirrored(self(images.flip(-1)), self.size)) / 2
         return mean
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -1,5 +1,7 @@
 """How a head is turned, from its keypoints."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,7 @@ def _pose(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.degrees([yaw, pitch, roll])
 
 
+@cache
 def _generic() -> npt.NDArray[np.float64]:
     """(N, 3) the steady points of the mean head, as OpenCV has its axes."""
     return head(np.zeros(len(IDENTITY)), np.zeros(len(EXPRESSION))).points[_STEADY] @ _BACK

@@ -161,8 +161,7 @@ class Predictor:
         if not self.flip:
             return self.net(batch)
         both = self.net(np.concatenate([batch, batch[..., ::-1]]))
-        plain, mirrored = both[: len(batch)], both[len(batch) :, list(self.schema.flip)]
-        mirrored[..., 0] = self.net.facts.size - 1 - mirrored[..., 0]
+        plain, mirrored = both[: len(batch)], self.schema.mirrored(both[len(batch) :], self.net.facts.size)
         mean: Points = (plain + mirrored) / np.float32(2)
         return mean
 

@@ -56,6 +56,12 @@ class KeypointSchema:
         distance: Coordinates = (difference**2).sum(-1) ** 0.5
         return distance
 
+    def mirrored(self, keypoints: Coordinates, size: int) -> Coordinates:
+        """The points (..., K, 2) of a crop, `size` pixels wide, as they lie on its mirror image: left is right."""
+        mirrored: Coordinates = keypoints[..., list(self.flip), :] * 1
+        mirrored[..., 0] = size - 1 - mirrored[..., 0]
+        return mirrored
+
     def shifted(self, keypoints: Coordinates, shift: Coordinates) -> Coordinates:
         """Points (..., K, 2) moved to the right by shift (..., 2): pixels, and a share of the inter-ocular distance.
 
