@@ -184,7 +184,7 @@ def begin(module: KeypointModule, cfg: DictConfig) -> None:
         UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
     """
     if cfg.weights is not None:
-        other = _fitting(cfg, "weights", ("schema", "channels", "model"))
+        other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
         module.net.load_state_dict(other.net.state_dict())
         module.subjects = other.subjects
     elif cfg.model.get("pretrained") is not None and options.flag(cfg, "model.pretrained"):

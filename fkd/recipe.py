@@ -70,8 +70,14 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
 
 
 def first_difference(trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str]) -> tuple[str, Any, Any] | None:
-    """The first learned key of some parts of a config in which a net was trained otherwise: key, value then and now."""
-    then, now = (dict(_leaves({part: config.get(part) for part in parts})) for config in (trained, plain(cfg)))
+    """The first learned key of some parts of a config (dotted keys) in which a net was trained otherwise.
+
+    Gives the key, its value then and its value now.
+    """
+    then, now = (
+        {key: value for key, value in _leaves(config) if any(f"{key}.".startswith(f"{part}.") for part in parts)}
+        for config in (trained, plain(cfg))
+    )
     for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
         if then.get(key) != now.get(key) and is_learned(key.replace("data.source.", "data.")):
             return key.removesuffix(".name"), then.get(key), now.get(key)

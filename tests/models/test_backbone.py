@@ -137,3 +137,19 @@ def test_only_what_others_have_trained_can_be_begun_with() -> None:
     cfg = compose("model=compact", "+model.pretrained=true", "crop.size=32")
     with pytest.raises(UserError, match=r"model.pretrained=true: expected false, since model=compact has no such"):
         experiment.begin(experiment.build_module(cfg), cfg)
+
+
+def test_a_net_is_gone_on_with_in_another_way_but_not_as_another_net(tmp_path: Path) -> None:
+    cfg = compose("model=resnet18", *OFF)
+    first = experiment.build_module(cfg)
+    content = {"config": experiment.plain(cfg), "state_dict": first.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    torch.save(content, tmp_path / "first.ckpt")
+    weights = f"weights={tmp_path}/first.ckpt"
+    other = compose("model=resnet18", *OFF, weights, "model.frozen=[body]", "model.lr_factors={head: 2}")
+    module = experiment.build_module(other)
+    experiment.begin(module, other)
+    assert torch.equal(module.net.get_parameter("head.4.weight"), first.net.get_parameter("head.4.weight"))
+    assert module.subjects == ["Ada"]
+    wider = compose("model=resnet18", *OFF, weights, "model.net.reduced=64")
+    with pytest.raises(UserError, match=r"first.ckpt: expected a net with model\.net\.reduced=64, found 128"):
+        experiment.begin(experiment.build_module(wider), wider)
