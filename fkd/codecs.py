@@ -4,6 +4,8 @@ Losses compare raw output with encoded target. Metrics, drawing and prediction s
 with every model.
 """
 
+import math
+from functools import reduce
 from typing import Protocol
 
 import torch
@@ -160,7 +162,10 @@ class SimCC:
 
     def decode(self, raw: Tensor) -> Tensor:
         logits = raw.float().reshape(raw.shape[0], -1, 2, self.bins)
-        places = logits.softmax(dim=-1) @ _count(self.bins, logits) if self.soft else logits.argmax(dim=-1).float()
+        if self.soft:  # no matrix product, which mixed precision would compute in bfloat16
+            places = (logits.softmax(dim=-1) * _count(self.bins, logits)).sum(dim=-1)
+        else:
+            places = logits.argmax(dim=-1).float()
         return (places + 0.5) / self.split - 0.5
 
 
@@ -174,11 +179,13 @@ def _count(number: int, like: Tensor) -> Tensor:
 
 
 def _blurred(maps: Tensor, sigma: float) -> Tensor:
-    """Maps (B, K, H, W) under a Gaussian as wide as their own (DARK, section 3.2, eq. 9), column and row in turn."""
+    """Maps (B, K, H, W) under a Gaussian as wide as their own (DARK, section 3.2, eq. 9), column and row in turn.
+
+    In sums rather than convolutions, which mixed precision would compute in bfloat16.
+    """
     reach = max(int(2 * sigma + 0.5), 1)
-    kernel = torch.exp(-((_count(2 * reach + 1, maps) - reach) ** 2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, -1)
-    rows = maps.flatten(0, 1)[:, None]
-    rows = functional.conv2d(functional.pad(rows, (reach, reach, 0, 0), mode="replicate"), kernel)
-    rows = functional.conv2d(functional.pad(rows, (0, 0, reach, reach), mode="replicate"), kernel.mT)
-    return rows.reshape(maps.shape)
+    weights = [math.exp(-((tap - reach) ** 2) / (2 * sigma**2)) for tap in range(2 * reach + 1)]
+    for axis, pad in ((3, (reach, reach, 0, 0)), (2, (0, 0, reach, reach))):
+        wide, size = functional.pad(maps, pad, mode="replicate"), maps.shape[axis]
+        maps = reduce(torch.add, (wide.narrow(axis, tap, size) * weight for tap, weight in enumerate(weights)))
+    return maps / sum(weights) ** 2

@@ -118,3 +118,16 @@ def test_simcc_puts_a_point_outside_at_the_edge() -> None:
 def test_a_codec_that_cannot_be_is_the_users_error(build: type[Codec], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "codec", [*(Heatmaps(96, 4, 1.0, decode) for decode in ("dark", "soft_argmax")), SimCC(96, 2, 3.0, "soft_argmax")]
+)
+def test_mixed_precision_leaves_coordinates_as_exact(codec: Heatmaps | SimCC) -> None:
+    raw = codec.encode(torch.rand(2, 5, 2) * 80 + 8).log().clamp(min=-20)
+    raw = raw.exp() if isinstance(codec, Heatmaps) else raw
+    exact = codec.decode(raw)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = codec.decode(raw)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact)
