@@ -19,6 +19,7 @@ LAYERS = (
     {"recipe", "breakdown"},
     {"experiment", "report", "cli", "export", "job"},
     {"benchmark"},
+    {"zoo"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 BESIDE = {("types", "schema"), ("detect", "geometry"), ("smoothing", "geometry")}

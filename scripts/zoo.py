@@ -1,0 +1,34 @@
+"""A table of nets, what they reach and what they cost, from the folders of their runs: zoo.md, zoo.csv and zoo.png.
+
+python scripts/zoo.py outputs/zoo
+python scripts/zoo.py 'runs=[outputs/train,outputs/multirun]' output=zoo into=README.md
+"""
+
+from omegaconf import DictConfig
+
+from fkd import comparison, options
+from fkd.cli import command
+from fkd.console import facts, show
+
+
+@command("zoo", positional="runs", rewrite=comparison.alone)
+def main(cfg: DictConfig) -> None:
+    from fkd import zoo  # here, with all that loads torch, so that --help answers at once
+    from fkd.inputs import make_folder
+
+    repeats, output = options.whole(cfg, "repeats", least=2), options.path(cfg, "output")
+    found, left_out = zoo.recipes(comparison.folders(cfg.runs), cfg.data)
+    make_folder(output)
+    table = zoo.Table(zoo.measure(found, repeats))
+    table.write(output)
+    if cfg.into is not None:
+        zoo.replace_table(options.path(cfg, "into"), table.markdown)
+    show(
+        table.shown,
+        *(f"left out: {name} ({why})" for name, why in left_out.items()),
+        facts({"table": f"{output}/zoo.md", "every run": f"{output}/zoo.csv", "error and cost": f"{output}/zoo.png"}),
+    )
+
+
+if __name__ == "__main__":
+    main()
