@@ -456,11 +456,13 @@ def averaged(tmp_path):
         """The mean of the weights after every step, and its value at each validation."""
 
         def __init__(self):
-            self.mean, self.at_validation = None, []
+            self.mean, self.steps, self.at_validation = None, 0, []
 
         def on_train_batch_end(self, trainer, module, *rest):
             now = {name: value.detach().clone() for name, value in module.named_parameters()}
-            self.mean = now if self.mean is None else {n: 0.9 * self.mean[n] + 0.1 * now[n] for n in now}
+            keep = min(0.9, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
+            self.mean = {n: keep * self.mean[n] + (1 - keep) * now[n] if keep else now[n] for n in now}
+            self.steps += 1
 
         def on_validation_start(self, trainer, module):
             self.at_validation.append({name: value.clone() for name, value in (self.mean or {}).items()})
