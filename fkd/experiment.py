@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fkd import checkpoint, options, processes, resolvers, targets  # noqa: F401 (configs call the resolvers)
+from fkd.codecs import Heatmaps
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -25,7 +26,7 @@ from fkd.errors import UserError
 from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
 from fkd.models.backbone import Backbone
-from fkd.module import KeypointModule, Recipe, Teacher
+from fkd.module import KeypointModule, Maps, Recipe, Teacher
 from fkd.precision import choose, gpus
 from fkd.recipe import first_difference, plain
 from fkd.schema import SCHEMAS
@@ -137,6 +138,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
         schedule=None if cfg.scheduler is None else _instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
+        maps=None if cfg.model.get("maps") is None else _maps(cfg),
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
@@ -146,6 +148,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
             f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
+    if recipe.maps is not None and not hasattr(module.net, "with_maps"):
+        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
     for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
         _check_parts(module.net, f"model.{key}", parts)
     if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
@@ -167,6 +171,12 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
     for part, factor in parts.items() if isinstance(parts, Mapping) else ():
         if not (isinstance(factor, int | float) and factor > 0):
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
+
+
+def _maps(cfg: DictConfig) -> Maps:
+    sigma = options.number(cfg, "model.maps.sigma", least=0.1)
+    codec = Heatmaps(cfg.crop.size, stride=options.whole(cfg, "model.maps.stride", least=1), sigma=sigma, decode="dark")
+    return Maps(codec, options.number(cfg, "model.maps.weight", least=0))
 
 
 def _teacher(cfg: DictConfig) -> Teacher:

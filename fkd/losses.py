@@ -2,7 +2,7 @@
 
 Every loss takes raw and target of one shape, (B, K, 2) coordinates in the codec's unit, (B, K, H, W) maps or
 (B, K, 2, L) bins, and visible (B, K) bool. It gives the mean over all numbers of the visible points (`simcc_kl`: over
-their two axes): 0 with a gradient of 0 if there are none. ValueError if shapes differ.
+their two axes, `heatmap_kl`: over their maps): 0 with a gradient of 0 if there are none. ValueError if shapes differ.
 """
 
 import math
@@ -106,6 +106,20 @@ def heatmap_mse(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
     """Mean squared error of heatmaps (Tompson et al., "Joint Training of a Convolutional Network and a Graphical Model
     for Human Pose Estimation", NIPS 2014, section 3.1)."""
     return _mean(_errors(raw, target, visible, "heatmaps").square(), visible)
+
+
+def heatmap_kl(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the softmax of each map from its target, which is made to sum to 1.
+
+    The regularisation of maps whose mean is read as coordinates: Nibali et al., "Numerical Coordinate Regression with
+    Convolutional Neural Networks" (DSNT), arXiv:1801.07372, "Distribution regularization", with the divergence taken
+    from the target's side.
+    """
+    _check(raw, target, visible, "heatmaps")
+    target = target.masked_fill(_hidden(visible, target), 0).flatten(2)
+    target = target / target.sum(dim=2, keepdim=True).clamp(min=torch.finfo(target.dtype).tiny)
+    losses = torch.xlogy(target, target) - target * raw.float().flatten(2).log_softmax(dim=2)
+    return _mean(losses.sum(dim=2), visible)
 
 
 def simcc_kl(raw: Tensor, target: Tensor, visible: Tensor, beta: float) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -16,8 +17,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import CatMetric, MeanMetric
 
-from fkd.codecs import Codec
+from fkd.codecs import Codec, Heatmaps
 from fkd.errors import UserError
+from fkd.losses import heatmap_kl
 from fkd.metrics import NME, PartNME, point_errors
 from fkd.schema import KeypointSchema
 from fkd.shape import ShapeModel
@@ -71,6 +73,25 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Maps:
+    """What the maps are trained on that a net reads its coordinates off: a Gaussian about each point on the crop.
+
+    Attributes:
+        codec: makes the Gaussians.
+        weight: of the maps' loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
+    """
+
+    codec: Heatmaps
+    weight: float
+
+    def __call__(self, maps: Tensor, batch: Batch) -> Tensor:
+        """The weighted loss of (B, K, cells, cells) maps."""
+        size = batch.image.shape[-1]
+        inside = ((batch.keypoints > -0.5) & (batch.keypoints < size - 0.5)).all(dim=-1)
+        return self.weight * heatmap_kl(maps, self.codec.encode(batch.keypoints), batch.visible & inside)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What training adds to a net.
 
@@ -79,6 +100,7 @@ class Recipe:
         optimizer: makes the optimizer from the parameters.
         schedule: of the learning rate, or None for a constant one.
         teacher: whose answers are learned beside the labels, or None.
+        maps: what the net's maps are trained on beside its coordinates, or None; the net has `with_maps` for it.
         frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
         lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
     """
@@ -87,6 +109,7 @@ class Recipe:
     optimizer: Callable[..., Optimizer]
     schedule: Schedule | None
     teacher: Teacher | None = None
+    maps: Maps | None = None
     frozen: Sequence[str] = ()
     lr_factors: Mapping[str, float] = field(default_factory=dict)
 
@@ -103,8 +126,8 @@ class KeypointModule(pl.LightningModule):
         config: plain dict stored in every checkpoint, enough to build this module again.
         recipe: needed to train, not to predict.
 
-    Logs `train/loss`, `val/loss`, `val/nme` (percent of the inter-ocular distance, photo pixels against the labels as
-    published), `val/nme_part/<part>` and `lr`.
+    Logs `train/loss` and `val/loss` (of the labels, without what a teacher or maps add), `val/nme` (percent of the
+    inter-ocular distance, photo pixels against the labels as published), `val/nme_part/<part>` and `lr`.
     """
 
     mean_shape: Tensor  # (K, 2) crop pixels
@@ -139,8 +162,10 @@ class KeypointModule(pl.LightningModule):
 
         Scaling to [0, 1] is part of it: prediction cannot forget it.
         """
-        scaled = images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
-        return cast(Tensor, self.net(scaled)).float()
+        return cast(Tensor, self.net(self._scaled(images))).float()
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
@@ -152,8 +177,8 @@ class KeypointModule(pl.LightningModule):
         return mean
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._training_loss(batch)
-        self.train_loss.update(loss.detach(), len(batch.image))
+        loss, own = self.training_loss(batch)
+        self.train_loss.update(own.detach(), len(batch.image))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
@@ -310,14 +335,25 @@ class KeypointModule(pl.LightningModule):
         self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
         self.subjects = sorted({*self.subjects, *map(str, subjects)})
 
-    def _training_loss(self, batch: Batch) -> Tensor:
-        raw = self.raw(batch.image)
-        loss = self._loss(raw, batch)
-        if self.recipe is None or self.recipe.teacher is None:
-            return loss
-        teacher = self.recipe.teacher
-        answers = batch._replace(keypoints=teacher(batch.image), visible=torch.ones_like(batch.visible))
-        return (1 - teacher.weight) * loss + teacher.weight * self._loss(raw, answers)
+    def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What a step makes smaller, and the recipe's loss of the labels alone, which `val/loss` is, too."""
+        recipe = cast(Recipe, self.recipe)
+        if recipe.maps is None:
+            raw, regularised = self.raw(batch.image), None
+        else:
+            raw, maps = self.net.with_maps(self._scaled(batch.image))  # type: ignore[operator]
+            regularised = partial(recipe.maps, maps)
+
+        def loss(batch: Batch) -> tuple[Tensor, Tensor]:
+            own = self._loss(raw, batch)
+            return own if regularised is None else own + regularised(batch), own
+
+        total, own = loss(batch)
+        if recipe.teacher is not None:
+            answers = recipe.teacher(batch.image)
+            learned, _ = loss(batch._replace(keypoints=answers, visible=torch.ones_like(batch.visible)))
+            total = (1 - recipe.teacher.weight) * total + recipe.teacher.weight * learned
+        return total, own
 
     def _loss(self, raw: Tensor, batch: Batch) -> Tensor:
         if self.recipe is None:

@@ -241,8 +241,7 @@ class Bare:
     def __init__(self, cfg: DictConfig) -> None:
         self.data, self.module = _data(cfg), experiment.build_module(cfg).train()
         assert self.module.recipe is not None
-        self.recipe = self.module.recipe
-        self.optimizer = self.recipe.optimizer(self.module.parameters())
+        self.optimizer = self.module.recipe.optimizer(self.module.parameters())
         precision, _ = choose(cfg.trainer.precision, cfg.trainer.accelerator)
         if precision not in ("bf16-mixed", "32-true"):
             raise UserError(f"trainer.precision={precision}: expected auto, bf16-mixed or 32-true")
@@ -257,8 +256,7 @@ class Bare:
     def step(self) -> Iterator[int]:
         for batch in itertools.cycle(self.in_memory):
             with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                raw, target = self.module.raw(batch.image), self.module.codec.encode(batch.keypoints)
-                loss = self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
+                loss, _ = self.module.training_loss(batch)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
