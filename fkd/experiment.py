@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,6 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
         schedule=None if cfg.scheduler is None else _instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
-        maps=None if cfg.model.get("maps") is None else _maps(cfg),
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
@@ -148,8 +148,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
             f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
-    if recipe.maps is not None and not hasattr(module.net, "with_maps"):
-        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
+    if cfg.model.get("maps") is not None:
+        module.recipe = replace(recipe, maps=_maps(cfg, module))
     for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
         _check_parts(module.net, f"model.{key}", parts)
     if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
@@ -173,10 +173,18 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
 
 
-def _maps(cfg: DictConfig) -> Maps:
-    sigma = options.number(cfg, "model.maps.sigma", least=0.1)
-    codec = Heatmaps(cfg.crop.size, stride=options.whole(cfg, "model.maps.stride", least=1), sigma=sigma, decode="dark")
-    return Maps(codec, options.number(cfg, "model.maps.weight", least=0))
+def _maps(cfg: DictConfig, module: KeypointModule) -> Maps:
+    if not hasattr(module.net, "with_maps"):
+        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
+    sigma, weight = (
+        options.number(cfg, "model.maps.sigma", least=0.1),
+        options.number(cfg, "model.maps.weight", least=0),
+    )
+    with torch.inference_mode():
+        image = torch.zeros(1, module.channels, module.size, module.size)
+        _, maps = module.net.eval().with_maps(image)  # type: ignore[operator]
+    module.net.train()
+    return Maps(Heatmaps(module.size, module.size // maps.shape[-1], sigma, decode="dark"), weight)
 
 
 def _teacher(cfg: DictConfig) -> Teacher:

@@ -229,6 +229,37 @@ def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training
         experiment.build_module(cfg)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["model=simple", "+model.maps={weight: 1, sigma: 1}", "crop.size=64"],
+            "model.maps: expected null, .*model=simple",
+        ),
+        (["model=compact", "model.maps.sigma=0"], "model.maps.sigma: expected a number from 0.1 on, found 0"),
+        (["model=compact", "model.maps.weight=-1"], "model.maps.weight: expected a number from 0 on, found -1"),
+    ],
+)
+def test_maps_that_cannot_be_trained_are_refused(overrides: list[str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        experiment.build_module(compose(*SMALL, *overrides))
+
+
+def test_maps_are_left_alone_if_one_wishes() -> None:
+    recipe = experiment.build_module(compose("model=compact", "model.maps=null", *SMALL)).recipe
+    assert recipe is not None
+    assert recipe.maps is None
+
+
+def test_the_gaussians_are_as_large_as_the_nets_maps() -> None:
+    module = experiment.build_module(compose("model=compact", "crop.size=64"))
+    assert module.recipe is not None
+    assert module.recipe.maps is not None
+    assert module.training
+    _, maps = module.net.with_maps(torch.zeros(2, 1, 64, 64))  # type: ignore[operator]
+    assert module.recipe.maps.codec.encode(torch.rand(2, 68, 2) * 64).shape == maps.shape
+
+
 class Buggy(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -221,6 +221,18 @@ def test_adaptive_wing_is_the_papers_equation(maps, weight):
     assert found.item() == pytest.approx(sum(values) / len(values), rel=1e-5)
 
 
+def test_heatmap_kl_is_the_divergence_of_each_visible_points_two_distributions(maps):
+    raw, target, visible = maps
+    found = losses.heatmap_kl(raw, target, visible)
+    expected = []
+    for face, point in visible.nonzero():
+        shown, wanted = (array[face, point].double().numpy().ravel() for array in (raw, target))
+        shown, wanted = np.exp(shown) / np.exp(shown).sum(), wanted / wanted.sum()
+        expected.append(sum(w * math.log(w / s) for s, w in zip(shown, wanted, strict=True) if w > 0))
+    assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert float(losses.heatmap_kl(target.log(), target, visible)) == pytest.approx(0, abs=1e-6)
+
+
 def test_heatmap_mse_is_the_mean_over_the_cells_of_visible_points(maps):
     raw, target, visible = (tensor.numpy() for tensor in maps)
     assert losses.HeatmapMSE()(*maps).item() == pytest.approx(((raw - target)[visible] ** 2).mean(), rel=1e-5)
@@ -249,7 +261,12 @@ def test_simcc_kl_is_torchs_divergence_of_each_axis(bins):
 
 @pytest.mark.parametrize(
     ("loss", "sample"),
-    [pytest.param(AWING, "maps", id="awing"), (losses.HeatmapMSE(), "maps"), (losses.SimCCKL(1.0), "bins")],
+    [
+        pytest.param(AWING, "maps", id="awing"),
+        (losses.HeatmapMSE(), "maps"),
+        (losses.heatmap_kl, "maps"),
+        (losses.SimCCKL(1.0), "bins"),
+    ],
 )
 @pytest.mark.parametrize("hidden", [1e6, math.nan])
 def test_invisible_points_of_maps_and_bins_take_no_part(loss, sample, hidden, request):

@@ -14,15 +14,14 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from fkd.codecs import Coordinates
+from fkd.codecs import Coordinates, Heatmaps
 from fkd.data.crops import FaceCrop
 from fkd.data.dataset import CropDataset, as_it_is
 from fkd.errors import UserError
 from fkd.geometry import Crop, Jitter
-from fkd.losses import L1
-from fkd.module import KeypointModule, Recipe, Schedule, Teacher, inverse_points
+from fkd.losses import L1, heatmap_kl
+from fkd.module import KeypointModule, Maps, Recipe, Schedule, Teacher, inverse_points
 from fkd.schema import IBUG68
-from fkd.types import Batch
 from tests.data.test_dataset import dataset
 
 SIZE = 64
@@ -194,11 +193,6 @@ def taught(weight: float, size: int = SIZE) -> tuple[KeypointModule, KeypointMod
     return module, teacher
 
 
-def training_loss(module: KeypointModule, batch: Batch) -> float:
-    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
-    return module.training_step(batch, 0).item()
-
-
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_a_teachers_answers_have_their_share_in_the_loss(weight: float) -> None:
     module, teacher = taught(weight)
@@ -208,7 +202,9 @@ def test_a_teachers_answers_have_their_share_in_the_loss(weight: float) -> None:
     of_labels = np.abs(found - batch.keypoints.numpy())[visible].mean() / 32
     of_answers = np.abs(found - answers).mean() / 32  # invisible points, too: the teacher sees them
     expected = (1 - weight) * of_labels + weight * of_answers
-    assert training_loss(module, batch) == pytest.approx(expected, rel=1e-5)
+    total, own = module.training_loss(batch)
+    assert total.item() == pytest.approx(expected, rel=1e-5)
+    assert own.item() == pytest.approx(of_labels, rel=1e-5)
 
 
 def test_a_teacher_of_larger_crops_answers_in_the_pupils_pixels() -> None:
@@ -228,6 +224,49 @@ def test_a_teacher_is_in_no_checkpoint_and_does_not_learn(tmp_path: Path) -> Non
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert set(kept["state_dict"]) == set(make().state_dict())
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+
+
+class WithMaps(nn.Module):
+    """Coordinates that are a linear function of maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Conv2d(1, 68, 8, stride=8)
+        self.read = nn.Linear(64, 2)
+
+    def with_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.maps(image)
+        return self.read(maps.flatten(2)), maps
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.with_maps(image)[0]
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_maps_are_trained_beside_coordinates_where_points_lie_on_the_crop(taught: bool) -> None:
+    torch.manual_seed(0)
+    module, codec = make(), Heatmaps(SIZE, 8, 1.0, "dark")
+    module.net = WithMaps()
+    teacher = Teacher(make().eval(), 0.25) if taught else None
+    module.recipe = replace(module.recipe, maps=Maps(codec, 0.3), teacher=teacher)  # type: ignore[type-var]
+    batch = dataset(augmented=False).__getitems__([0, 1, 2])
+    batch.keypoints[0, 5] = torch.tensor([70.0, 20.0])  # right of the crop
+    total, own = module.training_loss(batch)
+    assert own.item() == pytest.approx(module._loss(module.raw(batch.image), batch).item(), rel=1e-6)
+
+    _, maps = module.net.with_maps(batch.image.float() / 255)
+    on_the_crop = [[all(0 <= round(v) < SIZE for v in point) for point in face] for face in batch.keypoints.tolist()]
+    assert not on_the_crop[0][5]
+    visible = batch.visible & torch.tensor(on_the_crop)
+    of_labels = own + 0.3 * heatmap_kl(maps, codec.encode(batch.keypoints), visible)
+    if not taught:
+        assert total.item() == pytest.approx(of_labels.item(), rel=1e-5)
+        return
+    answers = batch._replace(keypoints=teacher(batch.image), visible=torch.ones_like(batch.visible))  # type: ignore[misc]
+    inside = ((answers.keypoints > -0.5) & (answers.keypoints < SIZE - 0.5)).all(dim=-1)
+    of_answers = module._loss(module.raw(batch.image), answers)
+    of_answers = of_answers + 0.3 * heatmap_kl(maps, codec.encode(answers.keypoints), inside)
+    assert total.item() == pytest.approx((0.75 * of_labels + 0.25 * of_answers).item(), rel=1e-5)
 
 
 def test_both_ways_answers_alike_on_a_crop_and_its_mirror_image() -> None:
