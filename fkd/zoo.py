@@ -246,8 +246,16 @@ class Table:
             table.add_row(*(line[title] for title in headings))
         return table
 
-    def write(self, folder: Path) -> None:
-        """Writes `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a point with its number."""
+    def write(self, folder: Path, into: Path | None) -> None:
+        """Writes `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a point with its number.
+
+        Args:
+            folder: it must exist.
+            into: a Markdown file whose table is replaced, or None.
+        """
+        if into is not None:
+            with whole_file(into) as file:
+                file.write(self.markdown.join(around_table(into)).encode())
         for name, content in (("zoo.md", self.markdown), ("zoo.csv", self.csv)):
             with whole_file(folder / name) as file:
                 file.write(content.encode())
@@ -260,23 +268,20 @@ class Table:
         plots.cost(costs, errors, f"NME (inter-ocular, %), {self.last}, {BOXES[-1]}", folder / "zoo.png")
 
 
-def replace_table(path: Path, markdown: str) -> None:
-    """Puts a table in the place of the one between the two marks of a Markdown file.
+def around_table(path: Path) -> tuple[str, str]:
+    """What stands before and after the table in a Markdown file, with the two marks between which it lies.
 
     Raises:
-        UserError: the file cannot be read or written, or has no such place.
+        UserError: the file cannot be read or has no such place.
     """
     try:
         before, begin, rest = path.read_text(encoding="utf-8").partition(_BEGIN)
-        _, end, after = rest.partition(_END)
-        if not (begin and end):
-            raise UserError(
-                f"into={path}: expected the lines {_BEGIN.strip()} and {_END}, found none; write them there"
-            )
-        with whole_file(path) as file:
-            file.write(f"{before}{begin}{markdown}{end}{after}".encode())
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"into={path}: expected a Markdown file ({error}); give another") from None
+        raise UserError(f"into={path}: expected a Markdown file, found none ({error}); give another") from None
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise UserError(f"into={path}: expected the lines {_BEGIN.strip()} and {_END}, found none; write them there")
+    return before + begin, end + after
 
 
 def _recipe(run: Run) -> dict[str, Any]:

@@ -17,12 +17,13 @@ def main(cfg: DictConfig) -> None:
     from fkd.inputs import make_folder
 
     repeats, output = options.whole(cfg, "repeats", least=2), options.path(cfg, "output")
+    into = None if cfg.into is None else options.path(cfg, "into")
+    if into is not None:
+        zoo.around_table(into)  # early, before the long work
     found, left_out = zoo.recipes(comparison.folders(cfg.runs), cfg.data)
     make_folder(output)
     table = zoo.Table(zoo.measure(found, repeats))
-    table.write(output)
-    if cfg.into is not None:
-        zoo.replace_table(options.path(cfg, "into"), table.markdown)
+    table.write(output, into)
     show(
         table.shown,
         *(f"left out: {name} ({why})" for name, why in left_out.items()),

@@ -141,12 +141,11 @@ def test_a_net_that_was_not_scored_on_the_last_split_comes_last() -> None:
 
 
 @pytest.mark.parametrize("text", ["no table", "<!-- zoo -->\nno end", "<!-- /zoo -->\n<!-- zoo -->\n"])
-def test_a_file_without_a_place_for_the_table_stays_as_it_is(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "README.md"
     path.write_text(text)
     with pytest.raises(UserError, match="expected the lines <!-- zoo --> and <!-- /zoo -->"):
-        zoo.replace_table(path, "| a |\n")
-    assert path.read_text() == text
+        zoo.around_table(path)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +153,7 @@ def test_a_file_without_a_place_for_the_table_stays_as_it_is(tmp_path: Path, tex
     [
         (("nowhere",), "runs=nowhere: expected a folder"),
         ((".",), "found none"),
+        ((".", "into=none.md"), "into=none.md: expected a Markdown file"),
         ((".", "repeats=1"), "repeats: expected a whole number from 2 on"),
     ],
 )
