@@ -3,7 +3,6 @@
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fkd import checkpoint, options, processes, resolvers, targets  # noqa: F401 (configs call the resolvers)
-from fkd.codecs import Heatmaps
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -27,9 +25,9 @@ from fkd.errors import UserError
 from fkd.evaluation import BOXES
 from fkd.inference import TorchNet
 from fkd.models.backbone import Backbone
-from fkd.module import KeypointModule, Maps, Recipe, Teacher
+from fkd.module import KeypointModule, Maps, ReadsMaps, Recipe, Teacher, within
 from fkd.precision import choose, gpus
-from fkd.recipe import first_difference, plain
+from fkd.recipe import check_labels, first_difference, plain
 from fkd.schema import SCHEMAS
 from fkd.shape import ShapeModel
 
@@ -139,19 +137,25 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         optimizer=_instantiate(cfg.optimizer, "optimizer"),
         schedule=None if cfg.scheduler is None else _instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
+        maps=None if cfg.model.get("maps") is None else _maps(cfg),
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
     module = _module(config, recipe)
+    if recipe.teacher is not None:
+        module.subjects = recipe.teacher.module.subjects
     if (compares := getattr(recipe.loss, "compares", module.codec.gives)) != module.codec.gives:
         raise UserError(
             f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
             f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
         )
-    if cfg.model.get("maps") is not None:
-        module.recipe = replace(recipe, maps=_maps(cfg, module))
+    if recipe.maps is not None and not isinstance(module.net, ReadsMaps):
+        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
     for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
         _check_parts(module.net, f"model.{key}", parts)
+    names = [name for name, _ in module.net.named_parameters()]
+    if names and all(any(within(name, part) for part in recipe.frozen) for name in names):
+        raise UserError("model.frozen: expected parts that leave something to learn, found all of the net")
     if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
         raise UserError(
             f"data.batch_size=1: model={cfg.model.name} normalises over the batch; expected at least 2 faces"
@@ -173,30 +177,24 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
 
 
-def _maps(cfg: DictConfig, module: KeypointModule) -> Maps:
-    if not hasattr(module.net, "with_maps"):
-        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
-    sigma, weight = (
-        options.number(cfg, "model.maps.sigma", least=0.1),
-        options.number(cfg, "model.maps.weight", least=0),
-    )
-    with torch.inference_mode():
-        image = torch.zeros(1, module.channels, module.size, module.size)
-        _, maps = module.net.eval().with_maps(image)  # type: ignore[operator]
-    module.net.train()
-    return Maps(Heatmaps(module.size, module.size // maps.shape[-1], sigma, decode="dark"), weight)
+def _maps(cfg: DictConfig) -> Maps:
+    weight = options.number(cfg, "model.maps.weight", least=0)
+    return Maps(weight, options.number(cfg, "model.maps.sigma", least=0.1))
 
 
 def _teacher(cfg: DictConfig) -> Teacher:
     if (weight := options.number(cfg, "distill.weight", least=0)) > 1:
         raise UserError(f"distill.weight: expected a share from 0 to 1, found {weight:g}")
-    return Teacher(_fitting(cfg, "distill.teacher", ("schema", "channels")).requires_grad_(False), weight)
+    seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
+    teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
+    check_labels(cfg, teacher.config)
+    return Teacher(teacher.requires_grad_(False), weight)
 
 
 def begin(module: KeypointModule, cfg: DictConfig) -> None:
     """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
 
-    With `weights` come the people whom that net was trained on.
+    With `weights`, as with a teacher, come the people whom that net was trained on.
 
     Raises:
         UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
@@ -204,7 +202,7 @@ def begin(module: KeypointModule, cfg: DictConfig) -> None:
     if cfg.weights is not None:
         other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
         module.net.load_state_dict(other.net.state_dict())
-        module.subjects = other.subjects
+        module.subjects = sorted({*module.subjects, *other.subjects})
     elif cfg.model.get("pretrained") is not None and options.flag(cfg, "model.pretrained"):
         if not isinstance(module.net, Backbone):
             raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")

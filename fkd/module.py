@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -72,23 +72,33 @@ class Teacher:
         return (answers + 0.5) * (size / own) - 0.5
 
 
+@runtime_checkable
+class ReadsMaps(Protocol):
+    """A net that reads its coordinates off maps."""
+
+    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, S, S) in [0, 1] -> the net's output, and its maps (B, K, cells, cells) before their softmax."""
+        ...
+
+
 @dataclass(frozen=True)
 class Maps:
     """What the maps are trained on that a net reads its coordinates off: a Gaussian about each point on the crop.
 
     Attributes:
-        codec: makes the Gaussians.
         weight: of the maps' loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
+        sigma: standard deviation of the Gaussian in cells of the map.
     """
 
-    codec: Heatmaps
     weight: float
+    sigma: float
 
     def __call__(self, maps: Tensor, batch: Batch) -> Tensor:
-        """The weighted loss of (B, K, cells, cells) maps."""
+        """The weighted loss of (B, K, cells, cells) maps; points beside the crop have no place on them."""
         size = batch.image.shape[-1]
+        target = Heatmaps(size, size // maps.shape[-1], self.sigma, decode="dark").encode(batch.keypoints)
         inside = ((batch.keypoints > -0.5) & (batch.keypoints < size - 0.5)).all(dim=-1)
-        return self.weight * heatmap_kl(maps, self.codec.encode(batch.keypoints), batch.visible & inside)
+        return self.weight * heatmap_kl(maps, target, batch.visible & inside)
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class Recipe:
         optimizer: makes the optimizer from the parameters.
         schedule: of the learning rate, or None for a constant one.
         teacher: whose answers are learned beside the labels, or None.
-        maps: what the net's maps are trained on beside its coordinates, or None; the net has `with_maps` for it.
+        maps: what the net's maps are trained on beside its coordinates, or None; it `ReadsMaps` then.
         frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
         lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
     """
@@ -164,6 +174,11 @@ class KeypointModule(pl.LightningModule):
         """
         return cast(Tensor, self.net(self._scaled(images))).float()
 
+    def raw_with_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the maps that the net `ReadsMaps` off, float32."""
+        raw, maps = cast(ReadsMaps, self.net).with_maps(self._scaled(images))
+        return raw.float(), maps.float()
+
     def _scaled(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
 
@@ -221,6 +236,11 @@ class KeypointModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
+    def configure_model(self) -> None:
+        """Frozen parts need no gradients, which ddp must know before it counts them."""
+        for part in self._frozen():
+            part.requires_grad_(False)
+
     def configure_optimizers(self) -> Any:
         if self.recipe is None:
             raise ValueError("KeypointModule without a recipe predicts only; give one to train it")
@@ -254,12 +274,10 @@ class KeypointModule(pl.LightningModule):
 
     def _groups(self, recipe: Recipe) -> Iterator[dict[str, Any]]:
         """Parameters that learn, by the factor of their learning rate; those of factor 1 first."""
-        for part in self._frozen():
-            part.requires_grad_(False)
         groups: dict[float, list[nn.Parameter]] = {1.0: []}
         for name, parameter in self.net.named_parameters():
             if parameter.requires_grad:
-                parts = [part for part in recipe.lr_factors if _within(name, part)]
+                parts = [part for part in recipe.lr_factors if within(name, part)]
                 factor = recipe.lr_factors[max(parts, key=len)] if parts else 1.0
                 groups.setdefault(factor, []).append(parameter)
         return ({"params": params, "lr_factor": factor} for factor, params in groups.items() if params)
@@ -341,7 +359,7 @@ class KeypointModule(pl.LightningModule):
         if recipe.maps is None:
             raw, regularised = self.raw(batch.image), None
         else:
-            raw, maps = self.net.with_maps(self._scaled(batch.image))  # type: ignore[operator]
+            raw, maps = self.raw_with_maps(batch.image)
             regularised = partial(recipe.maps, maps)
 
         def loss(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -362,7 +380,7 @@ class KeypointModule(pl.LightningModule):
         return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
 
 
-def _within(name: str, part: str) -> bool:
+def within(name: str, part: str) -> bool:
     """Whether a parameter of this name belongs to a part of the net."""
     return name == part or name.startswith(part + ".")
 

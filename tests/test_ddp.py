@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from fkd.schema import IBUG68
 from tests.conftest import PROJECT, Outcome
@@ -24,6 +26,7 @@ NET = (
     "+model.net={_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Flatten}, {_target_: torch.nn.Linear, "
     "in_features: 1024, out_features: 200}, {_target_: torch.nn.ReLU}, {_target_: torch.nn.Linear, in_features: 200, "
     "out_features: 136}]}",
+    "model.maps=null",
 )
 STEPS = ("optimizer=sgd", "optimizer.lr=0.1", "scheduler=none", "trainer.max_epochs=2", "trainer.precision=32-true")
 
@@ -72,6 +75,22 @@ def test_two_processes_log_what_one_logs(runs: tuple[Path, Path]) -> None:
     one, two = map(logged, runs)
     assert len(one) == 2 * (3 + len(IBUG68.parts))
     assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_two_processes_leave_frozen_parts_alone(train: Train, faces_root: Path, tmp_path: Path) -> None:
+    frozen = ("+model.frozen=['1']", f"hydra.run.dir={tmp_path}", "trainer.max_epochs=1")
+    done = train(f"data.root={faces_root}", *TRAINING, *NET, *STEPS, *TWO, *frozen)
+    assert done.returncode == 0, done.stderr
+    weights, before = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"], first_weights()
+    assert torch.equal(weights["net.1.weight"], before["1.weight"])
+    assert not torch.equal(weights["net.3.weight"], before["3.weight"])
+
+
+def first_weights() -> dict[str, torch.Tensor]:
+    """Of the net, as the run's seed of 0 gives them."""
+    pl.seed_everything(0, verbose=False)
+    layers = nn.Flatten(), nn.Linear(1024, 200), nn.ReLU(), nn.Linear(200, 136)
+    return nn.Sequential(*layers).state_dict()
 
 
 def test_two_processes_learn_what_one_learns(runs: tuple[Path, Path]) -> None:

@@ -14,6 +14,7 @@ from fkd import experiment, recipe
 from fkd.checkpoint import check_paths, check_trusted
 from fkd.errors import UserError
 from tests.test_conf import SMALL, compose
+from tests.test_module import fit
 
 
 @pytest.fixture
@@ -251,13 +252,41 @@ def test_maps_are_left_alone_if_one_wishes() -> None:
     assert recipe.maps is None
 
 
-def test_the_gaussians_are_as_large_as_the_nets_maps() -> None:
-    module = experiment.build_module(compose("model=compact", "crop.size=64"))
-    assert module.recipe is not None
-    assert module.recipe.maps is not None
-    assert module.training
-    _, maps = module.net.with_maps(torch.zeros(2, 1, 64, 64))  # type: ignore[operator]
-    assert module.recipe.maps.codec.encode(torch.rand(2, 68, 2) * 64).shape == maps.shape
+def test_frozen_statistics_stay_as_they_are_while_maps_are_trained(tmp_path: Path) -> None:
+    module = experiment.build_module(compose("model=compact", "+model.frozen=[stem]", "scheduler=none", "crop.size=64"))
+    before = {name: value.clone() for name, value in module.net.stem.state_dict().items()}
+    fit(module, tmp_path, epochs=1)
+    after = module.net.stem.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def teacher(path: Path, *overrides: str) -> str:
+    """The file of an untrained net that knows Ada."""
+    cfg = compose("model=compact", *SMALL, *overrides)
+    module = experiment.build_module(cfg)
+    content = {"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    torch.save(content, path / "teacher.ckpt")
+    return f"distill.teacher={path / 'teacher.ckpt'}"
+
+
+def test_the_people_that_a_teacher_knows_are_known_to_its_pupil(tmp_path: Path) -> None:
+    module = experiment.build_module(compose("distill=default", teacher(tmp_path, "crop.size=64"), *SMALL))
+    assert module.subjects == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["crop=frame"], "distill.teacher=.*: expected a net with crop=face, found frame"),
+        (["crop.plan.scale=2"], "distill.teacher=.*: expected a net with crop.plan.scale=1.35, found 2"),
+        (["data.label_shift=false"], "data.label_shift=True: expected False"),
+        (["channels=3"], "distill.teacher=.*: expected a net with channels=1, found 3"),
+    ],
+)
+def test_a_teacher_of_other_windows_or_labels_is_refused(tmp_path: Path, overrides: list[str], line: str) -> None:
+    udacity = ("data=udacity", "data.root=faces")
+    with pytest.raises(UserError, match=line):
+        experiment.build_module(compose("distill=default", teacher(tmp_path, *udacity, *overrides), *udacity, *SMALL))
 
 
 class Buggy(nn.Module):

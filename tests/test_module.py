@@ -248,7 +248,7 @@ def test_maps_are_trained_beside_coordinates_where_points_lie_on_the_crop(taught
     module, codec = make(), Heatmaps(SIZE, 8, 1.0, "dark")
     module.net = WithMaps()
     teacher = Teacher(make().eval(), 0.25) if taught else None
-    module.recipe = replace(module.recipe, maps=Maps(codec, 0.3), teacher=teacher)  # type: ignore[type-var]
+    module.recipe = replace(module.recipe, maps=Maps(0.3, 1.0), teacher=teacher)  # type: ignore[type-var]
     batch = dataset(augmented=False).__getitems__([0, 1, 2])
     batch.keypoints[0, 5] = torch.tensor([70.0, 20.0])  # right of the crop
     total, own = module.training_loss(batch)

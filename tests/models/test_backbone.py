@@ -91,6 +91,7 @@ def groups(*overrides: str, scheduler: str = "none") -> tuple[Any, Any]:
         estimated_stepping_batches = 100
 
     module._trainer = Trainer()  # type: ignore[assignment]
+    module.configure_model()
     made = module.configure_optimizers()
     return module, made["optimizer"] if isinstance(made, dict) else made
 
@@ -121,6 +122,7 @@ def test_parts_have_their_share_of_the_learning_rate(scheduler: str) -> None:
     ("overrides", "message"),
     [
         (["model.frozen=[boddy]"], r"model.frozen: expected parts of the net \(body, body.conv1.*found 'boddy'"),
+        (["model.frozen=[body,head]"], "model.frozen: expected parts that leave something to learn, found all"),
         (["model.lr_factors={body: 0}"], "model.lr_factors.body: expected a factor above 0, found 0"),
         (["model.net.name=alexnet_b9"], "model.net.name=alexnet_b9: expected a classifier of torchvision.models"),
         (["model.net.name=fasterrcnn_resnet50_fpn"], "expected a classifier of torchvision.models, found none"),
