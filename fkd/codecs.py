@@ -56,16 +56,16 @@ class Heatmaps:
     """The net gives one map for each point, (B, K, cells, cells), high where the point is.
 
     The target is a Gaussian of height 1 about the point's true place, which need not be a cell's centre (Zhang et al.,
-    "Distribution-Aware Coordinate Representation for Human Pose Estimation" (DARK), CVPR 2020, section 3.3). A map
-    cannot show a point outside of the crop; its Gaussian's flank at the edge is all that is left of it.
+    "Distribution-Aware Coordinate Representation for Human Pose Estimation" (DARK), CVPR 2020, "Coordinate Encoding").
+    A map cannot show a point outside of the crop: its Gaussian is about the nearest place on the crop's edge.
 
     Args:
         size: width and height of the crop in pixels, a multiple of the stride.
         stride: pixels of the crop to a cell.
         sigma: standard deviation of the Gaussian in cells.
         decode: how a map is read.
-            "dark": from the highest cell of the smoothed map one Newton step on its logarithm (DARK, section 3.2, eq.
-            8), which finds the mean of a Gaussian exactly.
+            "dark": from the highest cell of the smoothed map one Newton step on its logarithm (DARK, "Coordinate
+            Decoding", eq. 8), which finds the mean of a Gaussian exactly.
             "soft_argmax": centre of mass of what is above a tenth of the map's maximum.
 
     Raises:
@@ -87,14 +87,13 @@ class Heatmaps:
         self._read = self._dark if decode == "dark" else self._mass
 
     def encode(self, keypoints: Tensor) -> Tensor:
-        x, y = _gaussians(self._in_cells(keypoints), self.cells, self.sigma).unbind(dim=2)
+        places = (keypoints - (self.stride - 1) / 2) / self.stride
+        edges = -0.5, self.cells - 0.5  # of a point farther out the map would show a flank, or nothing
+        x, y = _gaussians(places.clamp(*edges), self.cells, self.sigma).unbind(dim=2)
         return y[..., :, None] * x[..., None, :]
 
     def decode(self, raw: Tensor) -> Tensor:
         return self._read(raw.float()) * self.stride + (self.stride - 1) / 2
-
-    def _in_cells(self, keypoints: Tensor) -> Tensor:
-        return (keypoints - (self.stride - 1) / 2) / self.stride
 
     def _dark(self, maps: Tensor) -> Tensor:
         """(B, K, cells, cells) -> (B, K, 2), x and y in cells."""
@@ -179,9 +178,9 @@ def _count(number: int, like: Tensor) -> Tensor:
 
 
 def _blurred(maps: Tensor, sigma: float) -> Tensor:
-    """Maps (B, K, H, W) under a Gaussian as wide as their own (DARK, section 3.2, eq. 9), column and row in turn.
+    """Maps (B, K, H, W) under a Gaussian as wide as their own (DARK, "Coordinate Decoding", eq. 9).
 
-    In sums rather than convolutions, which mixed precision would compute in bfloat16.
+    Column and row in turn, in sums rather than convolutions, which mixed precision would compute in bfloat16.
     """
     reach = max(int(2 * sigma + 0.5), 1)
     weights = [math.exp(-((tap - reach) ** 2) / (2 * sigma**2)) for tap in range(2 * reach + 1)]

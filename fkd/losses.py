@@ -61,16 +61,18 @@ def interval(raw: Tensor, target: Tensor, visible: Tensor, pitch: float, pair: t
     """Absolute error beyond the cell of the labels' lattice: no point of the cell is truer than another.
 
     Labels that were rounded to a lattice tell no more than the cell in which a coordinate lies; inside of it the loss
-    is 0 (the insensitive tube of support vector regression, Vapnik, 1995).
+    is 0 (the insensitive tube of support vector regression, Vapnik, 1995). The cell's sides are taken to be upright:
+    that augmentation turns the lattice with the picture is left out.
 
     Args:
         raw, target, visible: as of every loss on coordinates.
         pitch: width of the lattice's cell, a share of the distance between the target's points `pair`.
-        pair: two points that are always visible, e.g. the outer eye corners.
+        pair: two points, e.g. the outer eye corners; where one is invisible, the cell's width is 0.
     """
     errors = _errors(raw, target, visible).abs()
     first, second = pair
-    half = pitch / 2 * (target[:, first] - target[:, second]).norm(dim=-1)
+    known = visible[:, first] & visible[:, second]
+    half = pitch / 2 * (target[:, first] - target[:, second]).masked_fill(~known[:, None], 0).norm(dim=-1)
     return _mean((errors - half[:, None, None]).clamp(min=0), visible)
 
 
@@ -122,15 +124,15 @@ def heatmap_kl(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
     return _mean(losses.sum(dim=2), visible)
 
 
-def simcc_kl(raw: Tensor, target: Tensor, visible: Tensor, beta: float) -> Tensor:
-    """Kullback-Leibler divergence of the softmax of beta * raw from the target, summed over an axis's bins.
+def simcc_kl(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the softmax of raw from the target, summed over an axis's bins.
 
     Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation", ECCV 2022, section
     3.2; the codec's Gaussian targets are its label smoothing.
     """
     _check(raw, target, visible, "bins")
     target = target.masked_fill(_hidden(visible, target), 0)
-    losses = torch.xlogy(target, target) - target * (beta * raw).log_softmax(dim=-1)
+    losses = torch.xlogy(target, target) - target * raw.log_softmax(dim=-1)
     return _mean(losses.sum(dim=-1), visible)
 
 
@@ -258,20 +260,12 @@ class HeatmapMSE(nn.Module):
 
 
 class SimCCKL(nn.Module):
-    """`simcc_kl` as a module.
-
-    Raises:
-        UserError: beta is not positive.
-    """
+    """`simcc_kl` as a module."""
 
     compares: ClassVar[str] = "bins"
 
-    def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = _positive("simcc_kl", "beta", beta)
-
     def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return simcc_kl(raw, target, visible, self.beta)
+        return simcc_kl(raw, target, visible)
 
 
 _SHAPES = {"coordinates": "(B, K, 2)", "heatmaps": "(B, K, H, W)", "bins": "(B, K, 2, L)"}

@@ -47,6 +47,8 @@ CASES = [
     pytest.param(losses.Wing(WIDTH, CURVATURE), one_wing, id="wing"),
     pytest.param(losses.SoftWing(LINEAR, WIDTH, CURVATURE), one_soft_wing, id="softwing"),
 ]
+PAIR = (1, 4)
+INTERVAL = losses.Interval(1e-3, PAIR)  # of cells so small that errors are beyond them
 
 
 @pytest.fixture
@@ -69,10 +71,11 @@ def test_is_the_mean_over_coordinates_of_visible_points(loss, one, batch):
     assert loss(*batch).item() == pytest.approx(sum(values) / len(values), rel=1e-5)
 
 
-@pytest.mark.parametrize(("loss", "one"), CASES)
+@pytest.mark.parametrize("loss", [*(pytest.param(case.values[0], id=case.id) for case in CASES), INTERVAL])
 @pytest.mark.parametrize("hidden", [1e6, math.nan, math.inf])
-def test_invisible_points_take_no_part(loss, one, batch, hidden):
+def test_invisible_points_take_no_part(loss, batch, hidden):
     raw, target, visible = batch
+    assert not visible[:, PAIR].all()
     raw.requires_grad_()
     before = loss(raw, target, visible)
     after = loss(raw, target.masked_fill(~visible[..., None], hidden), visible)
@@ -159,7 +162,6 @@ def test_wrong_shapes_are_named(loss, one, batch):
         (lambda: losses.AdaptiveWing(2, 14, 1, 0.5, 10), r"adaptive_wing: expected loss.alpha above 2, found 2"),
         (lambda: losses.AdaptiveWing(2.1, 14, 1, 0.5, -1), r"adaptive_wing: expected loss.weight from 0 on, found -1"),
         (lambda: losses.AdaptiveWing(2.1, 14, 0, 0.5, 1), r"adaptive_wing: expected loss.epsilon above 0, found 0"),
-        (lambda: losses.SimCCKL(0), r"loss=simcc_kl: expected loss.beta above 0, found 0"),
     ],
 )
 def test_a_constant_that_cannot_be_is_the_users_error(build, message):
@@ -173,12 +175,14 @@ def one_interval(error, half):
 
 def test_interval_costs_nothing_inside_the_labels_cell(batch):
     raw, target, visible = batch
-    pitch, (first, second) = 0.8, (1, 4)
+    pitch, (first, second) = 0.8, PAIR
+    visible[:2, PAIR], visible[2] = True, torch.tensor([True, True, True, True, False, True, True])
     value = losses.Interval(pitch, [first, second])(raw, target, visible)
     expected = []
     for face, point in np.argwhere(visible.numpy()):
         eyes = target[face, first] - target[face, second]
-        half = pitch / 2 * math.hypot(*eyes.tolist())
+        known = visible[face, first] and visible[face, second]
+        half = pitch / 2 * math.hypot(*eyes.tolist()) if known else 0
         expected += [one_interval(float(raw[face, point, a] - target[face, point, a]), half) for a in (0, 1)]
     assert 0 in expected
     assert value.item() == pytest.approx(sum(expected) / len(expected), rel=1e-5)
@@ -250,13 +254,13 @@ def bins():
 def test_simcc_kl_is_torchs_divergence_of_each_axis(bins):
     raw, target, visible = bins
     values = [
-        torch.nn.functional.kl_div((3 * raw[b, k, a]).log_softmax(0), target[b, k, a], reduction="sum").item()
+        torch.nn.functional.kl_div(raw[b, k, a].log_softmax(0), target[b, k, a], reduction="sum").item()
         for b, k in visible.nonzero().tolist()
         for a in (0, 1)
     ]
-    assert losses.SimCCKL(3.0)(*bins).item() == pytest.approx(sum(values) / len(values), rel=1e-5)
+    assert losses.SimCCKL()(*bins).item() == pytest.approx(sum(values) / len(values), rel=1e-5)
     exact = target.clamp(min=1e-20).log()
-    assert losses.SimCCKL(1.0)(exact, target, visible).item() == pytest.approx(0, abs=1e-6)
+    assert losses.SimCCKL()(exact, target, visible).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +269,7 @@ def test_simcc_kl_is_torchs_divergence_of_each_axis(bins):
         pytest.param(AWING, "maps", id="awing"),
         (losses.HeatmapMSE(), "maps"),
         (losses.heatmap_kl, "maps"),
-        (losses.SimCCKL(1.0), "bins"),
+        (losses.SimCCKL(), "bins"),
     ],
 )
 @pytest.mark.parametrize("hidden", [1e6, math.nan])
@@ -286,7 +290,7 @@ def test_shapes_of_maps_and_bins_are_named(maps, bins):
     with pytest.raises(ValueError, match=r"raw: expected shape \(B, K, H, W\), found \(2, 3, 30\)"):
         losses.heatmap_mse(maps[0].flatten(2), *maps[1:])
     with pytest.raises(ValueError, match=r"raw: expected shape \(B, K, 2, L\), found \(2, 3, 6, 5\)"):
-        losses.simcc_kl(*maps, 1.0)
+        losses.simcc_kl(*maps)
 
 
 @pytest.mark.parametrize(

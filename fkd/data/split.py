@@ -66,7 +66,10 @@ def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed
 
 
 def anonymous(subject: str) -> str:
-    """What stands for a person in files that go to others: the same for the same name, which cannot be read off it."""
+    """A pseudonym for files that go to others, the same for the same name.
+
+    It hides no name from a guess: whoever has a list of names can test whether one is among them.
+    """
     known = subject.startswith("sha256:")
     return subject if known else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
 

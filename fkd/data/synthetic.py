@@ -53,8 +53,9 @@ def synthetic(
     if channels not in (1, 3):
         raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
     shots = [(seed, subject, frame, size) for subject in range(subjects) for frame in range(frames)]
-    names = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
-    splits = by_subject(names, shares(val=val_share, test=test_share), seed)
+    people = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
+    splits = by_subject(people, shares(val=val_share, test=test_share), seed)
+    names = np.char.add(f"drawn_{seed}/", people)  # another seed's people are others
     images, keypoints = _images_and_keypoints(Path(root), shots, channels)
     table = Annotations(
         schema=IBUG68,

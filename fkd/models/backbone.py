@@ -11,6 +11,8 @@ from torchvision.models import get_model, get_model_weights, list_models
 
 from fkd.errors import UserError
 
+_FAMILIES = ("resnet*", "resnext*", "wide_resnet*", "mobilenet_v3*", "efficientnet*", "vgg*", "convnext*", "regnet*")
+"""Those whose layers follow one another up to `avgpool`; others have branches, or steps that are no layer."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect pictures
 
 
@@ -23,11 +25,13 @@ class Backbone(nn.Module):
         channels: of the pictures, (B, channels, size, size) in [0, 1]: 1 (grey) or 3 (RGB).
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
-        name: torchvision's name of the classifier, e.g. "resnet18".
+        name: torchvision's name of the classifier, e.g. "resnet18": a ResNet, ResNeXt, MobileNetV3, EfficientNet, VGG,
+            ConvNeXt or RegNet.
         reduced: channels that the last features are reduced to.
 
     Raises:
-        UserError: torchvision has no such classifier, or pictures are too small for it or neither grey nor RGB.
+        UserError: torchvision has no such classifier of these families, or pictures are too small for it or neither
+            grey nor RGB.
     """
 
     mean: Tensor
@@ -37,11 +41,12 @@ class Backbone(nn.Module):
         super().__init__()
         if channels not in (1, 3):
             raise UserError(f"model={name}: expected channels=1 (grey) or 3 (RGB), found {channels}")
-        if name not in list_models(models):  # others, as detectors, would download weights
-            raise UserError(f"model.net.name={name}: expected a classifier of torchvision.models, found none")
+        if name not in list_models(models, include=_FAMILIES):
+            raise UserError(
+                f"model.net.name={name}: expected a classifier of torchvision.models of a family that can be used "
+                f"({', '.join(_FAMILIES)}), found another name"
+            )
         layers = OrderedDict(get_model(name, weights=None).named_children())
-        if "avgpool" not in layers:
-            raise UserError(f"model.net.name={name}: expected a network of convolutions, found another kind")
         names = list(layers)
         self.body = nn.Sequential(OrderedDict((key, layers[key]) for key in names[: names.index("avgpool")]))
         self.name, self.channels = name, channels

@@ -41,11 +41,32 @@ def test_validation_and_test_stay_as_they_are(sources: tuple[Faces, Faces]) -> N
     assert before["train"] != after["train"]
 
 
-def test_people_of_the_two_are_never_taken_for_one(sources: tuple[Faces, Faces]) -> None:
+def test_people_keep_their_names_and_are_counted_once(sources: tuple[Faces, Faces]) -> None:
     first, second = sources
-    assert set(first.table.subjects) & set(second.table.subjects)
-    both = beside(first, second).table.subjects
-    assert not set(both[: len(first.table)]) & set(both[len(first.table) :])
+    both = beside(first, second)
+    assert both.table.subjects.tolist() == [*first.table.subjects.tolist(), *second.table.subjects.tolist()]
+    train = len(first.splits["train"]) + 8
+    assert both.remarks[0].startswith(f"20 faces ({train} train, ")
+    assert "of 10 people; test shares none" in both.remarks[0]
+    assert both.remarks[1:] == (*first.remarks[1:], "8 faces of synthetic are trained on, too")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_nobody_who_is_mixed_in_is_validated_or_tested_on(sources: tuple[Faces, Faces], split: str) -> None:
+    first, _ = sources
+    held = first.subset(split).subjects
+    other = replace(first, table=first.table.take(first.splits[split]), name="other")
+    message = rf"^mix: expected nobody of data=synthetic's val and test splits, found 1 .* in other \({held[0]}, "
+    with pytest.raises(UserError, match=message):
+        beside(first, other)
+
+
+def test_people_of_the_training_split_alone_can_be_mixed_in(sources: tuple[Faces, Faces]) -> None:
+    first, _ = sources
+    known = first.subset("train")
+    both = beside(first, replace(first, table=known))
+    assert len(both.splits["train"]) == 2 * len(known)
+    assert f"of {len(set(first.table.subjects))} people; test shares none" in both.remarks[0]
 
 
 def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> None:

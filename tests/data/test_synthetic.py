@@ -47,7 +47,8 @@ def test_a_row_has_its_own_picture_points_and_person(tmp_path, trace, monkeypatc
     assert len(table) == len(faces.images) == 3 * subjects
     for row in range(len(table)):
         subject, frame = divmod(row, 3)
-        assert table.subjects[row] == f"subject_{subject:04}"
+        assert table.subjects[row] == f"drawn_1/subject_{subject:04}"
+        assert table.paths[row] == f"drawn_1/subject_{subject:04}/{frame:04}"
         assert np.array_equal(faces.images[table.images[row]], np.full((96, 96, 3), (1, subject, frame)))
         assert np.all(table.keypoints[row] == 100 * subject + frame)
     assert len(set(table.paths)) == len(table)
@@ -64,6 +65,19 @@ def test_splits_share_nobody(tmp_path, trace):
     assert [len(each) for each in people] == [6, 2, 2]
     assert len(set.union(*people)) == 10
     assert "test shares none" in faces.remarks[0]
+
+
+def test_another_seeds_people_are_others(tmp_path, trace):
+    one, two = (load(tmp_path / "set", seed=seed) for seed in (1, 2))
+    assert not set(one.table.subjects) & set(two.table.subjects)
+    assert not set(one.table.paths) & set(two.table.paths)
+    assert set(load(tmp_path / "set", seed=1, size=128).table.subjects) == set(one.table.subjects)
+
+
+def test_a_seeds_split_is_the_same_on_every_machine(tmp_path, trace):
+    """Who is tested, as it was when this was written."""
+    test = load(tmp_path / "set").subset("test").subjects
+    assert sorted({name[-4:] for name in test.tolist()}) == ["0002", "0007"]
 
 
 def test_faces_are_drawn_once_for_all_runs(tmp_path, trace):
@@ -115,7 +129,7 @@ def test_grey_is_the_luma_of_the_same_pictures(tmp_path, trace):
 def test_the_generators_faces_lie_where_the_points_are(tmp_path):
     faces = load(tmp_path / "set", subjects=3, frames=2)
     image, points = synthesis.face(1, 2, 0, 96)
-    row = [*faces.table.paths].index("subject_0002/0000")
+    row = [*faces.table.paths].index("drawn_1/subject_0002/0000")
     assert np.array_equal(faces.images[row], image)
     assert np.array_equal(faces.table.keypoints[row], points)
 

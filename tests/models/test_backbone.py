@@ -124,15 +124,41 @@ def test_parts_have_their_share_of_the_learning_rate(scheduler: str) -> None:
         (["model.frozen=[boddy]"], r"model.frozen: expected parts of the net \(body, body.conv1.*found 'boddy'"),
         (["model.frozen=[body,head]"], "model.frozen: expected parts that leave something to learn, found all"),
         (["model.lr_factors={body: 0}"], "model.lr_factors.body: expected a factor above 0, found 0"),
-        (["model.net.name=alexnet_b9"], "model.net.name=alexnet_b9: expected a classifier of torchvision.models"),
-        (["model.net.name=fasterrcnn_resnet50_fpn"], "expected a classifier of torchvision.models, found none"),
-        (["model.net.name=vit_b_16"], "model.net.name=vit_b_16: expected a network of convolutions"),
+        (["model.net.name=resnet19"], r"^model.net.name=resnet19: expected .*torchvision.models .*\(resnet\*, .*found"),
+        (["model.net.name=convnext_tiny", "crop.size=16"], "^model=convnext_tiny: crop.size=16 is too small for it"),
         (["channels=2"], r"model=resnet18: expected channels=1 \(grey\) or 3 \(RGB\), found 2"),
     ],
 )
 def test_mistakes_are_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         experiment.build_module(compose("model=resnet18", *OFF, *overrides))
+
+
+OTHERS = ("vit_b_16", "googlenet", "inception_v3", "densenet121", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v2")
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "squeezenet1_1", "maxvit_t", "fasterrcnn_resnet50_fpn"])
+def test_a_network_of_another_make_is_named_and_what_can_be_chosen(name: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"^model.net.name={name}: expected .*torchvision.models .*\(resnet\*, .*found"
+    ):
+        Backbone(channels=1, size=128, keypoints=68, name=name, reduced=8)
+
+
+FAMILIES = ("resnet18", "resnext50_32x4d", "mobilenet_v3_small", "efficientnet_b0", "vgg11", "convnext_tiny")
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "regnet_y_400mf"])
+def test_the_body_is_what_the_classifier_itself_computes_before_it_averages(name: str) -> None:
+    net = Backbone(channels=3, size=64, keypoints=5, name=name, reduced=8).eval()
+    whole = get_model(name, weights=None).eval()
+    whole.load_state_dict(net.body.state_dict(), strict=False)
+    averaged: list[torch.Tensor] = []
+    whole.get_submodule("avgpool").register_forward_pre_hook(lambda _, given: averaged.append(given[0]))
+    with torch.no_grad():
+        image = torch.rand(1, 3, 64, 64)
+        whole(image)
+        torch.testing.assert_close(net.body(image), averaged[0])
 
 
 def test_only_what_others_have_trained_can_be_begun_with() -> None:
