@@ -60,7 +60,7 @@ _KEPT_DATA = ("name", "label_shift", "split")
 def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
 
-    Paths and settings of the training stay behind, and the names of people.
+    Paths and settings of the training stay behind; people's names become pseudonyms (`fkd.data.split.anonymous`).
     """
     config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}

@@ -61,6 +61,10 @@ class Teacher:
     module: "KeypointModule"
     weight: float
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: it does not change, and a running mean of the pupil needs no second one."""
+        return self
+
     def __call__(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 -> (B, K, 2) pixels of these crops."""
         size, own = images.shape[-1], self.module.size
@@ -236,7 +240,7 @@ class KeypointModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
-    def configure_model(self) -> None:
+    def setup(self, stage: str) -> None:
         """Frozen parts need no gradients, which ddp must know before it counts them."""
         for part in self._frozen():
             part.requires_grad_(False)

@@ -1,5 +1,6 @@
 import io
 import re
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -448,42 +449,85 @@ def test_tensorboard_gets_the_hyperparameters_once(tmp_path):
     assert len(read.Scalars("val/nme")) == 2
 
 
-@pytest.fixture
-def averaged(tmp_path):
-    """A trained module whose best epoch was kept with EMA, the mean computed by hand, and the trainer."""
+# The running mean of the weights
 
-    class ByHand(pl.Callback):
-        """The mean of the weights after every step, and its value at each validation."""
 
-        def __init__(self):
-            self.mean, self.steps, self.at_validation = None, 0, []
+class ByHand(pl.Callback):
+    """The mean of the weights after every step, and its value at each validation."""
 
-        def on_train_batch_end(self, trainer, module, *rest):
-            now = {name: value.detach().clone() for name, value in module.named_parameters()}
-            keep = min(0.9, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
-            self.mean = {n: keep * self.mean[n] + (1 - keep) * now[n] if keep else now[n] for n in now}
-            self.steps += 1
+    def __init__(self, decay):
+        self.decay, self.mean, self.steps, self.at_validation = decay, {}, 0, []
 
-        def on_validation_start(self, trainer, module):
-            self.at_validation.append({name: value.clone() for name, value in (self.mean or {}).items()})
+    def on_train_batch_end(self, trainer, module, *rest):
+        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for name, value in module.state_dict().items():
+            is_mean = self.steps > 0 and value.is_floating_point()  # else the first weights, or a count of batches
+            self.mean[name] = keep * self.mean[name] + (1 - keep) * value if is_mean else value.clone()
+        self.steps += 1
 
-    module, hand = test_module.make(), ByHand()
-    best = ModelCheckpoint(tmp_path, "best", monitor="val/loss", save_weights_only=True, auto_insert_metric_name=False)
-    trainer = test_module.fit(module, tmp_path, callbacks=[EMA(decay=0.9), hand, best])
-    return module, hand, trainer, torch.load(best.best_model_path, weights_only=True)
+    def on_validation_start(self, trainer, module):
+        self.at_validation.append(dict(self.mean))
+
+
+def normalised():
+    """A module with BatchNorm, which has running means of its own and counts batches."""
+    module = test_module.make()
+    module.net.insert(2, torch.nn.BatchNorm1d(64))
+    return module
+
+
+@pytest.fixture(params=list(product([0.2, 0.9], [True, False])), ids=str)  # the warm-up ends in step 3, or not at all
+def averaged(tmp_path, request):
+    """A trained module, the mean of its weights computed by hand, and what was kept of its best epoch with EMA."""
+    decay, weights_only = request.param
+    module, hand = normalised(), ByHand(decay)
+    best = ModelCheckpoint(tmp_path, "best", monitor="val/loss", save_weights_only=weights_only)
+    test_module.fit(module, tmp_path, callbacks=[EMA(decay), hand, best])
+    return module, hand, torch.load(best.best_model_path, weights_only=True)
 
 
 def test_the_kept_epoch_of_a_running_mean_is_the_mean(averaged):
-    module, hand, _, kept = averaged
-    epoch = kept["scores"]["epoch"] - 1
-    for name, value in hand.at_validation[epoch].items():
-        torch.testing.assert_close(kept["state_dict"][name], value)
+    module, hand, kept = averaged
+    torch.testing.assert_close(kept["state_dict"], hand.at_validation[kept["scores"]["epoch"] - 1])
     assert any(not torch.equal(value, kept["state_dict"][name]) for name, value in module.named_parameters())
 
 
-def test_the_scores_of_a_running_mean_are_those_of_the_kept_weights(averaged):
-    module, _, trainer, kept = averaged
+def test_the_scores_of_a_running_mean_are_those_of_the_kept_weights(averaged, tmp_path):
+    module, _, kept = averaged
     module.load_state_dict(kept["state_dict"])
     loader = DataLoader(dataset(augmented=False), batch_size=3, collate_fn=as_it_is)
+    trainer = pl.Trainer(accelerator="cpu", default_root_dir=tmp_path, logger=False, enable_progress_bar=False)
     again = trainer.validate(module, loader, verbose=False)[0]
     assert again["val/loss"] == pytest.approx(kept["scores"]["val/loss"], rel=1e-5)
+
+
+def test_between_validations_too_the_mean_is_what_a_checkpoint_is_loaded_from(tmp_path):
+    module, hand = normalised(), ByHand(0.2)
+    test_module.fit(module, tmp_path, callbacks=[EMA(0.2), hand]).save_checkpoint(tmp_path / "last.ckpt")
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    torch.testing.assert_close(kept["state_dict"], hand.mean)
+    torch.testing.assert_close(kept["current_model_state"], dict(module.state_dict()))
+
+
+@pytest.mark.parametrize("after_validation", [True, False])
+def test_a_training_goes_on_from_any_checkpoint_of_a_running_mean(tmp_path, after_validation):
+    def train(folder, **start):
+        keep = ModelCheckpoint(folder, "{epoch}", save_top_k=-1, save_on_train_epoch_end=not after_validation)
+        module = normalised()
+        test_module.fit(module, folder, callbacks=[EMA(0.2), keep], **start)
+        return module.state_dict(), torch.load(folder / "epoch=2.ckpt", weights_only=True)["state_dict"]
+
+    whole = train(tmp_path / "whole")
+    again = train(tmp_path / "again", start=tmp_path / "whole" / "epoch=0.ckpt")
+    torch.testing.assert_close(again, whole, rtol=0, atol=0)
+
+
+def test_a_running_mean_is_kept_where_the_net_is(tmp_path):
+    """Lightning moves a net to its device after callbacks are set up."""
+    module, ema = normalised(), EMA(0.9)
+    ema.setup(None, module, "fit")
+    ema.on_fit_start(None, module.to("meta", torch.float64))
+    mean = ema._average_model.module.state_dict()
+    assert {name: (value.device, value.dtype) for name, value in mean.items()} == {
+        name: (value.device, value.dtype) for name, value in module.state_dict().items()
+    }

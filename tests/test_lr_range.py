@@ -66,3 +66,12 @@ def test_parts_keep_their_share_of_the_rate(tmp_path: Path) -> None:
     trainer = type("Trainer", (), {"optimizers": [optimizer]})()
     finder.on_train_batch_start(trainer, module, None, 0)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_first_loss_that_is_no_number_is_said(tmp_path: Path, value: float) -> None:
+    module, finder = make(), LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png"))
+    next(module.parameters()).data.fill_(value)
+    with pytest.raises(UserError, match=rf"^callbacks\.lr_range: expected a finite loss .* found {value}; look at "):
+        fit(module, tmp_path, epochs=20, callbacks=[finder])
+    assert len(finder.losses) == 1

@@ -1,5 +1,6 @@
 """Training, validation and checkpoints of the module with a Lightning trainer on made-up faces."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -214,6 +215,11 @@ def test_a_teacher_of_larger_crops_answers_in_the_pupils_pixels() -> None:
     found = Teacher(teacher, 1.0)(batch)
     enlarged = torch.from_numpy(cv2.resize(smooth, (128, 128), interpolation=cv2.INTER_LINEAR))[None, None]
     torch.testing.assert_close(found, (teacher(enlarged).detach() + 0.5) / 2 - 0.5, atol=0.05, rtol=0)
+
+
+def test_a_copy_of_the_pupil_has_the_same_teacher() -> None:
+    module, teacher = taught(0.5)
+    assert copy.deepcopy(module).recipe.teacher.module is teacher  # type: ignore[union-attr]
 
 
 def test_a_teacher_is_in_no_checkpoint_and_does_not_learn(tmp_path: Path) -> None:

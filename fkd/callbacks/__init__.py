@@ -1,4 +1,4 @@
-"""What watches a training: progress, speed, pictures, divergence, hyperparameters."""
+"""What goes along with a training: some of it watches, some saves or ends it, some changes what is learned."""
 
 from fkd.callbacks.ema import EMA
 from fkd.callbacks.guard import FiniteGuard

@@ -1,5 +1,6 @@
 """A running mean of the weights, which is what is validated and kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,13 +21,23 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(avg_fn=self._mean)
+        super().__init__(multi_avg_fn=self._update)
         self.decay = decay
         self._shown = False  # the mean is in the net, the last step's weights are with the callback
 
-    def _mean(self, mean: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
-        keep = min(self.decay, (1 + int(steps)) / (10 + int(steps)))
-        return keep * mean + (1 - keep) * weights
+    def _update(self, means: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor | int) -> None:
+        done = int(steps)  # not once per tensor: a GPU's number has to be waited for
+        keep = min(self.decay, (1 + done) / (10 + done))
+        for mean, now in zip(means, weights, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - keep)
+            else:  # BatchNorm's count of batches
+                mean.copy_(now)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning copies the net before it moves it to a GPU, and would send all weights to the CPU in each step."""
+        assert self._average_model is not None
+        self._average_model.to(next(pl_module.parameters()))  # its device and dtype
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._shown:
@@ -47,6 +58,15 @@ class EMA(WeightAveraging):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last step's weights, from which a training can go on; `best.ckpt` has the mean."""
         self._put_back(pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """`state_dict` is the mean, which a net is loaded from; training goes on from `current_model_state`."""
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if self._shown:  # Lightning takes the weights in the net for the last step's
+            mean, last = checkpoint["current_model_state"], checkpoint["state_dict"]
+            checkpoint["state_dict"], checkpoint["current_model_state"] = mean, last
 
     def _put_back(self, pl_module: pl.LightningModule) -> None:
         if self._shown:

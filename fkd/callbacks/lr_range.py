@@ -31,7 +31,7 @@ class LearningRateRange(Callback):
         path: of the picture.
 
     Raises:
-        UserError: the rates or steps are out of range.
+        UserError: the rates or steps are out of range, or the first loss is no number.
     """
 
     def __init__(self, low: float, high: float, steps: int, path: str) -> None:
@@ -53,6 +53,11 @@ class LearningRateRange(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.losses.append(float(outputs["loss"]))
+        if not math.isfinite(self.losses[0]):
+            raise UserError(
+                f"callbacks.lr_range: expected a finite loss before the first step, found {self.losses[0]}; "
+                "look at the data, the weights that training begins with, and trainer.precision"
+            )
         means = smoothed(self.losses)
         diverged = not means[-1] <= _TOO_HIGH * means.min()  # nor if it is no number
         trainer.should_stop = trainer.should_stop or diverged or len(self.losses) >= len(self.rates)

@@ -91,7 +91,7 @@ def groups(*overrides: str, scheduler: str = "none") -> tuple[Any, Any]:
         estimated_stepping_batches = 100
 
     module._trainer = Trainer()  # type: ignore[assignment]
-    module.configure_model()
+    module.setup("fit")
     made = module.configure_optimizers()
     return module, made["optimizer"] if isinstance(made, dict) else made
 
