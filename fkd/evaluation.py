@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich import get_console
 from rich.progress import track
 
 from fkd.data.crops import CropPlan
@@ -121,11 +122,16 @@ def squares_of(
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
-    for row in track(range(len(table)), "detecting faces", transient=True):
+    for row in track(range(len(table)), "detecting faces", transient=True, disable=_quiet()):
         candidates, _ = detector(faces.images[int(table.images[row])], str(table.paths[row]))
         if len(candidates) and (overlap := iou(truth[row], candidates)).max() >= _SAME_FACE:
             squares[row], found[row] = candidates[overlap.argmax()], True
     return squares, found
+
+
+def _quiet() -> bool:
+    """Whether nobody watches: a bar that goes away would leave an empty line in a file."""
+    return not get_console().is_terminal
 
 
 def whole_pictures(table: Annotations, faces: Faces) -> Points:
@@ -141,7 +147,7 @@ def predict(
     """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
     training, keypoints = module.training, []
     module.eval()
-    for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True):
+    for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True, disable=_quiet()):
         rows = range(start, min(start + batch_size, len(table)))
         cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], module.size) for row in rows]
         crops = [crop for (crop,), _ in cuts]

@@ -1,6 +1,6 @@
 """A table of nets, what they reach and what they cost, from the folders of their runs: zoo.md, zoo.csv and zoo.png.
 
-python scripts/zoo.py outputs/zoo
+python scripts/zoo.py outputs/zoo data.root=DIR
 python scripts/zoo.py 'runs=[outputs/train,outputs/multirun]' output=zoo into=README.md
 """
 
@@ -20,13 +20,14 @@ def main(cfg: DictConfig) -> None:
     into = None if cfg.into is None else options.path(cfg, "into")
     if into is not None:
         zoo.around_table(into)  # early, before the long work
-    found, left_out = zoo.recipes(comparison.folders(cfg.runs), cfg.data)
+    entries, left_out = zoo.entries(comparison.folders(cfg.runs), cfg.data.name)
     make_folder(output)
-    table = zoo.Table(zoo.measure(found, repeats))
+    rows, unfit = zoo.measure(entries, cfg, repeats)
+    table = zoo.Table(rows)
     table.write(output, into)
     show(
         table.shown,
-        *(f"left out: {name} ({why})" for name, why in left_out.items()),
+        *(f"left out: {name} ({why})" for name, why in (left_out | unfit).items()),
         facts({"table": f"{output}/zoo.md", "every run": f"{output}/zoo.csv", "error and cost": f"{output}/zoo.png"}),
     )
 

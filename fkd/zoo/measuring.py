@@ -1,0 +1,166 @@
+"""What nets reach, and what they cost."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.flop_counter import FlopCounterMode
+
+from fkd import experiment, options, recipe
+from fkd.benchmark.figures import one_thread
+from fkd.benchmark.prediction import nets
+from fkd.console import show
+from fkd.data.faces import Faces
+from fkd.data.split import shared_subjects
+from fkd.errors import UserError
+from fkd.evaluation import evaluate
+from fkd.export import to_onnx
+from fkd.inference import TorchNet
+from fkd.module import KeypointModule
+from fkd.onnx import OnnxNet
+from fkd.predictor import Net
+from fkd.zoo.entries import Entry, Training, best
+
+BOXES = ("keypoints", "detector")
+"""The kinds of boxes that each net is scored with."""
+_SPLIT = ("split", "split_seed", "val_share", "test_share")
+"""Keys of `data` that say who is tested, each run's own."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe, what it reaches and what its net costs.
+
+    Attributes:
+        entry: what was trained.
+        parameters: their number.
+        multiply_adds: for one face.
+        ms: "torch" and "ONNX" -> milliseconds for one face on one thread, medians.
+        scores: (split, boxes) -> content of `metrics.json` of each run.
+    """
+
+    entry: Entry
+    parameters: int
+    multiply_adds: int
+    ms: Mapping[str, float]
+    scores: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+
+    def values(self, split: str, boxes: str, key: str) -> list[float]:
+        """A score of each run."""
+        return [float(metrics[key]) for metrics in self.scores.get((split, boxes), ())]
+
+
+def measure(entries: Sequence[Entry], cfg: DictConfig, repeats: int) -> tuple[list[Row], dict[str, str]]:
+    """Scores every run's best checkpoint on its own test split and times one net of each entry, all of them in turn.
+
+    Args:
+        cfg: `data`, in which each run says who is tested, `detector`, and `channels`, which are set to each net's.
+        repeats: calls of each net.
+
+    Returns:
+        A row of each entry, and the runs left out, with the reason: their net cannot be used with these labels, or it
+        has seen the people that its split keeps for the test.
+
+    Raises:
+        UserError: the data cannot be read, all runs are left out, or `fkd[export]` is not installed.
+    """
+    score, left_out = _Scoring(cfg), dict[str, str]()
+    kept, modules = [], []
+    for entry in entries:
+        trainings, scores = list[Training](), defaultdict[tuple[str, str], list[Mapping[str, Any]]](list)
+        for training in entry.trainings:
+            show(f"scoring {training.run.name}")
+            try:
+                module, split, metrics = score(best(training.run))
+            except _LeftOut as error:
+                left_out[training.run.name] = str(error)
+                continue
+            trainings.append(training)
+            for boxes in BOXES:
+                scores[split, boxes].append(metrics[boxes])
+        if trainings:
+            kept.append((replace(entry, trainings=trainings), dict(scores)))
+            modules.append(module)
+    if not kept:
+        name, why = next(iter(left_out.items()))
+        raise UserError(f"runs: expected one that can be scored, found {len(left_out)} that cannot; {name}: {why}")
+    show("timing nets")
+    times = _milliseconds(modules, repeats)
+    return [
+        Row(entry, sum(p.numel() for p in module.net.parameters()), multiply_adds(module), ms, scores)
+        for (entry, scores), module, ms in zip(kept, modules, times, strict=True)
+    ], left_out
+
+
+class _LeftOut(Exception):  # noqa: N818 (what became of the run)
+    """Why a run has no place in the table."""
+
+
+class _Scoring:
+    """Scores checkpoints on the command line's data, each on its own split."""
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self.cfg = cfg
+        self.detector = experiment.build_detector(cfg)
+        self.batch_size = options.whole(cfg, "data.batch_size", least=1)
+        self.faces = cache(self._faces)
+
+    def __call__(self, path: Path) -> tuple[KeypointModule, str, Mapping[str, Mapping[str, Any]]]:
+        """The net, the name of its split, and boxes -> content of `metrics.json`."""
+        try:
+            module = experiment.load(path)
+            recipe.check_labels(self.cfg, module.config)
+            split = self._split(module.config["data"])
+        except UserError as error:
+            raise _LeftOut(str(error)) from error
+        faces, crop = self.faces(module.channels, **split), experiment.build_crop(module.config["crop"])
+        metrics = {
+            boxes: evaluate(module, faces, "test", crop, boxes, self.detector, self.batch_size).metrics
+            for boxes in BOXES
+        }
+        name = str(split.get("split", faces.name))
+        train, test = (faces.table.subjects[faces.splits[part]] for part in ("train", "test"))
+        seen, people = (metrics[BOXES[0]][key] for key in ("subjects_in_training", "subjects"))
+        if seen and not shared_subjects(test, train):
+            raise _LeftOut(f"{name}: of {people} people kept for the test the net has learned from {seen}")
+        return module, name, metrics
+
+    def _split(self, trained: Mapping[str, Any]) -> dict[str, str | int | float]:
+        """Who is tested, as a net's config tells."""
+        split = {key: trained[key] for key in _SPLIT if key in trained and key in self.cfg.data}
+        for key, value in split.items():
+            if not isinstance(value, str | int | float) or "${" in str(value):
+                raise UserError(f"data.{key}: expected a plain value, found {value!r}")
+        return split
+
+    def _faces(self, channels: int, **split: str | int | float) -> Faces:
+        cfg = OmegaConf.merge(self.cfg, {"channels": channels, "data": split})
+        assert isinstance(cfg, DictConfig)
+        return experiment.build_faces(cfg)
+
+
+def multiply_adds(module: KeypointModule) -> int:
+    """Of the net's convolutions, matrix products and attention, for one face."""
+    image = torch.zeros(1, module.channels, module.size, module.size, dtype=torch.uint8)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(image)
+    return int(counter.get_total_flops()) // 2
+
+
+def _milliseconds(modules: Sequence[KeypointModule], repeats: int) -> list[dict[str, float]]:
+    """For one face, of each net in torch and in ONNX Runtime."""
+    named: dict[str, Net] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, module in enumerate(modules):
+            net, path = TorchNet(module, experiment.build_crop(module.config["crop"]).window), Path(scratch, "net.onnx")
+            to_onnx(module, net.facts.window, path)
+            named |= {f"{number} torch": net, f"{number} ONNX": OnnxNet(path)}
+    one_thread()
+    medians = [row.median for row in nets(named, repeats)]
+    return [dict(zip(("torch", "ONNX"), pair, strict=True)) for pair in zip(medians[::2], medians[1::2], strict=True)]
