@@ -52,7 +52,7 @@ class Table:
             "recipe": row.entry.name,
             "params (M)": f"{row.parameters / 1e6:.2f}",
             "mult-adds (M)": f"{row.multiply_adds / 1e6:.0f}",
-            **{f"{name} (ms)": f"{ms:.2g}" if ms < 10 else f"{ms:.0f}" for name, ms in row.ms.items()},
+            **{f"{name} (ms)": f"{ms:.1f}" if ms < 10 else f"{ms:.0f}" for name, ms in row.ms.items()},
             "training (min)": "–" if row.entry.minutes is None else f"{row.entry.minutes:.0f}",
         }
         for split in self.splits:
