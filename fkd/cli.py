@@ -35,7 +35,10 @@ _EXPECTED = (UserError, Stopped, MissingMandatoryValue, InterpolationResolutionE
 _COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
 """What composing the config ends with."""
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it begins a job
-_PATHS = ("input", "output", "ckpt", "ckpt_path", "runs", "data.root", "detector.file", "detector.model")
+_PATHS = (
+    *("input", "output", "into", "ckpt", "ckpt_path", "weights", "runs"),
+    *("data.root", "detector.file", "detector.model", "distill.teacher"),
+)
 """Keys whose values are names of files: they may hold what means something else to Hydra."""
 _PRESETS = ("sweep", "debug", "hydra/launcher", "hydra/sweeper")
 """Groups that say how a whole command runs."""

@@ -2,6 +2,11 @@
 
 import torch
 
+from fkd.errors import UserError
+
+_COARSE = ("16-true", "bf16-true")
+"""Lightning would round the labels, too: to half a pixel of a 96 px crop in bfloat16."""
+
 
 def gpus(accelerator: str) -> int:
     """How many GPUs of this machine Lightning's `accelerator` chooses from."""
@@ -12,7 +17,15 @@ def choose(precision: str | int, accelerator: str) -> tuple[str | int, str]:
     """Lightning's `precision` for "auto", and why; any other choice is kept.
 
     bfloat16 autocast where the hardware multiplies it: processors with AMX or AVX512-BF16, GPUs from Ampere on.
+
+    Raises:
+        UserError: 16 bits for everything, which are too few for coordinates.
     """
+    if precision in _COARSE:
+        raise UserError(
+            f"trainer.precision={precision}: expected auto, 32-true, 16-mixed or bf16-mixed, since 16 bits alone would "
+            "round the keypoints themselves"
+        )
     if precision != "auto":
         return precision, "as asked"
     gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from fkd.errors import UserError
 from fkd.precision import choose
 
 
@@ -41,3 +42,9 @@ def test_gpus_from_ampere_on_use_bfloat16(
 def test_a_choice_of_the_user_is_kept() -> None:
     assert choose("16-mixed", "cpu")[0] == "16-mixed"
     assert choose(64, "auto")[0] == 64
+
+
+@pytest.mark.parametrize("precision", ["16-true", "bf16-true"])
+def test_precision_that_would_round_labels_is_refused(precision: str) -> None:
+    with pytest.raises(UserError, match=f"trainer.precision={precision}: expected auto, 32-true"):
+        choose(precision, "cpu")
