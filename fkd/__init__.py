@@ -44,6 +44,10 @@ def load(
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
     path = WEIGHTS if path is None else path
+    if not Path(path).exists():  # before torch is loaded
+        raise UserError(
+            f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
+        )
     net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
     return predictor.Predictor(net, detector or detect.build(net.facts.detector), flip, max_pixels or images.MAX_PIXELS)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from fkd.evaluation import Scores
 from fkd.pose import head_pose
+from fkd.schema import IBUG68
 from fkd.types import Annotations
 
 _Values = dict[str, float | None]
@@ -20,12 +21,15 @@ def breakdown(scores: Scores, table: Annotations) -> dict[str, dict[str, _Values
     """Condition -> range -> faces, NME (percent of the inter-ocular distance) and share of failures (percent).
 
     Conditions are measured on the labels. Faces that were missed count in failures, not in the NME, which is None
-    where all were. Ranges without faces are left out. Schemas other than the 68 points have sizes only.
+    where all were. Ranges without faces are left out. Schemas other than the 68 points, and faces of which some are
+    hidden, have sizes only.
     """
     values = {"eye distance, px": table.schema.interocular(table.keypoints)}
-    if table.schema.name == "ibug68":
-        yaw, pitch, roll = np.abs(head_pose(table.keypoints)).T
-        values |= {"yaw, degrees": yaw, "pitch, degrees": pitch, "roll, degrees": roll}
+    whole = table.visible.all(axis=1)
+    if table.schema == IBUG68 and whole.any():
+        pose = np.full((len(table), 3), np.nan)
+        pose[whole] = np.abs(head_pose(table.keypoints[whole]))
+        values |= dict(zip(("yaw, degrees", "pitch, degrees", "roll, degrees"), pose.T, strict=True))
     return {name: dict(_ranges(scores, value, _EDGES[name])) for name, value in values.items()}
 
 
@@ -34,7 +38,7 @@ def _ranges(scores: Scores, value: npt.NDArray[np.floating], edges: tuple[int, i
     names = (f"below {low}", f"{low} to {high}", f"above {high}")
     place, found = np.digitize(value, edges), []
     for number, name in enumerate(names):
-        rows = place == number
+        rows = (place == number) & ~np.isnan(value)
         if rows.any():
             errors, seen = scores.curve[rows], scores.found[rows]
             nme = float(errors[seen].mean()) if seen.any() else None

@@ -99,7 +99,10 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
             f"{key}={path}: expected a checkpoint, found no such file; give the path of a best.ckpt or last.ckpt"
         )
     if (suffix := Path(str(path)).suffix.lower()) in (".onnx", ".pt2"):
-        raise UserError(f"{key}={path}: expected a checkpoint (.ckpt), found an exported net ({suffix})")
+        raise UserError(
+            f"{key}={path}: expected a checkpoint (.ckpt), found an exported net ({suffix}); give the "
+            "checkpoint that it was made of"
+        )
     try:
         content = _read_safetensors(path) if suffix == SAFETENSORS else _read_torch(path, key)
     except UserError:

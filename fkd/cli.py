@@ -37,7 +37,8 @@ _COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSEr
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it begins a job
 _PATHS = (
     *("input", "output", "into", "ckpt", "ckpt_path", "weights", "runs"),
-    *("data.root", "detector.file", "detector.model", "distill.teacher"),
+    *("data.root", "data.exclude", "data.download.url", "data.download.sums"),
+    *("detector.file", "detector.model", "distill.teacher"),
 )
 """Keys whose values are names of files: they may hold what means something else to Hydra."""
 _PRESETS = ("sweep", "debug", "hydra/launcher", "hydra/sweeper")
@@ -163,6 +164,8 @@ def explain(error: Exception, config_name: str) -> str:
         return (
             f"{mark.name} line {mark.line + 1}: expected YAML, found {error.problem}; mend the file" if mark else text
         )
+    if found := re.match(r"ValueError raised while resolving interpolation: (schema.*)", text):
+        return f"{found[1]}; mend its file in conf/schema"
     if "interval(" in text or "INTERVAL_SWEEP" in text:
         given = next((argument for argument in sys.argv if "interval(" in argument), "interval(...)")
         return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"

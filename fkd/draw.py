@@ -54,7 +54,7 @@ def face(
     shown = preds if preds is not None else target
     if shown is not None and schema is not None:
         strokes = canvas.copy()
-        ends = np.array(schema.lines)
+        ends = np.array(schema.lines, np.int64).reshape(-1, 2)  # a schema may have none
         _lines(strokes, shown[ends[:, 0]], shown[ends[:, 1]], SKELETON)
         canvas = _uint8(cv2.addWeighted(canvas, 0.65, strokes, 0.35, 0))
     if preds is not None and target is not None:
@@ -133,12 +133,12 @@ def _fixed(points: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
 
 
 def _dots(canvas: Image, points: Points, colour: tuple[int, int, int]) -> None:
-    """Discs at the finite points, as large as suits the face, so that a photo of any size stays legible."""
+    """Discs at the finite points, as large as suits the face and a pixel wide at least, so that they stay apart."""
     known = points[np.isfinite(points).all(axis=1)]
     if len(known) == 0:
         return
     spread = min(float(np.ptp(known, axis=0).max()), max(canvas.shape))  # of the face, and one lost point is no face
-    radius = max(1.2, 0.011 * spread)
+    radius = max(0.5, 0.011 * spread)
     for centre in _fixed(known):
         cv2.circle(canvas, centre, round(radius * 2**_SHIFT), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 

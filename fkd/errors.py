@@ -29,3 +29,9 @@ class Pruned(Stopped):
 
 class Interrupted(Stopped):
     """A signal asked for the end; what was learned so far has been saved, and the run can go on later."""
+
+
+def short(value: object) -> str:
+    """A value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,7 +1,8 @@
 """Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,20 +10,41 @@ import torch
 from rich import get_console
 from rich.progress import track
 
-from fkd.data.crops import CropPlan
 from fkd.data.faces import Faces
 from fkd.data.split import anonymous
 from fkd.detect import Detector, iou
 from fkd.errors import UserError
-from fkd.geometry import Crop, cut, square, square_around
+from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
 from fkd.metrics import auc, failure_rate, nme, summary
-from fkd.module import KeypointModule
+from fkd.predictor import Net, answers
 from fkd.types import Annotations, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 _SEED_OF_JITTER = 0
 _SAME_FACE = 0.3
 """Least overlap (IoU) of a detector's square with the square around the labelled points to count as that face found."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A net with what scores need to know of its training.
+
+    Attributes:
+        net: finds keypoints on crops.
+        mean_shape: (K, 2) crop pixels, of the training faces: the baseline, and what stands for a missed face.
+        subjects: the people it was trained on, None if they are not known.
+    """
+
+    net: Net
+    mean_shape: Points
+    subjects: Collection[str] | None
+
+    @classmethod
+    def of_stranger(cls, net: Net, faces: Faces) -> Self:
+        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces."""
+        keypoints = faces.sample("train")
+        matrices = crop_matrices(net.facts.window(square_around(keypoints)), net.facts.size)
+        return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 
 
 @dataclass(frozen=True)
@@ -56,10 +78,9 @@ class Scores:
 
 
 def evaluate(
-    module: KeypointModule,
+    candidate: Candidate,
     faces: Faces,
     subset: str,
-    crop: CropPlan,
     boxes: str,
     detector: Detector,
     batch_size: int,
@@ -76,28 +97,28 @@ def evaluate(
     Raises:
         UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
     """
+    net, facts = candidate.net, candidate.net.facts
     table = faces.subset(subset)
-    if len(table.schema) != len(module.schema):
+    if len(table.schema) != len(facts.schema):
         raise UserError(
-            f"ckpt: this net finds {len(module.schema)} points, but data={faces.name} is labelled with "
+            f"ckpt: this net finds {len(facts.schema)} points, but data={faces.name} is labelled with "
             f"{len(table.schema)}; use data with the same points"
         )
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
-    preds = predict(module, table, faces, crop.window(squares), batch_size, flip)
-    if boxes == "detector" and module.shapes is not None:
-        found &= module.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
+    preds = predict(net, table, faces, facts.window(squares), batch_size, flip)
+    if boxes == "detector" and facts.shapes is not None:
+        found &= facts.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
     if not found.any():
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
         )
-    windows = np.where(found[:, None], crop.window(squares), whole_pictures(table, faces))
-    mean = np.stack([Crop.from_box(w, module.size).inverse_points(module.mean_shape.cpu().numpy()) for w in windows])
+    windows = np.where(found[:, None], facts.window(squares), whole_pictures(table, faces))
+    mean = np.stack([Crop.from_box(window, facts.size).inverse_points(candidate.mean_shape) for window in windows])
     preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
-    trained, people = set(module.subjects), set(table.subjects.tolist())
-    seen = {"subjects_in_training": sum(not trained.isdisjoint((name, anonymous(name))) for name in people)}
+    seen = {"subjects_in_training": _known(candidate.subjects, set(table.subjects.tolist()))}
     return Scores(
         metrics=score(preds, target, table, found, boxes) | seen,
         mean_shape=score(mean, target, table, found, boxes) | seen,
@@ -110,10 +131,22 @@ def evaluate(
     )
 
 
+def _known(trained: Collection[str] | None, people: Collection[str]) -> int | None:
+    """How many of the people a net was trained on, by their names or pseudonyms."""
+    if trained is None:
+        return None
+    names = set(trained)
+    return sum(not names.isdisjoint((name, anonymous(name))) for name in people)
+
+
 def squares_of(
     table: Annotations, faces: Faces, boxes: str, detector: Detector
 ) -> tuple[Points, npt.NDArray[np.bool_]]:
-    """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found."""
+    """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found.
+
+    What a detector finds on a picture is one face at most: of its boxes and the labelled faces there, those that
+    overlap most belong together, then those that do of the others.
+    """
     truth = square_around(table.keypoints)
     if boxes == "keypoints":
         return truth, np.ones(len(table), bool)
@@ -122,11 +155,26 @@ def squares_of(
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
-    for row in track(range(len(table)), "detecting faces", transient=True, disable=_quiet()):
-        candidates, _ = detector(faces.images[int(table.images[row])], str(table.paths[row]))
-        if len(candidates) and (overlap := iou(truth[row], candidates)).max() >= _SAME_FACE:
-            squares[row], found[row] = candidates[overlap.argmax()], True
+    for rows in track(_by_picture(table), "detecting faces", transient=True, disable=_quiet()):
+        candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
+        for label, candidate in _pairs(truth[rows], candidates):
+            squares[rows[label]], found[rows[label]] = candidates[candidate], True
     return squares, found
+
+
+def _by_picture(table: Annotations) -> list[npt.NDArray[np.int64]]:
+    """The rows of each picture."""
+    order = np.argsort(table.images, kind="stable")
+    return np.split(order, 1 + np.flatnonzero(np.diff(table.images[order])))
+
+
+def _pairs(truth: Points, candidates: Points) -> Iterator[tuple[int, int]]:
+    """Which of the squares (N, 4) are the same face as which of the candidates (M, 4), each once, the surest first."""
+    overlap = np.stack([iou(square, candidates) for square in truth])
+    while overlap.max(initial=0) >= _SAME_FACE:
+        label, candidate = divmod(int(overlap.argmax()), len(candidates))
+        yield label, candidate
+        overlap[label] = overlap[:, candidate] = 0
 
 
 def _quiet() -> bool:
@@ -140,21 +188,15 @@ def whole_pictures(table: Annotations, faces: Faces) -> Points:
     return square(extents / 2 - 0.5, extents.min(axis=1))
 
 
-@torch.inference_mode()
-def predict(
-    module: KeypointModule, table: Annotations, faces: Faces, windows: Points, batch_size: int, flip: bool
-) -> Points:
+def predict(net: Net, table: Annotations, faces: Faces, windows: Points, batch_size: int, flip: bool) -> Points:
     """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
-    training, keypoints = module.training, []
-    module.eval()
+    keypoints = []
     for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True, disable=_quiet()):
         rows = range(start, min(start + batch_size, len(table)))
-        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], module.size) for row in rows]
+        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], net.facts.size) for row in rows]
         crops = [crop for (crop,), _ in cuts]
-        images = torch.from_numpy(np.concatenate([image for _, image in cuts])).to(module.device)
-        found = (module.both_ways(images) if flip else module(images)).cpu().numpy()
+        found = answers(net, np.concatenate([image for _, image in cuts]), flip)
         keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]
-    module.train(training)
     return np.stack(keypoints)
 
 

@@ -1,7 +1,9 @@
 """From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
 
+import difflib
 import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fkd import checkpoint, options, processes, resolvers, targets  # noqa: F401 (configs call the resolvers)
+from fkd import checkpoint, losses, options, processes, resolvers, targets  # noqa: F401 (configs call the resolvers)
 from fkd.data.crops import CropPlan
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
@@ -22,19 +24,19 @@ from fkd.data.mix import beside
 from fkd.data.overfit import OverfitDataModule, first_faces
 from fkd.detect import Detector
 from fkd.errors import UserError
-from fkd.evaluation import BOXES
+from fkd.evaluation import BOXES, Candidate
 from fkd.inference import TorchNet
 from fkd.models.backbone import Backbone
-from fkd.module import KeypointModule, Maps, ReadsMaps, Recipe, Teacher, within
+from fkd.module import KeypointModule, Loss, Maps, ReadsMaps, Recipe, Teacher, within
 from fkd.precision import choose, gpus
 from fkd.recipe import check_labels, first_difference, plain
-from fkd.schema import SCHEMAS
+from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape import ShapeModel
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
 
-
+_CONF = Path(__file__).parents[1] / "conf"
 _MONITORED = ("val/loss", "val/nme", "train/loss")
 """What callbacks may look at: each epoch has it."""
 
@@ -51,6 +53,8 @@ def check(cfg: DictConfig) -> None:
         raise UserError("model: expected a network with a name, found what all share; choose another option")
     options.whole(cfg, "crop.size", least=1)
     options.whole(cfg, "trainer.max_epochs", least=-1)
+    if cfg.optimizer.get("lr") is not None:
+        options.number(cfg, "optimizer.lr", least=0)
     if cfg.trainer.get("gradient_clip_val") is not None:
         options.number(cfg, "trainer.gradient_clip_val", least=0)
     if cfg.optimizer.get("fused") is not None:
@@ -68,6 +72,11 @@ def build_faces(cfg: DictConfig) -> Faces:
     faces = _source(cfg.data.source, "data.source")
     if cfg.get("mix") is not None:
         faces = beside(faces, _source(cfg.mix.source, "mix.source"))
+    if faces.table.schema != (schema := _schema(cfg)):
+        raise UserError(
+            f"data={faces.name}: expected faces with the points of schema={schema.name}, found those of "
+            f"{faces.table.schema.name}; choose other data, or train with schema={faces.table.schema.name}"
+        )
     if cfg.get("overfit") is None:
         return faces
     return first_faces(faces, options.whole(cfg, "overfit.faces", least=2))
@@ -122,6 +131,20 @@ def build_detector(cfg: DictConfig) -> Detector:
     return detector
 
 
+_MEASURED = ("haar", "whole_image", "yunet")
+"""Options of conf/detector whose boxes were measured about iBUG's points."""
+
+
+def remarks_on_boxes(detector: str | None, schema: KeypointSchema) -> tuple[str, ...]:
+    """What must be known of a chosen detector whose boxes were measured about other points."""
+    if schema == IBUG68 or detector not in _MEASURED:
+        return ()
+    return (
+        f"detector={detector} was measured about iBUG's 68 points, those of schema={schema.name} lie otherwise in its "
+        "boxes: measure that with scripts/calibrate.py output=conf/detector/mine.yaml, then train with detector=mine",
+    )
+
+
 def build_module(cfg: DictConfig) -> KeypointModule:
     """A net that trains.
 
@@ -144,11 +167,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     module = _module(config, recipe)
     if recipe.teacher is not None:
         module.subjects = recipe.teacher.module.subjects
-    if (compares := getattr(recipe.loss, "compares", module.codec.gives)) != module.codec.gives:
-        raise UserError(
-            f"model={cfg.model.name} with loss={type(recipe.loss).__name__}: the loss compares {compares}, but this "
-            f"model's codec gives {module.codec.gives}; choose a loss for {module.codec.gives} or another model"
-        )
+    _check_loss(cfg, recipe.loss, module.codec.gives)
     if recipe.maps is not None and not isinstance(module.net, ReadsMaps):
         raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
     for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
@@ -167,11 +186,31 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     return module
 
 
+def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
+    """What the loss compares must be what the model's codec gives; the error says what would fit, by name."""
+    if (compares := getattr(loss, "compares", gives)) == gives:
+        return
+    model, options_of_class = cfg.model.name, dict[type, str]()
+    for path in sorted((_CONF / "loss").glob("*.yaml")):
+        if found := re.search(r"^_target_: fkd\.losses\.(\w+)", path.read_text(), re.MULTILINE):
+            options_of_class[getattr(losses, found[1])] = path.stem
+    fitting = [f"loss={name}" for kind, name in options_of_class.items() if getattr(kind, "compares", "") == gives]
+    if (_CONF / "experiment" / "face" / f"{model}.yaml").is_file():
+        fitting.append(f"experiment=face/{model}")
+    raise UserError(
+        f"model={model} with loss={options_of_class.get(type(loss), type(loss).__name__)}: the loss compares "
+        f"{compares}, but this model's codec gives {gives}; choose {', '.join(fitting)} or another model"
+    )
+
+
 def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, float]) -> None:
     known = [name for name, _ in net.named_modules() if name]
     for part in parts:
         if part not in known:
-            raise UserError(f"{key}: expected parts of the net ({', '.join(known[:6])}, ...), found {part!r}")
+            near = difflib.get_close_matches(str(part), known, n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            whole = ", ".join(name for name, _ in net.named_children())
+            raise UserError(f"{key}: expected parts of the net ({whole}, or parts of these), found {part!r}{hint}")
     for part, factor in parts.items() if isinstance(parts, Mapping) else ():
         if not (isinstance(factor, int | float) and factor > 0):
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
@@ -216,6 +255,10 @@ def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> KeypointModule:
     if (difference := first_difference(module.config, cfg, parts)) is not None:
         part, then, now = difference
         raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
+    if processes.is_first():
+        epoch, nme = (module.scores.get(name) for name in ("epoch", "val/nme"))
+        reached = "its val/nme is not known" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
+        print(f"{key}: {path} (data={module.config['data']['name']}, {reached})", flush=True)
     return module
 
 
@@ -307,6 +350,12 @@ def load_net(path: str | Path, device_name: str, key: str = "ckpt") -> TorchNet:
     return TorchNet(module.to(device(device_name)), build_crop(module.config["crop"]).window)
 
 
+def candidate(module: KeypointModule) -> Candidate:
+    """A net that knows what it was trained on, for scores."""
+    net = TorchNet(module, build_crop(module.config["crop"]).window)
+    return Candidate(net, module.mean_shape.cpu().numpy(), module.subjects)
+
+
 def device(name: str) -> torch.device:
     """A device that is there; "auto" is a GPU if there is one.
 
@@ -324,15 +373,13 @@ def device(name: str) -> torch.device:
 
 def _module(config: Mapping[str, Any], recipe: Recipe | None = None) -> KeypointModule:
     """The module of a plain config; its net has been run once, so that what it gives is known to fit."""
-    if config["schema"] not in SCHEMAS:
-        raise UserError(f"schema={config['schema']}: expected one of {', '.join(SCHEMAS)}")
     net = _instantiate(config["model"]["net"], "model.net")
     if not isinstance(net, nn.Module):
         raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
     module = KeypointModule(
         net=net,
         codec=_instantiate(config["model"]["codec"], "model.codec"),
-        schema=SCHEMAS[config["schema"]],
+        schema=_schema(config),
         size=config["crop"]["size"],
         channels=config["channels"],
         config=config,
@@ -340,6 +387,14 @@ def _module(config: Mapping[str, Any], recipe: Recipe | None = None) -> Keypoint
     )
     _check_output(module, config["model"]["name"])
     return module
+
+
+def _schema(config: Mapping[str, Any] | DictConfig) -> KeypointSchema:
+    content = config["schema"]
+    try:
+        return schema_of(OmegaConf.to_container(content) if isinstance(content, DictConfig) else content)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _check_output(module: KeypointModule, name: str) -> None:

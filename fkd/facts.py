@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from fkd.errors import short
 from fkd.geometry import Window
-from fkd.schema import SCHEMAS, KeypointSchema
+from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape import ShapeModel
 
 _FORMAT = 1
@@ -42,7 +43,7 @@ class Facts:
         content = {
             "format": _FORMAT,
             "model": self.model,
-            "schema": self.schema.name,
+            "schema": self.schema.name if self.schema == IBUG68 else self.schema.to_dict(),
             "size": self.size,
             "channels": self.channels,
             "window": {"scale": self.window.scale, "y": self.window.y},
@@ -68,19 +69,17 @@ class Facts:
             raise ValueError(
                 f"expected format {_FORMAT}, found {short(found)}; export it again with this version of fkd"
             )
-        name = _get(content, "schema", str)
-        if name not in SCHEMAS:
-            raise ValueError(f"expected schema {' or '.join(SCHEMAS)}, found {short(name)}")
+        schema = schema_of(_get(content, "schema", str | dict))
         window, shapes = _get(content, "window", dict), _get(content, "shapes", dict | None)
         return cls(
             model=_get(content, "model", str),
-            schema=SCHEMAS[name],
+            schema=schema,
             size=int(_within(content, "size", int, 1, _LARGEST_SIZE)),
             channels=_channels(content),
             window=Window(
                 _within(window, "scale", int | float, 0.01, 100), _within(window, "y", int | float, -100, 100)
             ),
-            shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(SCHEMAS[name])),
+            shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
             detector=_get(content, "detector", dict),
         )
 
@@ -109,9 +108,3 @@ def _within(content: Mapping[str, Any], key: str, kind: Any, low: float, high: f
 
 def _no_number(constant: str) -> NoReturn:
     raise ValueError(f"expected finite numbers, found {constant}")
-
-
-def short(value: object) -> str:
-    """A value in a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

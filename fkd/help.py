@@ -62,14 +62,20 @@ def _groups(conf: Path, config_name: str) -> dict[str, str | None]:
 
 
 def _options(conf: Path, group: str) -> list[str]:
-    files = sorted((conf / group).rglob("*.yaml"))
+    """Names of its files; of those in subfolders, which may be groups of their own, the recipes alone."""
+    folder = conf / group
+    files = sorted(file for file in folder.rglob("*.yaml") if file.parent == folder or _is_recipe(file))
     return [str(file.relative_to(conf / group).with_suffix("")) for file in files if file.stem not in _HIDDEN]
 
 
 def _holds_recipes(conf: Path, group: str, default: str | None) -> bool:
     """Whether the options of a group change the config as a whole: none is chosen unless it is named."""
     files = [conf / group / f"{option}.yaml" for option in _options(conf, group)]
-    return default is None and all(file.read_text().startswith("# @package _global_") for file in files)
+    return default is None and all(map(_is_recipe, files))
+
+
+def _is_recipe(file: Path) -> bool:
+    return file.read_text().startswith("# @package _global_")
 
 
 def _choices(named: Mapping[str, list[str]], defaults: Mapping[str, str | None]) -> list[str]:

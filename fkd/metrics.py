@@ -63,14 +63,18 @@ def interocular(target: Tensor, schema: KeypointSchema) -> Tensor:
     return schema.interocular(target)
 
 
-def interpupil(target: Tensor, schema: KeypointSchema) -> Tensor:
-    """(N, K, 2) -> (N,) distance between the centres of the eyes, each the mean of the schema's points of that eye."""
-    right, left = (target[:, list(eye)].mean(dim=1) for eye in schema.eyes)
+def interpupil(target: Tensor, visible: Tensor, schema: KeypointSchema) -> Tensor:
+    """(N, K, 2) -> (N,) distance between the centres of the eyes, each the mean of the visible points of that eye.
+
+    NaN for a face that shows no point of one of them.
+    """
+    known = target.masked_fill(~visible[..., None], 0)
+    right, left = (known[:, list(eye)].sum(dim=1) / visible[:, list(eye)].sum(dim=1)[:, None] for eye in schema.eyes)
     return _distance(right, left)
 
 
 def box_size(target: Tensor, visible: Tensor) -> Tensor:
-    """(N, K, 2) -> (N,) square root of the area of the upright box around the visible points."""
+    """(N, K, 2) -> (N,) square root of the area of the upright box around the visible points; 0 if they are in line."""
     hidden = ~visible[..., None]
     low = target.masked_fill(hidden, torch.inf).amin(dim=1)
     high = target.masked_fill(hidden, -torch.inf).amax(dim=1)
@@ -104,15 +108,17 @@ def summary(preds: Tensor, target: Tensor, visible: Tensor, schema: KeypointSche
         schema: what the points mean.
 
     Returns:
-        nme_interocular, nme_interpupil, nme_box: mean over the faces, in percent of each normaliser.
+        nme_interocular: mean over the faces, in percent of that normaliser.
+        nme_interpupil, nme_box: the same over the faces that have one, which show both eyes, or whose box has an area;
+            None if no face does.
         auc_10: area under the inter-ocular error curve up to 10 %, 0 to 1.
         failure_rate_10: percent of the faces with an inter-ocular error above 10 %.
         per_part: part -> percent, inter-ocular, mean over its visible points; None if no face shows any.
         per_keypoint: the same for each of the K points.
 
     Raises:
-        ValueError: shapes differ, no face has a visible point, or a normaliser is not positive (named by its index
-            among the faces that count), as for the box of a single point.
+        ValueError: shapes differ, no face has a visible point, or an inter-ocular distance is not positive (named by
+            its index among the faces that count).
     """
     seen = visible.any(dim=1)
     preds, target, visible = preds[seen], target[seen], visible[seen]
@@ -122,8 +128,8 @@ def summary(preds: Tensor, target: Tensor, visible: Tensor, schema: KeypointSche
     counts = visible.sum(dim=0)
     return {
         "nme_interocular": 100 * float(errors.mean()),
-        "nme_interpupil": 100 * float(nme(preds, target, interpupil(target, schema), visible).mean()),
-        "nme_box": 100 * float(nme(preds, target, box_size(target, visible), visible).mean()),
+        "nme_interpupil": _mean_of_some(preds, target, interpupil(target, visible, schema), visible),
+        "nme_box": _mean_of_some(preds, target, box_size(target, visible), visible),
         "auc_10": auc(errors, 0.1),
         "failure_rate_10": 100 * failure_rate(errors, 0.1),
         "per_part": {name: _percent(sums, counts, points) for name, points in schema.parts.items()},
@@ -199,6 +205,14 @@ def _some(errors: Tensor) -> Tensor:
     if errors.ndim != 1 or len(errors) == 0:
         raise ValueError(f"errors: expected shape (N,) with N of at least 1, found {tuple(errors.shape)}")
     return errors
+
+
+def _mean_of_some(preds: Tensor, target: Tensor, normaliser: Tensor, visible: Tensor) -> float | None:
+    """Mean of `nme` in percent over the faces whose normaliser is positive; None without such a face."""
+    some = normaliser > 0
+    if not some.any():
+        return None
+    return 100 * float(nme(preds[some], target[some], normaliser[some], visible[some]).mean())
 
 
 def _percent(sums: Tensor, counts: Tensor, points: Sequence[int]) -> float | None:

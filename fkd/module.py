@@ -197,7 +197,7 @@ class KeypointModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, own = self.training_loss(batch)
-        self.train_loss.update(own.detach(), len(batch.image))
+        self.train_loss.update(own.detach(), _weight(batch))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
@@ -213,7 +213,7 @@ class KeypointModule(pl.LightningModule):
             distances = self._training_shapes.distance(keypoints.float().cpu().numpy())
             self.val_distances.update(torch.from_numpy(distances).to(keypoints.device, torch.float32))
         size = len(batch.image)
-        self.val_loss.update(self._loss(raw, batch), size)
+        self.val_loss.update(self._loss(raw, batch), _weight(batch))
         self.log("val/loss", self.val_loss, on_epoch=True, batch_size=size)
         self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
         return Prediction(keypoints, point_errors(preds, target, normaliser))
@@ -382,6 +382,11 @@ class KeypointModule(pl.LightningModule):
             raise ValueError("KeypointModule without a recipe has no loss")
         target = self.codec.encode(batch.keypoints)
         return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
+
+
+def _weight(batch: Batch) -> Tensor:
+    """What a batch's loss, a mean over its visible points, counts in that of an epoch: so many faces show as many."""
+    return batch.visible.sum() / batch.visible.shape[1]
 
 
 def within(name: str, part: str) -> bool:

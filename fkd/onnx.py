@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fkd.errors import UserError
-from fkd.facts import Facts, short
+from fkd.errors import UserError, short
+from fkd.facts import Facts
 from fkd.types import Image, Points
 
 if TYPE_CHECKING:

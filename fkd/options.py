@@ -1,5 +1,6 @@
 """Values of a config, of the kind that is asked for or with one line that names the key."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -41,6 +42,17 @@ def number(config: DictConfig, key: str, least: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < float("inf"):
         raise UserError(f"{key}: expected a number from {least:g} on, found {value!r}")
     return float(value)
+
+
+def check_files(config: DictConfig, keys: Sequence[str]) -> None:
+    """Makes sure that the files which keys name are there; a key may be missing, or null.
+
+    Raises:
+        UserError: naming the first that is not.
+    """
+    for key in keys:
+        if OmegaConf.select(config, key) is not None and not path(config, key).exists():
+            raise UserError(f"{key}={path(config, key)}: expected a file, found no such one; give the path of another")
 
 
 def path(config: DictConfig, key: str) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from fkd.files import whole_file
@@ -104,7 +105,11 @@ def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], pat
 
 
 def cost(
-    costs: Mapping[str, npt.NDArray[np.floating]], errors: npt.NDArray[np.floating], title: str, path: Path
+    costs: Mapping[str, npt.NDArray[np.floating]],
+    errors: npt.NDArray[np.floating],
+    title: str,
+    path: Path,
+    names: Sequence[str] = (),
 ) -> None:
     """What nets cost against their error as a PNG: one panel for each kind of cost, on a logarithmic axis.
 
@@ -115,16 +120,21 @@ def cost(
         errors: (N,) error of each net, best first.
         title: of the error, with its unit.
         path: the file, replaced as a whole; its folder must exist.
+        names: of the nets, listed below the panels with their numbers.
     """
     figure = Figure(figsize=(5.5 * len(costs), 4.4), dpi=150, layout="constrained")
     for axes, (name, values) in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs.items(), strict=True):
         axes.scatter(values, errors, s=24, alpha=0.7)
-        for i in np.flatnonzero(np.isfinite(values))[:_NUMBERED]:
+        for i in np.flatnonzero(np.isfinite(values))[: max(_NUMBERED, len(names))]:
             axes.annotate(str(i + 1), (values[i], errors[i]), (4, 4), textcoords="offset points", fontsize=8)
         axes.set(xlabel=name, ylabel=title, xscale="log")
         _plain_numbers(axes.xaxis, (1, 2, 5))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(alpha=0.3)
+    if names:
+        handles = [Line2D([], [], linestyle="", label=f"{i}  {name}") for i, name in enumerate(names, 1)]
+        figure.legend(handles=handles, loc="outside lower center", fontsize="small", handlelength=0, alignment="left")
+        figure.set_figheight(4.4 + 0.2 * len(names))
     with whole_file(path) as file:
         figure.savefig(file, format="png")
 

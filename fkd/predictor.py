@@ -157,13 +157,17 @@ class Predictor:
         """Crops (N, C, S, S) of several pictures, B in all -> (B, K, 2) crop pixels."""
         if not batches:
             return np.zeros((0, len(self.schema), 2), np.float32)
-        batch = np.concatenate(batches)
-        if not self.flip:
-            return self.net(batch)
-        both = self.net(np.concatenate([batch, batch[..., ::-1]]))
-        plain, mirrored = both[: len(batch)], self.schema.mirrored(both[len(batch) :], self.net.facts.size)
-        mean: Points = (plain + mirrored) / np.float32(2)
-        return mean
+        return answers(self.net, np.concatenate(batches), self.flip)
+
+
+def answers(net: Net, crops: Image, flip: bool) -> Points:
+    """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels; with `flip` the mean of those on crops and mirror images."""
+    if not flip:
+        return net(crops)
+    both = net(np.concatenate([crops, crops[..., ::-1]]))
+    plain, mirrored = both[: len(crops)], net.facts.schema.mirrored(both[len(crops) :], net.facts.size)
+    mean: Points = (plain + mirrored) / np.float32(2)
+    return mean
 
 
 @dataclass(frozen=True)

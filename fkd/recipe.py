@@ -79,7 +79,7 @@ def first_difference(trained: Mapping[str, Any], cfg: DictConfig, parts: Sequenc
         for config in (trained, plain(cfg))
     )
     for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
-        if then.get(key) != now.get(key) and is_learned(key.replace("data.source.", "data.")):
+        if then.get(key) != now.get(key) and is_learned(key):
             return key.removesuffix(".name"), then.get(key), now.get(key)
     return None
 
@@ -88,14 +88,13 @@ def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:
     """Makes sure that a net is scored, or trained on, with labels of the kind that its config says it learned.
 
     Raises:
-        UserError: `data.label_shift` differs between the two, so that all points would lie off by the shift.
+        UserError: the `label_shift` of a set differs between the two, be it alone or part of a mix, so that all points
+            would lie off by the shift.
     """
-    then, now = trained["data"], plain(cfg)["data"]
-    if then["name"] == now["name"] and then.get("label_shift") != now.get("label_shift"):
-        raise UserError(
-            f"data.label_shift={now.get('label_shift')}: expected {then.get('label_shift')}, as this net was trained "
-            f"with; set data.label_shift={then.get('label_shift')}"
-        )
+    then = {name: shift for _, name, shift in _label_shifts(trained["data"])}
+    for key, name, now in _label_shifts(plain(cfg)["data"]):
+        if name in then and then[name] != now:
+            raise UserError(f"{key}={now}: expected {then[name]}, as this net was trained with; set {key}={then[name]}")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -103,6 +102,16 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
+
+
+def _label_shifts(data: Any, key: str = "data") -> Iterator[tuple[str, str, Any]]:
+    """Dotted key, set's name and value of each `label_shift` that sets have, without the copies in their sources."""
+    if isinstance(data, Mapping):
+        if "label_shift" in data:
+            yield f"{key}.label_shift", str(data.get("name")), data["label_shift"]
+        for name, child in data.items():
+            if name != "source":
+                yield from _label_shifts(child, f"{key}.{name}")
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

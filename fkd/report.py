@@ -17,12 +17,12 @@ _TILES, _COLUMNS, _ZOOM = 12, 6, 2
 
 
 def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
-    """Writes `faces.png` (some faces and the worst, both kinds of points) and `ced.png`; gives the path of faces."""
+    """Writes `faces.png` (some faces, then the worst, both kinds of points) and `ced.png`; gives the path of faces."""
     folder = Path(run_dir)
     table = faces.subset(subset)
-    order = np.argsort(scores.face_errors)
-    some = np.random.default_rng(0).permutation(len(table))[:_TILES]
-    worst = order[::-1][:_COLUMNS]
+    worst = np.argsort(scores.face_errors)[::-1][: min(_COLUMNS, len(table) // 3)]
+    others = np.random.default_rng(0).permutation(len(table))
+    some = others[~np.isin(others, worst)][:_TILES]
     tiles, captions = [], []
     for row in [*some, *worst]:
         crop = Crop.from_box(scores.windows[row], 128)
@@ -42,7 +42,7 @@ def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -
 
     Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
     distance, of the mean shape where the face was `missed` (N,); `window` (N, 4), `preds` and `target` (N, K, 2) photo
-    pixels.
+    pixels; `visible` (N, K), which points of `target` are known.
     """
     table = faces.subset(subset)
     with whole_file(Path(run_dir) / f"{subset}_faces.npz") as file:
@@ -55,6 +55,7 @@ def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -
             window=scores.windows.astype(np.float32),
             preds=scores.preds.astype(np.float32),
             target=scores.target.astype(np.float32),
+            visible=table.visible,
         )
 
 
@@ -71,7 +72,7 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table
         "faces": "faces",
         "missed faces": "missed_faces",
         "people": "subjects",
-        "of them in training": "subjects_in_training",
+        "of them in the net's training": "subjects_in_training",
     }
     for label, key in rows.items():
         table.add_row(label, *(_number(metrics.get(key)) for metrics in columns.values()))

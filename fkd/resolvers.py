@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+
+from fkd.schema import KeypointSchema, schema_of
 
 
 def job_folder(number: int, overrides: str) -> str:
@@ -22,5 +24,20 @@ def folder_name(path: str) -> str:
     return Path(path).name
 
 
-for function in (job_folder, half, folder_name):
+def points(schema: str | DictConfig) -> int:
+    """How many a schema has."""
+    return len(_schema(schema))
+
+
+def normaliser(schema: str | DictConfig) -> list[int]:
+    """The two points of a schema whose distance is 1 in errors."""
+    return [*_schema(schema).normaliser]
+
+
+def _schema(schema: str | DictConfig) -> KeypointSchema:
+    content = OmegaConf.to_container(schema) if isinstance(schema, DictConfig) else schema
+    return schema_of(content)  # type: ignore[arg-type]
+
+
+for function in (job_folder, half, folder_name, points, normaliser):
     OmegaConf.register_new_resolver(function.__name__, function, replace=True)

@@ -13,13 +13,16 @@ from fkd.errors import UserError
 
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
 _HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
-_HOW_KEYS = {"data.root", "data.cache_dir", "data.num_workers", "mix.source.root", "optimizer.fused"}
+_HOW_OF_DATA = {"root", "cache_dir", "num_workers", "download"}
+"""Parts of keys below `data` and `mix`: a set may be a part of others, and hands its settings on."""
 
 
 def is_learned(key: str) -> bool:
     """Whether what a net learns depends on a key; where a run computes, loads, writes and logs makes no other run."""
-    key = key.lstrip("+~")
-    return key.split(".")[0] not in _HOW and key not in _HOW_KEYS
+    group, *parts = key.lstrip("+~").split(".")
+    if group in ("data", "mix"):
+        return not _HOW_OF_DATA.intersection(parts)
+    return group not in _HOW and (group, parts) != ("optimizer", ["fused"])
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:

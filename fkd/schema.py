@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
@@ -12,6 +15,9 @@ if TYPE_CHECKING:  # an exported net is used without torch
     from torch import Tensor
 
 Coordinates = TypeVar("Coordinates", "npt.NDArray[Any]", "Tensor")
+
+MAX_POINTS = 10_000
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,101 @@ class KeypointSchema:
 
     def __post_init__(self) -> None:
         count = len(self.names)
-        if sorted(self.flip) != list(range(count)) or any(self.flip[self.flip[i]] != i for i in range(count)):
-            raise ValueError(f"schema {self.name}: flip must be a permutation of {count} points that undoes itself")
-        if sorted(i for part in self.parts.values() for i in part) != list(range(count)):
-            raise ValueError(f"schema {self.name}: parts must hold each of the {count} points once")
-        named = {i for pair in self.lines for i in pair} | set(self.normaliser) | {i for eye in self.eyes for i in eye}
-        if named - set(range(count)) or self.normaliser[0] == self.normaliser[1]:
-            raise ValueError(f"schema {self.name}: lines, normaliser and eyes must name two of its {count} points")
+        if count > MAX_POINTS:
+            raise ValueError(f"schema {self.name}: expected at most {MAX_POINTS:,} points, found {count:,}")
+        _check_names(self.name, self.names)
+        _check(self, "flip", self.flip)
+        if len(self.flip) != count:
+            raise ValueError(f"schema {self.name}: flip: expected {count} points, found {len(self.flip)}")
+        for point, other in enumerate(self.flip):
+            if self.flip[other] != point:
+                raise ValueError(
+                    f"schema {self.name}: flip: expected what undoes itself, found {point} -> {other} -> "
+                    f"{self.flip[other]}"
+                )
+        owner: dict[int, str] = {}
+        for part, points in self.parts.items():
+            _check(self, f"parts.{part}", points)
+            for point in points:
+                if (first := owner.setdefault(point, part)) != part or points.count(point) > 1:
+                    raise ValueError(
+                        f"schema {self.name}: parts: expected each point once, found {point} in {first} and {part}"
+                    )
+        if missing := [point for point in range(count) if point not in owner]:
+            raise ValueError(f"schema {self.name}: parts: expected each of the {count} points, found no {missing[0]}")
+        _check(self, "lines", [point for line in self.lines for point in line])
+        _check(self, "normaliser", self.normaliser)
+        if len(set(self.normaliser)) != 2:
+            raise ValueError(f"schema {self.name}: normaliser: expected two points, found {list(self.normaliser)}")
+        for eye in self.eyes:
+            _check(self, "eyes", eye)
+        if len(self.eyes) != 2 or not all(self.eyes):
+            raise ValueError(f"schema {self.name}: eyes: expected the points of two, found {len(self.eyes)}")
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> KeypointSchema:
+        """A schema in plain data, as YAML files and checkpoints have it; the content may come from a stranger.
+
+        Where points are meant, a number from 0 on, a range such as ``"0-16"`` (or ``"16-0"``) or a point's name stands.
+
+        - ``name``
+        - ``names``: optional list, in order; without it a part's points are ``part_0``, ``part_1``, ...
+        - ``parts``: part -> points
+        - ``flip``: points -> those they change places with in a mirror; all others stay. Or a list of all K.
+        - ``lines``: lists of points to draw through, in order; optional.
+        - ``normaliser``: two points.
+        - ``eyes``: the points of the right and of the left eye; without it they are the normaliser's.
+
+        Raises:
+            ValueError: what was expected and what was found.
+        """
+        if not isinstance(content, Mapping):
+            raise ValueError(f"schema: expected a mapping, found {content!r}")
+        name = _expect(content.get("name"), str, "schema: expected a name")
+        known = {"name", "names", "parts", "flip", "lines", "normaliser", "eyes"}
+        if unknown := sorted(map(str, set(content) - known)):
+            raise ValueError(f"schema {name}: expected {', '.join(sorted(known))}, found {unknown[0]}")
+        names = content.get("names")
+        if names is not None:
+            names = [_expect(each, str, f"schema {name}: names: expected words") for each in _listed(names)]
+        if not isinstance(given := content.get("parts"), Mapping):
+            raise ValueError(f"schema {name}: expected parts, found {given!r}")
+
+        if names is not None:
+            _check_names(name, names)
+
+        def points(value: Any, key: str) -> tuple[int, ...]:
+            return tuple(point_numbers(value, names or [], f"schema {name}: {key}"))
+
+        parts = {str(part): points(value, f"parts.{part}") for part, value in given.items()}
+        count = len(names) if names is not None else sum(map(len, parts.values()))
+        if names is None:
+            owned = {point: f"{part}_{i}" for part, members in parts.items() for i, point in enumerate(members)}
+            names = [owned.get(point, f"point_{point}") for point in range(count)]
+        chains = [points(line, "lines") for line in _listed(content.get("lines") or ())]
+        normaliser = points(content.get("normaliser"), "normaliser")
+        eyes = content.get("eyes")
+        return cls(
+            name=name,
+            names=tuple(names),
+            parts=parts,
+            flip=_flip(content.get("flip"), count, points, f"schema {name}: flip"),
+            lines=tuple(line for chain in chains for line in pairwise(chain)),
+            normaliser=normaliser,  # type: ignore[arg-type]
+            eyes=tuple(points(eye, "eyes") for eye in (_listed(eyes) if eyes else normaliser)),  # type: ignore[arg-type]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` takes."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "parts": {part: list(points) for part, points in self.parts.items()},
+            "flip": list(self.flip),
+            "lines": [list(line) for line in self.lines],
+            "normaliser": list(self.normaliser),
+            "eyes": [list(eye) for eye in self.eyes],
+        }
 
     def __len__(self) -> int:
         return len(self.names)
@@ -70,6 +164,64 @@ class KeypointSchema:
         moved: Coordinates = keypoints * 1
         moved[..., 0] += (shift[..., 0] + shift[..., 1] * self.interocular(keypoints))[..., None]
         return moved
+
+
+def _flip(content: Any, count: int, points: Callable[[Any, str], tuple[int, ...]], key: str) -> tuple[int, ...]:
+    """All K of them, from such a list or from the pairs that change places."""
+    if not isinstance(content, Mapping):
+        return points(content, "flip")
+    flip = list(range(count))
+    for one, other in content.items():
+        ones, others = points(one, "flip"), points(other, "flip")
+        if len(ones) != len(others) or max(*ones, *others, 0) >= count:
+            raise ValueError(f"{key}: expected as many points (below {count}) on both sides, found {one}: {other}")
+        for first, second in zip(ones, others, strict=True):
+            if flip[first] != first or flip[second] != second:
+                raise ValueError(f"{key}: expected each point once, found {one}: {other} after another pair")
+            flip[first], flip[second] = second, first
+    return tuple(flip)
+
+
+def point_numbers(value: Any, names: Sequence[str], key: str) -> Iterator[int]:
+    """The numbers of points that a number, a range, a name or a list of these stands for."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from point_numbers(each, names, key)
+    elif isinstance(value, str) and value in names:
+        yield names.index(value)
+    elif not isinstance(value, bool) and (match := _RANGE.fullmatch(str(value))):
+        first, last = int(match[1]), int(match[2] or match[1])
+        if max(first, last) >= MAX_POINTS:
+            raise ValueError(f"{key}: expected points below {MAX_POINTS}, found {value}")
+        yield from range(first, last + 1) if first <= last else range(first, last - 1, -1)
+    else:
+        raise ValueError(f"{key}: expected numbers, ranges such as 0-16 or names of points, found {value!r}")
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"schema: expected a list, found {value!r}")
+    return list(value)
+
+
+_Kind = TypeVar("_Kind")
+
+
+def _expect(value: Any, kind: type[_Kind], message: str) -> _Kind:
+    if not isinstance(value, kind):
+        raise ValueError(f"{message}, found {value!r}")
+    return value
+
+
+def _check_names(schema: str, names: Sequence[str]) -> None:
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(f"schema {schema}: expected a name for each point, found {repeated[0]} twice")
+
+
+def _check(schema: KeypointSchema, key: str, points: Iterable[int]) -> None:
+    for point in points:
+        if not 0 <= point < len(schema):
+            raise ValueError(f"schema {schema.name}: {key}: expected points from 0 to {len(schema) - 1}, found {point}")
 
 
 def _chain(start: int, stop: int, *, closed: bool = False) -> tuple[tuple[int, int], ...]:
@@ -124,4 +276,15 @@ IBUG68 = KeypointSchema(
 Right and left are the person's own: the right eye stands on the left of an unmirrored picture.
 """
 
-SCHEMAS = {schema.name: schema for schema in (IBUG68,)}
+
+def schema_of(content: str | Mapping[str, Any]) -> KeypointSchema:
+    """The schema that a config or a checkpoint names (the one in this file) or holds as plain data.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if content == IBUG68.name:
+        return IBUG68
+    if isinstance(content, str):
+        raise ValueError(f"schema={content}: expected {IBUG68.name} or a schema in plain data, as in conf/schema")
+    return KeypointSchema.from_dict(content)

@@ -57,11 +57,12 @@ class ShapeModel:
             raise ValueError(f"ShapeModel: expected two or more faces, found {len(keypoints)}")
         mean = _unit(keypoints[:1])[0]
         for _ in range(5):  # generalised Procrustes analysis; it has converged long before
-            mean = _unit(_aligned(keypoints, mean).mean(axis=0)[None])[0]
-        shapes = (_aligned(keypoints, mean) - mean).reshape(len(keypoints), -1)
+            mean = _unit(aligned(keypoints, mean).mean(axis=0)[None])[0]
+        shapes = (aligned(keypoints, mean) - mean).reshape(len(keypoints), -1)
         spread, axes = np.linalg.svd(shapes, full_matrices=False)[1:]
         del shapes  # as large as all that `distance` needs
-        count = min(_AXES, len(keypoints) - 1)
+        freedom = 2 * len(mean) - 4  # what place, size and rotation leave: with axes for all of it, any shape is a face
+        count = min(_AXES, len(keypoints) - 1, max(freedom // 2, 1))
         deviations = spread[:count] / np.sqrt(len(keypoints))
         mean, axes, deviations = (a.astype(np.float32) for a in (mean, axes[:count], deviations))
         model = cls(mean, axes, deviations, 1.0)
@@ -90,7 +91,7 @@ class ShapeModel:
         Infinite where the points coincide or are not finite.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            shapes = (_aligned(keypoints, self.mean) - self.mean).reshape(*keypoints.shape[:-2], -1)
+            shapes = (aligned(keypoints, self.mean) - self.mean).reshape(*keypoints.shape[:-2], -1)
             along = np.clip(shapes @ self.axes.T, -_REACH * self.deviations, _REACH * self.deviations)
             distance = np.linalg.norm(shapes - along @ self.axes, axis=-1) / self.unit
         return np.where(np.isfinite(distance), distance, np.inf)
@@ -125,8 +126,8 @@ def _unit(shapes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return unit
 
 
-def _aligned(shapes: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Shapes (..., K, 2) moved, scaled and turned to lie on the mean by least squares."""
+def aligned(shapes: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Shapes (..., K, 2) moved, scaled and turned to lie on the mean (K, 2) by least squares."""
     centred = shapes - shapes.mean(axis=-2, keepdims=True, dtype=np.float64)
     points, target = (np.ascontiguousarray(p, np.float64).view(np.complex128)[..., 0] for p in (centred, mean))
     factor = (points.conj() * target).sum(-1, keepdims=True) / (abs(points) ** 2).sum(-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Scores a checkpoint on annotated faces: a table, metrics.json, ced.png and faces.png in the run folder.
+"""Scores a net on annotated faces: a table, metrics.json, ced.png and faces.png in the run folder.
 
 python scripts/evaluate.py ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR subset=test boxes=keypoints
 """
@@ -12,7 +12,11 @@ from fkd import experiment, options, recipe
 from fkd.breakdown import breakdown, breakdown_table
 from fkd.cli import command
 from fkd.console import facts, show
-from fkd.evaluation import evaluate
+from fkd.data.faces import Faces
+from fkd.errors import UserError
+from fkd.evaluation import Candidate, evaluate
+from fkd.facts import Facts
+from fkd.inference import TorchNet
 from fkd.report import metrics_table, part_table, save_figures
 from fkd.run import write_json
 
@@ -20,14 +24,18 @@ from fkd.run import write_json
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
-    net = experiment.load(fkd.WEIGHTS if cfg.ckpt is None else cfg.ckpt).to(experiment.device(cfg.device))
-    recipe.check_labels(cfg, net.config)
-    cfg.channels = net.channels
-    faces = experiment.build_faces(cfg)
+    net = fkd.load(None if cfg.ckpt is None else options.path(cfg, "ckpt"), device=cfg.device).net
+    if isinstance(net, TorchNet):
+        recipe.check_labels(cfg, net.module.config)
+    faces = build_faces(cfg, net.facts)
     show(*faces.remarks)
-    crop = experiment.build_crop(net.config["crop"])
+    if isinstance(net, TorchNet):
+        candidate = experiment.candidate(net.module)
+    else:
+        candidate = Candidate.of_stranger(net, faces)
+        show("an exported net does not say whom it was trained on: people of the test may be among them")
     batch_size = options.whole(cfg, "data.batch_size", least=1)
-    scores = evaluate(net, faces, cfg.subset, crop, cfg.boxes, detector, batch_size, options.flag(cfg, "flip"))
+    scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, options.flag(cfg, "flip"))
     conditions = breakdown(scores, faces.subset(cfg.subset))
     write_json(run_dir / "metrics.json", scores.metrics)
     write_json(run_dir / "conditions.json", conditions)
@@ -41,6 +49,30 @@ def main(cfg: DictConfig) -> float:
         facts({"metrics": f"{run_dir}/metrics.json", "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}),
     )
     return scores.metrics["nme_interocular"]
+
+
+def build_faces(cfg: DictConfig, facts: Facts) -> Faces:
+    """The faces with the net's points and channels.
+
+    Raises:
+        UserError: they cannot be read, or have the points of another schema.
+    """
+    cfg.channels = facts.channels
+    own = cfg.copy()
+    cfg.schema = facts.schema.to_dict()
+    try:
+        return experiment.build_faces(cfg)
+    except UserError as error:
+        try:
+            found = experiment.build_faces(own).table.schema
+        except UserError:
+            found = facts.schema  # the points are not what is wrong
+        if found == facts.schema:
+            raise
+        raise UserError(
+            f"ckpt={cfg.ckpt}: expected faces with the points of {facts.schema.name}, which this net finds, found "
+            f"data={cfg.data.name} with those of {found.name}; give another net or other data"
+        ) from error
 
 
 if __name__ == "__main__":

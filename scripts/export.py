@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> None:
     count, detector = options.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
     net = experiment.load_net(cfg.ckpt, "cpu")
     recipe.check_labels(cfg, net.module.config)
-    cfg.channels = net.facts.channels
+    cfg.channels, cfg.schema = net.facts.channels, net.module.config["schema"]
     faces = experiment.build_faces(cfg)
     if (learned := net.module.config["data"]["name"]) != faces.name:
         show(

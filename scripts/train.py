@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fkd import resume
+from fkd import options, resume
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.processes import join_tasks, keep_memory, share_threads
@@ -21,6 +21,8 @@ from fkd.run import Run
 
 @command("train", rewrite=resume.command_line)
 def main(cfg: DictConfig) -> float:
+    if not Path(cfg.run_dir, "result.json").exists():  # a run that goes on has what it began with
+        options.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
     import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
 
     from fkd import experiment, recipe
@@ -53,7 +55,7 @@ def main(cfg: DictConfig) -> float:
         if run.start is None:
             experiment.begin(module, cfg)
         faces = experiment.build_faces(cfg)
-        show(*faces.remarks)
+        show(*faces.remarks, *experiment.remarks_on_boxes(hydra.runtime.choices.get("detector"), faces.table.schema))
         run.values["faces"] = faces.fingerprints()
         data = experiment.build_data(cfg, faces)
         subjects = faces.table.subjects[faces.splits["train"]]
@@ -75,8 +77,9 @@ def main(cfg: DictConfig) -> float:
         run.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
         columns, picture = {}, None
         if cfg.test:
+            candidate = experiment.candidate(net)
             for subset in ("val", "test"):
-                scores = evaluate(net, faces, subset, data.crop, cfg.boxes, detector, cfg.data.batch_size)
+                scores = evaluate(candidate, faces, subset, cfg.boxes, detector, cfg.data.batch_size)
                 columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}
             run.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
             picture = save_figures(run_dir, scores, faces, "test")

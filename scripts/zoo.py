@@ -13,6 +13,7 @@ from fkd.console import facts, show
 
 @command("zoo", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
+    folders = comparison.folders(cfg.runs)
     from fkd import zoo  # here, with all that loads torch, so that --help answers at once
     from fkd.inputs import make_folder
 
@@ -20,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     into = None if cfg.into is None else options.path(cfg, "into")
     if into is not None:
         zoo.around_table(into)  # early, before the long work
-    entries, left_out = zoo.entries(comparison.folders(cfg.runs), cfg.data.name)
+    entries, left_out = zoo.entries(folders, cfg.data.name)
     make_folder(output)
     rows, unfit = zoo.measure(entries, cfg, repeats)
     table = zoo.Table(rows)

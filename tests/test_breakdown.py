@@ -1,12 +1,13 @@
 """Scores by condition against faces picked by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fkd.breakdown import breakdown, breakdown_table
-from fkd.schema import IBUG68
+from fkd.schema import IBUG68, KeypointSchema
 from fkd.types import Annotations
 from tests.test_pose import seen
 
@@ -36,3 +37,23 @@ def test_each_range_has_its_own_faces(table: Annotations) -> None:
     for ranges in content.values():
         assert sum(values["faces"] for values in ranges.values()) == len(table)
     assert breakdown_table(content).row_count == sum(map(len, content.values()))
+
+
+def test_a_head_is_turned_as_known_points_say(table: Annotations) -> None:
+    """Hidden points are filled in: a face that has some counts by its size alone."""
+    scores = SimpleNamespace(curve=np.ones(4), found=np.ones(4, bool))
+    table.visible[2, 5] = False  # that of 40 degrees
+    content = breakdown(scores, table)  # type: ignore[arg-type]
+    sizes, yaw = content["eye distance, px"], content["yaw, degrees"]
+    assert {name: values["faces"] for name, values in sizes.items()} == {"below 30": 1, "30 to 60": 2, "above 60": 1}
+    assert {name: values["faces"] for name, values in yaw.items()} == {"below 15": 2, "15 to 30": 1}
+    table.visible[:, 0] = False
+    assert [*breakdown(scores, table)] == ["eye distance, px"]  # type: ignore[arg-type]
+
+
+def test_pose_is_read_off_the_68_points_whatever_another_schema_is_called(table: Annotations) -> None:
+    scores = SimpleNamespace(curve=np.ones(4), found=np.ones(4, bool))
+    same = replace(table, schema=KeypointSchema.from_dict(IBUG68.to_dict()))
+    assert breakdown(scores, same) == breakdown(scores, table)  # type: ignore[arg-type]
+    other = replace(table, schema=replace(IBUG68, names=tuple(f"point {i}" for i in range(68))))
+    assert [*breakdown(scores, other)] == ["eye distance, px"]  # type: ignore[arg-type]

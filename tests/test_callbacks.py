@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from fkd import draw
 from fkd.callbacks import EMA, FiniteGuard, Overlays, Progress, Throughput, log_hyperparameters
 from fkd.data.dataset import as_it_is
-from fkd.errors import Diverged
+from fkd.errors import Diverged, UserError
 from fkd.schema import IBUG68
 from fkd.targets import build
 from fkd.types import Batch, Prediction
@@ -520,6 +520,12 @@ def test_a_training_goes_on_from_any_checkpoint_of_a_running_mean(tmp_path, afte
     whole = train(tmp_path / "whole")
     again = train(tmp_path / "again", start=tmp_path / "whole" / "epoch=0.ckpt")
     torch.testing.assert_close(again, whole, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("decay", [1.5, 1, 0, -0.1, float("nan"), "0.9", True])
+def test_a_decay_that_is_no_share_is_refused(decay):
+    with pytest.raises(UserError, match=r"callbacks\.ema\.decay: expected a number above 0 and below 1, found"):
+        EMA(decay)
 
 
 def test_a_running_mean_is_kept_where_the_net_is(tmp_path):

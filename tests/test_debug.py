@@ -1,5 +1,6 @@
 """debug=...: does everything run, can every net learn ten faces by heart, and where does the time go."""
 
+import csv
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +125,19 @@ def test_debug_fast_runs_one_batch_and_all_that_follows(script: Script) -> None:
     assert (result["status"], result["best"]["epoch"]) == ("done", 1)
     assert result["test"]["faces"] > 0
     assert torch.load("run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_debug_lr_takes_as_many_batches_as_it_needs_and_validates_once(script: Script) -> None:
+    few = [*FEW, "crop.size=32", "data.batch_size=16", "trainer=cpu", "trainer.max_epochs=1"]
+    outcome = script("train", "debug=lr", *few, "callbacks.lr_range.steps=20", "hydra.run.dir=run")
+    assert outcome.status == 0, outcome.err
+    lines = [line for line in outcome.out.splitlines() if line.startswith(("batch", "epoch", "learning rate"))]
+    assert lines[0].startswith("batch  2/20  lr 1.8e-05  loss ")
+    assert lines[-1].startswith("learning rate: try optimizer.lr=")
+    assert not any(line.startswith("epoch") for line in lines)
+    with Path("run/metrics.csv").open() as file:
+        validations = [row["step"] for row in csv.DictReader(file) if row["val/loss"]]
+    assert len(validations) == 1
 
 
 def test_debug_profile_shows_where_the_time_goes(script: Script) -> None:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fkd import draw
-from fkd.schema import IBUG68
+from fkd.schema import IBUG68, KeypointSchema
 
 GREEN, MAGENTA = (0, 255, 0), (255, 0, 255)
 
@@ -24,6 +24,15 @@ def test_dots_lie_at_sub_pixel_places(zoom):
         np.testing.assert_allclose(centre_of_mass(image[..., 0].astype(float)), expected, atol=0.3)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.3, 0.5])
+def test_points_of_a_small_face_stay_apart(shift):
+    steps = np.arange(10, 34, 3) + np.float32(shift)
+    points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, 64, 2).astype(np.float32)
+    image = draw.points(np.zeros((44, 44), np.uint8), points)
+    count, _ = cv2.connectedComponents((image[..., 0] > 140).astype(np.uint8))
+    assert count == 1 + 64  # the background is one
+
+
 def test_truth_is_green_prediction_magenta_with_a_line_between():
     preds, target = np.array([[10, 10]], np.float32), np.array([[50, 10]], np.float32)
     image = draw.face(np.full((40, 60, 3), 100, np.uint8), preds, target, zoom=2)
@@ -39,6 +48,13 @@ def test_either_kind_of_points_can_be_left_out():
     truth = draw.face(np.zeros((20, 20, 3), np.uint8), None, points)
     assert tuple(truth[10, 10]) == GREEN
     assert tuple(draw.face(np.zeros((20, 20, 3), np.uint8), points)[10, 10]) == MAGENTA
+
+
+def test_a_schema_without_lines_has_its_points_drawn_alone():
+    points = np.array([[10, 10], [20, 20]], np.float32)
+    schema = KeypointSchema.from_dict({"name": "two", "parts": {"eyes": "0-1"}, "flip": {0: 1}, "normaliser": [0, 1]})
+    image, canvas = draw.face(np.zeros((30, 30), np.uint8), points, schema=schema), np.zeros((30, 30), np.uint8)
+    np.testing.assert_array_equal(image, draw.face(canvas, points))
 
 
 def test_unknown_true_points_and_their_lines_are_left_out():

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -6,17 +7,20 @@ import torch
 from torch import nn
 
 from fkd.codecs import Coordinates
-from fkd.data.crops import FaceCrop
 from fkd.data.faces import Faces
 from fkd.errors import UserError
-from fkd.evaluation import evaluate
+from fkd.evaluation import Candidate, evaluate, squares_of
+from fkd.experiment import candidate
 from fkd.geometry import Jitter, square_around
+from fkd.inference import TorchNet
 from fkd.module import KeypointModule
 from fkd.schema import IBUG68
 from fkd.types import Annotations
 
 SIZE = 64
-CROP = FaceCrop(SIZE, 1.35, Jitter(0.0, 0.0, 0.0))
+SPREAD = {"_target_": "fkd.geometry.Jitter", "scale": 0.0, "x": 0.0, "y": 0.0}
+PLAN = {"_target_": "fkd.data.crops.FaceCrop", "size": SIZE, "scale": 1.35, "jitter": SPREAD}
+CONFIG = {"model": {"name": "answer"}, "crop": {"plan": PLAN}, "detector": {}}
 
 
 class Nobody:
@@ -63,13 +67,15 @@ def faces() -> Faces:
 @pytest.fixture
 def module() -> KeypointModule:
     shape = np.random.default_rng(1).uniform(10, 50, (68, 2)).astype(np.float32)
-    net = KeypointModule(Answer(shape), Coordinates(0, 1), IBUG68, SIZE, 1, {})
+    net = KeypointModule(Answer(shape), Coordinates(0, 1), IBUG68, SIZE, 1, CONFIG)
     shape = np.random.default_rng(2).uniform(10, 50, (68, 2)).astype(np.float32)
     net.learn_about(shape, np.stack([shape, shape + 1]), ["person 1", "person 3", "somebody else"])
     return net
 
 
-def plain_error(crop_points: np.ndarray, window: np.ndarray, truth: np.ndarray) -> float:
+def plain_error(
+    crop_points: np.ndarray, window: np.ndarray, truth: np.ndarray, visible: Sequence[bool] = (True,) * 68
+) -> float:
     """NME in percent of one face, by a loop over its points: crop -> photo -> shifted as the labels are."""
     side = window[2] - window[0]
     photo = [((x + 0.5) / SIZE * side + window[0], (y + 0.5) / SIZE * side + window[1]) for x, y in crop_points]
@@ -79,8 +85,8 @@ def plain_error(crop_points: np.ndarray, window: np.ndarray, truth: np.ndarray) 
         return [(x + shift, y) for x, y in points]
 
     label, found = shifted([tuple(p) for p in truth.tolist()]), shifted(photo)
-    total = sum(math.dist(a, b) for a, b in zip(label, found, strict=True))
-    return 100 * total / 68 / math.dist(label[36], label[45])
+    total = sum(math.dist(a, b) for a, b, seen in zip(label, found, visible, strict=True) if seen)
+    return 100 * total / sum(visible) / math.dist(label[36], label[45])
 
 
 def window_of(keypoints: np.ndarray) -> np.ndarray:
@@ -90,7 +96,7 @@ def window_of(keypoints: np.ndarray) -> np.ndarray:
 
 
 def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) -> None:
-    scores = evaluate(module, faces, "all", CROP, "keypoints", Nobody(), batch_size=5)
+    scores = evaluate(candidate(module), faces, "all", "keypoints", Nobody(), batch_size=5)
     answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
     expected = [plain_error(answer, window_of(k), k) for k in faces.table.keypoints]
     np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
@@ -103,14 +109,68 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) 
     assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
 
 
+def test_hidden_points_have_no_part_in_scores(faces: Faces, module: KeypointModule) -> None:
+    """Wherever they were filled in: only the normaliser's points must be known."""
+    visible = faces.table.visible
+    visible[:] = np.random.default_rng(3).random(visible.shape) < 0.7
+    visible[:, [36, 45]] = True
+    scores = evaluate(candidate(module), faces, "all", "keypoints", Nobody(), batch_size=5)
+    shown, truth, answer = visible, faces.table.keypoints, module.net.keypoints.numpy()
+    expected = [plain_error(answer, window_of(k), k, v) for k, v in zip(truth, shown, strict=True)]
+    np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
+    assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert scores.metrics["nme_all"] == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_a_face_whose_points_lie_on_a_line_costs_its_box_error_alone(faces: Faces, module: KeypointModule) -> None:
+    faces.table.visible[2] = False
+    faces.table.visible[2, [36, 45]] = True
+    faces.table.keypoints[2, [36, 45], 1] = 50
+    scores = evaluate(candidate(module), faces, "all", "keypoints", Nobody(), batch_size=5)
+    assert np.isfinite(scores.face_errors).all()
+    others = Faces(faces.table.take(np.delete(np.arange(N), 2)), {}, faces.images, "others", ())
+    box = evaluate(candidate(module), others, "all", "keypoints", Nobody(), batch_size=5).metrics["nme_box"]
+    assert scores.metrics["nme_box"] == box
+
+
+def test_a_box_is_one_face_of_a_picture_and_a_picture_is_looked_at_once(faces: Faces) -> None:
+    """Three faces of one picture, of which two lie close: the box between them is that of the nearer one."""
+    centres = np.array([[40, 40], [48, 40], [90, 100]], np.float32)
+    shape = np.random.default_rng(5).uniform(-15, 15, (68, 2)).astype(np.float32)
+    shape[:2] = [[-15, -15], [15, 15]]
+    table = faces.table.take(np.array([0, 1, 2, 3]))
+    table.keypoints[:3] = centres[:, None] + shape
+    table.images[:] = [7, 7, 7, 5]
+    looked = []
+
+    class Boxes(Nobody):
+        def __init__(self, boxes: np.ndarray) -> None:
+            self.boxes = boxes.astype(np.float32)
+
+        def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+            looked.append((next(i for i, other in enumerate(faces.images) if other is picture), path))
+            boxes = self.boxes if len(looked) % 2 == 0 else self.boxes[:0]  # nothing on picture 5
+            return boxes, np.ones(len(boxes), np.float32)
+
+    square = square_around(table.keypoints[:3])
+    one = square[1:2] - [1, 0, 1, 0]
+    for boxes, expected in ((one, [1]), (np.concatenate([one, square[2:]]), [1, 2]), (square[[2, 1, 0]], [0, 1, 2])):
+        looked.clear()
+        squares, found = squares_of(table, faces, "detector", Boxes(boxes))
+        assert looked == [(5, "3.png"), (7, "0.png")]
+        assert np.flatnonzero(found).tolist() == expected
+        for row in expected:
+            np.testing.assert_allclose(squares[row], square[row] - ([1, 0, 1, 0] if row == 1 and len(boxes) < 3 else 0))
+
+
 def test_a_perfect_answer_scores_nought_against_shifted_labels(faces: Faces) -> None:
     """The shift is put back on the prediction: a net that finds the true place makes no error."""
     one = Faces(faces.table.take(np.array([3])), {}, [*faces.images], "one", ())
     keypoints = one.table.keypoints[0]
     window = window_of(keypoints)
     inside = ((keypoints - window[:2]) / (window[2] - window[0]) * SIZE - 0.5).astype(np.float32)
-    module = KeypointModule(Answer(inside), Coordinates(0, 1), IBUG68, SIZE, 1, {})
-    assert evaluate(module, one, "all", CROP, "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
+    module = KeypointModule(Answer(inside), Coordinates(0, 1), IBUG68, SIZE, 1, CONFIG)
+    assert evaluate(candidate(module), one, "all", "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
 
 
 def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, module: KeypointModule) -> None:
@@ -126,7 +186,7 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
                 return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)  # a false box
             return np.stack([np.array([0, 0, 8, 8], np.float32), squares[row]]), np.ones(2, np.float32)
 
-    scores = evaluate(module, faces, "all", CROP, "detector", Some(), 5)
+    scores = evaluate(candidate(module), faces, "all", "detector", Some(), 5)
     answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
     whole = np.array([-0.5, 14.5, 119.5, 134.5])  # the middle square of a photo 120 wide and 150 high
     errors = [
@@ -156,23 +216,39 @@ def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, module: Keypo
     assert module.shapes is not None
     assert module.shapes.distance(answer) > 1
     with pytest.raises(UserError, match="found none of 6"):
-        evaluate(module, faces, "test", CROP, "detector", Strict(), 5)
+        evaluate(candidate(module), faces, "test", "detector", Strict(), 5)
     module.learn_about(module.mean_shape.numpy(), np.stack([answer, answer * 2]), [])
-    assert evaluate(module, faces, "test", CROP, "detector", Strict(), 5).metrics["missed_faces"] == 0
+    assert evaluate(candidate(module), faces, "test", "detector", Strict(), 5).metrics["missed_faces"] == 0
 
 
 def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, module: KeypointModule) -> None:
-    first, again = (evaluate(module, faces, "test", CROP, "jitter", Nobody(), 5) for _ in range(2))
-    perfect = evaluate(module, faces, "test", CROP, "keypoints", Nobody(), 5)
+    first, again = (evaluate(candidate(module), faces, "test", "jitter", Nobody(), 5) for _ in range(2))
+    perfect = evaluate(candidate(module), faces, "test", "keypoints", Nobody(), 5)
     assert (first.windows == again.windows).all()
     assert (first.windows != perfect.windows).all(axis=1).all()  # though the net itself trained on perfect boxes
     assert first.metrics["nme_interocular"] == again.metrics["nme_interocular"]
 
 
+def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces: Faces, module: KeypointModule) -> None:
+    """Beside it stands the mean of the training faces at hand, each in the window around its own points."""
+    known = candidate(module)
+    stranger = Candidate.of_stranger(TorchNet(module, known.net.facts.window), faces)
+    windows = [window_of(k) for k in faces.table.keypoints[:4]]
+    inside = [
+        (k - window[:2]) / (window[2] - window[0]) * SIZE - 0.5
+        for k, window in zip(faces.table.keypoints[:4], windows, strict=True)
+    ]
+    np.testing.assert_allclose(stranger.mean_shape, np.mean(inside, axis=0), atol=1e-3)
+    scores, expected = (evaluate(one, faces, "test", "jitter", Nobody(), 5).metrics for one in (stranger, known))
+    assert scores.pop("subjects_in_training") is None
+    assert expected.pop("subjects_in_training") == 2
+    assert scores == expected
+
+
 def test_wrong_subsets_and_boxes_are_refused(faces: Faces, module: KeypointModule) -> None:
     with pytest.raises(UserError, match="subset=tset"):
-        evaluate(module, faces, "tset", CROP, "keypoints", Nobody(), 5)
+        evaluate(candidate(module), faces, "tset", "keypoints", Nobody(), 5)
     with pytest.raises(ValueError, match="boxes"):
-        evaluate(module, faces, "test", CROP, "perfect", Nobody(), 5)
+        evaluate(candidate(module), faces, "test", "perfect", Nobody(), 5)
     with pytest.raises(UserError, match="found none of 6"):
-        evaluate(module, faces, "test", CROP, "detector", Nobody(), 5)
+        evaluate(candidate(module), faces, "test", "detector", Nobody(), 5)

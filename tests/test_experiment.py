@@ -210,6 +210,26 @@ def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
         experiment.build_module(cfg)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["model=heatmap"],
+            "model=heatmap with loss=l1: the loss compares coordinates, but this model's codec gives heatmaps; choose "
+            "loss=adaptive_wing, loss=heatmap_mse, experiment=face/heatmap or another model",
+        ),
+        (["model=simcc", "loss=wing"], "loss=wing: .* gives bins; choose loss=simcc_kl, experiment=face/simcc or "),
+        (
+            ["model=simple", "loss=simcc_kl"],
+            "loss=simcc_kl: .*; choose loss=interval, loss=l1, .*, loss=wing or another",
+        ),
+    ],
+)
+def test_the_losses_that_fit_a_model_are_named(overrides: list[str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        experiment.build_module(compose(*overrides, "crop.size=64"))
+
+
 def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("model=compact", *SMALL)
     own = types.ModuleType("fkd.models.own")
@@ -267,6 +287,20 @@ def teacher(path: Path, *overrides: str) -> str:
     content = {"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
     torch.save(content, path / "teacher.ckpt")
     return f"distill.teacher={path / 'teacher.ckpt'}"
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"), [({"epoch": 7, "val/nme": 5.318}, "epoch 7, val/nme 5.32 %"), ({}, "its val/nme is not known")]
+)
+def test_what_a_net_had_reached_that_others_learn_from_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scores: dict[str, float], said: str
+) -> None:
+    distill = teacher(tmp_path)
+    path = changed(tmp_path / "teacher.ckpt", lambda content: content.update(scores=scores))
+    cfg = compose("distill=default", distill, f"weights={path}", *SMALL)
+    experiment.begin(experiment.build_module(cfg), cfg)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{key}: {path} (data=synthetic, {said})" for key in ("distill.teacher", "weights")]
 
 
 def test_the_people_that_a_teacher_knows_are_known_to_its_pupil(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ LAYERS = (
     {"errors", "files", "schema", "types", "art", "progress", "console", "help"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
-    | {"processes", "study", "resume", "resolvers"},
+    | {"processes", "study", "resume", "resolvers", "download", "archives", "sums"},
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},
     {"folders"},
     {"predictor", "onnx", "pose"},
-    {"evaluation", "checkpoint", "inference", "calibration"},
-    {"recipe", "breakdown"},
+    {"evaluation", "checkpoint", "inference", "calibration", "doctor"},
+    {"recipe", "breakdown", "exploring"},
     {"experiment", "report", "cli", "export", "job"},
     {"benchmark"},
     {"zoo"},

@@ -9,6 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+import fkd.resolvers  # noqa: F401 (YAML files call its functions)
 from fkd import losses
 from fkd.errors import UserError
 
@@ -295,7 +296,7 @@ def test_shapes_of_maps_and_bins_are_named(maps, bins):
 
 @pytest.mark.parametrize(
     ("name", "gives"),
-    [("adaptive_wing", "heatmaps"), ("heatmap_mse", "heatmaps"), ("simcc_kl", "bins"), ("interval", "coordinates")],
+    [("adaptive_wing", "heatmaps"), ("heatmap_mse", "heatmaps"), ("simcc_kl", "bins")],
 )
 def test_the_group_builds_the_loss_of_its_codec(name, gives):
     assert instantiate(OmegaConf.load(CONF / "loss" / f"{name}.yaml")).compares == gives
@@ -306,3 +307,11 @@ def test_the_group_builds_a_loss_on_coordinates(name, batch):
     loss = instantiate(OmegaConf.load(CONF / "loss" / f"{name}.yaml"))
     assert loss.compares == "coordinates"
     assert loss(*batch).item() > 0
+
+
+@pytest.mark.parametrize(("schema", "pair"), [("ibug68", [36, 45]), ("kaggle15", [1, 0]), ("wflw98", [60, 72])])
+def test_the_intervals_pair_is_the_normaliser_of_the_schema(schema, pair):
+    content = OmegaConf.load(CONF / "schema" / f"{schema}.yaml")
+    config = {"schema": content.get("schema", content), "loss": OmegaConf.load(CONF / "loss" / "interval.yaml")}
+    loss = instantiate(OmegaConf.create(config).loss)
+    assert (loss.pair, loss.compares) == (tuple(pair), "coordinates")

@@ -50,6 +50,40 @@ def test_running_means_begin_with_the_first_value() -> None:
     assert smoothed(losses) == pytest.approx(expected)
 
 
+def test_the_epochs_of_the_trainer_do_not_cut_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finder, rates = LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png")), Rates()
+    trainer = fit(make(), tmp_path, epochs=1, callbacks=[finder, rates])
+    assert trainer.num_training_batches < 10
+    assert len(rates.seen) == 10
+    assert "learning rate: try optimizer.lr=" in capsys.readouterr().out
+
+
+class Cut(pl.Callback):
+    """Ends a training early, as the clock may."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        trainer.should_stop = trainer.global_step >= 6
+
+
+def test_a_test_that_was_cut_suggests_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finder = LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png"))
+    fit(make(), tmp_path, callbacks=[finder, Cut()])
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.startswith("learning rate: nothing to suggest: training was cut after 6 of 10 batches (curve in ")
+    assert (tmp_path / "lr.png").stat().st_size > 0
+
+
+def test_a_rate_that_was_not_tried_is_not_suggested(tmp_path: Path) -> None:
+    finder = LearningRateRange(1e-4, 1.0, 41, str(tmp_path / "lr.png"))
+    finder._is_over = True
+    for lowest, allowed in ((9, False), (11, True)):  # ten rates make a factor of ten
+        finder.losses = [1.0 - 0.05 * number for number in range(lowest + 1)] + [50.0]
+        assert (finder.suggestion >= 1e-4) == allowed
+        assert (finder.obstacle == "") == allowed
+        if not allowed:
+            assert finder.obstacle.endswith("a tenth of that was not tried; set callbacks.lr_range.low=1e-06")
+
+
 @pytest.mark.parametrize("rates", [(0.0, 1.0), (1.0, 0.1), (1e-3, float("inf")), (float("nan"), 1.0)])
 def test_a_range_that_is_none_is_refused(rates: tuple[float, float]) -> None:
     with pytest.raises(UserError, match="expected 0 < low < high"):

@@ -63,10 +63,40 @@ def test_interocular_is_the_schemas_own(faces):
     np.testing.assert_allclose(metrics.interocular(target, IBUG68), IBUG68.interocular(target.numpy()), rtol=1e-6)
 
 
-def test_interpupil_is_the_distance_of_the_eye_centres(faces):
-    _, target, _ = faces
-    expected = [math.dist(face[36:42].mean(axis=0), face[42:48].mean(axis=0)) for face in target.numpy()]
-    np.testing.assert_allclose(metrics.interpupil(target, IBUG68), expected, rtol=1e-5)
+def slow_interpupil(target, visible):
+    eyes = (range(36, 42), range(42, 48))
+    return [
+        math.dist(*(np.mean([face[k] for k in eye if seen[k]], axis=0) for eye in eyes))
+        for face, seen in zip(target.numpy(), visible.numpy(), strict=True)
+    ]
+
+
+def test_interpupil_is_the_distance_of_the_centres_of_what_the_eyes_show(faces):
+    _, target, visible = faces
+    found = metrics.interpupil(target.masked_fill(~visible[..., None], math.nan), visible, IBUG68)
+    np.testing.assert_allclose(found, slow_interpupil(target, visible), rtol=1e-5)
+    visible[5, 42:48] = False
+    found = metrics.interpupil(target, visible, IBUG68)
+    assert found.isnan().nonzero().flatten().tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"), [("nme_box", range(1, 68)), ("nme_box", range(3, 68)), ("nme_interpupil", range(36, 42))]
+)
+def test_a_face_without_a_normaliser_is_left_out_of_that_mean_alone(faces, name, hidden):
+    """Points on a line (or a single one) have a box without an area; an eye that is hidden has no centre."""
+    preds, target, visible = faces
+    visible[:, :3] = True
+    target[3, :3, 1] = 50.0
+    visible[3, list(hidden)] = False
+    rest = [n for n in range(FACES) if n != 3]
+    found = metrics.summary(preds, target, visible, IBUG68)
+    assert found[name] == metrics.summary(preds[rest], target[rest], visible[rest], IBUG68)[name]
+    assert math.isfinite(found["nme_interocular"])
+    alone = metrics.summary(preds[3:4], target[3:4], visible[3:4], IBUG68)
+    assert alone[name] is None
+    assert alone["nme_interocular"] > 0
+    json.dumps([found, alone], allow_nan=False)
 
 
 def test_box_size_is_the_root_of_the_area_of_visible_points():
@@ -114,7 +144,7 @@ def test_summary_is_that_of_a_loop(faces):
     for points, seen in zip(target.numpy(), visible.numpy(), strict=True):
         (left, top), (right, bottom) = points[seen].min(axis=0), points[seen].max(axis=0)
         boxes.append(math.sqrt((right - left) * (bottom - top)))
-    pupils = [math.dist(face[36:42].mean(axis=0), face[42:48].mean(axis=0)) for face in target.numpy()]
+    pupils = slow_interpupil(target, visible)
     assert found == {
         "nme_interocular": pytest.approx(np.mean(faces_only), rel=1e-4),
         "nme_interpupil": pytest.approx(slow_nme(slow_errors(preds, target, visible, pupils)), rel=1e-4),
@@ -135,9 +165,9 @@ def test_summary_is_that_of_a_loop(faces):
 @pytest.mark.parametrize("hidden", [1e9, math.nan])
 def test_invisible_points_do_not_count(faces, hidden):
     preds, target, visible = faces
-    visible[:, [36, 45, *range(37, 45), 46, 47]] = True  # the normalisers' own points
-    wild = preds.masked_fill(~visible[..., None], hidden)
-    assert metrics.summary(wild, target, visible, IBUG68) == metrics.summary(preds, target, visible, IBUG68)
+    visible[:, [36, 45]] = True  # the normaliser's own points
+    wild = [points.masked_fill(~visible[..., None], hidden) for points in (preds, target)]
+    assert metrics.summary(*wild, visible, IBUG68) == metrics.summary(preds, target, visible, IBUG68)
 
 
 def test_a_face_without_visible_points_does_not_count(faces):

@@ -14,6 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
+from torchmetrics import MeanMetric
 
 from fkd.codecs import Coordinates, Heatmaps
 from fkd.data.crops import FaceCrop
@@ -85,6 +86,52 @@ def test_validation_nme_is_that_of_a_plain_loop_with_the_shift_put_back(tmp_path
         jaw += distances[:17][seen[:17]].tolist()
     assert logged["val/nme"] == pytest.approx(100 * np.mean(errors), rel=1e-3)
     assert logged["val/nme_part/jaw"] == pytest.approx(100 * np.mean(jaw), rel=1e-3)
+
+
+def weighed(batch_size: int, folder: Path, hidden: bool) -> tuple[float, list[tuple[float, int]], float]:
+    """`val/loss`, the loss of each batch with its number of faces, and the mean over all visible points."""
+    data, module = dataset(augmented=False), make().eval()
+    data.table.visible[:] = True
+    data.table.visible[:4, 5:] = not hidden
+    loader = torch.utils.data.DataLoader(data, batch_size=batch_size, collate_fn=as_it_is)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    logged = pl.Trainer(default_root_dir=folder, accelerator="cpu", **quiet).validate(module, loader, verbose=False)[0]
+    batches = [(module._loss(module.raw(batch.image), batch).item(), len(batch.image)) for batch in loader]
+    whole = data.__getitems__(range(len(data)))
+    errors = (module(whole.image) - whole.keypoints).abs()[whole.visible] / 32
+    return logged["val/loss"], batches, errors.mean().item()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 6])
+def test_the_loss_of_an_epoch_is_a_mean_over_its_visible_points_whatever_the_batch(
+    batch_size: int, tmp_path: Path
+) -> None:
+    loss, _, expected = weighed(batch_size, tmp_path, hidden=True)
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_where_all_points_are_visible_batches_count_as_many_as_they_have_faces(tmp_path: Path) -> None:
+    loss, batches, _ = weighed(4, tmp_path, hidden=False)
+    by_faces = MeanMetric()
+    for value, faces in batches:
+        by_faces.update(value, faces)
+    assert loss == by_faces.compute().item()  # to the bit
+
+
+def test_the_training_loss_is_weighed_alike(tmp_path: Path) -> None:
+    """With a learning rate of nought it is the mean over all visible points."""
+    module, data = make(), dataset(augmented=False)
+    module.recipe = Recipe(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.0), None)
+    data.table.visible[:4, 5:] = False
+    loader = torch.utils.data.DataLoader(data, batch_size=4, collate_fn=as_it_is)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(
+        default_root_dir=tmp_path, max_epochs=1, accelerator="cpu", enable_checkpointing=False, **quiet
+    )
+    trainer.fit(module, loader)
+    whole = data.__getitems__(range(len(data)))
+    expected = (module(whole.image) - whole.keypoints).abs()[whole.visible].mean() / 32
+    assert trainer.callback_metrics["train/loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def shifted_dataset() -> CropDataset:

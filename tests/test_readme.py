@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from fkd import experiment, images, targets
 from fkd.data.synthesis import face
-from fkd.schema import IBUG68
+from fkd.schema import IBUG68, KeypointSchema
 from fkd.types import Face
 from tests.conftest import PROJECT
 from tests.test_conf import CONF, compose
 
 README = (PROJECT / "README.md").read_text()
+HEADINGS = re.findall(r"^#+ (.*)$", README, re.M)
 
 
 def block(language: str, first_line: str) -> str:
@@ -44,7 +46,7 @@ def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
 
 
 @pytest.mark.parametrize(
-    "group", ["data", "crop", "augmentation", "model", "loss", "optimizer", "scheduler", "trainer"]
+    "group", ["data", "schema", "crop", "augmentation", "model", "loss", "optimizer", "scheduler", "trainer"]
 )
 def test_the_table_lists_every_option_of_a_group(group: str) -> None:
     row = next(line for line in README.splitlines() if line.startswith(f"| `{group}` |"))
@@ -74,8 +76,14 @@ def test_the_filter_of_the_readme_sits_on_an_eye(tmp_path: Path) -> None:
 
 
 def test_links_and_pictures_exist() -> None:
+    headings = {"#" + re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in HEADINGS}
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (PROJECT / target).is_file(), target
+        assert target.startswith("https://") or target in headings or (PROJECT / target).is_file(), target
+
+
+def test_the_schema_of_the_readme_is_one() -> None:
+    mine = KeypointSchema.from_dict(yaml.safe_load(block("yaml", "# conf/schema/mine.yaml")))
+    assert (mine.names[3], mine.flip, mine.lines) == ("chin", (1, 0, 2, 3), ((2, 3),))
 
 
 def test_the_parameter_counts_are_those_of_the_nets() -> None:

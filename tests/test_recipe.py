@@ -1,6 +1,7 @@
 import pytest
 
 from fkd import recipe
+from fkd.errors import UserError
 from tests.test_conf import compose
 
 
@@ -38,3 +39,55 @@ def test_settings_are_groups_numbers_and_what_was_given() -> None:
     }
     assert found["callbacks"] == "early_stopping"
     assert (found["seed"], found["trainer.gradient_clip_val"]) == (3, 1.5)
+
+
+MOVED = ["data.root=/elsewhere", "data.cache_dir=/other", "data.num_workers=3"]
+
+
+@pytest.mark.parametrize(
+    ("data", "moved"),
+    [
+        *((name, MOVED) for name in ("udacity", "csv", "wflw", "pts")),
+        ("udacity", ["data.download.url=https://example.org/faces.zip"]),
+        ("mix", ["data.sources.udacity.root=/elsewhere", "data.sources.udacity.cache_dir=/other"]),
+        ("mix", ["data.sources.synthetic.root=/elsewhere", "data.sources.synthetic.num_workers=2"]),
+        ("udacity mix=drawn", ["mix.source.root=/elsewhere"]),
+    ],
+    ids=str,
+)
+def test_data_that_have_moved_are_the_same(data: str, moved: list[str]) -> None:
+    chosen = f"data={data}".split()
+    here, there = compose(*chosen), compose(*chosen, *moved)
+    assert recipe.first_difference(recipe.plain(here), there, ["data", "mix"]) is None
+    assert recipe.digest(here, None) == recipe.digest(there, None)
+
+
+@pytest.mark.parametrize("other", ["data.pictures=other", "data.split_seed=1", "data.files.subject=folder"])
+def test_data_that_are_others_are_not(other: str) -> None:
+    here, there = compose("data=csv"), compose("data=csv", other)
+    key, *_ = recipe.first_difference(recipe.plain(here), there, ["data"]) or ("",)
+    assert key.startswith("data.")
+    assert recipe.digest(here, None) != recipe.digest(there, None)
+
+
+PUBLISHED = "data.sources.udacity.label_shift=false"
+
+
+@pytest.mark.parametrize(
+    ("trained", "scored", "key"),
+    [
+        (["data=udacity", "data.label_shift=false"], ["data=udacity"], "data.label_shift=True: expected False"),
+        (["data=mix", PUBLISHED], ["data=udacity"], "data.label_shift=True: expected False"),
+        (["data=udacity"], ["data=mix", PUBLISHED], "data.sources.udacity.label_shift=False: expected True"),
+        (["data=mix"], ["data=mix", PUBLISHED], "data.sources.udacity.label_shift=False: expected True"),
+    ],
+    ids=str,
+)
+def test_labels_of_another_kind_are_refused_wherever_they_are_mixed(
+    trained: list[str], scored: list[str], key: str
+) -> None:
+    net = recipe.plain(compose(*trained))
+    recipe.check_labels(compose(*trained), net)
+    recipe.check_labels(compose("data=synthetic"), net)
+    with pytest.raises(UserError, match=f"^{key}, as this net was trained with"):
+        recipe.check_labels(compose(*scored), net)

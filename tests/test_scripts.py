@@ -356,7 +356,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
     """Exit status 2, one line, no traceback, and the line names what matters."""
     assert outcome.status == 2, outcome
     *before, line = outcome.err.strip().splitlines()
-    assert all("Decoding pictures" in other for other in before), outcome.err  # a progress bar may stand above it
+    assert all("━" in other for other in before), outcome.err  # progress bars may stand above it
     assert line.startswith("error: ")
     for part in parts:
         assert part in line, line
@@ -372,7 +372,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["optimizer.rl=1"], ["optimizer.rl", "optimizer.lr"]),
         (["modle=simple"], ["modle", "model"]),
         (["data=udacity", "data.root=nowhere"], ["nowhere", "P1_Facial_Keypoints"]),
-        (["optimizer.lr=-1"], ["optimizer", "-1"]),
+        (["optimizer.lr=-1"], ["optimizer.lr: expected a number from 0 on, found -1"]),
         (["trainer.max_epochs=soon"], ["trainer", "soon"]),
         (["trainer.gradient_clip_val=-1"], ["trainer.gradient_clip_val: expected a number from 0 on, found -1"]),
         (["optimizer.fused=maybe"], ["optimizer.fused: expected true or false, found 'maybe'"]),
@@ -380,7 +380,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["data.num_workers=many"], ["data.num_workers", "many"]),
         (["model=simple", "crop.size=20"], ["model=simple", "crop.size", "20"]),
         (["model=compact", "crop.size=50"], ["crop.size", "50"]),
-        (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt", "no such file"]),
+        (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt: expected a file, found no such one"]),
         (["seed=-1"], ["seed", "-1"]),
         (["crop.size=big"], ["crop.size", "big"]),
         (["loss=smoothl1", "loss.beta=x"], ["beta", "x"]),
@@ -455,6 +455,50 @@ def test_wrong_arguments_of_evaluation(script: Script, trained: Path, faces_root
     refused(script("evaluate", checkpoint, *on(faces_root), "subset=tset"), "subset=tset", "test")
     refused(script("evaluate", checkpoint, *on(faces_root), "boxes=perfect"), "boxes", "perfect")
     refused(script("evaluate", checkpoint, *on(faces_root), "device=abacus"), "device", "abacus")
+
+
+def test_an_exported_net_is_scored_like_its_checkpoint(script: Script, trained: Path, faces_root: Path) -> None:
+    checkpoint = trained / "checkpoints/best.ckpt"
+    assert script("export", f"ckpt={checkpoint}", "output=net.onnx", *on(faces_root), "crops=4").status == 0
+    scores = {}
+    for name, path in {"ckpt": checkpoint, "onnx": Path("net.onnx")}.items():
+        given = (f"ckpt={path}", "boxes=detector", "detector=whole_image", "flip=true", f"hydra.run.dir={name}")
+        outcome = script("evaluate", *on(faces_root), *given)
+        assert outcome.status == 0, outcome.err
+        assert ("does not say whom it was trained on" in outcome.out) == (name == "onnx")
+        scores[name] = json.loads(Path(name, "metrics.json").read_text())
+    assert scores["ckpt"]["subjects_in_training"] > 0
+    assert scores["onnx"]["subjects_in_training"] is None
+    for key in ("nme_interocular", "nme_all", "auc_10", "faces", "missed_faces"):
+        assert scores["onnx"][key] == pytest.approx(scores["ckpt"][key], rel=1e-3), key
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "message"),
+    [
+        ("train", "weights=nope.ckpt", "weights=nope.ckpt: expected a file, found no such one"),
+        ("train", "ckpt_path=nope.ckpt", "ckpt_path=nope.ckpt: expected a file, found no such one"),
+        ("zoo", "runs=/nope", "runs=/nope: expected a folder"),
+        ("predict", "ckpt=nope.ckpt", "ckpt=nope.ckpt: expected a checkpoint (.ckpt, .safetensors) or an exported net"),
+    ],
+)
+def test_a_file_that_is_not_there_is_said_before_torch_is_loaded(
+    tmp_path: Path, name: str, argument: str, message: str
+) -> None:
+    program = """
+import runpy, sys
+sys.modules["torch"] = None  # importing it fails
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    needed = (f"input={tmp_path}", "output=out") if name == "predict" else ()
+    given = [str(PROJECT / "scripts" / f"{name}.py"), argument, *needed, f"hydra.run.dir={tmp_path}/run"]
+    (tmp_path / "photo.png").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", program, *given], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {message}")
 
 
 def test_a_mistake_ends_the_process_with_status_2_and_one_line(tmp_path: Path) -> None:

@@ -76,6 +76,25 @@ def test_a_nets_own_answers_become_the_unit() -> None:
     assert model.in_units_of(np.zeros(5)).unit == pytest.approx(0.1 * model.unit)
 
 
+@pytest.mark.parametrize("points", [[36, 45], [36, 45, 30, 48, 54], [*range(36, 46)], [*range(17, 36)]], ids=len)
+def test_small_schemas_leave_their_model_something_to_judge(points: list[int]) -> None:
+    """Where the axes spanned all shapes, every distance was nought or without bounds."""
+    rng = np.random.default_rng(0)
+    model, others = ShapeModel.fit(FACES[:, points]), OTHERS[:, points]
+    again = ShapeModel.from_dict(json.loads(json.dumps(model.to_dict())), len(points))
+    np.testing.assert_array_equal(again.distance(others), model.distance(others))
+    if len(points) > 2:  # two have one shape
+        assert model.unit > 1e-4
+        assert 0.01 < np.median(model.distance(others)) < 3
+        scattered = rng.normal(0, 20, others.shape).astype(np.float32)
+        assert np.quantile(model.distance(scattered), 0.1) > np.quantile(model.distance(others), 0.9)
+
+
+def test_a_large_schema_has_twenty_axes() -> None:
+    assert len(ShapeModel.fit(FACES).axes) == 20
+    assert len(ShapeModel.fit(FACES[:9]).axes) == 8
+
+
 def test_a_model_survives_a_file() -> None:
     model = ShapeModel.fit(FACES)
     again = ShapeModel.from_dict(json.loads(json.dumps(model.to_dict())), 68)

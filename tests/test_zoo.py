@@ -163,6 +163,19 @@ def test_runs_of_one_recipe_are_one_row_and_a_recipe_says_what_sets_it_apart(tmp
     assert zoo.entries([tmp_path], "udacity")[1] == {"drawn": "data=synthetic"}
 
 
+def test_one_epoch_is_one_and_dots_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "runs/a", **{"trainer.max_epochs": 1})
+    assert found_in(tmp_path / "runs") == {"default, 1 epoch": (1, 1.0)}
+    labels: list[str] = []
+
+    def legend(_: object, handles: list[Any], **__: object) -> None:
+        labels.extend(handle.get_label() for handle in handles)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", legend)
+    zoo.Table([row({"subject": [5.0]}, "a"), row({"subject": [4.0]}, "b")]).write(tmp_path, None)
+    assert labels == ["1  compact: b", "2  compact: a"]
+
+
 def test_data_and_detector_are_the_command_lines_own(script: Script, tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     outcome = script("zoo", ".", "data=synthetic", "detector=whole_image")
@@ -268,4 +281,4 @@ def test_what_cannot_be_is_one_line(script: Script, arguments: tuple[str, ...], 
     assert outcome.err.startswith("error: ")
     assert outcome.err.count("\n") == 1
     assert message in outcome.err
-    assert not Path("zoo").exists()
+    assert not Path("outputs").exists()

@@ -3,10 +3,6 @@
 Each epoch is trained by a process of its own, since memory that another one has left behind must not count.
 """
 
-import json
-import multiprocessing
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,8 +16,9 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 
 from fkd import experiment
+from fkd.benchmark import starting
 from fkd.benchmark.figures import Row
-from fkd.cli import CONF
+from fkd.benchmark.own_process import figures_of, memory, tell
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.faces import Faces
 from fkd.errors import UserError
@@ -31,8 +28,6 @@ from fkd.progress import progress
 
 _PICTURES = 500
 """That are shown again and again."""
-_MARK = "@ "
-"""Begins the line of a process's output that says what its epoch took."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +37,7 @@ class Epoch:
     Attributes:
         seconds: from its start to the end of its last training batch.
         images_per_s: trained in that time.
-        peak: MB that the process has held at most, mapped files such as libraries and decoded pictures included, and
-            what its loaders hold alone at the end.
-        anonymous: MB without such files that the process and its loaders hold at the end; what they share counts once.
+        peak, anonymous: MB, of `fkd.benchmark.own_process.memory`, at its end.
     """
 
     seconds: float
@@ -56,26 +49,32 @@ class Epoch:
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     """An epoch at each number of faces; for `rows` faces at each batch size, crop size and number of loaders.
 
+    And how an epoch of shards starts at each number of `starts`.
+
     Raises:
         UserError: a key is none of what it may be, an epoch failed, or the system does not say what a process holds.
     """
     if not Path("/proc/self/smaps_rollup").exists():
         raise UserError("what=scale: expected Linux, which says in /proc what memory a process holds")
-    turns, groups = whole(cfg, "scale_turns", least=1), settings(cfg)
-    if not groups:
-        raise UserError("faces, batch_sizes, sizes, workers: expected something to compare, found four empty lists")
-    experiment.build_faces(cfg)  # what decodes or draws pictures for the first time is no part of an epoch
+    turns, groups, starts = whole(cfg, "scale_turns", least=1), settings(cfg), _whole_numbers(cfg, "starts", 500)
+    if not groups and not starts:
+        raise UserError("faces, batch_sizes, sizes, workers, starts: expected something to compare, found empty lists")
+    data = experiment.build_faces(cfg)  # what decodes or draws pictures for the first time is no part of an epoch
     rows: dict[str, list[Row]] = {}
-    with progress("epochs", turns * sum(map(len, groups.values()))) as advance:
+    with progress("epochs", turns * sum(map(len, groups.values())) + len(starts)) as advance:
         for title, group in groups.items():
             epochs: dict[str, list[Epoch]] = {name: [] for name in group}
             for turn in range(turns):
                 for number, (name, overrides) in enumerate(group.items()):
                     folder = scratch / f"{len(rows)}-{turn}-{number}"
-                    epochs[name].append(in_its_own_process([*cfg.overrides, *overrides], folder))
+                    figures = figures_of("epoch", [*cfg.overrides, *overrides], folder)
+                    epochs[name].append(Epoch(**figures))
                     advance()
             rows[title] = [row for name, found in epochs.items() for row in _figures(name, found)]
             rows[title] += _growth(epochs)
+        for number in starts:
+            rows[f"the start of an epoch, {number:,} faces"] = [*starting.measure(cfg, data, number, turns, scratch)]
+            advance()
     return rows
 
 
@@ -105,22 +104,6 @@ def _whole_numbers(cfg: DictConfig, key: str, least: int) -> list[int]:
     return [whole(cfg, f"{key}[{i}]", least) for i in range(len(values))]
 
 
-def in_its_own_process(overrides: Sequence[str], folder: Path) -> Epoch:
-    """The epoch of a new process with these overrides.
-
-    Raises:
-        UserError: it ended without one, with its own last line.
-    """
-    script = str(CONF.parent / "scripts" / "benchmark.py")
-    command = [sys.executable, script, *overrides, "side=epoch", f"hydra.run.dir={folder}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    for line in result.stdout.splitlines():
-        if line.startswith(_MARK):
-            return Epoch(**json.loads(line.removeprefix(_MARK)))
-    said = [line for line in result.stderr.splitlines() if line.strip()]
-    raise UserError(f"{' '.join(overrides)}: {said[-1] if said else 'ended'}")
-
-
 def _figures(name: str, epochs: Sequence[Epoch]) -> Iterator[Row]:
     yield _row(f"{name}: time", [epoch.seconds for epoch in epochs], "s")
     yield _row(f"{name}: speed", [epoch.images_per_s for epoch in epochs], "images a second")
@@ -133,8 +116,8 @@ def _growth(epochs: dict[str, list[Epoch]]) -> Iterator[Row]:
     (first, *_), (*_, last) = epochs, epochs
     if first == last:
         return
-    for what, memory in (("at the peak", attrgetter("peak")), ("anonymous", attrgetter("anonymous"))):
-        ratios = [memory(b) / memory(a) for a, b in zip(epochs[first], epochs[last], strict=True)]
+    for what, held in (("at the peak", attrgetter("peak")), ("anonymous", attrgetter("anonymous"))):
+        ratios = [held(b) / held(a) for a, b in zip(epochs[first], epochs[last], strict=True)]
         yield _row(f"{last} over {first}: {what}", [100 * (ratio - 1) for ratio in ratios], "% more")
 
 
@@ -143,8 +126,8 @@ def _row(name: str, values: list[float], unit: str) -> Row:
 
 
 def serve(cfg: DictConfig) -> None:
-    """Trains one epoch as `scripts/train.py` does and prints what it took, for the process that began this one."""
-    print(f"{_MARK}{json.dumps(asdict(train(cfg)))}", flush=True)
+    """Trains one epoch as `scripts/train.py` does, or its first batch, and tells what it took."""
+    tell(starting.start(cfg) if cfg.side == "start" else asdict(train(cfg)))
 
 
 def train(cfg: DictConfig) -> Epoch:
@@ -190,17 +173,5 @@ class _Watch(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, KeypointDataModule)
-        loaders = [f"{child.pid}" for child in multiprocessing.active_children()]
-        own = [_kilobytes(pid, "smaps_rollup", f"Private_{kind}") for pid in loaders for kind in ("Clean", "Dirty")]
-        peak = _kilobytes("self", "status", "VmHWM") + sum(own)
-        anonymous = sum(_kilobytes(pid, "smaps_rollup", "Pss_Anon") for pid in ("self", *loaders))
         images = int(trainer.num_training_batches) * data.batch_size
-        self.epoch = Epoch(self._seconds, images / self._seconds, peak / 1000, anonymous / 1000)
-
-
-def _kilobytes(process: str, file: str, field: str) -> float:
-    """What /proc says of a process: multiples of 1,024 bytes there, of 1,000 here."""
-    for line in Path(f"/proc/{process}/{file}").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1.024
-    raise UserError(f"/proc/{process}/{file}: expected {field}, which this system does not say")
+        self.epoch = Epoch(self._seconds, images / self._seconds, **memory())

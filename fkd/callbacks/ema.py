@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
+from fkd.errors import UserError
+
 
 class EMA(WeightAveraging):
     """Lightning's average as an exponential one, which stays in the net until the next batch.
@@ -17,10 +19,15 @@ class EMA(WeightAveraging):
     written: these would hold other weights than those whose `val/loss` they are named by.
 
     Args:
-        decay: of the mean; after a step it keeps this share of itself.
+        decay: of the mean, between 0 and 1; after a step it keeps this share of itself.
+
+    Raises:
+        UserError: the decay is something else.
     """
 
     def __init__(self, decay: float) -> None:
+        if not (isinstance(decay, int | float) and 0 < decay < 1):
+            raise UserError(f"callbacks.ema.decay: expected a number above 0 and below 1, found {decay!r}")
         super().__init__(multi_avg_fn=self._update)
         self.decay = decay
         self._shown = False  # the mean is in the net, the last step's weights are with the callback

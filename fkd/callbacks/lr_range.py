@@ -17,6 +17,8 @@ _SMOOTH = 0.9
 """Share of the past in the running mean of the losses."""
 _TOO_HIGH = 4.0
 """Times the lowest mean loss, from which on the training has diverged."""
+_LINES = 10
+"""Lines that a whole test prints."""
 
 
 class LearningRateRange(Callback):
@@ -24,6 +26,9 @@ class LearningRateRange(Callback):
 
     The range test of Smith ("Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3). Suggested
     is a tenth of the rate at which the mean loss was lowest, a common rule for a constant rate; one cycle bears more.
+    A rate that was not tried is not suggested, and none is if the training was cut.
+
+    It goes on for as many epochs as it takes, whatever `trainer.max_epochs` says.
 
     Args:
         low, high: first and last learning rate.
@@ -41,6 +46,10 @@ class LearningRateRange(Callback):
             raise UserError(f"callbacks.lr_range.steps: expected a whole number from 10 on, found {steps!r}")
         self.rates, self.path = np.geomspace(low, high, steps), Path(path)
         self.losses: list[float] = []
+        self._is_over = False  # all rates were tried, or the loss exploded
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        trainer.fit_loop.max_epochs = len(self.rates)  # of one batch at least
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -60,26 +69,44 @@ class LearningRateRange(Callback):
             )
         means = smoothed(self.losses)
         diverged = not means[-1] <= _TOO_HIGH * means.min()  # nor if it is no number
-        trainer.should_stop = trainer.should_stop or diverged or len(self.losses) >= len(self.rates)
+        done, whole = len(self.losses), len(self.rates)
+        self._is_over = diverged or done >= whole
+        trainer.should_stop = trainer.should_stop or self._is_over
+        if trainer.is_global_zero and (self._is_over or done % math.ceil(whole / _LINES) == 0):
+            print(f"batch {done:>{len(str(whole))}}/{whole}  lr {self.rates[done - 1]:.1e}  loss {means[-1]:#.4g}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and self.losses:
-            suggestion, means = self.suggestion, smoothed(self.losses)
-            self._draw(means, suggestion)
-            print(f"learning rate: try optimizer.lr={suggestion:.1e} (curve in {self.path})", flush=True)
+            obstacle = self.obstacle
+            self._draw(None if obstacle else self.suggestion)
+            verdict = f"nothing to suggest: {obstacle}" if obstacle else f"try optimizer.lr={self.suggestion:.1e}"
+            print(f"learning rate: {verdict} (curve in {self.path})", flush=True)
 
     @property
     def suggestion(self) -> float:
         """A tenth of the rate at which the running mean of the losses was lowest."""
         return float(self.rates[int(np.nanargmin(smoothed(self.losses)))] / 10)
 
-    def _draw(self, means: npt.NDArray[np.float64], suggestion: float) -> None:
+    @property
+    def obstacle(self) -> str:
+        """Why the suggestion must not be made; "" if it may."""
+        if not self._is_over:
+            return f"training was cut after {len(self.losses)} of {len(self.rates)} batches"
+        if self.suggestion < (low := self.rates[0]):
+            return (
+                f"the loss was lowest at {10 * self.suggestion:.1e}, and a tenth of that was not tried; "
+                f"set callbacks.lr_range.low={low / 100:.0e}"
+            )
+        return ""
+
+    def _draw(self, suggestion: float | None) -> None:
         figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
         axes = figure.add_subplot()
-        tried = self.rates[: len(means)]
+        tried = self.rates[: len(self.losses)]
         axes.plot(tried, self.losses, linewidth=0.8, alpha=0.5, label="loss of a batch")
-        axes.plot(tried, means, linewidth=1.8, label="running mean")
-        axes.axvline(suggestion, color="0.3", linestyle="--", label=f"suggested: {suggestion:.1e}")
+        axes.plot(tried, smoothed(self.losses), linewidth=1.8, label="running mean")
+        if suggestion is not None:
+            axes.axvline(suggestion, color="0.3", linestyle="--", label=f"suggested: {suggestion:.1e}")
         axes.set(xlabel="learning rate", ylabel="training loss", xscale="log", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")

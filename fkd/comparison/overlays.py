@@ -3,7 +3,7 @@
 import base64
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
 
-from fkd import draw
+from fkd import draw, targets
 from fkd.comparison import tested
 from fkd.comparison.tested import FaceErrors
 from fkd.data.faces import Faces
+from fkd.data.sources import FileSet
 from fkd.errors import UserError
 from fkd.geometry import Crop, adjust, square_around
 from fkd.types import Image, Points
 
 _SIZE, _ZOOM, _WIDER = 112, 2, 1.5
 _QUALITY = 85  # of JPEG
+_PLACES = ("root", "cache_dir", "exclude")
+"""Keys of a data set whose values are names of folders and files."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,13 @@ def worst(runs: Sequence[FaceErrors], source: Path, count: int) -> list[Row]:
     return found
 
 
-def _overlay(photo: Image, preds: Points, target: Points, run: FaceErrors, row: int) -> Overlay:
+def _overlay(
+    photo: Image, preds: Points, target: Points, visible: npt.NDArray[np.bool_], run: FaceErrors, row: int
+) -> Overlay:
     """The same window for all runs, whatever window each net was shown."""
     crop = Crop.from_box(adjust(square_around(target[row]), _WIDER), _SIZE)
-    picture = draw.face(crop.image(photo), crop.points(preds[row]), crop.points(target[row]), zoom=_ZOOM)
+    points = crop.points(preds[row]), crop.points(target[row])
+    picture = draw.face(crop.image(photo), *points, visible=visible[row], zoom=_ZOOM)
     caption = "missed" if run.missed[row] else f"{run.nme[row]:.1f} %"
     return Overlay(_data_uri(picture), caption)
 
@@ -97,21 +103,16 @@ def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
 def _faces(run_dir: Path) -> Faces:
     """The data set of a run, built anew from its config.
 
-    A config may come from a stranger: one function is called, a source of `fkd.data`, with plain values. Names of
-    folders are those that the run saw, and none is made that is not there.
+    A config may come from a stranger: nothing is called but sources of `fkd.data` and what they read files with, with
+    plain values. Names of folders are those that the run saw, and none is made that is not there.
     """
     try:
         config = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
         start = OmegaConf.select(OmegaConf.load(run_dir / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
         source: Any = OmegaConf.to_container(OmegaConf.select(config, "data.source"), resolve=True)
-        build = _source(source.pop("_target_", None))
-        for key in ("root", "cache_dir"):
-            if isinstance(source.get(key), str):
-                source[key] = str(Path(start, source[key]))
-        root = source.get("root")
-        if root is not None and not Path(root).is_dir():
-            raise UserError(f"{root}: the run's data are not here")
-        return build(**source)
+        _check_source(source.get("_target_"))
+        faces: Faces = targets.build(_checked(source, Path(start)), "data.source")
+        return faces
     except UserError:
         raise
     except Exception as error:  # a config of another version or machine can fail in any way
@@ -119,20 +120,37 @@ def _faces(run_dir: Path) -> Faces:
         raise UserError(f"{run_dir}: its data cannot be built again ({type(error).__name__}: {reason})") from error
 
 
-def _source(target: Any) -> Callable[..., Faces]:
-    """The function of this name, if it is one of `fkd.data`'s own that gives faces.
+def _checked(node: Any, start: Path, key: str = "data.source") -> Any:
+    """A part of a source's config, if it calls nothing but sources; its folders and files are those seen from `start`.
 
-    What its modules have merely imported, as numpy or os, is not.
+    Raises:
+        UserError: it calls something else, would be resolved into more config, or its root is not here.
+    """
+    if isinstance(node, str) and "${" in node:
+        raise UserError(f"{key}: expected a plain value, found {node!r}")
+    if isinstance(node, list):
+        return [_checked(child, start, key) for child in node]
+    if not isinstance(node, dict):
+        return node
+    if "_target_" in node:
+        _check_source(node["_target_"], key)
+    node = {name: _checked(child, start, f"{key}.{name}") for name, child in node.items()}
+    node |= {name: str(Path(start, node[name])) for name in _PLACES if isinstance(node.get(name), str)}
+    if (root := node.get("root")) is not None and not Path(root).is_dir():
+        raise UserError(f"{root}: the run's data are not here")
+    return node
+
+
+def _check_source(target: Any, key: str = "data.source") -> None:
+    """Makes sure that this is the name of one of `fkd.data`'s own functions that give faces, or of a `FileSet`.
+
+    What its modules have merely imported from elsewhere, as numpy or os, is neither.
     """
     module, _, name = str(target).rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name) if module.startswith("fkd.data.") else None
     except (ImportError, AttributeError):
         found = None
-    if not (inspect.isfunction(found) and found.__module__ == module and _gives_faces(found)):
-        raise UserError(f"data.source: expected a function of fkd.data that gives faces, found {target}")
-    return found
-
-
-def _gives_faces(function: Callable[..., Any]) -> bool:
-    return inspect.signature(function, eval_str=True).return_annotation is Faces
+    gives_faces = inspect.isfunction(found) and inspect.signature(found, eval_str=True).return_annotation is Faces
+    if not (found is FileSet or (gives_faces and found.__module__.startswith("fkd.data."))):
+        raise UserError(f"{key}: expected a function of fkd.data that gives faces, found {target}")

@@ -35,10 +35,15 @@ class FaceErrors:
         """(N,) `nme` for error curves: infinite where the face was missed."""
         return np.where(self.missed, np.inf, np.nan_to_num(self.nme, nan=np.inf)).astype(np.float32)
 
-    def points(self) -> tuple[Points, Points]:
-        """(N, K, 2) predicted and true points in photo pixels."""
+    def points(self) -> tuple[Points, Points, npt.NDArray[np.bool_]]:
+        """(N, K, 2) predicted and true points in photo pixels; (N, K) which of the true ones are known."""
         with np.load(self.path) as file:
-            return file["preds"], file["target"]
+            preds, target = file["preds"], file["target"]
+            return (
+                preds,
+                target,
+                file.get("visible", np.ones(target.shape[:2], bool)),
+            )  # an older run says nothing of it
 
 
 def read(run_dir: Path) -> FaceErrors | None:

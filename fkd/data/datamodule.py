@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
 from fkd.data.crops import CropPlan
-from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, Repeated, as_it_is
+from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, InOrder, Repeated, as_it_is
 from fkd.data.faces import Faces
 from fkd.errors import UserError
 from fkd.geometry import crop_matrices, square_around, transform
@@ -76,16 +76,18 @@ class KeypointDataModule(pl.LightningDataModule):
         """
         self._epoch, self._batches_done = state_dict["epoch"], state_dict["batches_done"]
         for name, then in state_dict["order"].items() if self._batches_done else ():
-            if (now := self._order[name]) != then:
+            if (now := self._order.get(name)) != then:
                 raise UserError(
                     f"{name}: expected {then}, since the training was cut in the middle of an epoch, found {now}; give "
                     "the overrides of that run"
                 )
 
     @property
-    def _order(self) -> dict[str, int]:
-        world = 1 if self.trainer is None else self.trainer.world_size
+    def _order(self) -> dict[str, int | str]:
+        world, images = 1 if self.trainer is None else self.trainer.world_size, self.faces.images
+        shards = {"data.root": f"shards {images.digest}"} if isinstance(images, InOrder) else {}
         return {
+            **shards,
             "data.batch_size": self.batch_size,
             "seed": self.seed,
             "trainer.devices": world,
@@ -101,7 +103,7 @@ class KeypointDataModule(pl.LightningDataModule):
     def _loader(self, dataset: CropDataset | Repeated, shuffle: bool, training: bool) -> DataLoader[Batch]:
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
-        sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world)
+        sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world, self.train_set.order)
         if training:  # Lightning tells the epoch when workers have read ahead already
             sampler.go_on(self._epoch, self._batches_done * self.batch_size)
         if shuffle and self.batch_size > len(sampler):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,21 @@ from fkd.data.draws import Draws
 from fkd.data.split import Rows
 from fkd.geometry import affine_after, crop_matrices, transform, warp
 from fkd.types import Annotations, Batch, Points
+
+Order = Callable[[np.random.Generator, int], Rows]
+"""Random numbers, number of processes -> an epoch's order: process r of `world` gets every `world`-th row from r on."""
+
+
+@runtime_checkable
+class InOrder(Protocol):
+    """Pictures that want to be read in an order of their own; `digest` stands for what that order depends on."""
+
+    digest: str
+
+    def order(self, pictures: Rows, rng: np.random.Generator, world: int) -> Rows:
+        """A permutation of faces, given the picture of each."""
+        ...
+
 
 ChooseBoxes = Callable[[Points, npt.NDArray[np.int64], Draws], Points]
 """Keypoints (B, K, 2), sizes of their photos (B, 2) as height and width, random numbers -> boxes (B, 4)."""
@@ -53,12 +68,20 @@ class CropDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.split)
 
+    def order(self, rng: np.random.Generator, world: int) -> Rows:
+        """A new order of all rows, as the pictures want to be read; of most any will do."""
+        if isinstance(self.images, InOrder):
+            return self.images.order(self.table.images[self.split], rng, world)
+        return rng.permutation(len(self))
+
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch of these items; what torch's loaders ask for instead of one item after the other."""
         numbers, table = np.asarray(items, np.int64), self.table
         rows, draws = numbers % len(self), Draws(self.seed, numbers)
         places = self.split[rows]
-        photos = [self.images[image] for image in table.images[places].tolist()]
+        pictures = table.images[places].tolist()
+        read = {picture: self.images[picture] for picture in dict.fromkeys(pictures)}  # once for all its faces
+        photos = [read[picture] for picture in pictures]
         keypoints, visible = table.keypoints[places], table.visible[places]
         boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), draws)
         matrices = crop_matrices(boxes, self.size)
@@ -129,10 +152,12 @@ class EpochSampler(Sampler[int]):
         seed: of the order.
         rank, world: this process and the number of processes. Shuffled, all get the same number of rows (the rest waits
             for another epoch); in order, every row is given to exactly one process.
+        order: of a shuffled epoch; None for any permutation.
     """
 
-    def __init__(self, rows: int, shuffle: bool, seed: int, rank: int, world: int) -> None:
+    def __init__(self, rows: int, shuffle: bool, seed: int, rank: int, world: int, order: Order | None = None) -> None:
         self.rows, self.shuffle, self.seed, self.rank, self.world = rows, shuffle, seed, rank, world
+        self._order = order
         self.epoch = 0
         self._begun = (0, 0)
 
@@ -148,7 +173,9 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows) + self.epoch * self.rows
+            rng = np.random.default_rng((self.seed, self.epoch))
+            order = rng.permutation(self.rows) if self._order is None else self._order(rng, self.world)
+            order += self.epoch * self.rows
         else:
             order = np.arange(self.rows)
         begun, done = self._begun

@@ -1,14 +1,19 @@
-"""Faces of another source beside those that a net is trained on."""
+"""Faces of several sources as one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
 from fkd.data.cache import Pictures
-from fkd.data.faces import Faces, remark_on_people
-from fkd.data.split import shared_subjects
+from fkd.data.faces import SPLITS, Faces, remark_on_people
+from fkd.data.split import Rows, shared_subjects
 from fkd.errors import UserError
 from fkd.types import Annotations, Image
+
+_LONGEST = 100
+"""How often an epoch may show all faces, on average: beyond, a weight is a slip, and rows would fill the memory."""
 
 
 def beside(faces: Faces, others: Faces) -> Faces:
@@ -29,16 +34,13 @@ def beside(faces: Faces, others: Faces) -> Faces:
             f"mix: expected nobody of data={faces.name}'s val and test splits, found {len(known)} of their people in "
             f"{others.name} ({known[0]}, ...); choose another source, for drawn faces another mix.source.seed"
         )
-    second = replace(second, images=second.images + len(faces.images))
-    columns = [field.name for field in fields(Annotations) if field.name != "schema"]
-    joined = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in columns}
-    table = Annotations(schema=first.schema, **joined)
+    table, images = _joined([faces, others])
     train = np.concatenate([faces.splits["train"], len(first) + np.arange(len(second))])
     splits = {**faces.splits, "train": train}
     return Faces(
         table=table,
         splits=splits,
-        images=_Joined(faces.images, others.images),
+        images=images,
         name=faces.name,
         remarks=(
             remark_on_people(table, splits),  # in the place of that on the first source's alone
@@ -48,14 +50,136 @@ def beside(faces: Faces, others: Faces) -> Faces:
     )
 
 
-class _Joined:
-    """Pictures of one cache and then those of another."""
+def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float] | None) -> Faces:
+    """Several sources as one, each split made of theirs.
 
-    def __init__(self, first: Pictures, second: Pictures) -> None:
-        self._first, self._second, self._start = first, second, len(first)
+    Args:
+        sources: name -> its config, whose "source" has been built: `Faces`.
+        weights: name -> its share of the faces that an epoch shows, relative to the others'; an epoch is as long as it
+            takes to show every face of every source once, and the sources with too few for their share repeat theirs.
+            None: each face once.
+
+    Raises:
+        UserError: no sources, points that mean different things, somebody whom one source trains on and another tests
+            on, or weights that are no numbers above 0 for each source.
+    """
+    parts: dict[str, Faces] = {}
+    for name, content in sources.items() if isinstance(sources, Mapping) else ():
+        if not isinstance(faces := content.get("source") if isinstance(content, Mapping) else None, Faces):
+            raise UserError(f"data.sources.{name}: expected a data set as in conf/data, found {faces!r}")
+        parts[name] = faces
+    if not parts:
+        raise UserError("data.sources: expected one or more data sets, found none")
+    first, *others = parts.values()
+    for other in others:
+        if other.table.schema != first.table.schema:
+            raise UserError(
+                f"data.sources: expected {other.name} with the points of {first.name}, {first.table.schema.name}, "
+                f"found {other.table.schema.name}; give it a mapping (data/mapping) or leave it out"
+            )
+    parts = _named_apart(parts)
+    _check_held_out(parts)
+    table, images = _joined([*parts.values()])
+    starts = np.cumsum([0, *(len(each.table) for each in parts.values())])
+    splits = {
+        split: np.concatenate([start + each.splits[split] for start, each in zip(starts, parts.values(), strict=False)])
+        for split in SPLITS
+    }
+    remarks = [
+        remark_on_people(table, splits),
+        *(f"{name}: {line}" for name, each in parts.items() for line in each.remarks),
+    ]
+    if weights is not None:
+        times = _times({name: len(each.splits["train"]) for name, each in parts.items()}, weights)
+        train = [
+            start + _repeated(parts[name].splits["train"], n)
+            for start, (name, n) in zip(starts, times.items(), strict=False)
+        ]
+        splits["train"] = np.concatenate(train)
+        shown = ", ".join(f"{name}'s {n:.3g} times" for name, n in times.items())
+        remarks.append(f"an epoch shows {len(splits['train']):,} faces: {shown}")
+    return Faces(table, splits, images, "mix", tuple(remarks))
+
+
+def _named_apart(parts: Mapping[str, Faces]) -> dict[str, Faces]:
+    """The same, where a set whose people are its pictures calls them after itself if another has some of these names.
+
+    `1.png` of two folders is two people. Names that no other set has stay as they are, so that a net is still known to
+    have seen them; and so do those of a set that is given twice.
+    """
+    renamed = {}
+    for name, faces in parts.items():
+        table, others = faces.table, [other.table for key, other in parts.items() if key != name]
+        if (table.subjects == table.paths).all() and any(_are_others(table, other) for other in others):
+            people = np.char.add(f"{name}/", table.subjects.astype(np.str_))
+            faces = replace(faces, table=replace(table, subjects=people))
+        renamed[name] = faces
+    return renamed
+
+
+def _are_others(one: Annotations, two: Annotations) -> bool:
+    """Whether two tables have names in common, and no face of these."""
+    shared = shared_subjects(one.subjects, two.subjects)
+    first, second = (
+        {table.keypoints[row].tobytes() for row in np.flatnonzero(np.isin(table.subjects, shared))}
+        for table in (one, two)
+    )
+    return bool(shared) and first.isdisjoint(second)
+
+
+def _check_held_out(parts: Mapping[str, Faces]) -> None:
+    for name, faces in parts.items():
+        held_out = np.concatenate([faces.subset("val").subjects, faces.subset("test").subjects])
+        for other, trained in parts.items():
+            known = shared_subjects(held_out, trained.subset("train").subjects) if other != name else []
+            if known:
+                raise UserError(
+                    f"data.sources: expected nobody of {name}'s val and test splits in {other}'s training, found "
+                    f"{len(known)} ({known[0]}, ...); let both hold out the same people, or leave one out"
+                )
+
+
+def _times(faces: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:
+    """How often an epoch shows each source's faces: once at least."""
+    is_whole = isinstance(weights, Mapping) and weights.keys() == faces.keys()
+    if not is_whole or not all(isinstance(w, int | float) and 0 < w < np.inf for w in weights.values()):
+        raise UserError(f"data.weights: expected a number above 0 for each of {', '.join(faces)}, found {weights}")
+    length = max(count / weights[name] for name, count in faces.items())
+    total, shown = sum(faces.values()), length * sum(weights.values())
+    if shown > _LONGEST * total:
+        raise UserError(
+            f"data.weights: expected an epoch of at most {_LONGEST} times the {total:,} training faces, found "
+            f"{shown:.3g} faces; choose weights nearer to each other"
+        )
+    return {name: length * weights[name] / max(count, 1) for name, count in faces.items()}
+
+
+def _repeated(rows: Rows, times: float) -> Rows:
+    """The rows, whole times; and evenly spread ones of them once more for what is left."""
+    whole = int(times)
+    more = round((times - whole) * len(rows))
+    return np.concatenate([*[rows] * whole, rows[np.arange(more) * len(rows) // max(more, 1)]])
+
+
+def _joined(parts: Sequence[Faces]) -> tuple[Annotations, Pictures]:
+    """The tables of some sources one after the other, and their pictures."""
+    starts = np.cumsum([0, *(len(each.images) for each in parts)])
+    tables = [replace(each.table, images=each.table.images + start) for each, start in zip(parts, starts, strict=False)]
+    columns = [field.name for field in fields(Annotations) if field.name != "schema"]
+    joined = {name: np.concatenate([getattr(table, name) for table in tables]) for name in columns}
+    return Annotations(schema=tables[0].schema, **joined), _Joined([each.images for each in parts])
+
+
+class _Joined:
+    """Pictures of some caches one after the other."""
+
+    def __init__(self, parts: Sequence[Pictures]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
 
     def __len__(self) -> int:
-        return self._start + len(self._second)
+        return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Image:
-        return self._first[index] if index < self._start else self._second[index - self._start]
+        part = int(np.searchsorted(self._ends, index, "right"))
+        return self._parts[part][index - int(self._ends[part]) + len(self._parts[part])]

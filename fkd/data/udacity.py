@@ -1,20 +1,16 @@
 """Udacity's facial keypoints: frames of the YouTube Faces database with 68 points (the P1_Facial_Keypoints project)."""
 
-import csv
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from fkd import images
-from fkd.data.cache import ImageCache, files_key
 from fkd.data.faces import Faces, remark_on_people
-from fkd.data.split import Rows, by_subject, shares
+from fkd.data.sources.csv_table import Columns, Table
+from fkd.data.sources.fileset import FileSet
+from fkd.data.sources.listing import Listing
 from fkd.errors import UserError
-from fkd.schema import IBUG68
-from fkd.types import Annotations, Points
+from fkd.types import Annotations
 
 SHIFT_PIXELS, SHIFT_SHARE = 0.2, 0.0274
 """The published labels lie this far to the right of the true place: pixels, and a share of the outer-eye distance.
@@ -27,10 +23,12 @@ Training with mirrored copies of labels that still have the shift teaches two an
 """
 
 _CSV = {"training": "training_frames_keypoints.csv", "test": "test_frames_keypoints.csv"}
-_NUMBERS = 2 * len(IBUG68)
+_COLUMNS = Columns(picture=0, points=1, person=None, may_lack=False)
+_PERSON = r"([^/]+)_[^/_]*$"  # training/Person_Name_10.jpg
+_TEST = ("official", "test")
 _SOURCE = (
-    "download https://github.com/udacity/P1_Facial_Keypoints and put its `data` folder at data/udacity,"
-    " or pass data.root=DIR"
+    "python scripts/prepare.py data=udacity downloads it from https://github.com/udacity/P1_Facial_Keypoints; "
+    "or pass data.root=DIR"
 )
 
 
@@ -43,6 +41,7 @@ def udacity(
     label_shift: bool,
     channels: int,
     cache_dir: str,
+    exclude: str | None = None,  # which runs from before it do not name
 ) -> Faces:
     """The annotated frames under a folder; pictures that no row names are ignored, points outside a frame are kept.
 
@@ -56,123 +55,60 @@ def udacity(
         label_shift: take the labels' known shift off (the table says how much, so that scoring can put it back).
         channels: 1 for grey pictures, 3 for RGB.
         cache_dir: where the decoded pictures are kept.
+        exclude: a file of faces to leave out, see `fkd.data.sources.exclusion`; or None.
 
     Raises:
         UserError: what the files or the arguments lack, by file and line or by config key.
     """
     if split not in ("official", "subject"):
         raise UserError(f"data.split={split}: expected official or subject")
-    if not isinstance(root, str):
-        raise UserError(f"data.root={root}: expected a folder; {_SOURCE}")
     if not isinstance(label_shift, bool):
         raise UserError(f"data.label_shift={label_shift}: expected true or false")
-    folder = Path(root)
-    if not folder.is_dir():
-        raise UserError(f"{root}: found no such folder; {_SOURCE}")
-    training, test = ([*_rows(folder, part)] for part in _CSV)
-    rows = training + test
-    paths = [folder / row.path for row in rows]
-    subjects = np.array([row.subject for row in rows])
-    if split == "official":
-        held = by_subject(subjects[: len(training)], shares(val=val_share), seed)
-        splits = {**held, "test": np.arange(len(training), len(rows), dtype=np.int64)}
-    else:
-        splits = by_subject(subjects, shares(val=val_share, test=test_share), seed)
-    published = np.stack([row.keypoints for row in rows])
-    shift = np.full((len(rows), 2), (SHIFT_PIXELS, SHIFT_SHARE) if label_shift else 0, np.float32)
-    table = Annotations(
-        schema=IBUG68,
-        paths=np.array([row.path for row in rows]),
-        images=np.arange(len(rows), dtype=np.int64),
-        keypoints=IBUG68.shifted(published, -shift),
-        visible=np.ones(published.shape[:2], bool),
-        subjects=subjects,
-        label_shift=shift,
+    if not isinstance(root, str):
+        raise UserError(f"data.root={root}: expected a folder; {_SOURCE}")
+    for path in (Path(root), *(Path(root) / name for name in _CSV.values())):
+        if not path.exists():
+            raise UserError(f"data.root={root}: expected {path}, found no such file or folder; {_SOURCE}")
+    files = FileSet(
+        name="udacity",
+        root=root,
+        schema="ibug68",
+        mapping=None,
+        subject=_PERSON,
+        exclude=exclude,
+        val_share=val_share,
+        test_share=test_share,
+        split_seed=seed,
+        channels=channels,
+        cache_dir=cache_dir,
     )
-    cache = ImageCache.build(
-        Path(cache_dir),
-        f"udacity-{files_key(paths, channels)}",
-        len(paths),
-        lambda i: images.read(paths[i], channels),
-        "Decoding pictures",
-    )
-    return Faces(table, splits, cache, "udacity", _remarks(table, splits, label_shift))
+    parts = [
+        Table(files, files.folder / name, _COLUMNS, part).listing("test" if (split, part) == _TEST else "train")
+        for part, name in _CSV.items()
+    ]
+    faces = files.faces(_with_one_face_each(Listing.joined(parts)))
+    if label_shift:
+        faces = replace(faces, table=_without_shift(faces.table))
+    return replace(faces, remarks=(*_remarks(faces, label_shift), *faces.remarks[1:]))
 
 
-def _remarks(table: Annotations, splits: dict[str, Rows], label_shift: bool) -> tuple[str, ...]:
-    people = remark_on_people(table, splits)
+def _with_one_face_each(listing: Listing) -> Listing:
+    """The same; a frame that is there twice is a mistake."""
+    seen: dict[str, int] = {}
+    for row, picture in enumerate(listing.pictures):
+        if (first := seen.setdefault(picture, row)) != row:
+            raise UserError(f"{listing.where(row)}: {picture} has a row already, {listing.where(first)}; remove one")
+    return listing
+
+
+def _without_shift(table: Annotations) -> Annotations:
+    shift = np.full((len(table), 2), (SHIFT_PIXELS, SHIFT_SHARE), np.float32)
+    return replace(table, keypoints=table.schema.shifted(table.keypoints, -shift), label_shift=shift)
+
+
+def _remarks(faces: Faces, label_shift: bool) -> tuple[str, ...]:
+    people = remark_on_people(faces.table, faces.splits, " (data.split=subject gives a person-disjoint test)")
     if not label_shift:
         return (people,)
     shift = f"{SHIFT_PIXELS} px + {SHIFT_SHARE:.2%} of the outer-eye distance"
     return (people, f"published labels lie {shift} to the right; taken off here (data.label_shift=false leaves them)")
-
-
-@dataclass(frozen=True)
-class _Row:
-    path: str  # below the root
-    subject: str
-    keypoints: Points  # (68, 2)
-
-
-def _rows(root: Path, part: str) -> Iterator[_Row]:
-    """The rows of one CSV file, checked."""
-    path = root / _CSV[part]
-    seen: dict[str, int] = {}
-    for line, cells in _lines(path):
-        where = f"{path} line {line}"
-        if len(cells) != 1 + _NUMBERS:
-            raise UserError(f"{where}: expected 1 + {_NUMBERS} columns, found {len(cells)}")
-        name = cells[0]
-        pieces = PureWindowsPath(name)  # knows / and \\ and drive letters
-        if not name.strip() or pieces.anchor or ".." in pieces.parts:
-            raise UserError(f"{where}: expected the name of a picture below {part}/, found {name!r}")
-        if name in seen:
-            raise UserError(f"{where}: {name} has a row already, line {seen[name]}; remove one")
-        seen[name] = line
-        subject = pieces.name.rpartition("_")[0]
-        if not subject:
-            raise UserError(
-                f"{where}: expected a name like Person_Name_10.jpg, the person before the last _, found {name!r}"
-            )
-        if not (root / part / name).is_file():
-            raise UserError(f"{where}: the picture {root / part / name} is missing; {_SOURCE}")
-        yield _Row(f"{part}/{name}", subject, _keypoints(cells[1:], where))
-    if not seen:
-        raise UserError(f"{path}: expected rows, found none; {_SOURCE}")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line below the header."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if PureWindowsPath(header[0] if header else "").suffix:
-                raise UserError(f"{path} line 1: expected a header, found the row of {header[0]}")
-            yield from ((reader.line_num, cells) for cells in reader if cells)
-    except OSError as error:
-        raise UserError(f"{path}: expected a CSV file, found none ({error.strerror}); {_SOURCE}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: expected a CSV file, found something else ({error})") from error
-
-
-def _keypoints(cells: list[str], where: str) -> Points:
-    values = np.array([_number(cell) for cell in cells])
-    if (wrong := np.flatnonzero(~(np.abs(values) < 1e6))).size:  # not finite, or nowhere near any picture
-        bad = int(wrong[0])
-        axis = "xy"[bad % 2]
-        raise UserError(
-            f"{where}: expected a number as {axis} of point {bad // 2} (column {bad}), found {cells[bad]!r}"
-        )
-    keypoints = values.reshape(-1, 2).astype(np.float32)
-    if not IBUG68.interocular(keypoints) > 0:
-        first, second = IBUG68.normaliser
-        raise UserError(f"{where}: expected two outer eye corners, found points {first} and {second} at the same place")
-    return keypoints
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fkd.detect.base import Correction, Scores, best_first
-from fkd.errors import UserError
+from fkd.errors import UserError, short
 from fkd.geometry import Jitter
 from fkd.types import Image, Points
 
@@ -122,14 +122,14 @@ def _json(text: str, path: Path) -> Iterator[_Row]:
     for i, entry in enumerate(content):
         where = f"{path}: entry {i}"
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
-            raise UserError(f'{where}: expected {{"image": name, "faces": [...]}}, found {_short(entry)}')
+            raise UserError(f'{where}: expected {{"image": name, "faces": [...]}}, found {short(entry)}')
         if "frame" in entry:
             raise UserError(f"{where}: expected a picture, found a video's frame; give boxes of photos")
         yield _Row(entry["image"], [], math.nan)
         for j, face in enumerate(_list(entry.get("faces"), where)):
             where_face = f"{where}, face {j}"
             if not isinstance(face, dict):
-                raise UserError(f'{where_face}: expected {{"box": [...]}}, found {_short(face)}')
+                raise UserError(f'{where_face}: expected {{"box": [...]}}, found {short(face)}')
             score = face.get("score")
             yield _Row(
                 entry["image"],
@@ -146,7 +146,7 @@ def _csv(text: str, path: Path) -> Iterator[_Row]:
         raise UserError(f"{path} line {reader.line_num}: expected CSV, found something else ({error})") from error
     header = [cell.strip() for cell in lines[0][1]] if lines else []
     if header not in (_COLUMNS, [*_COLUMNS, "score"]):
-        raise UserError(f"{path} line 1: expected {','.join(_COLUMNS)} or that and score, found {_short(header)}")
+        raise UserError(f"{path} line 1: expected {','.join(_COLUMNS)} or that and score, found {short(header)}")
     for line, cells in lines[1:]:
         where = f"{path} line {line}"
         if len(cells) != len(header):
@@ -161,16 +161,16 @@ def _csv(text: str, path: Path) -> Iterator[_Row]:
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise UserError(f"{where}: expected a list of faces, found {_short(value)}")
+        raise UserError(f"{where}: expected a list of faces, found {short(value)}")
     return value
 
 
 def _box(value: Any, where: str) -> list[float]:
     if not isinstance(value, list) or len(value) != 4:
-        raise UserError(f"{where}: expected a box [left, top, right, bottom], found {_short(value)}")
+        raise UserError(f"{where}: expected a box [left, top, right, bottom], found {short(value)}")
     left, top, right, bottom = box = [_number(edge, where) for edge in value]
     if not (left < right and top < bottom):
-        raise UserError(f"{where}: expected left < right and top < bottom, found {_short(value)}")
+        raise UserError(f"{where}: expected left < right and top < bottom, found {short(value)}")
     return box
 
 
@@ -180,9 +180,5 @@ def _number(value: Any, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not abs(number) < 1e9:  # not finite, or nowhere near any picture
-        raise UserError(f"{where}: expected a number, found {_short(value)}")
+        raise UserError(f"{where}: expected a number, found {short(value)}")
     return number
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:80]

@@ -177,7 +177,8 @@ def _model(one: Training) -> str:
 
 
 def _epochs(run: Run) -> str:
-    return f"{run.settings.get('trainer.max_epochs')} epochs"
+    count = run.settings.get("trainer.max_epochs")
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _without(keys: set[str], run: Run) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What nets reach, and what they cost."""
 
+import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from fkd import experiment, options, recipe
+from fkd import experiment, options
 from fkd.benchmark.figures import one_thread
 from fkd.benchmark.prediction import nets
 from fkd.console import show
@@ -25,6 +26,8 @@ from fkd.inference import TorchNet
 from fkd.module import KeypointModule
 from fkd.onnx import OnnxNet
 from fkd.predictor import Net
+from fkd.recipe import check_labels, plain
+from fkd.schema import schema_of
 from fkd.zoo.entries import Entry, Training, best
 
 BOXES = ("keypoints", "detector")
@@ -60,7 +63,7 @@ def measure(entries: Sequence[Entry], cfg: DictConfig, repeats: int) -> tuple[li
     """Scores every run's best checkpoint on its own test split and times one net of each entry, all of them in turn.
 
     Args:
-        cfg: `data`, in which each run says who is tested, `detector`, and `channels`, which are set to each net's.
+        cfg: `data`, in which each run says who is tested, `detector`, and `channels` and `schema`, those of each net.
         repeats: calls of each net.
 
     Returns:
@@ -115,14 +118,13 @@ class _Scoring:
         """The net, the name of its split, and boxes -> content of `metrics.json`."""
         try:
             module = experiment.load(path)
-            recipe.check_labels(self.cfg, module.config)
+            check_labels(self.cfg, module.config)
             split = self._split(module.config["data"])
         except UserError as error:
             raise _LeftOut(str(error)) from error
-        faces, crop = self.faces(module.channels, **split), experiment.build_crop(module.config["crop"])
+        faces, candidate = self._fitting(module, split), experiment.candidate(module)
         metrics = {
-            boxes: evaluate(module, faces, "test", crop, boxes, self.detector, self.batch_size).metrics
-            for boxes in BOXES
+            boxes: evaluate(candidate, faces, "test", boxes, self.detector, self.batch_size).metrics for boxes in BOXES
         }
         name = str(split.get("split", faces.name))
         train, test = (faces.table.subjects[faces.splits[part]] for part in ("train", "test"))
@@ -139,9 +141,19 @@ class _Scoring:
                 raise UserError(f"data.{key}: expected a plain value, found {value!r}")
         return split
 
-    def _faces(self, channels: int, **split: str | int | float) -> Faces:
+    def _fitting(self, module: KeypointModule, split: Mapping[str, str | int | float]) -> Faces:
+        """The faces with the net's points; if only those of the command line's schema can be had, it is left out."""
+        try:
+            return self.faces(module.channels, json.dumps(module.schema.to_dict()), **split)
+        except UserError as error:
+            if module.schema == (own := schema_of(plain(self.cfg)["schema"])):
+                raise
+            raise _LeftOut(f"its net finds the points of {module.schema.name}, not {own.name}: {error}") from error
+
+    def _faces(self, channels: int, schema: str, **split: str | int | float) -> Faces:
         cfg = OmegaConf.merge(self.cfg, {"channels": channels, "data": split})
         assert isinstance(cfg, DictConfig)
+        cfg.schema = json.loads(schema)
         return experiment.build_faces(cfg)
 
 

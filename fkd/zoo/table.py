@@ -108,7 +108,7 @@ class Table:
         return table
 
     def write(self, folder: Path, into: Path | None) -> None:
-        """Writes `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a point with its number.
+        """Writes `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a point with its number, listed below.
 
         Args:
             folder: it must exist.
@@ -126,7 +126,8 @@ class Table:
             "parameters": np.array([float(row.parameters) for row in rows]),
         }
         errors = np.array([mean(self._errors(row)) for row in rows])
-        plots.cost(costs, errors, self.score, folder / "zoo.png")
+        names = [f"{row.entry.model}: {row.entry.name}" for row in rows]
+        plots.cost(costs, errors, self.score, folder / "zoo.png", names=names)
 
 
 def around_table(path: Path) -> tuple[str, str]:

@@ -7,6 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from fkd.benchmark.scaling import repeated, settings
+from fkd.benchmark.starting import generate
+from fkd.data.shards.source import shards
 from fkd.errors import UserError
 from tests.conftest import Outcome
 from tests.data.test_datamodule import made_up
@@ -65,7 +67,7 @@ def test_settings_that_are_no_whole_numbers_are_one_line(change: dict[str, objec
 
 
 def test_the_script_trains_an_epoch_of_each_setting_and_compares_their_memory(script: Script) -> None:
-    others = ("faces=[]", "batch_sizes=[]", "sizes=[]")
+    others = ("faces=[]", "batch_sizes=[]", "sizes=[]", "starts=[]")
     outcome = script(
         "benchmark", "scale", *TINY, *others, "scale_turns=1", "rows=50", "crop.size=32", "hydra.run.dir=out"
     )
@@ -85,6 +87,27 @@ def test_the_script_trains_an_epoch_of_each_setting_and_compares_their_memory(sc
 
 
 def test_an_epoch_that_fails_says_why_in_one_line(script: Script) -> None:
-    outcome = script("benchmark", "scale", *TINY, "faces=[4]", "crop.size=32", "hydra.run.dir=out")
+    outcome = script("benchmark", "scale", *TINY, "faces=[4]", "starts=[]", "crop.size=32", "hydra.run.dir=out")
     assert outcome.status == 2
     assert "data.batch_size: expected at most the 4 training faces" in outcome.err.splitlines()[-1]
+
+
+def test_the_start_of_an_epoch_is_timed_in_its_steps(script: Script) -> None:
+    others = ("faces=[]", "batch_sizes=[]", "sizes=[]", "workers=[]", "starts=[3000]")
+    outcome = script("benchmark", "scale", *TINY, *others, "scale_turns=1", "faces_size=32", "hydra.run.dir=out")
+    assert outcome.status == 0, outcome.err
+    (rows,) = json.loads(Path("out/benchmark.json").read_text())["figures"].values()
+    load, split, start, peak, anonymous = (row["median"] for row in rows)
+    assert 0 < split < load + split + start < 60
+    assert 100 < anonymous < peak
+
+
+def test_generated_shards_have_so_many_rows_of_few_pictures_and_people_of_their_own(tmp_path: Path) -> None:
+    faces = made_up(40)
+    generate(faces, 1_000, 1, tmp_path / "shards")
+    many = shards(str(tmp_path / "shards"), "ibug68", 1, 0)
+    assert (len(many.table), len(many.images)) == (1_000, 1)
+    assert len(set(many.table.subjects.tolist())) == 50
+    assert sum(map(len, many.splits.values())) == 1_000
+    first = faces.splits["train"]
+    np.testing.assert_array_equal(many.table.keypoints[[3, 3 + len(first)]], faces.table.keypoints[first[[3, 3]]])

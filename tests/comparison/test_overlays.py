@@ -8,19 +8,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from fkd import experiment, images
 from fkd.comparison import overlays, tested
 from fkd.comparison.tested import FaceErrors
+from fkd.data import synthesis
 from fkd.data.faces import Faces
+from fkd.data.shards.writing import Storage
+from fkd.data.shards.writing import write as write_shards
 from fkd.data.udacity import udacity
 from fkd.draw import PREDICTED, TARGET
 from fkd.errors import UserError
+from fkd.evaluation import Scores
+from fkd.report import save_faces
 from tests.comparison.folders import write_run
+from tests.test_conf import compose
 
 
 def source(root: Path, cache: Path) -> dict[str, object]:
     options = {"split": "official", "val_share": 0.3, "test_share": 0.3, "seed": 0, "label_shift": False, "channels": 1}
-    return {"root": str(root), "cache_dir": str(cache), **options}
+    return {"root": str(root), "cache_dir": str(cache), "exclude": None, **options}
 
 
 @pytest.fixture
@@ -117,6 +125,7 @@ class Maker:
         {"_target_": "fkd.data.cache.whole_file", "path": MADE},  # a function that a module of sources has imported
         {"_target_": "fkd.data.cache.ImageCache.build", "directory": MADE},
         {"_target_": "fkd.data.cache._write"},  # at home there, and no source
+        {"_target_": "fkd.data.sources.reading.below"},
         {"_target_": "fkd.data.gone.gone"},
         {"_target_": "fkd.data.udacity"},
         {"_target_": "fkd.data..udacity"},
@@ -137,15 +146,24 @@ def test_a_strangers_config_calls_nothing_but_sources(
     assert not Path(MADE).exists()
 
 
+@pytest.mark.parametrize("place", [["seed"], ["files"], ["sources", "a", "source"], ["columns", 0]], ids=str)
 @pytest.mark.parametrize(
     "call", [{"_target_": "os.makedirs", "name": MADE}, f"\\${{oc.create:'{{_target_: os.makedirs, name: {MADE}}}'}}"]
 )
 def test_what_a_strangers_source_is_given_is_not_called(
-    tmp_path: Path, faces: Faces, config: dict[str, object], call: object, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    faces: Faces,
+    config: dict[str, object],
+    call: object,
+    place: list[str | int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=config | {"seed": call})
-    with pytest.raises(UserError, match=r"seed|cannot be built again"):
+    given = call
+    for part in reversed(place):
+        given = [given] if part == 0 else {part: given}
+    folder = write_run(tmp_path / "a", faces=faces.subset("test"), source={**config, **given})  # type: ignore[dict-item]
+    with pytest.raises(UserError, match=r"data\.source\.|cannot be built again"):
         overlays.worst([read(folder)], folder, 2)
     assert not Path(MADE).exists()
 
@@ -162,3 +180,69 @@ def test_a_face_that_all_runs_missed_compares_nothing(tmp_path: Path, faces: Fac
     rows = overlays.worst([read(folder) for folder in folders], folders[0], 2)
     assert {row.name for row in rows} == set(table.paths[[1, 2]].tolist())
     assert sorted(cell.caption == "missed" for row in rows for cell in row.cells) == [False, False, True, True]
+
+
+@pytest.fixture
+def table_of_faces(tmp_path: Path) -> Path:
+    """A CSV file with pictures beside it; the jaw of one face alone is known."""
+    root = tmp_path / "csv"
+    root.mkdir()
+    lines = [",".join(["name", *(f"{axis}{i}" for i in range(68) for axis in "xy")])]
+    for number in range(12):
+        picture, points = synthesis.face(0, number, 0, 128)
+        images.write(root / f"{number}.png", picture)
+        cells = [f"{value:.2f}" if i >= 34 or not number else "" for i, value in enumerate(points.ravel().tolist())]
+        lines.append(",".join([f"{number}.png", *cells]))
+    (root / "train.csv").write_text("\n".join(lines))
+    return root
+
+
+def run_on(folder: Path, *overrides: str) -> tuple[Path, Faces]:
+    """A run with this config, and its faces."""
+    cfg = compose(*overrides)
+    faces = experiment.build_faces(cfg)
+    write_run(folder, faces=faces.subset("test"))
+    OmegaConf.save(cfg, folder / ".hydra" / "config.yaml")
+    return folder, faces
+
+
+@pytest.mark.parametrize("data", ["csv", "mix", "shards"])
+def test_any_source_is_built_again(tmp_path: Path, table_of_faces: Path, data: str) -> None:
+    given = {
+        "csv": [f"data.root={table_of_faces}", f"data.cache_dir={tmp_path}/cache"],
+        "mix": [
+            *("~data.sources.udacity", "data.sources.synthetic.subjects=6", "data.sources.synthetic.frames=2"),
+            *("data.sources.synthetic.size=96", f"data.sources.synthetic.root={tmp_path}"),
+        ],
+        "shards": [f"data.root={tmp_path}/shards"],
+    }
+    if data == "shards":
+        (tmp_path / "shards").mkdir()
+        source = experiment.build_faces(compose("data=csv", *given["csv"]))
+        write_shards(source, 1, tmp_path / "shards", Storage("raw", 95, size=7, seed=0))
+    folder, faces = run_on(tmp_path / "run", f"data={data}", *given[data])
+    rows = overlays.worst([read(folder)], folder, 2)
+    assert {row.name for row in rows} <= set(faces.subset("test").paths.tolist())
+    assert len(rows) == 2
+
+
+def test_points_that_nobody_labelled_are_not_drawn_as_the_truth(tmp_path: Path, table_of_faces: Path) -> None:
+    folder, faces = run_on(
+        tmp_path / "run", "data=csv", f"data.root={table_of_faces}", f"data.cache_dir={tmp_path}/cache"
+    )
+    table = faces.subset("test")
+    older = overlays.worst([read(folder)], folder, 1)
+    with np.load(folder / "test_faces.npz") as file:
+        arrays = dict(file)
+    count = len(table)
+    scores = Scores(
+        {}, {}, arrays["window"], ~arrays["missed"], arrays["preds"], arrays["target"], arrays["nme"], np.ones(count)
+    )
+    save_faces(folder, scores, faces, "test")
+    with np.load(folder / "test_faces.npz") as file:
+        np.testing.assert_array_equal(file["visible"], table.visible)
+        assert not file["visible"][:, :17].any()
+    newer = overlays.worst([read(folder)], folder, 1)
+    green = [share(decoded(row.cells[0].picture), TARGET) for row in (*older, *newer)]
+    assert green[1] < 0.85 * green[0]
+    assert green[1] > 0.002

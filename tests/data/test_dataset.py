@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -81,6 +81,23 @@ def test_an_augmented_crop_shows_what_its_points_say() -> None:
     assert len(orders) > ROWS  # some are mirrored
 
 
+def test_a_mirrored_crop_hides_the_mirrored_points() -> None:
+    """Visibility goes where its point goes: the right eye that nobody labelled is the left one of the mirror image."""
+    data = dataset()
+    data.augmentation = Augmentation([albumentations.NoOp(p=1.0)], 0.5, IBUG68)
+    data.table.visible[:] = True
+    data.table.visible[:, [*range(17), *range(36, 42)]] = [p > 7 for p in range(17)] + [False] * 6
+    batch, order = data.__getitems__(range(8 * ROWS)), list(IBUG68.flip)
+    mirrored = 0
+    for points, visible, matrix, row in zip(*map(np.asarray, (*batch[1:4], batch.row)), strict=True):
+        plain = data.table.keypoints[row] @ matrix[:, :2].T + matrix[:, 2]
+        as_it_is = np.allclose(points, plain, atol=1e-2)
+        mirrored += not as_it_is
+        expected = data.table.visible[row] if as_it_is else data.table.visible[row][order]
+        assert (visible == expected).all()
+    assert 0 < mirrored < 8 * ROWS
+
+
 def test_a_batch_has_its_order_shapes_and_types_and_channels_last() -> None:
     data = dataset()
     batch = data.__getitems__((4, 1))
@@ -131,11 +148,14 @@ def loader(sampler: Any = None) -> AheadLoader:
     return AheadLoader(dataset(), batch_size=2, sampler=sampler or range(ROWS), collate_fn=as_it_is)
 
 
-def threads() -> int:
-    return sum(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+@pytest.fixture
+def threads() -> Callable[[], int]:
+    """How many more there are now that read ahead: a training that another test has cut may have left its own."""
+    before = set(threading.enumerate())
+    return lambda: sum(t.name.startswith("ThreadPoolExecutor") for t in set(threading.enumerate()) - before)
 
 
-def test_a_thread_reads_the_same_batches_as_the_plain_loader_and_goes() -> None:
+def test_a_thread_reads_the_same_batches_as_the_plain_loader_and_goes(threads: Callable[[], int]) -> None:
     plain = DataLoader(dataset(), batch_size=2, collate_fn=as_it_is)
     found = list(loader())
     assert len(found) == len(plain) == 3
@@ -144,7 +164,7 @@ def test_a_thread_reads_the_same_batches_as_the_plain_loader_and_goes() -> None:
     assert threads() == 0
 
 
-def test_an_epoch_that_ends_early_leaves_no_thread_and_the_next_begins_anew() -> None:
+def test_an_epoch_that_ends_early_leaves_no_thread_and_the_next_begins_anew(threads: Callable[[], int]) -> None:
     batches = loader()
     first = next(iter(batches))
     again = iter(batches)
@@ -154,7 +174,7 @@ def test_an_epoch_that_ends_early_leaves_no_thread_and_the_next_begins_anew() ->
     assert threads() == 0
 
 
-def test_an_error_of_the_thread_ends_the_loop() -> None:
+def test_an_error_of_the_thread_ends_the_loop(threads: Callable[[], int]) -> None:
     def broken() -> Iterator[int]:
         yield from (0, 1)
         raise ValueError("broken")

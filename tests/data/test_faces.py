@@ -3,8 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fkd.data.faces import Faces
+from fkd.schema import IBUG68
+from fkd.types import Annotations
 from tests.data.test_datamodule import made_up
 from tests.data.test_udacity import load
 
@@ -56,3 +59,14 @@ def test_a_sample_of_many_faces_is_evenly_spread_from_the_first_to_the_last() ->
     assert len(taken) == 20_000
     assert (taken[0], taken[-1]) == (0, 70_000)
     assert set(np.diff(taken)) == {3, 4}
+
+
+@pytest.mark.parametrize("whole", [99, 100])
+def test_a_sample_is_of_faces_all_of_whose_points_are_known_where_there_are_enough(whole: int) -> None:
+    rows = 150
+    names, visible = np.array([str(row) for row in range(rows)]), np.ones((rows, 68), bool)
+    visible[whole:, 3] = False
+    points = np.arange(rows, dtype=np.float32)[:, None, None] * np.ones((68, 2), np.float32)
+    table = Annotations(IBUG68, names, np.arange(rows), points, visible, names, np.zeros((rows, 2), np.float32))
+    taken = Faces(table, {"train": np.arange(rows)}, [], "many", ()).sample("train")[:, 0, 0]
+    np.testing.assert_array_equal(taken, np.arange(whole if whole == 100 else rows))

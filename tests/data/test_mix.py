@@ -3,13 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import hydra
 import numpy as np
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
 
+from fkd.cli import CONF
 from fkd.data.faces import Faces
-from fkd.data.mix import beside
+from fkd.data.mix import beside, mixed
 from fkd.data.synthetic import synthetic
 from fkd.errors import UserError
+from fkd.schema import IBUG68
+from fkd.types import Annotations
 
 
 @pytest.fixture
@@ -75,3 +81,140 @@ def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> 
     other = replace(second, table=replace(second.table, schema=schema))
     with pytest.raises(UserError, match="mix: expected faces with the points of data=synthetic, ibug68, found other"):
         beside(first, other)
+
+
+class TestMixed:
+    @pytest.fixture
+    def parts(self, sources: tuple[Faces, Faces]) -> dict[str, dict[str, Faces]]:
+        return {name: {"source": faces} for name, faces in zip("ab", sources, strict=True)}
+
+    def test_every_split_is_made_of_theirs(self, parts: dict[str, dict[str, Faces]]) -> None:
+        both = mixed(parts, None)
+        for split in ("train", "val", "test"):
+            expected = [path for part in parts.values() for path in part["source"].subset(split).paths]
+            assert both.subset(split).paths.tolist() == expected
+        second = parts["b"]["source"]
+        for row, path in enumerate(second.table.paths):
+            (at,) = np.flatnonzero(both.table.paths == path)
+            picture = both.images[int(both.table.images[at])]
+            assert np.array_equal(picture, second.images[int(second.table.images[row])])
+            assert np.array_equal(both.table.keypoints[at], second.table.keypoints[row])
+
+    @pytest.mark.parametrize("weights", [{"a": 1, "b": 1}, {"a": 1, "b": 3}, {"a": 5, "b": 0.5}])
+    def test_weights_are_the_shares_of_an_epoch_and_no_face_is_missing(self, parts, weights) -> None:
+        both = mixed(parts, weights)
+        rows, counts = np.unique(both.splits["train"], return_counts=True)
+        assert rows.tolist() == sorted(mixed(parts, None).splits["train"].tolist())
+        of_a = rows < len(parts["a"]["source"].table)
+        assert abs(counts[of_a].sum() / weights["a"] - counts[~of_a].sum() / weights["b"]) <= 1 / min(weights.values())
+        for counted in (counts[of_a], counts[~of_a]):
+            assert counted.max() - counted.min() <= 1  # as evenly as whole numbers allow
+
+    @pytest.mark.parametrize(
+        "weights", [{"a": 1}, {"a": 1, "b": 0}, {"a": 1, "b": "x"}, {"a": 1, "b": 1, "c": 1}, [1, 2], 3, "a"]
+    )
+    def test_wrong_weights_are_one_line(self, parts, weights) -> None:
+        with pytest.raises(UserError, match=r"data\.weights: expected a number above 0 for each of a, b, found"):
+            mixed(parts, weights)
+
+    def test_nobody_is_trained_on_here_and_tested_on_there(self, parts) -> None:
+        one = parts["a"]["source"]
+        other = replace(one, splits={"train": np.arange(len(one.table)), "val": np.arange(0), "test": np.arange(0)})
+        with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in b's training, found 2"):
+            mixed({"a": {"source": one}, "b": {"source": other}}, None)
+
+    def test_points_must_mean_the_same(self, parts) -> None:
+        faces = parts["b"]["source"]
+        other = replace(faces, table=replace(faces.table, schema=replace(faces.table.schema, name="other")))
+        with pytest.raises(UserError, match=r"expected synthetic with the points of synthetic, ibug68, found other"):
+            mixed({**parts, "b": {"source": other}}, None)
+
+    def test_something_else_is_no_source(self) -> None:
+        with pytest.raises(UserError, match=r"data\.sources\.a: expected a data set as in conf/data, found None"):
+            mixed({"a": {}}, None)
+        with pytest.raises(UserError, match=r"data\.sources: expected one or more data sets"):
+            mixed({}, None)
+        with pytest.raises(UserError, match=r"data\.sources: expected one or more data sets"):
+            mixed([1], None)  # type: ignore[arg-type]
+
+    def test_weights_far_apart_do_not_fill_the_memory(self, parts) -> None:
+        count = len(mixed(parts, None).splits["train"])
+        assert len(mixed(parts, {"a": 1, "b": 50}).splits["train"]) < 100 * count
+        for weights in ({"a": 1e-6, "b": 1}, {"a": 1, "b": 1e-300}):
+            with pytest.raises(
+                UserError, match=rf"^data\.weights: expected an epoch of at most 100 times the {count} "
+            ):
+                mixed(parts, weights)
+
+
+def pictures(names: list[str], seed: int, **splits: list[int]) -> Faces:
+    """Grey faces that nobody has names for."""
+    rng = np.random.default_rng(seed)
+    table = Annotations(
+        schema=IBUG68,
+        paths=np.array(names),
+        images=np.arange(len(names)),
+        keypoints=rng.random((len(names), 68, 2), np.float32) * 90,
+        visible=np.ones((len(names), 68), bool),
+        subjects=np.array(names),
+        label_shift=np.zeros((len(names), 2), np.float32),
+    )
+    rows = {name: np.array(splits.get(name, []), np.int64) for name in ("train", "val", "test")}
+    return Faces(table, rows, [np.zeros((96, 96), np.uint8)] * len(names), f"set {seed}", ("people",))  # type: ignore[arg-type]
+
+
+class TestPicturesForPeople:
+    NAMES = ("p1.png", "p2.png", "p3.png")
+
+    def test_pictures_of_one_name_are_several_people(self) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second = pictures([*self.NAMES], 1, train=[2], val=[0], test=[1])
+        both = mixed({"a": {"source": first}, "b": {"source": second}}, None)
+        assert both.table.subjects.tolist() == [f"{part}/{name}" for part in "ab" for name in self.NAMES]
+        assert both.table.paths.tolist() == [*self.NAMES, *self.NAMES]
+        assert "of 6 people; test shares none" in both.remarks[0]
+        assert first.table.subjects.tolist() == [*self.NAMES]
+
+    def test_names_that_are_alone_stay_so_that_a_net_is_still_known_to_have_seen_them(self) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second = pictures(["q1.png"], 1, train=[0])
+        both = mixed({"a": {"source": first}, "b": {"source": second}}, None)
+        assert both.table.subjects.tolist() == [*self.NAMES, "q1.png"]
+
+    @pytest.mark.parametrize("rows", [[0, 1, 2], [0, 2]])
+    def test_the_very_same_pictures_are_the_same_people(self, rows: list[int]) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        others = {"train": np.array([len(rows) - 1]), "val": np.arange(0), "test": np.array([0])}
+        again = replace(first, table=first.table.take(np.array(rows)), splits=others)
+        with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in b's training"):
+            mixed({"a": {"source": first}, "b": {"source": again}}, None)
+
+
+def composed(folder: Path, content: str) -> DictConfig:
+    """A training's config with `data=mine`, whose file has this content."""
+    (folder / "data").mkdir()
+    (folder / "data" / "mine.yaml").write_text(content)
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose("train", [f"hydra.searchpath=[file://{folder}]", "data=mine", "++run_dir=unused"])
+
+
+def test_the_mix_that_the_comment_describes_composes(tmp_path: Path) -> None:
+    """The commented-out lines of conf/data/mix.yaml, which show how sets of other points are joined."""
+    text = (CONF / "data" / "mix.yaml").read_text()
+    joined = [line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   ")]
+    assert any("wflw" in line for line in joined)
+    body = text.partition("\n  - _self_")[2]
+    cfg = composed(tmp_path, "defaults:\n" + "\n".join(f"  {line}" for line in joined) + "\n  - _self_" + body)
+    assert cfg.schema == "ibug68"
+    files = cfg.data.sources.wflw.files
+    assert (files.schema, files.mapping.points) == ("ibug68", 98)
+    assert cfg.data.source.sources.wflw.source._target_ == "fkd.data.sources.coco"
+
+
+def test_shards_can_be_mixed(tmp_path: Path) -> None:
+    body = (CONF / "data" / "mix.yaml").read_text().partition("\n  - _self_")[2]
+    cfg = composed(tmp_path, "defaults:\n  - shards@sources.large\n  - _self_" + body)
+    cfg.data.sources.large.root, cfg.data.sources.large.buffer = "here", 7
+    source = OmegaConf.to_container(cfg.data.source, resolve=True)["sources"]["large"]["source"]  # type: ignore[index,call-overload]
+    assert (source["root"], source["buffer"]) == ("here", 7)

@@ -22,6 +22,7 @@ def load(root: Path, cache: Path, **changes: object) -> Faces:
         "seed": 0,
         "label_shift": True,
         "channels": 1,
+        "exclude": None,
     }
     return udacity(str(root), cache_dir=str(cache), **(arguments | changes))
 
@@ -188,23 +189,23 @@ def with_cell(column: int, value: object) -> list[object]:
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        (good()[:-1], "expected 1 + 136 columns, found 136"),
-        ([*good(), 7], "expected 1 + 136 columns, found 138"),
+        (good()[:-1], "expected 137 columns, as the header has, found 136"),
+        ([*good(), 7], "expected 137 columns, as the header has, found 138"),
         (["A_B_1.jpg"], "found 1"),
         (with_cell(4, "left"), "y of point 1 (column 3), found 'left'"),
         (with_cell(1, ""), "x of point 0 (column 0), found ''"),
         (with_cell(136, "nan"), "y of point 67 (column 135), found 'nan'"),
         (with_cell(3, "-inf"), "x of point 1"),
-        (with_cell(3, "1e99"), "x of point 1"),
-        (with_cell(0, ""), "the name of a picture below training/, found ''"),
+        (with_cell(3, "1e99"), "pixels of the picture as point 1, found (inf"),
+        (with_cell(0, ""), "training, found ''"),
         (with_cell(0, "  "), "the name of a picture"),
         (with_cell(0, "/etc/Some_One_1.jpg"), "the name of a picture"),
         (with_cell(0, "../test/Some_One-0_2.jpg"), "the name of a picture"),
         (with_cell(0, r"..\test\Some_One-0_2.jpg"), "the name of a picture"),
         (with_cell(0, "C:/A_B_1.jpg"), "the name of a picture"),
-        (with_cell(0, "12.jpg"), "Person_Name_10.jpg"),
-        (with_cell(0, "_12.jpg"), "Person_Name_10.jpg"),
-        (with_cell(0, "Some_One-0_0.jpg"), "has a row already, line 2"),
+        (with_cell(0, "12.jpg"), "finds a person in, found training/12.jpg"),
+        (with_cell(0, "_12.jpg"), "finds a person in, found training/_12.jpg"),
+        (with_cell(0, "Some_One-0_0.jpg"), "line 2; remove one"),
         (with_cell(0, "Nobody_Here_1.jpg"), "Nobody_Here_1.jpg is missing"),
     ],
 )
@@ -221,8 +222,8 @@ def test_a_bad_row_names_file_and_line(root, cache, row, found):
         (b"", "expected rows, found none"),
         (b"," + b",".join(b"%d" % i for i in range(136)) + b"\n", "expected rows, found none"),
         (b"Some_One-0_0.jpg" + 136 * b",1.0" + b"\n", "line 1: expected a header"),
-        (bytes(range(256)), "expected a CSV file, found something else"),
-        (b"PK\x03\x04\x00\x00\n", "line 2"),
+        (bytes(range(256)), "expected a CSV file in UTF-8, found something else"),
+        (b"PK\x03\x04\x00\x00\n", "expected 136 columns, x and y of 68 points, from column 1 on, found 0"),
     ],
 )
 def test_a_bad_file_is_named(root, cache, part, content, found):

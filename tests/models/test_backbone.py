@@ -17,6 +17,7 @@ from tests.test_conf import compose
 
 NAMES = ("resnet18", "resnet34", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "vgg16_bn")
 OFF = ("model.pretrained=false", "crop.size=64")
+ON = ("model.pretrained=true", "crop.size=64")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +58,7 @@ def test_a_grey_picture_is_one_of_three_equal_channels(learned: dict[str, torch.
 def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
     learned: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cfg = compose("model=resnet18", "crop.size=64")
+    cfg = compose("model=resnet18", *ON)
     module = experiment.build_module(cfg)
     experiment.begin(module, cfg)
     assert torch.equal(module.net.get_parameter("body.layer1.0.conv1.weight"), learned["layer1.0.conv1.weight"])
@@ -72,12 +73,17 @@ def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
     assert torch.equal(loaded.net.get_parameter("head.4.weight"), module.net.get_parameter("head.4.weight"))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_downloaded_unless_one_asks_for_it(name: str) -> None:
+    assert compose(f"model={name}").model.pretrained is False
+
+
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*_: Any, **__: Any) -> None:
         raise URLError("Name or service not known")
 
     monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
-    cfg = compose("model=resnet18", "crop.size=64")
+    cfg = compose("model=resnet18", *ON)
     with pytest.raises(UserError, match=r"expected to download https://.*\.pth, but it failed .* or set model\."):
         experiment.begin(experiment.build_module(cfg), cfg)
 
@@ -121,7 +127,12 @@ def test_parts_have_their_share_of_the_learning_rate(scheduler: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.frozen=[boddy]"], r"model.frozen: expected parts of the net \(body, body.conv1.*found 'boddy'"),
+        (
+            ["model.frozen=[boddy.conv1]"],
+            r"^model.frozen: expected parts of the net \(body, head, or parts of these\), found 'boddy.conv1'; did you "
+            r"mean body.conv1 or ",
+        ),
+        (["model.lr_factors={x: 1}"], r"model.lr_factors: .* found 'x'$"),
         (["model.frozen=[body,head]"], "model.frozen: expected parts that leave something to learn, found all"),
         (["model.lr_factors={body: 0}"], "model.lr_factors.body: expected a factor above 0, found 0"),
         (["model.net.name=resnet19"], r"^model.net.name=resnet19: expected .*torchvision.models .*\(resnet\*, .*found"),

@@ -1,0 +1,44 @@
+"""Faces out of shards, as every other source gives them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fkd.data.faces import Faces
+from fkd.data.shards.index import read
+from fkd.data.shards.pictures import ShardPictures
+from fkd.errors import UserError
+from fkd.schema import schema_of
+
+
+def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: int) -> Faces:
+    """The faces that `scripts/shard.py` wrote, with the splits that they had.
+
+    Args:
+        root: folder of the shards.
+        schema: what the points mean; a name or plain data.
+        channels: 1 for grey pictures, 3 for RGB.
+        buffer: about how many pictures of a training's order are mixed with each other.
+
+    Raises:
+        UserError: what the folder lacks, or that it holds other points or only grey pictures.
+    """
+    if not isinstance(root, str):
+        raise UserError(f"data.root={root}: expected a folder of shards")
+    if not isinstance(buffer, int) or isinstance(buffer, bool) or buffer < 0:
+        raise UserError(f"data.buffer={buffer}: expected a whole number from 0 on")
+    if channels not in (1, 3):
+        raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
+    index = read(Path(root))
+    if index.table.schema != (expected := schema_of(schema)):
+        raise UserError(
+            f"data.root={root}: expected points of schema={expected.name}, found those of {index.table.schema.name}; "
+            "choose that schema or other shards"
+        )
+    if channels > index.channels:
+        raise UserError(
+            f"channels={channels}: expected 1, since data.root={root} holds grey pictures; write shards with channels=3"
+        )
+    pictures = ShardPictures(Path(root), index, channels, buffer)
+    held = f"{len(pictures):,} pictures of data={index.source} in {len(index.shards):,} shards, as {index.encoding}"
+    return Faces(index.table, index.splits, pictures, "shards", (*index.remarks, held))

@@ -1,0 +1,254 @@
+"""What all sources that read files share: from rows to a table, splits and decoded pictures."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.data.cache import Pictures
+from fkd.data.faces import SPLITS, Faces, remark_on_people
+from fkd.data.sources.decoding import decoded
+from fkd.data.sources.exclusion import Exclusion
+from fkd.data.sources.listing import Listing
+from fkd.data.sources.reading import below, leads_out
+from fkd.data.sources.unknown import filled
+from fkd.data.split import Rows, by_subject, shares
+from fkd.errors import UserError
+from fkd.schema import KeypointSchema, point_numbers, schema_of
+from fkd.types import Annotations
+
+_LARGEST = 1e6  # pixels: beyond, a coordinate is nowhere near any picture
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """A data set in a folder, and how its rows become faces; the settings that all formats share.
+
+    Attributes:
+        name: what config files call the set.
+        root: the folder; no picture outside of it is read.
+        schema: what the points mean to the net: a name or plain data, see `fkd.schema.schema_of`.
+        mapping: where the files have other points: ``points``, how many, and ``take``, which of them are the schema's,
+            in its order. None: the files have the schema's points.
+        subject: who is on a picture: "picture" (everybody another), "folder" (a folder is one person), or a regular
+            expression whose first group is the person's name, searched for in the picture's name.
+        exclude: a file of faces to leave out, see `Exclusion`; or None.
+        val_share, test_share: share of the rows held out by person where the files name no such split.
+        split_seed: of who is held out.
+        channels: 1 for grey pictures, 3 for RGB.
+        cache_dir: where decoded pictures are kept.
+
+    Raises:
+        UserError: a setting that cannot be, by its key.
+    """
+
+    name: str
+    root: str
+    schema: str | Mapping[str, Any]
+    mapping: Mapping[str, Any] | None
+    subject: str
+    exclude: str | None
+    val_share: float
+    test_share: float
+    split_seed: int
+    channels: int
+    cache_dir: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.root, str):
+            raise UserError(f"data.root={self.root}: expected a folder")
+        if not self.folder.is_dir():
+            raise UserError(f"data.root={self.root}: found no such folder; give that of data={self.name}")
+        _ = self.points, self.subject in ("picture", "folder") or self._pattern  # which raise what is wrong with them
+
+    @cached_property
+    def points(self) -> KeypointSchema:
+        """What the points mean."""
+        try:
+            return schema_of(self.schema)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    @property
+    def folder(self) -> Path:
+        """The root as a path."""
+        return Path(self.root)
+
+    def faces(self, listing: Listing, pictures: Callable[[list[str]], Pictures] | None = None) -> Faces:
+        """The table of listed faces, their splits and pictures.
+
+        Faces without both points of the schema's normaliser are left out, since no error of theirs could be told; a
+        remark says how many. Unknown points of the others: see `fkd.data.sources.unknown`.
+
+        Args:
+            listing: every annotated face, with `count` points.
+            pictures: gives the pictures of these names, in order, where they are not files of that name.
+
+        Raises:
+            UserError: what a face lacks, by file and place; or a picture, or a setting.
+        """
+        _check_places(listing)
+        listed = len(listing)
+        if self._take is not None:
+            taken, seen = listing.keypoints[:, self._take], listing.visible[:, self._take]
+            listing = replace(listing, keypoints=taken, visible=seen)
+        listing = listing.take(self._can_be_scored(listing))
+        known = len(listing)
+        if self.exclude is not None:
+            listing = listing.take(Exclusion.read(self.exclude).keeps(listing.pictures))
+        if not len(listing):
+            raise UserError(
+                f"data={self.name}: expected annotated faces below {self.root}, found none (of {listed} rows)"
+            )
+        subjects = self._people(listing)
+        number = {name: i for i, name in enumerate(dict.fromkeys(listing.pictures))}
+        images_of = np.array([number[name] for name in listing.pictures], np.int64)
+        shown = self._decoded(listing, images_of) if pictures is None else pictures([*number])
+        _check_sizes(listing, images_of, shown)
+        table = Annotations(
+            schema=self.points,
+            paths=np.array(listing.pictures),
+            images=images_of,
+            keypoints=filled(listing.keypoints, listing.visible, self.points.normaliser),
+            visible=listing.visible,
+            subjects=subjects,
+            label_shift=np.zeros((len(listing), 2), np.float32),
+        )
+        splits = self._splits(listing.splits, table.subjects)
+        return Faces(table, splits, shown, self.name, self._remarks(table, splits, listed, known))
+
+    @cached_property
+    def _take(self) -> list[int] | None:
+        """Which of a file's points are the schema's; None: all in order."""
+        if self.mapping is None:
+            return None
+        try:
+            take = [*point_numbers(self.mapping["take"], (), "data.mapping.take")]
+        except (KeyError, ValueError) as error:
+            raise UserError(f"data.mapping: expected points and take, as in conf/data/mapping ({error})") from error
+        if len(take) != len(self.points) or max(take, default=0) >= self.count:
+            raise UserError(
+                f"data.mapping.take: expected {len(self.points)} points below {self.count} for "
+                f"schema={self.points.name}, found {len(take)} up to {max(take, default=0)}; choose another"
+            )
+        return take
+
+    @property
+    def count(self) -> int:
+        """How many points a face has in the files."""
+        if self.mapping is None:
+            return len(self.points)
+        if not isinstance(count := self.mapping.get("points"), int) or count < 1:
+            raise UserError(f"data.mapping.points: expected how many points the files have, found {count!r}")
+        return count
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The points' names in the files, where the schema knows them."""
+        return self.points.names if self.mapping is None else ()
+
+    def _can_be_scored(self, listing: Listing) -> npt.NDArray[np.bool_]:
+        first, second = self.points.normaliser
+        known = listing.visible[:, first] & listing.visible[:, second]
+        return np.logical_and(known, self.points.interocular(listing.keypoints) > 0)
+
+    def _decoded(self, listing: Listing, images_of: npt.NDArray[np.int64]) -> Pictures:
+        """The picture files, each once."""
+        names = []
+        for row in np.unique(images_of, return_index=True)[1].tolist():
+            name = listing.pictures[row]
+            if leads_out(name) or not (self.folder / name).is_file():  # to say where takes a look at the file
+                path = below(self.folder, name, where := listing.where(row))
+                raise UserError(f"{where}: the picture {path} is missing; put it there or leave the row out")
+            names.append(name)
+        return decoded(self.name, self.folder, names, self.channels, Path(self.cache_dir))
+
+    def _people(self, listing: Listing) -> npt.NDArray[np.str_]:
+        """(N,) names."""
+        named: dict[str, str] = {}
+        people = []
+        for row, (picture, subject) in enumerate(zip(listing.pictures, listing.subjects, strict=True)):
+            if subject is None and (subject := named.get(picture)) is None:
+                subject = named[picture] = self._person(picture, listing, row)
+            people.append(subject)
+        return np.array(people)
+
+    def _person(self, picture: str, listing: Listing, row: int) -> str:
+        if self.subject == "picture":
+            return picture
+        if self.subject == "folder":
+            return picture.rpartition("/")[0]
+        if (match := self._pattern.search(picture)) is None or not match[1]:
+            raise UserError(
+                f"{listing.where(row)}: expected a picture name that data.subject={self.subject} finds a person in, "
+                f"found {picture}"
+            )
+        return match[1]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        try:
+            pattern = re.compile(self.subject)
+        except (re.error, TypeError) as error:
+            raise UserError(f"data.subject={self.subject}: expected picture, folder or a pattern ({error})") from error
+        if pattern.groups < 1:
+            raise UserError(
+                f"data.subject={self.subject}: expected picture, folder or a pattern with a group in brackets, "
+                "which is the person"
+            )
+        return pattern
+
+    def _splits(self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_]) -> dict[str, Rows]:
+        """As the files say; what they lack is held out of their training rows by person."""
+        rows = {name: np.flatnonzero(given == name) for name in SPLITS}
+        lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if not len(rows[name])}
+        people, wanted = len({*subjects[rows["train"]].tolist()}), " and ".join(f"data.{name}" for name in lacking)
+        if people <= len(lacking):
+            name_them = f"; name {wanted}, be it that of data.train to look or to try" if lacking else ""
+            raise UserError(
+                f"data={self.name}: expected more than {len(lacking)} people in data.train, found {people} "
+                f"(data.subject={self.subject}){name_them}"
+            )
+        held = by_subject(subjects[rows["train"]], shares(**lacking), self.split_seed)
+        return rows | {name: rows["train"][some] for name, some in held.items()}
+
+    def _remarks(self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int) -> tuple[str, ...]:
+        lines = [remark_on_people(table, splits)]
+        if set(table.subjects.tolist()) <= set(table.paths.tolist()):
+            lines.append("who is on a picture is not known: each picture counts as one person (data.subject)")
+        if known < listed:
+            first, second = (self.points.names[point] for point in self.points.normaliser)
+            lines.append(f"{listed - known:,} of {listed:,} faces left out: {first} and {second} must be known")
+        if len(table) < known:
+            lines.append(f"{known - len(table):,} faces left out by {self.exclude}")
+        if not table.visible.all():
+            lines.append(f"{1 - table.visible.mean():.1%} of the points are not known; no loss or error counts them")
+        return tuple(lines)
+
+
+def _check_places(listing: Listing) -> None:
+    """Known points must lie somewhere near a picture."""
+    keypoints = listing.keypoints
+    low, high = keypoints.min(initial=0), keypoints.max(initial=0)  # copies nothing, be it a million faces
+    if low > -_LARGEST and high < _LARGEST:
+        return
+    wrong = listing.visible & ~(np.abs(keypoints) < _LARGEST).all(axis=-1)
+    for row, point in np.argwhere(wrong)[:1].tolist():
+        x, y = keypoints[row, point].tolist()
+        raise UserError(f"{listing.where(row)}: expected pixels of the picture as point {point}, found ({x:g}, {y:g})")
+
+
+def _check_sizes(listing: Listing, images_of: npt.NDArray[np.int64], pictures: Pictures) -> None:
+    for row in np.flatnonzero(listing.sizes.any(axis=1)).tolist():
+        width, height = listing.sizes[row].tolist()
+        found = pictures[int(images_of[row])].shape[1::-1]
+        if (width, height) != found:
+            raise UserError(
+                f"{listing.where(row)}: expected {listing.pictures[row]} with {width} x {height} pixels, as it says, "
+                f"found {found[0]} x {found[1]}; its points would lie elsewhere"
+            )

@@ -1,0 +1,60 @@
+"""Kaggle's Facial Keypoints Detection: pictures inside a CSV file."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fkd import images
+from fkd.data.cache import ImageCache, files_key
+from fkd.data.faces import Faces
+from fkd.data.sources.csv_table import Columns, Table, own_name
+from fkd.data.sources.fileset import FileSet
+from fkd.data.sources.reading import number
+from fkd.errors import UserError, short
+from fkd.types import Image
+
+_COLUMN, _SIDE = "Image", 96
+
+
+def kaggle(files: FileSet, train: str, columns: Sequence[str]) -> Faces:
+    """All rows with points of the competition's training file; validation and test are held out of them.
+
+    https://www.kaggle.com/c/facial-keypoints-detection/data: 15 points, of which most rows lack some, and the column
+    ``Image`` with 96 x 96 grey values from 0 to 255, row by row. NaimishNet (arXiv:1710.00977) was made for this set.
+
+    Args:
+        files: the set.
+        train: the file, below its root.
+        columns: headers of x and y, see `fkd.data.sources.csv_table.Columns`.
+
+    Raises:
+        UserError: what the file lacks, by line.
+    """
+    table = Table(files, files.folder / train, Columns(None, columns, None, may_lack=True), "")
+    column = table.column(_COLUMN)
+
+    def decoded(names: list[str]) -> ImageCache:
+        rows = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]  # others may be left out another time
+        key = f"{files.name}-{files_key([table.path], files.channels)}-{rows}"
+        pictures = partial(_pictures, table, column, frozenset(names), files.channels)
+        return ImageCache.from_pictures(
+            Path(files.cache_dir), key, len(names), pictures, "Reading pictures", "data.cache_dir"
+        )
+
+    return files.faces(table.listing("train"), decoded)
+
+
+def _pictures(table: Table, column: int, names: frozenset[str], channels: int) -> Iterator[Image]:
+    """Those of the table's lines that are named, in order."""
+    for line, cells in table.lines():
+        if own_name(table.path, line) in names:
+            values = [number(word) for word in cells[column].split()]
+            if len(values) != _SIDE**2 or not all(0 <= value <= 255 for value in values):
+                raise UserError(
+                    f"{table.path} line {line}: expected {_SIDE} x {_SIDE} values from 0 to 255 as {_COLUMN}, found "
+                    f"{len(values)}, {short(cells[column][:40])}"
+                )
+            yield images.in_channels(np.array(values).reshape(_SIDE, _SIDE).astype(np.uint8), channels)

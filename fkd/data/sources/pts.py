@@ -1,0 +1,115 @@
+"""Pictures with a .pts file beside each, as 300-W and the sets in it are distributed."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fkd.data.faces import Faces
+from fkd.data.sources.fileset import FileSet
+from fkd.data.sources.listing import Listing, Row
+from fkd.data.sources.reading import below, number, text
+from fkd.errors import UserError, short
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+
+
+def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence[str], first_pixel: int) -> Faces:
+    """All faces below some folders.
+
+    The format (version 1) is that of Cootes' tools: ``version``, ``n_points``, then x and y of each point between
+    braces. It does not say where coordinates begin. 300-W's were set with MATLAB tools, which count pixels from 1, and
+    menpo, by the set's makers, takes 1 off when it reads them (``menpo.io.input.landmark``, PTSImporter).
+
+    Args:
+        files: the set.
+        train, val, test: folders below its root, read with all in them but what another split names; for an empty list
+            see `FileSet`.
+        first_pixel: coordinates of the first pixel's centre in the files, 1 or 0.
+
+    Raises:
+        UserError: what a file lacks, by line; a file without a picture, or with two.
+    """
+    if first_pixel not in (0, 1):
+        raise UserError(f"data.first_pixel={first_pixel}: expected 0 or 1")
+    folders = {
+        split: [_folder(files.folder, name, split) for name in _listed(names, split)]
+        for split, names in {"train": train, "val": val, "test": test}.items()
+    }
+    rows = (row for split in folders for row in _rows(files.folder, folders, split, first_pixel))
+    return files.faces(Listing.of(rows, files.count))
+
+
+def _listed(names: Sequence[str], split: str) -> Sequence[str]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+        raise UserError(f"data.{split}={names}: expected a list of folders, such as [{names}]")
+    return names or ()
+
+
+def _folder(root: Path, name: str, split: str) -> Path:
+    if not (folder := below(root, name, f"data.{split}")).is_dir():
+        raise UserError(f"data.{split}: expected a folder below {root}, found no {name}")
+    return folder
+
+
+def _rows(root: Path, folders: Mapping[str, Sequence[Path]], split: str, first_pixel: int) -> Iterator[Row]:
+    """The faces below a split's folders, without those below another split's folder in them."""
+    others = [folder for name, those in folders.items() if name != split for folder in those]
+    for folder in folders[split]:
+        inner = {other for other in others if folder in other.parents}
+        found = False
+        for place, _, names in sorted(os.walk(folder)):
+            parent = Path(place)
+            labels = sorted(name for name in names if name.lower().endswith(".pts"))
+            if labels and not inner & {parent, *parent.parents}:
+                found = True
+                pictures = _pictures(names)
+                for name in labels:
+                    keypoints = _points(parent / name) - np.float32(first_pixel)
+                    picture = _one(pictures.get(Path(name).stem, ()), parent / name)
+                    at = (parent / picture).relative_to(root).as_posix()
+                    yield Row(str(parent / name), at, keypoints, np.ones(len(keypoints), bool), split)
+        if not found:
+            raise UserError(f"data.{split}: expected .pts files below {folder}, found none")
+
+
+def _pictures(names: Iterable[str]) -> dict[str, list[str]]:
+    """Name without its suffix -> the pictures of that name."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in _PICTURES:
+            found.setdefault(stem, []).append(name)
+    return found
+
+
+def _one(pictures: Sequence[str], path: Path) -> str:
+    if len(pictures) != 1:
+        raise UserError(f"{path}: expected one picture of this name beside it, found {', '.join(pictures) or 'none'}")
+    return pictures[0]
+
+
+def _points(path: Path) -> np.ndarray:
+    lines = [(i, line.split()) for i, line in enumerate(text(path, "a .pts file", "").splitlines(), 1) if line.strip()]
+    head = {}
+    while lines and lines[0][1] != ["{"]:
+        line, words = lines.pop(0)
+        key, colon, value = " ".join(words).partition(":")
+        if not colon:
+            raise UserError(f"{path} line {line}: expected version, n_points or {{, found {short(' '.join(words))}")
+        head[key.strip().lower()] = value.strip()
+    if not lines or lines[-1][1] != ["}"]:
+        raise UserError(
+            f"{path}: expected points between {{ and }}, found no {'{' if not lines else '}'}; is it cut off?"
+        )
+    points = []
+    for line, words in lines[1:-1]:
+        if len(words) != 2 or not np.isfinite(values := [number(word) for word in words]).all():
+            raise UserError(f"{path} line {line}: expected x and y of a point, found {short(' '.join(words))}")
+        points.append(values)
+    if head.get("version", "1") not in ("1", "1.0"):
+        raise UserError(f"{path}: expected version 1, found {head['version']}")
+    if (count := head.get("n_points")) != str(len(points)):
+        raise UserError(f"{path}: expected n_points: {len(points)}, as there are, found {count}; is it cut off?")
+    return np.array(points, np.float32).reshape(-1, 2)

@@ -1,0 +1,91 @@
+"""All that is found about a data set, as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fkd.data.faces import Faces
+from fkd.doctor import SEVERITIES, Finding
+from fkd.exploring.exclusions import excluded
+from fkd.exploring.population import Population, population
+from fkd.exploring.quantities import Quantity, Seen, look, point_boxes, quantities, sample
+from fkd.exploring.shapes import Shapes, shapes
+from fkd.progress import progress
+from fkd.types import Points
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set, looked at.
+
+    Attributes:
+        faces: the data set.
+        is_whole: whether these are all faces of the set; where some are left out already, a list of others to leave out
+            would forget them, and the faces of a picture have other numbers.
+        can_exclude: whether the set takes a list of faces to leave out.
+        findings: of the doctor, the most serious first.
+        population: who and what it holds.
+        boxes: (N, 4) the upright boxes around the visible points, photo pixels.
+        seen: what was measured with the pictures of a sample.
+        quantities: what was measured on faces and pictures, by name.
+        shapes: mean shape and modes of the sample's faces; or why there are none.
+    """
+
+    faces: Faces
+    is_whole: bool
+    can_exclude: bool
+    findings: tuple[Finding, ...]
+    population: Population
+    boxes: Points
+    seen: Seen
+    quantities: Mapping[str, Quantity]
+    shapes: Shapes | str
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of report.json."""
+        sampled = len(self.seen.rows)
+        left_out = {"pose": self.seen.no_pose, "shape": self.shapes if isinstance(self.shapes, str) else ""}
+        return {
+            "data": self.faces.name,
+            "schema": self.faces.table.schema.name,
+            "remarks": list(self.faces.remarks),
+            "findings": [self._finding(finding) for finding in self.findings],
+            "excluded": len(excluded(self.findings)),
+            **self.population.to_json(),
+            "sample": sampled,
+            "quantities": {name: quantity.to_json() for name, quantity in self.quantities.items()},
+            "shape": None if isinstance(self.shapes, str) else self.shapes.to_json(),
+            "left_out": {name: why for name, why in left_out.items() if why},
+        }
+
+    def _finding(self, finding: Finding) -> dict[str, Any]:
+        paths = self.faces.table.paths
+        named = {key: value for key, value in asdict(finding).items() if key != "exclude"}
+        return {**named, "faces": [str(paths[row]) for row in finding.rows], "excluded": len(finding.exclude)}
+
+
+def survey(
+    faces: Faces, findings: Sequence[Finding], is_whole: bool, can_exclude: bool, size: int, seed: int
+) -> Survey:
+    """Looks at a data set with at least one face, with progress bars.
+
+    Args:
+        findings: of the doctor.
+        is_whole: whether these are all faces of the set.
+        can_exclude: whether it takes a list of faces to leave out.
+        size: at most so many faces are looked at for what needs their pictures or all of their points.
+        seed: of who these are.
+    """
+    ordered = sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count))
+    rows = sample(faces, size, seed)
+    seen = look(faces, rows)
+    with progress("measuring faces", 4) as advance:
+        people = population(faces)
+        advance()
+        boxes = point_boxes(faces.table)
+        advance()
+        measured = quantities(faces, boxes, seen)
+        advance()
+        formed = shapes(faces, rows)
+        advance()
+    return Survey(faces, is_whole, can_exclude, tuple(ordered), people, boxes, seen, measured, formed)

@@ -1,0 +1,124 @@
+"""Downloads a data set, unpacks it and sees whether it loads; of a set that is there, verifies the files.
+
+python scripts/prepare.py data=udacity
+python scripts/prepare.py data=udacity data.root=DIR
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fkd import options, sums
+from fkd.archives import unpack, whole_folder
+from fkd.archives.entries import Bounds
+from fkd.cli import command
+from fkd.console import show
+from fkd.download import Patience, fetch, forget
+from fkd.errors import Interrupted, UserError
+from fkd.files import is_locked, locked
+from fkd.inputs import make_folder
+
+GB = 10**9
+
+
+@command("prepare")
+def main(cfg: DictConfig) -> None:
+    download = cfg.data.get("download")
+    if not isinstance(download, DictConfig):
+        raise UserError(
+            f"data={cfg.data.name}: expected a set with data.download.url, found one without, which is drawn or comes "
+            "from its owners (see data/README.md)"
+        )
+    root = options.path(cfg, "data.root").resolve()
+    listed = None if download.get("sums") is None else sums.read(options.path(cfg, "data.download.sums"))
+    if is_filled(root):
+        verify(root, listed)
+    else:
+        obtain(cfg, root, listed)
+
+    from fkd import experiment  # slow
+
+    show(*experiment.build_faces(cfg).remarks)
+    show(f"ready: python scripts/train.py {shlex.join(of_the_set(HydraConfig.get().overrides.task))}")
+
+
+def of_the_set(overrides: Sequence[str]) -> list[str]:
+    """Those that a training needs as well."""
+    kept = ("data=", "data.", "schema=", "channels=")
+    return [text for text in overrides if text.startswith(kept) and not text.startswith("data.download")]
+
+
+def is_filled(root: Path) -> bool:
+    try:
+        return root.exists() and any(root.iterdir())
+    except OSError as error:
+        raise UserError(f"data.root={root}: expected a folder, found none ({error.strerror}); give another") from error
+
+
+def verify(root: Path, listed: dict[str, str] | None) -> None:
+    """Compares the files of a set that is there with what they should be."""
+    if listed is None and not (root / sums.NAME).is_file():
+        raise UserError(
+            f"data.root={root}: expected an empty folder, none, or one with {sums.NAME}, found other files, which stay "
+            "as they are; train on them as they are or give another data.root"
+        )
+    listed = sums.read(root / sums.NAME) if listed is None else listed
+    way_out = "move the folder away and prepare the set again"
+    sums.compare(listed, sums.of_folder(root), f"data.root={root}", way_out)
+    show(f"{root}: {len(listed):,} files are as they should be")
+
+
+def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
+    """Downloads and unpacks a set; the archive stays beside the root until all is done."""
+    patience = Patience(
+        bytes=int(options.number(cfg, "max_download", least=0) * GB),
+        tries=options.whole(cfg, "tries", least=1),
+        pause=options.number(cfg, "pause", least=0),
+        timeout=options.number(cfg, "timeout", least=0.1),
+    )
+    bounds = Bounds(
+        bytes=int(options.number(cfg, "max_unpacked", least=0) * GB),
+        files=options.whole(cfg, "max_files", least=1),
+        ratio=options.number(cfg, "max_ratio", least=1),
+    )
+    download, archive = cfg.data.download, root.with_name(f"{root.name}.download")
+    part = None if download.get("folder") is None else str(download.folder)
+    make_folder(root.parent)
+    with alone(root):
+        try:
+            fetch(str(download.get("url")), archive, patience)
+            with whole_folder(root) as folder:
+                found = unpack(archive, folder, part, bounds)
+                found.pop(sums.NAME, None)  # our own takes its place
+                if listed is not None:
+                    way_out = f"delete {archive} to download it again"
+                    sums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
+                sums.write(folder / sums.NAME, found)
+        except KeyboardInterrupt:
+            kept = f"what has come is kept in {archive}, and the same command goes on"
+            raise Interrupted(f"interrupted; {kept}") from None
+        forget(archive)
+    show(f"{root}: {len(found):,} files, listed with their sums in {sums.NAME}")
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Refuses to be the second that prepares a folder."""
+    lock = root.with_name(f".{root.name}.lock")
+    with locked(lock, wait=False) as held:
+        if not held and is_locked(lock):
+            raise UserError(
+                f"data.root={root}: expected to be alone, found another command that prepares it; wait for it"
+            )
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

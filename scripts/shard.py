@@ -1,0 +1,41 @@
+"""Writes a data set into shards, tar files with an index, from which sets larger than memory are trained on.
+
+python scripts/shard.py data=udacity data.root=DIR output=DIR
+python scripts/shard.py data=udacity data.root=DIR output=DIR channels=3 encoding=jpeg
+"""
+
+from omegaconf import DictConfig
+
+from fkd import experiment, options
+from fkd.cli import command
+from fkd.console import facts, show
+from fkd.data.shards.writing import Storage, write
+from fkd.inputs import make_folder
+
+
+@command("shard")
+def main(cfg: DictConfig) -> None:
+    output = options.path(cfg, "output")
+    storage = Storage(
+        encoding=cfg.encoding,
+        quality=options.whole(cfg, "quality", least=1),
+        size=options.whole(cfg, "size", least=1),
+        seed=options.whole(cfg, "seed", least=0),
+    )
+    make_folder(output)
+    faces = experiment.build_faces(cfg)
+    show(*faces.remarks)
+    index = write(faces, cfg.channels, output, storage)
+    size = sum(shard.bytes for shard in index.shards)
+    colour = " channels=3" if index.channels == 3 else ""
+    points = "" if faces.table.schema.name == "ibug68" else f" schema={faces.table.schema.name}"
+    lines = {
+        "written": f"{len(index.table):,} faces on {len(index.places):,} pictures",
+        "shards": f"{len(index.shards):,} of together {size / 1e9:,.2f} GB in {output}",
+        "train on it": f"python scripts/train.py data=shards data.root={output}{points}{colour}",
+    }
+    show(facts(lines))
+
+
+if __name__ == "__main__":
+    main()

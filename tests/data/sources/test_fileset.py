@@ -1,0 +1,197 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fkd.data.faces import Faces
+from fkd.data.sources import FileSet
+from fkd.data.sources.listing import Listing, Row
+from fkd.data.sources.unknown import filled
+from fkd.errors import UserError
+
+from .conftest import FOUR, face
+
+
+def row(i: int, split: str = "train", **changes: object) -> Row:
+    values = {"where": f"file line {i}", "picture": f"p{i}.png", "keypoints": face(i), "visible": np.ones(4, bool)}
+    return Row(**(values | {"split": split} | changes))
+
+
+def rows(split: str = "train") -> list[Row]:
+    return [row(i, split) for i in range(10)]
+
+
+def faces_of(files: FileSet, rows: list[Row]) -> Faces:
+    return files.faces(Listing.of(rows, files.count))
+
+
+class TestSplits:
+    def test_what_files_name_is_kept_and_the_rest_held_out(self, fileset):
+        given = [row(i, "test" if i < 3 else "train") for i in range(10)]
+        faces = faces_of(fileset(), given)
+        assert faces.splits["test"].tolist() == [0, 1, 2]
+        assert sorted([*faces.splits["train"], *faces.splits["val"]]) == [*range(3, 10)]
+        assert len(faces.splits["val"]) == 1
+
+    def test_all_three_named(self, fileset):
+        names = ["train", "val", "test", "val"]
+        faces = faces_of(fileset(), [row(i, name) for i, name in enumerate(names)])
+        assert {name: part.tolist() for name, part in faces.splits.items()} == {
+            "train": [0],
+            "val": [1, 3],
+            "test": [2],
+        }
+
+    def test_people_stay_together(self, fileset):
+        with pytest.raises(UserError, match=r"file line 5: expected a picture name that data\.subject="):
+            faces_of(fileset(subject=r"^p([0-4])|(?=)"), rows())
+        people = faces_of(fileset(subject=r"p\d*([02468]|[13579])"), rows()).table.subjects
+        assert set(people) == set("0123456789")
+
+    def test_too_few_people_to_hold_some_out(self, fileset):
+        with pytest.raises(
+            UserError, match=r"expected more than 2 people in data\.train, found 2 .* name data\.val and"
+        ):
+            faces_of(fileset(), [row(0), row(1)])
+        assert len(faces_of(fileset(), [row(0), row(0, "val"), row(0, "test")]).table) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"root": "/nowhere"}, "data.root=/nowhere: found no such folder"),
+        ({"root": None}, "data.root=None: expected a folder"),
+        ({"schema": "ninety"}, "schema=ninety: expected ibug68 or a schema"),
+        ({"schema": FOUR | {"flip": {0: 9}}}, "flip: expected as many points (below 4)"),
+        ({"subject": "("}, "data.subject=(: expected picture, folder or a pattern"),
+        ({"subject": "person"}, "or a pattern with a group in brackets"),
+        ({"subject": 7}, "data.subject=7"),
+    ],
+)
+def test_a_wrong_setting_names_its_key(fileset, changes, found):
+    with pytest.raises(UserError) as error:
+        fileset(**changes)
+    assert found in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "found"),
+    [
+        ({"points": 4}, "expected points and take"),
+        ({"points": 0, "take": [0]}, "expected how many points the files have, found 0"),
+        ({"points": 4, "take": [0, 1, 2]}, "expected 4 points below 4 for schema=four, found 3"),
+        ({"points": 4, "take": [0, 1, 2, 4]}, "found 4 up to 4"),
+        ({"points": 4, "take": "x"}, "expected points and take"),
+        ({"points": 9, "take": "0-3"}, "file line 0: expected 9 points, found 4"),
+    ],
+)
+def test_a_wrong_mapping_is_one_line(fileset, mapping, found):
+    with pytest.raises(UserError) as error:
+        faces_of(fileset(mapping=mapping), rows())
+    assert found in str(error.value)
+
+
+class TestExclusion:
+    def faces(self, fileset, tmp_path: Path, text: str) -> list[str]:
+        path = tmp_path / "exclude.txt"
+        path.write_text(text)
+        twice = [*rows(), row(3, keypoints=face(4))]
+        kept = faces_of(fileset(exclude=str(path)), twice)
+        return [
+            f"{path}{int(points[0, 0]) - 10}"
+            for path, points in zip(kept.table.paths, kept.table.keypoints, strict=True)
+        ]
+
+    def test_pictures_and_single_faces(self, fileset, tmp_path):
+        everything = {*(f"p{i}.png{i}" for i in range(10)), "p3.png4"}
+        left = self.faces(fileset, tmp_path, "# swapped\np5.png\n\np3.png\t0\n")
+        assert set(left) == everything - {"p5.png5", "p3.png3"}
+        left = self.faces(fileset, tmp_path, "p3.png\n")
+        assert set(left) == everything - {"p3.png3", "p3.png4"}
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("p77.png\n", "found p77.png, which it does not have"),
+            ("p3.png\t2\n", "found face 2 of p3.png, which it does not have"),
+            ("p3.png\tx\n", "line 1: expected a face's number after the tab, found 'x'"),
+            ("".join(f"p{i}.png\n" for i in range(10)), "found none (of 11 rows)"),
+        ],
+    )
+    def test_a_wrong_list_is_one_line(self, fileset, tmp_path, text, found):
+        with pytest.raises(UserError) as error:
+            self.faces(fileset, tmp_path, text)
+        assert found in str(error.value)
+
+    def test_a_missing_list_is_named(self, fileset):
+        with pytest.raises(UserError, match=r"nowhere\.txt: expected a list of faces, found none"):
+            faces_of(fileset(exclude="nowhere.txt"), rows())
+
+
+def test_faces_whose_size_is_not_known_are_left_out(fileset):
+    blind = np.array([True, False, True, True])
+    same = face(1).copy()
+    same[1] = same[0]
+    faces = faces_of(fileset(), [row(0, visible=blind), row(1, keypoints=same), *(row(i) for i in range(2, 10))])
+    assert len(faces.table) == 8
+    assert "2 of 10 faces left out: right and left must be known" in faces.remarks
+
+
+class TestFilled:
+    """Faces that are turned, scaled and moved copies of one shape: what is hidden is known exactly."""
+
+    @pytest.fixture
+    def shapes(self) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        shape = rng.normal(size=(4,)) + 1j * rng.normal(size=(4,))
+        moved = shape * np.exp(rng.normal(size=(50, 1)) + 2j * rng.normal(size=(50, 1))) + 30 * rng.normal(size=(50, 1))
+        return np.stack([moved.real, moved.imag], -1).astype(np.float32)
+
+    def test_hidden_points_stand_where_the_shape_has_them(self, shapes):
+        visible = np.ones((50, 4), bool)
+        visible[::2, 2] = visible[::3, 3] = False
+        hidden = np.where(visible[..., None], shapes, np.float32(999))
+        np.testing.assert_allclose(filled(hidden, visible, (0, 1)), shapes, atol=1e-3)
+
+    def test_known_points_stay_to_the_bit(self, shapes):
+        visible = np.random.default_rng(1).random((50, 4)) < 0.7
+        visible[:, :2] = True
+        after = filled(shapes, visible, (0, 1))
+        assert np.array_equal(after[visible], shapes[visible])
+        assert np.isfinite(after).all()
+
+    def test_one_face_whose_eyes_coincide_moves_nobody_else(self, shapes):
+        visible = np.ones((50, 4), bool)
+        visible[::2, 2] = False
+        before = filled(shapes, visible, (0, 1))
+        shapes[7, 1] = shapes[7, 0] + np.float32(1e-3)
+        after = filled(shapes, visible, (0, 1))
+        np.testing.assert_allclose(np.delete(after, 7, 0), np.delete(before, 7, 0), atol=1e-2)
+
+    def test_a_point_that_no_face_has_stands_between_the_two(self, shapes):
+        visible = np.ones((50, 4), bool)
+        visible[:, 3] = False
+        after = filled(shapes, visible, (0, 1))
+        np.testing.assert_allclose(after[:, 3], shapes[:, :2].mean(axis=1), atol=0.2 * np.ptp(shapes))
+
+
+def test_several_faces_of_a_picture_share_it(fileset: FileSet):
+    faces = faces_of(fileset(), [*rows(), row(3, keypoints=face(4))])  # type: ignore[operator]
+    assert len(faces.table) == 11
+    assert len(faces.images) == 10
+    assert faces.table.images[3] == faces.table.images[10]
+
+
+def test_all_unreadable_pictures_are_named_at_once(root: Path, fileset, tmp_path):
+    for i in (2, 7):
+        (root / f"p{i}.png").write_bytes((root / f"p{i}.png").read_bytes()[:30])
+    with pytest.raises(UserError, match=r"p2\.png: .*; 2 of 10 pictures cannot be read: p2\.png, p7\.png;"):
+        faces_of(fileset(), rows())
+    exclude = tmp_path / "exclude.txt"
+    exclude.write_text("p2.png\np7.png\n")
+    assert len(faces_of(fileset(exclude=str(exclude)), rows()).table) == 8
+
+
+def test_whom_validation_knows_from_training_is_said(fileset):
+    faces = faces_of(fileset(), [*rows(), row(0, "val"), row(1, "val"), row(2, "test")])
+    assert "val shares 2 of its 2 people with train; test shares 1 of its 1 people with train" in faces.remarks[0]
