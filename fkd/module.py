@@ -1,10 +1,9 @@
-"""The LightningModule: a net, its codec, and what trains them."""
+"""The LightningModule: a net, its codec, and how they are trained and validated."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
+from typing import Any, Self, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,120 +11,16 @@ import torch
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import CatMetric, MeanMetric
 
-from fkd.codecs import Codec, Heatmaps
+from fkd.codecs import Codec
 from fkd.errors import UserError
-from fkd.losses import heatmap_kl
 from fkd.metrics import NME, PartNME, point_errors
+from fkd.recipe import ReadsMaps, Recipe
 from fkd.schema import KeypointSchema
 from fkd.shape import ShapeModel
 from fkd.types import Batch, Points, Prediction
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A torch scheduler and when it steps.
-
-    Attributes:
-        scheduler: makes the scheduler from an optimizer (and the length).
-        interval: steps after each optimizer step or after each epoch.
-        length: the scheduler's argument that takes the number of optimizer steps of the whole training, if it has one.
-        monitor: the logged value it looks at, if it does.
-    """
-
-    scheduler: Callable[..., LRScheduler]
-    interval: Literal["step", "epoch"]
-    length: str | None
-    monitor: str | None
-
-    def __post_init__(self) -> None:
-        if self.interval not in ("step", "epoch"):
-            raise UserError(f"scheduler.interval={self.interval}: expected step or epoch")
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A trained net whose answers are learned beside the labels (Hinton et al., arXiv:1503.02531, section 2).
-
-    Attributes:
-        module: the net, in evaluation mode; of the same points and channels, of any crop size and codec.
-        weight: share of its answers in the loss.
-    """
-
-    module: "KeypointModule"
-    weight: float
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself: it does not change, and a running mean of the pupil needs no second one."""
-        return self
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) uint8 -> (B, K, 2) pixels of these crops."""
-        size, own = images.shape[-1], self.module.size
-        if size != own:
-            larger = functional.interpolate(images.float(), (own, own), mode="bilinear", antialias=True)
-            images = larger.round().to(torch.uint8)
-        with torch.no_grad():
-            answers: Tensor = self.module(images)
-        return (answers + 0.5) * (size / own) - 0.5
-
-
-@runtime_checkable
-class ReadsMaps(Protocol):
-    """A net that reads its coordinates off maps."""
-
-    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, S, S) in [0, 1] -> the net's output, and its maps (B, K, cells, cells) before their softmax."""
-        ...
-
-
-@dataclass(frozen=True)
-class Maps:
-    """What the maps are trained on that a net reads its coordinates off: a Gaussian about each point on the crop.
-
-    Attributes:
-        weight: of the maps' loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
-        sigma: standard deviation of the Gaussian in cells of the map.
-    """
-
-    weight: float
-    sigma: float
-
-    def __call__(self, maps: Tensor, batch: Batch) -> Tensor:
-        """The weighted loss of (B, K, cells, cells) maps; points beside the crop have no place on them."""
-        size = batch.image.shape[-1]
-        target = Heatmaps(size, size // maps.shape[-1], self.sigma, decode="dark").encode(batch.keypoints)
-        inside = ((batch.keypoints > -0.5) & (batch.keypoints < size - 0.5)).all(dim=-1)
-        return self.weight * heatmap_kl(maps, target, batch.visible & inside)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What training adds to a net.
-
-    Attributes:
-        loss: (raw, target, visible) -> scalar.
-        optimizer: makes the optimizer from the parameters.
-        schedule: of the learning rate, or None for a constant one.
-        teacher: whose answers are learned beside the labels, or None.
-        maps: what the net's maps are trained on beside its coordinates, or None; it `ReadsMaps` then.
-        frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
-        lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
-    """
-
-    loss: Loss
-    optimizer: Callable[..., Optimizer]
-    schedule: Schedule | None
-    teacher: Teacher | None = None
-    maps: Maps | None = None
-    frozen: Sequence[str] = ()
-    lr_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class KeypointModule(pl.LightningModule):
@@ -229,7 +124,7 @@ class KeypointModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         if self.recipe is not None and self.recipe.teacher is not None:
-            self.recipe.teacher.module.to(self.device)  # no part of this module, so that no checkpoint holds it
+            self.recipe.teacher.net.to(self.device)  # no part of this module, so that no checkpoint holds it
 
     def on_train_start(self) -> None:
         for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
@@ -248,43 +143,25 @@ class KeypointModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         if self.recipe is None:
             raise ValueError("KeypointModule without a recipe predicts only; give one to train it")
-        optimizer, schedule = self.recipe.optimizer([*self._groups(self.recipe)]), self.recipe.schedule
-        _scale_lr(optimizer, ("lr",))
+        optimizer, schedule = self.recipe.optimizer_of(self.net), self.recipe.schedule
         if schedule is None:
             return optimizer
-        length = {}
-        if schedule.length is not None:
-            steps = self.trainer.estimated_stepping_batches
-            if self._steps not in (None, steps):
-                raise UserError(
-                    f"scheduler: expected {self._steps} steps of training, for which its learning rates were made, "
-                    f"found {steps}; give the data and data.batch_size of that run, or begin another one"
-                )
-            self._steps = steps
-            if not np.isfinite(steps):
-                raise UserError(
-                    "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
-                )
-            length = {schedule.length: int(steps)}
-        try:
-            chosen = {"scheduler": schedule.scheduler(optimizer, **length), "interval": schedule.interval}
-        except (TypeError, ValueError) as error:
-            raise UserError(f"scheduler: {error}") from error
-        if "max_lr" in optimizer.param_groups[0]:  # one cycle gives all groups one learning rate
-            _scale_lr(optimizer, ("lr", "initial_lr", "max_lr", "min_lr"))
-        if schedule.monitor is not None:
-            chosen["monitor"] = schedule.monitor  # type: ignore[assignment]
-        return {"optimizer": optimizer, "lr_scheduler": chosen}
+        steps = None if schedule.length is None else self._steps_of_training()
+        return {"optimizer": optimizer, "lr_scheduler": schedule.of(optimizer, steps)}
 
-    def _groups(self, recipe: Recipe) -> Iterator[dict[str, Any]]:
-        """Parameters that learn, by the factor of their learning rate; those of factor 1 first."""
-        groups: dict[float, list[nn.Parameter]] = {1.0: []}
-        for name, parameter in self.net.named_parameters():
-            if parameter.requires_grad:
-                parts = [part for part in recipe.lr_factors if within(name, part)]
-                factor = recipe.lr_factors[max(parts, key=len)] if parts else 1.0
-                groups.setdefault(factor, []).append(parameter)
-        return ({"params": params, "lr_factor": factor} for factor, params in groups.items() if params)
+    def _steps_of_training(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        if self._steps not in (None, steps):
+            raise UserError(
+                f"scheduler: expected {self._steps} steps of training, for which its learning rates were made, found "
+                f"{steps}; give the data and data.batch_size of that run, or begin another one"
+            )
+        if not np.isfinite(steps):
+            raise UserError(
+                "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
+            )
+        self._steps = int(steps)
+        return self._steps
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -326,15 +203,15 @@ class KeypointModule(pl.LightningModule):
         epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
         checkpoint["scores"] = {"epoch": epochs, **scores}
         checkpoint["steps"] = self._steps
-        with self.train_loss.sync_context():  # of all processes
-            checkpoint["train_loss"] = dict(self.train_loss.metric_state)  # of an epoch that is not over
+        own = torch.stack([cast(Tensor, value) for value in self.train_loss.metric_state.values()])
+        every = cast(Tensor, self.all_gather(own))  # of an epoch that is not over, and of each process
+        checkpoint["train_losses"] = every.reshape(-1, len(own))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
         self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
-        if self.global_rank == 0:  # the others add to it
-            for name, value in checkpoint.get("train_loss", {}).items():
-                setattr(self.train_loss, name, value)
+        if (kept := checkpoint.get("train_losses")) is not None:
+            self._take_over_loss(kept)
         if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
             return
         self._steps = checkpoint.get("steps")
@@ -344,6 +221,15 @@ class KeypointModule(pl.LightningModule):
                 f"ckpt_path: expected trainer.max_epochs={then}, which its schedule of the learning rate was made for, "
                 f"found {now}; keep it, or begin another run that trains on: ckpt_path=FILE scheduler=none"
             )
+
+    def _take_over_loss(self, kept: Tensor) -> None:
+        """Goes on with the loss (processes, 2) of an epoch that was cut: each with its own, to add up alike."""
+        if len(kept) != self.trainer.world_size:  # the first with all, to which the others add
+            kept = kept.sum(dim=0) if self.global_rank == 0 else torch.zeros_like(kept[0])
+        else:
+            kept = kept[self.global_rank]
+        for name, value in zip(self.train_loss.metric_state, kept, strict=True):
+            setattr(self.train_loss, name, value.to(self.device, copy=True))
 
     def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:
         """Keeps in checkpoints what scores and predictions need to know of the training faces; people add up.
@@ -387,16 +273,6 @@ class KeypointModule(pl.LightningModule):
 def _weight(batch: Batch) -> Tensor:
     """What a batch's loss, a mean over its visible points, counts in that of an epoch: so many faces show as many."""
     return batch.visible.sum() / batch.visible.shape[1]
-
-
-def within(name: str, part: str) -> bool:
-    """Whether a parameter of this name belongs to a part of the net."""
-    return name == part or name.startswith(part + ".")
-
-
-def _scale_lr(optimizer: Optimizer, keys: Sequence[str]) -> None:
-    for group in optimizer.param_groups:
-        group.update({key: group[key] * group["lr_factor"] for key in keys})
 
 
 def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:

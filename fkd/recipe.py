@@ -1,123 +1,167 @@
-"""What makes a run the one that it is: for names and tables, for averages over seeds, and for going on with it."""
+"""What trains a net: its loss, its optimizer with a schedule, a teacher, and what its maps learn."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
-from omegaconf import DictConfig, OmegaConf
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from fkd import checkpoint
+from fkd.codecs import Heatmaps
 from fkd.errors import UserError
-from fkd.resume import is_learned
+from fkd.losses import heatmap_kl
+from fkd.types import Batch
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
-    """What tells runs apart: the chosen option of each group, the numbers people sweep over, and all that was given.
+@dataclass(frozen=True)
+class Schedule:
+    """A torch scheduler and when it steps.
 
-    Args:
-        choices: the option of each group.
-        overrides: of the command line, in Hydra's words.
+    Attributes:
+        scheduler: makes the scheduler from an optimizer (and the length).
+        interval: steps after each optimizer step or after each epoch.
+        length: the scheduler's argument that takes the number of optimizer steps of the whole training, if it has one.
+        monitor: the logged value it looks at, if it does.
     """
-    groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
-    numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
-    keys = (override.lstrip("+~").split("=")[0] for override in overrides)
-    given = [key for key in keys if is_learned(key) and key != "ckpt_path"]
-    chosen = {group: choices[group] for group in (*groups, *given) if group in choices}
-    values = {key: OmegaConf.select(cfg, key) for key in (*numbers, *given) if key not in choices}
-    return chosen | {k: v if isinstance(v, int | float | str | None) else str(v) for k, v in values.items()}
+
+    scheduler: Callable[..., LRScheduler]
+    interval: Literal["step", "epoch"]
+    length: str | None
+    monitor: str | None
+
+    def __post_init__(self) -> None:
+        if self.interval not in ("step", "epoch"):
+            raise UserError(f"scheduler.interval={self.interval}: expected step or epoch")
+
+    def of(self, optimizer: Optimizer, steps: int | None) -> dict[str, Any]:
+        """The scheduler of an optimizer, in Lightning's words.
+
+        Args:
+            optimizer: whose groups may have an "lr_factor", which the schedule keeps.
+            steps: of the whole training; needed if there is a `length`.
+
+        Raises:
+            UserError: the scheduler refuses its settings.
+        """
+        length = {} if self.length is None else {self.length: steps}
+        try:
+            chosen = {"scheduler": self.scheduler(optimizer, **length), "interval": self.interval}
+        except (TypeError, ValueError) as error:
+            raise UserError(f"scheduler: {error}") from error
+        if "max_lr" in optimizer.param_groups[0]:  # one cycle gives all groups one learning rate
+            _scale_lr(optimizer, ("lr", "initial_lr", "max_lr", "min_lr"))
+        return chosen if self.monitor is None else chosen | {"monitor": self.monitor}
 
 
-def digest(cfg: DictConfig, start: str | None) -> str:
-    """Digits that two runs share only if they differ in nothing but the seed, and where and how fast they computed.
+@dataclass(frozen=True)
+class Teacher:
+    """A trained net whose answers are learned beside the labels (Hinton et al., arXiv:1503.02531, section 2).
 
-    Args:
-        cfg: the config, in which references to the seed are not resolved.
-        start: the checkpoint where training began.
+    Attributes:
+        net: (B, C, size, size) uint8 crops -> (B, K, 2) pixels of these crops; in evaluation mode.
+        size: width and height of its crops, which need not be the pupil's.
+        weight: share of its answers in the loss.
+        subjects: the people whom it was trained on.
     """
-    leaves = dict(_leaves(OmegaConf.to_container(cfg, resolve=False))) | {"ckpt_path": start}
-    kept = {key: value for key, value in leaves.items() if is_learned(key) and key != "seed"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    net: nn.Module
+    size: int
+    weight: float
+    subjects: Sequence[str] = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: it does not change, and a running mean of the pupil needs no second one."""
+        return self
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 -> (B, K, 2) pixels of these crops."""
+        size = images.shape[-1]
+        if size != self.size:
+            larger = functional.interpolate(images.float(), (self.size,) * 2, mode="bilinear", antialias=True)
+            images = larger.round().to(torch.uint8)
+        with torch.no_grad():
+            answers: Tensor = self.net(images)
+        return (answers + 0.5) * (size / self.size) - 0.5
 
 
-def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
-    """Makes sure that training can go on from a checkpoint.
+@runtime_checkable
+class ReadsMaps(Protocol):
+    """A net that reads its coordinates off maps."""
 
-    Args:
-        cfg: the config.
-        path: the checkpoint.
-        own: whether it is the run's own, so that the same must be learned from the same faces; another run's may begin
-            something new.
+    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, S, S) in [0, 1] -> the net's output, and its maps (B, K, cells, cells) before their softmax."""
+        ...
 
-    Raises:
-        UserError: the file is broken, holds weights only, or was trained in another way.
+
+@dataclass(frozen=True)
+class Maps:
+    """What the maps are trained on that a net reads its coordinates off: a Gaussian about each point on the crop.
+
+    Attributes:
+        weight: of the maps' loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
+        sigma: standard deviation of the Gaussian in cells of the map.
     """
-    content = checkpoint.read(path, "ckpt_path")
-    checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
-    check_labels(cfg, content["config"])
-    if cfg.train and "optimizer_states" not in content:
-        raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
-    parts = ["model", "crop", "schema", "channels"]
-    parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
-    parts += ["loss", "augmentation", "data", "mix", "distill", "overfit", "seed"] if cfg.train and own else []
-    if (difference := first_difference(content["config"], cfg, parts)) is not None:
-        key, then, now = difference
-        raise UserError(
-            f"ckpt_path={path}: expected the run's own {key}={then}, found {now}; give the overrides of that run, or "
-            "begin another one"
-        )
+
+    weight: float
+    sigma: float
+
+    def __call__(self, maps: Tensor, batch: Batch) -> Tensor:
+        """The weighted loss of (B, K, cells, cells) maps; points beside the crop have no place on them."""
+        size = batch.image.shape[-1]
+        target = Heatmaps(size, size // maps.shape[-1], self.sigma, decode="dark").encode(batch.keypoints)
+        inside = ((batch.keypoints > -0.5) & (batch.keypoints < size - 0.5)).all(dim=-1)
+        return self.weight * heatmap_kl(maps, target, batch.visible & inside)
 
 
-def first_difference(trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str]) -> tuple[str, Any, Any] | None:
-    """The first learned key of some parts of a config (dotted keys) in which a net was trained otherwise.
+@dataclass(frozen=True)
+class Recipe:
+    """What training adds to a net.
 
-    Gives the key, its value then and its value now.
+    Attributes:
+        loss: (raw, target, visible) -> scalar.
+        optimizer: makes the optimizer from the parameters.
+        schedule: of the learning rate, or None for a constant one.
+        teacher: whose answers are learned beside the labels, or None.
+        maps: what the net's maps are trained on beside its coordinates, or None; it `ReadsMaps` then.
+        frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
+        lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
     """
-    then, now = (
-        {key: value for key, value in _leaves(config) if any(f"{key}.".startswith(f"{part}.") for part in parts)}
-        for config in (trained, plain(cfg))
-    )
-    for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
-        if then.get(key) != now.get(key) and is_learned(key):
-            return key.removesuffix(".name"), then.get(key), now.get(key)
-    return None
+
+    loss: Loss
+    optimizer: Callable[..., Optimizer]
+    schedule: Schedule | None
+    teacher: Teacher | None = None
+    maps: Maps | None = None
+    frozen: Sequence[str] = ()
+    lr_factors: Mapping[str, float] = field(default_factory=dict)
+
+    def optimizer_of(self, net: nn.Module) -> Optimizer:
+        """The optimizer of what learns in a net; each of its groups has its "lr_factor"."""
+        optimizer = self.optimizer([*self._groups(net)])
+        _scale_lr(optimizer, ("lr",))
+        return optimizer
+
+    def _groups(self, net: nn.Module) -> Iterator[dict[str, Any]]:
+        """Parameters that learn, by the factor of their learning rate; those of factor 1 first."""
+        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        for name, parameter in net.named_parameters():
+            if parameter.requires_grad:
+                parts = [part for part in self.lr_factors if within(name, part)]
+                factor = self.lr_factors[max(parts, key=len)] if parts else 1.0
+                groups.setdefault(factor, []).append(parameter)
+        return ({"params": params, "lr_factor": factor} for factor, params in groups.items() if params)
 
 
-def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:
-    """Makes sure that a net is scored, or trained on, with labels of the kind that its config says it learned.
-
-    Raises:
-        UserError: the `label_shift` of a set differs between the two, be it alone or part of a mix, so that all points
-            would lie off by the shift.
-    """
-    then = {name: shift for _, name, shift in _label_shifts(trained["data"])}
-    for key, name, now in _label_shifts(plain(cfg)["data"]):
-        if name in then and then[name] != now:
-            raise UserError(f"{key}={now}: expected {then[name]}, as this net was trained with; set {key}={then[name]}")
+def within(name: str, part: str) -> bool:
+    """Whether a parameter of this name belongs to a part of the net."""
+    return name == part or name.startswith(part + ".")
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The config as dicts, lists and scalars, all interpolations resolved."""
-    content = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
-
-
-def _label_shifts(data: Any, key: str = "data") -> Iterator[tuple[str, str, Any]]:
-    """Dotted key, set's name and value of each `label_shift` that sets have, without the copies in their sources."""
-    if isinstance(data, Mapping):
-        if "label_shift" in data:
-            yield f"{key}.label_shift", str(data.get("name")), data["label_shift"]
-        for name, child in data.items():
-            if name != "source":
-                yield from _label_shifts(child, f"{key}.{name}")
-
-
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of all that is not a mapping."""
-    if isinstance(node, Mapping):
-        for name, child in node.items():
-            yield from _leaves(child, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, node
+def _scale_lr(optimizer: Optimizer, keys: Sequence[str]) -> None:
+    for group in optimizer.param_groups:
+        group.update({key: group[key] * group["lr_factor"] for key in keys})

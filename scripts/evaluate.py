@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 import fkd
-from fkd import experiment, options, recipe
+from fkd import experiment, identity, options
 from fkd.breakdown import breakdown, breakdown_table
 from fkd.cli import command
 from fkd.console import facts, show
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
     net = fkd.load(None if cfg.ckpt is None else options.path(cfg, "ckpt"), device=cfg.device).net
     if isinstance(net, TorchNet):
-        recipe.check_labels(cfg, net.module.config)
+        identity.check_labels(cfg, net.module.config)
     faces = build_faces(cfg, net.facts)
     show(*faces.remarks)
     if isinstance(net, TorchNet):

@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-from fkd import checkpoint, experiment, export, options, recipe
+from fkd import checkpoint, experiment, export, identity, options
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.data.faces import Faces
@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
     export.check_output(output, int8)
     count, detector = options.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
     net = experiment.load_net(cfg.ckpt, "cpu")
-    recipe.check_labels(cfg, net.module.config)
+    identity.check_labels(cfg, net.module.config)
     cfg.channels, cfg.schema = net.facts.channels, net.module.config["schema"]
     faces = experiment.build_faces(cfg)
     if (learned := net.module.config["data"]["name"]) != faces.name:

@@ -25,7 +25,7 @@ def main(cfg: DictConfig) -> float:
         options.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
     import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
 
-    from fkd import experiment, recipe
+    from fkd import experiment, identity
     from fkd.callbacks import log_hyperparameters
     from fkd.evaluation import evaluate
     from fkd.report import metrics_table, save_faces, save_figures
@@ -33,11 +33,11 @@ def main(cfg: DictConfig) -> float:
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     sweep = hydra.mode == RunMode.MULTIRUN
     overrides = resume.task_overrides(hydra)
-    settings = recipe.settings(cfg, hydra.runtime.choices, overrides)
+    settings = identity.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
     share_threads()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
-    run.values["recipe"] = recipe.digest(cfg, run.values["ckpt_path"])
+    run.values["recipe"] = identity.digest(cfg, run.values["ckpt_path"])
     if run.is_over:
         show(f"{run_dir}: {run.before['status']}, nothing is left to do")
         return run.objective
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> float:
         trainer = experiment.build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
         detector = experiment.build_detector(cfg)
         if run.start is not None:
-            recipe.check_resume(cfg, run.start, own=run.goes_on)
+            identity.check_resume(cfg, run.start, own=run.goes_on)
         elif run.before:
             show(f"{run_dir}: no last.ckpt, so training begins anew")
         module = experiment.build_module(cfg)

@@ -9,7 +9,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from fkd import detect, experiment, recipe, targets
+from fkd import detect, experiment, identity, targets
 from fkd.cli import CONF
 from fkd.data.draws import Draws
 from fkd.errors import UserError
@@ -38,7 +38,7 @@ def compose(*overrides: str, name: str = "train") -> DictConfig:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))
 def test_every_option_composes_to_a_plain_config(group: str, option: str) -> None:
-    config = recipe.plain(compose(f"{group}={option}"))
+    config = identity.plain(compose(f"{group}={option}"))
     assert not missing(config)
 
 
@@ -143,7 +143,7 @@ def test_a_seed_of_nought_is_a_seed() -> None:
 
 @pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "detector").glob("*.yaml")))
 def test_every_detector_builds_or_says_what_it_lacks(option: str) -> None:
-    config = recipe.plain(compose(f"detector={option}", "ckpt=x", "input=x", "output=x", name="predict"))["detector"]
+    config = identity.plain(compose(f"detector={option}", "ckpt=x", "input=x", "output=x", name="predict"))["detector"]
     if lacks := {"yunet": "detector.model=None", "boxes": "detector.file"}.get(option):
         with pytest.raises(UserError, match=lacks):
             detect.build(config)
@@ -161,6 +161,6 @@ def test_every_filter_builds_for_the_schema(option: str) -> None:
 def test_every_option_of_evaluation_composes() -> None:
     for path in {*(CONF / "data").glob("*.yaml")} - {CONF / "data/base.yaml"}:
         cfg = compose(f"data={path.stem}", "ckpt=some.ckpt", name="evaluate")
-        assert recipe.plain(cfg)["subset"] == "test"
+        assert identity.plain(cfg)["subset"] == "test"
     detect = experiment.build_detector(compose("ckpt=some.ckpt", "boxes=detector", name="evaluate"))
     assert detect is not None

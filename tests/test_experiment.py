@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from fkd import experiment, recipe
+from fkd import experiment, identity
 from fkd.checkpoint import check_paths, check_trusted
 from fkd.errors import UserError
+from fkd.experiment.parts import instantiate
 from tests.test_conf import SMALL, compose
 from tests.test_module import fit
 
@@ -25,7 +26,7 @@ def checkpoint(tmp_path: Path) -> Path:
     module = experiment.build_module(cfg)
     path = tmp_path / "best.ckpt"
     content = {
-        "config": recipe.plain(cfg),
+        "config": identity.plain(cfg),
         "state_dict": module.state_dict(),
         "scores": {"epoch": 3},
         "subjects": [],
@@ -54,7 +55,7 @@ def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     "target",
     [
         "os.system",
-        "fkd.experiment.torch.hub.load",  # a trusted name that leads to a stranger's home
+        "fkd.experiment.loading.torch.hub.load",  # a trusted name that leads to a stranger's home
         "fkd.cli.os.system",
         "fkd.images.write",  # at home in fkd, but neither a class nor of a trusted package
         "fkd.data.cache.ImageCache",
@@ -284,7 +285,7 @@ def teacher(path: Path, *overrides: str) -> str:
     """The file of an untrained net that knows Ada."""
     cfg = compose("model=compact", *SMALL, *overrides)
     module = experiment.build_module(cfg)
-    content = {"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    content = {"config": identity.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
     torch.save(content, path / "teacher.ckpt")
     return f"distill.teacher={path / 'teacher.ckpt'}"
 
@@ -332,8 +333,8 @@ class Buggy(nn.Module):
 def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
     """Its traceback is what the author needs."""
     with pytest.raises(AttributeError, match="nothing"):
-        experiment._instantiate({"_target_": "tests.test_experiment.Buggy"}, "model.net")
+        instantiate({"_target_": "tests.test_experiment.Buggy"}, "model.net")
     with pytest.raises(UserError, match=r"model\.net: .*depth"):
-        experiment._instantiate({"_target_": "tests.test_experiment.Buggy", "depth": 3}, "model.net")
+        instantiate({"_target_": "tests.test_experiment.Buggy", "depth": 3}, "model.net")
     with pytest.raises(UserError, match=r"model\.net: .*Bugy"):
-        experiment._instantiate({"_target_": "tests.test_experiment.Bugy"}, "model.net")
+        instantiate({"_target_": "tests.test_experiment.Bugy"}, "model.net")

@@ -11,12 +11,13 @@ LAYERS = (
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
     | {"processes", "study", "resume", "resolvers", "download", "archives", "sums"},
+    {"recipe"},
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},
     {"folders"},
     {"predictor", "onnx", "pose"},
     {"evaluation", "checkpoint", "inference", "calibration", "doctor"},
-    {"recipe", "breakdown", "exploring"},
+    {"identity", "breakdown", "exploring"},
     {"experiment", "report", "cli", "export", "job"},
     {"benchmark"},
     {"zoo"},

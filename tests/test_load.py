@@ -14,7 +14,7 @@ from fkd import detect, experiment, export, images
 from fkd.data.synthesis import face
 from fkd.errors import UserError
 from fkd.geometry import Crop, channels_first, square_around
-from fkd.recipe import plain
+from fkd.identity import plain
 from fkd.shape import ShapeModel
 from tests.conftest import PROJECT
 from tests.test_conf import compose

@@ -22,7 +22,8 @@ from fkd.data.dataset import CropDataset, as_it_is
 from fkd.errors import UserError
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1, heatmap_kl
-from fkd.module import KeypointModule, Maps, Recipe, Schedule, Teacher, inverse_points
+from fkd.module import KeypointModule, inverse_points
+from fkd.recipe import Maps, Recipe, Schedule, Teacher
 from fkd.schema import IBUG68
 from tests.data.test_dataset import dataset
 
@@ -237,7 +238,7 @@ def taught(weight: float, size: int = SIZE) -> tuple[KeypointModule, KeypointMod
     teacher = KeypointModule(net, Coordinates((size - 1) / 2, size / 2), IBUG68, size, 1, {}).eval()
     module = make()
     assert module.recipe is not None
-    module.recipe = replace(module.recipe, teacher=Teacher(teacher, weight))
+    module.recipe = replace(module.recipe, teacher=Teacher(teacher, teacher.size, weight))
     return module, teacher
 
 
@@ -259,14 +260,14 @@ def test_a_teacher_of_larger_crops_answers_in_the_pupils_pixels() -> None:
     _, teacher = taught(1.0, size=128)
     smooth = np.add.outer(np.arange(SIZE), 2 * np.arange(SIZE)).astype(np.uint8)  # stays itself when enlarged
     batch = torch.from_numpy(smooth)[None, None]
-    found = Teacher(teacher, 1.0)(batch)
+    found = Teacher(teacher, teacher.size, 1.0)(batch)
     enlarged = torch.from_numpy(cv2.resize(smooth, (128, 128), interpolation=cv2.INTER_LINEAR))[None, None]
     torch.testing.assert_close(found, (teacher(enlarged).detach() + 0.5) / 2 - 0.5, atol=0.05, rtol=0)
 
 
 def test_a_copy_of_the_pupil_has_the_same_teacher() -> None:
     module, teacher = taught(0.5)
-    assert copy.deepcopy(module).recipe.teacher.module is teacher  # type: ignore[union-attr]
+    assert copy.deepcopy(module).recipe.teacher.net is teacher  # type: ignore[union-attr]
 
 
 def test_a_teacher_is_in_no_checkpoint_and_does_not_learn(tmp_path: Path) -> None:
@@ -300,7 +301,7 @@ def test_maps_are_trained_beside_coordinates_where_points_lie_on_the_crop(taught
     torch.manual_seed(0)
     module, codec = make(), Heatmaps(SIZE, 8, 1.0, "dark")
     module.net = WithMaps()
-    teacher = Teacher(make().eval(), 0.25) if taught else None
+    teacher = Teacher(make().eval(), SIZE, 0.25) if taught else None
     module.recipe = replace(module.recipe, maps=Maps(0.3, 1.0), teacher=teacher)  # type: ignore[type-var]
     batch = dataset(augmented=False).__getitems__([0, 1, 2])
     batch.keypoints[0, 5] = torch.tensor([70.0, 20.0])  # right of the crop

@@ -12,6 +12,7 @@ import torch
 
 from fkd import checkpoint, experiment
 from fkd.errors import UserError
+from fkd.identity import plain
 from tests.test_conf import SMALL, compose
 
 
@@ -25,7 +26,7 @@ def content() -> dict[str, Any]:
     )
     shapes = None if module.shapes is None else module.shapes.to_dict()
     return {
-        "config": experiment.plain(cfg),
+        "config": plain(cfg),
         "state_dict": module.state_dict(),
         "scores": {"epoch": 3, "val/nme": 5.0},
         "subjects": module.subjects,

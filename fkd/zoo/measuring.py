@@ -22,11 +22,11 @@ from fkd.data.split import shared_subjects
 from fkd.errors import UserError
 from fkd.evaluation import evaluate
 from fkd.export import to_onnx
+from fkd.identity import check_labels, plain
 from fkd.inference import TorchNet
 from fkd.module import KeypointModule
 from fkd.onnx import OnnxNet
 from fkd.predictor import Net
-from fkd.recipe import check_labels, plain
 from fkd.schema import schema_of
 from fkd.zoo.entries import Entry, Training, best
 

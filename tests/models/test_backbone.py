@@ -12,6 +12,7 @@ from torchvision.models import ResNet18_Weights, get_model
 
 from fkd import experiment
 from fkd.errors import UserError
+from fkd.identity import plain
 from fkd.models.backbone import Backbone
 from tests.test_conf import compose
 
@@ -67,7 +68,7 @@ def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
         raise AssertionError("a checkpoint has its own weights")
 
     monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
-    content = {"config": experiment.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": []}
+    content = {"config": plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": []}
     torch.save(content, tmp_path / "best.ckpt")
     loaded = experiment.load(tmp_path / "best.ckpt")
     assert torch.equal(loaded.net.get_parameter("head.4.weight"), module.net.get_parameter("head.4.weight"))
@@ -181,7 +182,7 @@ def test_only_what_others_have_trained_can_be_begun_with() -> None:
 def test_a_net_is_gone_on_with_in_another_way_but_not_as_another_net(tmp_path: Path) -> None:
     cfg = compose("model=resnet18", *OFF)
     first = experiment.build_module(cfg)
-    content = {"config": experiment.plain(cfg), "state_dict": first.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    content = {"config": plain(cfg), "state_dict": first.state_dict(), "scores": {}, "subjects": ["Ada"]}
     torch.save(content, tmp_path / "first.ckpt")
     weights = f"weights={tmp_path}/first.ckpt"
     other = compose("model=resnet18", *OFF, weights, "model.frozen=[body]", "model.lr_factors={head: 2}")
