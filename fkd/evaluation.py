@@ -11,7 +11,7 @@ from rich import get_console
 from rich.progress import track
 
 from fkd.data.faces import Faces
-from fkd.data.split import anonymous
+from fkd.data.split import among
 from fkd.detect import Detector, iou
 from fkd.errors import UserError
 from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
@@ -118,7 +118,9 @@ def evaluate(
     mean = np.stack([Crop.from_box(window, facts.size).inverse_points(candidate.mean_shape) for window in windows])
     preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
-    seen = {"subjects_in_training": _known(candidate.subjects, set(table.subjects.tolist()))}
+    trained = candidate.subjects
+    known = None if trained is None else int(among(np.unique(table.subjects), trained).sum())
+    seen = {"subjects_in_training": known}
     return Scores(
         metrics=score(preds, target, table, found, boxes) | seen,
         mean_shape=score(mean, target, table, found, boxes) | seen,
@@ -129,14 +131,6 @@ def evaluate(
         face_errors=face_errors(preds, target, table),
         mean_shape_errors=face_errors(mean, target, table),
     )
-
-
-def _known(trained: Collection[str] | None, people: Collection[str]) -> int | None:
-    """How many of the people a net was trained on, by their names or pseudonyms."""
-    if trained is None:
-        return None
-    names = set(trained)
-    return sum(not names.isdisjoint((name, anonymous(name))) for name in people)
 
 
 def squares_of(

@@ -280,7 +280,7 @@ def shifted(faces: Faces, right: tuple[float, float], down: tuple[float, float])
 def test_a_shift_of_all_labels(maps: Faces, right: tuple[float, float], down: tuple[float, float]) -> None:
     """The net has learned from labels that lie beside the truth, and has learned just that."""
     net = Compass(maps.table.keypoints, *zip(right, down, strict=True))
-    finding = shift(shifted(maps, right, down), net)
+    finding = shift(shifted(maps, right, down), net, {*maps.table.subjects})
     assert finding is not None
     assert (finding.severity, finding.count) == ("warning", FACES)
     expected = {"right": right, "learned_right": right, "turned_right": right, "learned_down": down}
@@ -290,7 +290,7 @@ def test_a_shift_of_all_labels(maps: Faces, right: tuple[float, float], down: tu
 
 
 def test_a_net_of_mirrored_copies_shows_the_labels_shift_all_the_same(maps: Faces) -> None:
-    finding = shift(shifted(maps, (0.5, 0.03), (0, 0)), Compass(maps.table.keypoints, (0, 0), (0, 0)))
+    finding = shift(shifted(maps, (0.5, 0.03), (0, 0)), Compass(maps.table.keypoints, (0, 0), (0, 0)), ())
     assert finding is not None
     assert finding.severity == "warning"
     assert finding.figures["right_share"] == pytest.approx(0.03, abs=0.004)
@@ -298,9 +298,19 @@ def test_a_net_of_mirrored_copies_shows_the_labels_shift_all_the_same(maps: Face
 
 
 def test_labels_in_their_place(maps: Faces) -> None:
-    finding = shift(maps, Compass(maps.table.keypoints, (0, 0), (0, 0)))
+    finding = shift(maps, Compass(maps.table.keypoints, (0, 0), (0, 0)), {*maps.table.subjects})
     assert finding is not None
     assert (finding.severity, finding.count, finding.rows) == ("note", 0, ())
+
+
+def test_what_a_net_learned_from_other_labels_is_not_said_of_these(maps: Faces) -> None:
+    net = Compass(maps.table.keypoints, (0, 0), (0.0, 0.04))
+    own, others = shift(maps, net, {*maps.table.subjects}), shift(maps, net, {"somebody else"})
+    assert own is not None
+    assert own.severity == "warning"
+    assert others is not None
+    assert (others.severity, others.count, others.rows) == ("note", 0, ())
+    assert "from other labels" in others.text
 
 
 def test_standard_errors_are_those_of_people() -> None:

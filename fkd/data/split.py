@@ -5,7 +5,7 @@ can do.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,12 @@ def anonymous(subject: str) -> str:
     """
     known = subject.startswith("sha256:")
     return subject if known else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
+
+
+def among(subjects: npt.NDArray[np.str_], people: Collection[str]) -> npt.NDArray[np.bool_]:
+    """(N,) which of subjects (N,) are among some people, who are given by name or pseudonym."""
+    known = {*people}
+    return np.array([not known.isdisjoint((name, anonymous(name))) for name in subjects.tolist()], bool)
 
 
 def shared_subjects(a: npt.NDArray[np.str_], b: npt.NDArray[np.str_]) -> list[str]:

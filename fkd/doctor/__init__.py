@@ -50,7 +50,7 @@ def examine(
         lattice(faces),
     ]
     if net is not None:
-        found += [shift(faces, net), disagreement(faces, net, trained)]
+        found += [shift(faces, net, trained), disagreement(faces, net, trained)]
     if root is not None:
         found.append(unannotated(faces, root))
     return sorted((finding for finding in found if finding), key=lambda finding: SEVERITIES.index(finding.severity))

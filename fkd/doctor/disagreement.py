@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 
 from fkd.data.faces import Faces
-from fkd.data.split import anonymous
+from fkd.data.split import among
 from fkd.doctor.asking import answers
 from fkd.doctor.finding import Finding
 from fkd.doctor.rows import examples, sample
@@ -34,13 +34,10 @@ def disagreement(faces: Faces, net: Net, trained: Collection[str]) -> Finding | 
     logs = np.log(np.maximum(error, 1e-6))
     middle = np.median(logs)
     far = logs > middle + _FAR * 1.4826 * np.median(abs(logs - middle))
-    known = set(trained)
-    seen = np.array([not known.isdisjoint((name, anonymous(name))) for name in table.subjects[rows].tolist()])
     if not far.any():
         return None
-    told = (
-        f" It learned from {seen.mean():.0%} of these faces' people and judges those too kindly." if seen.any() else ""
-    )
+    share = among(table.subjects[rows], trained).mean()
+    told = f" It learned from {share:.0%} of these faces' people and judges those too kindly." if share > 0 else ""
     return Finding(
         name="disagreement",
         title="Labels that the net contradicts",
@@ -56,6 +53,6 @@ def disagreement(faces: Faces, net: Net, trained: Collection[str]) -> Finding | 
         figures={
             "median_error": float(100 * np.exp(middle)),
             "largest_error": float(100 * error.max()),
-            "seen_share": float(seen.mean()),
+            "seen_share": float(share),
         },
     )

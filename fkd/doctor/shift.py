@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.data.faces import Faces
+from fkd.data.split import among
 from fkd.doctor.asking import answers
 from fkd.doctor.finding import Finding
 from fkd.doctor.rows import Mask, examples, sample
@@ -21,6 +23,7 @@ _DEGREES = 8.0
 """Turns that a set of faces has anyway; the answers differ by 2 sin 8 degrees = 0.28 of the shift."""
 _WORTH = 0.005  # of the inter-ocular distance: a smaller shift changes no figure
 _SURE = 3.0  # standard errors
+_OWN = 0.5  # of the faces show people that the net learned from: what it learned is of these labels
 
 _Values = npt.NDArray[np.float64]
 
@@ -43,7 +46,7 @@ class Line(NamedTuple):
         return f"{self.pixels:+.2f} px {100 * self.share:+.2f} % of the inter-ocular distance"
 
 
-def shift(faces: Faces, net: Net) -> Finding | None:
+def shift(faces: Faces, net: Net, trained: Collection[str]) -> Finding | None:
     """How far the labels lie beside the true place, as a trained net tells.
 
     *To the right.* Let a net's answers lie `s` beside the true place, always to the same side of the picture. On the
@@ -55,7 +58,7 @@ def shift(faces: Faces, net: Net) -> Finding | None:
     *Down.* On a picture turned by an angle a about the middle of a face, the net errs by `(s, t)` in the frame of the
     turned picture; turned back, by `s (cos a, -sin a) + t (sin a, cos a)`. Of the answers at a and at -a half the
     difference is `sin a (t, -s)`: its x tells t, and its y, once more, s. A shift that turns with the face, as of brows
-    that somebody marks too low, is the same in both and does not count. This is what the net learned, on these labels
+    that somebody marks too low, is the same in both and does not count. This is what the net learned, from these labels
     or others. One that learned from turned copies has learned less of it: its s by turns (`turned_right`) then lies
     below its s by the mirror (`learned_right`), and t is about as much too small.
     """
@@ -78,7 +81,8 @@ def shift(faces: Faces, net: Net) -> Finding | None:
         "learned_down": by_turns[:, 1],
     }
     lines = {name: line(values, distance, people) for name, values in shifts.items()}
-    return _finding(lines, float(np.median(distance)), examples(rows, distance), len(rows))
+    learned_here = bool(among(table.subjects[rows], trained).mean() >= _OWN)
+    return _finding(lines, float(np.median(distance)), examples(rows, distance), len(rows), learned_here)
 
 
 def mean_move(points: npt.NDArray[np.floating], origin: npt.NDArray[np.floating], visible: Mask) -> _Values:
@@ -117,9 +121,10 @@ def line(values: _Values, distance: _Values, people: npt.NDArray[np.int64]) -> L
     return Line(*map(float, (*fitted, at_median @ fitted, *errors)))
 
 
-def _finding(lines: dict[str, Line], distance: float, rows: tuple[int, ...], total: int) -> Finding:
+def _finding(lines: dict[str, Line], distance: float, rows: tuple[int, ...], total: int, learned_here: bool) -> Finding:
     right, learned, down = lines["right"], lines["learned_right"], lines["learned_down"]
-    is_shifted = right.is_there(distance) or down.is_there(distance)
+    is_shifted = right.is_there(distance) or (learned_here and down.is_there(distance))
+    whence = "" if learned_here else ", from other labels,"
     figures = {f"{name}_{key}": value for name, fit in lines.items() for key, value in fit._asdict().items()}
     return Finding(
         name="shift",
@@ -128,7 +133,7 @@ def _finding(lines: dict[str, Line], distance: float, rows: tuple[int, ...], tot
         count=total if is_shifted else 0,
         total=total,
         text=(
-            f"On the median face the labels lie {_said(right, 'right', 'left')} ({right}); the net has learned"
+            f"On the median face the labels lie {_said(right, 'right', 'left')} ({right}); the net has learned{whence}"
             f" {_said(learned, 'right', 'left')} ({learned}) and {_said(down, 'down', 'up')} ({down})."
         ),
         advice=(
