@@ -15,6 +15,8 @@ from fkd.types import Image, Points
 TARGET = (0, 255, 0)
 PREDICTED = (255, 0, 255)
 ERROR = (255, 255, 0)
+SIDES = TARGET, (0, 220, 255), (255, 255, 255)
+"""Of true points: the first of a pair that a mirror exchanges, the second, and those that stay."""
 SKELETON = (255, 255, 255)
 BOX = (0, 200, 255)
 
@@ -53,15 +55,33 @@ def face(
         target = np.where(visible[:, None], target, np.float32(np.nan))
     shown = preds if preds is not None else target
     if shown is not None and schema is not None:
-        strokes = canvas.copy()
-        ends = np.array(schema.lines, np.int64).reshape(-1, 2)  # a schema may have none
-        _lines(strokes, shown[ends[:, 0]], shown[ends[:, 1]], SKELETON)
-        canvas = _uint8(cv2.addWeighted(canvas, 0.65, strokes, 0.35, 0))
+        canvas = _with_skeleton(canvas, shown, schema)
     if preds is not None and target is not None:
         _lines(canvas, preds, target, ERROR)
     for points, colour in ((target, TARGET), (preds, PREDICTED)):
         if points is not None:
-            _dots(canvas, points, colour)
+            _dots(canvas, points, colour, _radius(points, canvas))
+    return canvas
+
+
+def sides(image: Image, target: Points, *, visible: npt.NDArray[np.bool_], schema: KeypointSchema) -> Image:
+    """One face with its true points and strokes; colours tell left from right, so that a swap is seen.
+
+    Args:
+        image: (H, W) or (H, W, 3).
+        target: (K, 2) pixels of the image.
+        visible: (K,) which points are known; the others are left out, and so are their lines.
+        schema: the points', whose `flip` says which are pairs.
+
+    Returns:
+        (H, W, 3) RGB: of each pair the first point in green, the second in blue; points without a partner in white.
+    """
+    target = np.where(visible[:, None], target, np.float32(np.nan))
+    canvas = _with_skeleton(_rgb(image), target, schema)
+    order = np.arange(len(schema))
+    flip = np.array(schema.flip)
+    for these, colour in zip((order < flip, order > flip, order == flip), SIDES, strict=True):
+        _dots(canvas, target[these], colour, _radius(target, canvas))
     return canvas
 
 
@@ -69,7 +89,7 @@ def points(image: Image, preds: Points) -> Image:
     """The predicted points of all faces of a picture, (N, K, 2) pixels of the image, in magenta: (H, W, 3) RGB."""
     canvas = _rgb(image)
     for face_points in preds:
-        _dots(canvas, face_points, PREDICTED)
+        _dots(canvas, face_points, PREDICTED, _radius(face_points, canvas))
     return canvas
 
 
@@ -132,14 +152,26 @@ def _fixed(points: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
     return [(int(x), int(y)) for x, y in rounded]
 
 
-def _dots(canvas: Image, points: Points, colour: tuple[int, int, int]) -> None:
-    """Discs at the finite points, as large as suits the face and a pixel wide at least, so that they stay apart."""
+def _with_skeleton(canvas: Image, points: Points, schema: KeypointSchema) -> Image:
+    """The schema's strokes through points (K, 2), faintly; none to points that are not finite."""
+    strokes = canvas.copy()
+    ends = np.array(schema.lines, np.int64).reshape(-1, 2)  # a schema may have none
+    _lines(strokes, points[ends[:, 0]], points[ends[:, 1]], SKELETON)
+    return _uint8(cv2.addWeighted(canvas, 0.65, strokes, 0.35, 0))
+
+
+def _radius(points: Points, canvas: Image) -> float:
+    """Of discs in pixels: as large as suits the face and a pixel wide at least, so that they stay apart."""
     known = points[np.isfinite(points).all(axis=1)]
     if len(known) == 0:
-        return
+        return 0.5
     spread = min(float(np.ptp(known, axis=0).max()), max(canvas.shape))  # of the face, and one lost point is no face
-    radius = max(0.5, 0.011 * spread)
-    for centre in _fixed(known):
+    return float(max(0.5, 0.011 * spread))
+
+
+def _dots(canvas: Image, points: Points, colour: tuple[int, int, int], radius: float) -> None:
+    """Discs at the finite points."""
+    for centre in _fixed(points[np.isfinite(points).all(axis=1)]):
         cv2.circle(canvas, centre, round(radius * 2**_SHIFT), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 

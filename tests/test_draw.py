@@ -50,6 +50,19 @@ def test_either_kind_of_points_can_be_left_out():
     assert tuple(draw.face(np.zeros((20, 20, 3), np.uint8), points)[10, 10]) == MAGENTA
 
 
+def test_sides_tell_a_labelling_whose_left_and_right_are_swapped():
+    parts = {"eyes": (0, 1), "mouth": (2,)}
+    schema = KeypointSchema("t", ("a", "b", "c"), parts, (1, 0, 2), ((0, 2),), (0, 1), ((0,), (1,)))
+    points = np.array([[5, 5], [25, 5], [15, 20]], np.float32)
+    right, swapped = (
+        draw.sides(np.zeros((30, 30), np.uint8), each, visible=np.ones(3, bool), schema=schema)
+        for each in (points, points[[1, 0, 2]])
+    )
+    first, second, middle = (tuple(right[int(y), int(x)]) for x, y in points)
+    assert len({first, second, middle}) == 3
+    assert [tuple(swapped[int(y), int(x)]) for x, y in points] == [second, first, middle]
+
+
 def test_a_schema_without_lines_has_its_points_drawn_alone():
     points = np.array([[10, 10], [20, 20]], np.float32)
     schema = KeypointSchema.from_dict({"name": "two", "parts": {"eyes": "0-1"}, "flip": {0: 1}, "normaliser": [0, 1]})

@@ -8,7 +8,7 @@ from fkd.data.faces import Faces
 from fkd.data.split import among
 from fkd.doctor.asking import answers
 from fkd.doctor.finding import Finding
-from fkd.doctor.rows import examples, sample
+from fkd.doctor.rows import examples, reach, sample
 from fkd.predictor import Net
 
 _MOST = 5_000  # faces looked at
@@ -45,7 +45,7 @@ def disagreement(faces: Faces, net: Net, trained: Collection[str]) -> Finding | 
         count=int(far.sum()),
         total=len(rows),
         text=(
-            f"On {far.sum():,} of {len(rows):,} faces the net's error is {error[far].min():.1%} to {error.max():.1%} of"
+            f"On {far.sum():,} of {len(rows):,} faces the net's error is {reach(error[far], '.1%')} of"
             f" the inter-ocular distance (usual: {np.exp(middle):.1%}): a wrong label, or a hard face.{told}"
         ),
         advice="Look at them, the first ones above all; leave out those whose labels are wrong.",

@@ -56,3 +56,9 @@ def examples(rows: Rows, telling: npt.NDArray[np.floating]) -> tuple[int, ...]:
 def of(count: int, total: int, things: str) -> str:
     """E.g. "3 of 1,000 faces"."""
     return f"{count:,} of {total:,} {things}"
+
+
+def reach(values: npt.NDArray[np.floating], form: str) -> str:
+    """From the smallest to the largest value, in a format such as ".1f"; one of them where they read alike."""
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"{low} to {high}"

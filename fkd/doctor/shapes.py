@@ -6,7 +6,7 @@ import numpy.typing as npt
 from fkd.data.faces import Faces
 from fkd.data.split import Rows
 from fkd.doctor.finding import Finding
-from fkd.doctor.rows import examples, pieces, sample
+from fkd.doctor.rows import examples, pieces, reach, sample
 from fkd.shape import ShapeModel
 from fkd.types import Points
 
@@ -111,7 +111,7 @@ def _implausible(rows: Rows, distance: npt.NDArray[np.float64], total: int) -> F
         count=len(rows),
         total=total,
         text=(
-            f"The points of {len(rows):,} of {total:,} faces lie {distance.min():.1f} to {distance.max():.1f} times as"
+            f"The points of {len(rows):,} of {total:,} faces lie {reach(distance, '.1f')} times as"
             " far from the shapes of the set as usual: out of order, partly wrong, or a pose unlike the others;"
             f" {len(wrong):,} so far that they are wrong."
         ),

@@ -19,6 +19,10 @@ from fkd.schema import KeypointSchema
 
 _FOLDER = Path(__file__).parent
 _NAMED = 8  # people
+_LEGEND = (
+    "<p>Colours tell the sides of a face: of two points that a mirror exchanges, the first is green, the second blue; a"
+    " point without a partner is white.</p>"
+)
 _SHOWN = 8  # faces of a finding; the others unfold
 
 
@@ -34,8 +38,8 @@ def write_page(path: Path, found: Survey, sheets: Sequence[Sheet], examples: Map
     drawn: dict[str, Callable[[], str]] = {
         "Findings": lambda: _findings(found, examples),
         "Who and what": lambda: _who(population, schema),
-        "Faces": lambda: "".join(
-            f'<h3 class="sheet">{escape(sheet.title)}</h3>{_tiles(sheet.tiles)}' for sheet in sheets
+        "Faces": lambda: (
+            _LEGEND + "".join(f'<h3 class="sheet">{escape(sheet.title)}</h3>{_tiles(sheet.tiles)}' for sheet in sheets)
         ),
         "Shape": lambda: _shape(found.shapes, schema),
         "Measures": lambda: _measures(found),

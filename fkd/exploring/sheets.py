@@ -109,7 +109,7 @@ def _sheet(faces: Faces, name: str, title: str, rows: Rows, caption: Callable[[i
 
 
 def face(faces: Faces, row: int) -> Image:
-    """(S, S, 3) the window about a face with its visible points; the whole picture if none is."""
+    """(S, S, 3) the window about a face with its visible points, see `fkd.draw.sides`; the whole picture if none is."""
     table = faces.table
     photo = faces.images[int(table.images[row])]
     visible = table.visible[row]
@@ -121,7 +121,7 @@ def face(faces: Faces, row: int) -> Image:
         window = np.array([-0.5, -0.5, side - 0.5, side - 0.5], np.float32)
     crop = Crop.from_box(window, _SIZE)
     shown = crop.points(table.keypoints[row])
-    return draw.face(crop.image(photo), None, shown, visible=visible, schema=table.schema)
+    return draw.sides(crop.image(photo), shown, visible=visible, schema=table.schema)
 
 
 def _split(faces: Faces, row: int) -> str:
