@@ -86,3 +86,15 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it in alphabetical order, each with the names of its files; links are followed once."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield Path(place), sorted(names)

@@ -17,6 +17,9 @@ from fkd.errors import UserError
 from fkd.files import whole_file
 from fkd.types import Image
 
+SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+"""Files in folders whose names end with one of these are pictures, whatever may be in them."""
+
 MAX_PIXELS = 100_000_000
 """The largest picture that is read unless the caller says otherwise. Reading one takes up to 12 bytes a pixel."""
 

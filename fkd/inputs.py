@@ -19,9 +19,7 @@ from fkd import images, video
 from fkd.errors import UserError
 from fkd.types import Image
 
-SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-"""Files in folders whose names end with one of these are pictures, whatever may be in them."""
-_WRITABLE = SUFFIXES - {".gif", ".jfif"}
+_WRITABLE = images.SUFFIXES - {".gif", ".jfif"}
 
 
 class Place(NamedTuple):
@@ -236,7 +234,7 @@ def _results(output: Path, folder: Path) -> Path | None:
 
 def _only_pictures(folder: Path, names: Iterable[str], what: str) -> Photos:
     found = sorted(set(names))
-    pictures = [name for name in found if Path(name).suffix.lower() in SUFFIXES]
+    pictures = [name for name in found if Path(name).suffix.lower() in images.SUFFIXES]
     others = len(found) - len(pictures)
     if not pictures:
         seen = f"{others:,} files of other kinds; a video is given by its own name" if others else "none"

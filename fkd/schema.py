@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
@@ -108,7 +108,10 @@ class KeypointSchema:
             _check_names(name, names)
 
         def points(value: Any, key: str) -> tuple[int, ...]:
-            return tuple(point_numbers(value, names or [], f"schema {name}: {key}"))
+            found = tuple(islice(point_numbers(value, names or [], f"schema {name}: {key}"), MAX_POINTS + 1))
+            if len(found) > MAX_POINTS:  # a short text can stand for very many
+                raise ValueError(f"schema {name}: {key}: expected at most {MAX_POINTS:,} points, found more")
+            return found
 
         parts = {str(part): points(value, f"parts.{part}") for part, value in given.items()}
         count = len(names) if names is not None else sum(map(len, parts.values()))

@@ -149,9 +149,17 @@ def test_a_sample_is_seeded_and_all_of_a_small_set(drawn: Faces) -> None:
     assert first.tolist() != sample(drawn, 10, 1).tolist()
 
 
+def test_the_list_leaves_validation_and_test_alone(drawn: Faces, tmp_path: Path) -> None:
+    path, held = tmp_path / "exclude.txt", (7,)
+    rest = np.setdiff1d(np.arange(len(drawn.table)), held)
+    write_exclusions(path, replace(drawn, splits={"train": rest, "val": held, "test": held}), [SWAPPED, SMALL])
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert [line.partition("\t")[0] for line in lines] == [str(drawn.table.paths[row]) for row in (0, 12)]
+
+
 def test_the_list_names_each_face_once_and_brings_its_row_back(drawn: Faces, tmp_path: Path) -> None:
     path, table = tmp_path / "exclude.txt", drawn.table
-    write_exclusions(path, table, [SWAPPED, SMALL])
+    write_exclusions(path, replace(drawn, splits=drawn.splits | {"train": np.arange(len(table))}), [SWAPPED, SMALL])
     reasons, rows = [], []
     for line in path.read_text().splitlines():
         if line.startswith("#"):
@@ -181,7 +189,7 @@ def test_a_set_of_one_face_has_all_but_a_spread(drawn: Faces, tmp_path: Path) ->
     assert said["shape"] is None
     assert said["left_out"]["shape"].startswith("expected two faces or more")
     assert "expected two faces or more" in (tmp_path / "report.html").read_text()
-    assert exploring.exclusion_line(found, tmp_path) == "no face"
+    assert exploring.exclusion_line(found, tmp_path) == "no training face"
 
 
 def test_faces_without_points_or_pose_are_no_obstacle(drawn: Faces, tmp_path: Path) -> None:

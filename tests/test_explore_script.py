@@ -16,7 +16,7 @@ from tests.conftest import Outcome
 Script = Callable[..., Outcome]
 FOUND = [
     Finding("notable", "Worth knowing", "note", 2, 40, "Known <script>alert(1)</script>.", "Know it.", (1, 2)),
-    Finding("broken", "Broken labels", "fault", 1, 40, "One is broken.", "Leave it out.", (5,), (5, 6)),
+    Finding("broken", "Broken labels", "fault", 1, 40, "One is broken.", "Leave it out.", (5,), (0, 1)),
 ]
 
 
@@ -117,8 +117,8 @@ def test_a_set_that_takes_no_list_is_offered_none(script: Script, diagnosed: lis
     assert not Path("out/exclude.txt").exists()
     page = Path("out/report.html").read_text()
     assert "exclude" not in outcome.out + page
-    assert "2 of 42 faces; data=synthetic takes no list of them" in outcome.out
-    assert "2 of 42 faces should be left out; <code>data=synthetic</code> takes no list" in page
+    assert "2 of 28 training faces; data=synthetic takes no list of them" in outcome.out
+    assert "2 of 28 training faces should be left out; <code>data=synthetic</code> takes no list" in page
 
 
 @pytest.mark.usefixtures("_undrawn")

@@ -20,6 +20,7 @@ MIDLINES = {
     "cofw29": {20, 21, 24, 25, 26, 27, 28},
     "ibug68": {8, 27, 28, 29, 30, 33, 51, 57, 62, 66},
     "kaggle15": {10, 13, 14},
+    "lapa106": {16, 51, 52, 53, 54, 60, 87, 93, 98, 102},
     "mediapipe478": {0, 1, 2, 4, 5, 6, *range(8, 20), 94, 151, 152, 164, 168, 175, 195, 197, 199, 200},
     "wflw98": {16, 51, 52, 53, 54, 57, 79, 85, 90, 94},
 }
@@ -134,6 +135,7 @@ def test_plain_data_say_points_by_number_range_and_name() -> None:
         ({"names": [*"abcd", 5]}, "names: expected words, found 5"),
         ({"colour": "red"}, "expected .*, found colour"),
         ({"parts": {"all": f"0-{MAX_POINTS}"}}, f"parts.all: expected points below {MAX_POINTS}, found 0-{MAX_POINTS}"),
+        ({"parts": {"all": ["0-4"] * MAX_POINTS}}, f"parts.all: expected at most {MAX_POINTS:,} points, found more"),
         ({"parts": {"all": "0-4", "nose": "tip"}}, "parts.nose: expected numbers, ranges .*, found 'tip'"),
         ({"normaliser": [True, 0]}, "normaliser: expected numbers, ranges .*, found True"),
         ({"normaliser": [-1, 0]}, "normaliser: expected numbers, ranges .*, found -1"),

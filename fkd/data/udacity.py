@@ -25,7 +25,6 @@ Training with mirrored copies of labels that still have the shift teaches two an
 _CSV = {"training": "training_frames_keypoints.csv", "test": "test_frames_keypoints.csv"}
 _COLUMNS = Columns(picture=0, points=1, person=None, may_lack=False)
 _PERSON = r"([^/]+)_[^/_]*$"  # training/Person_Name_10.jpg
-_TEST = ("official", "test")
 _SOURCE = (
     "python scripts/prepare.py data=udacity downloads it from https://github.com/udacity/P1_Facial_Keypoints; "
     "or pass data.root=DIR"
@@ -82,11 +81,12 @@ def udacity(
         channels=channels,
         cache_dir=cache_dir,
     )
+    named = ["train", "test"] if split == "official" else ["train"]
     parts = [
-        Table(files, files.folder / name, _COLUMNS, part).listing("test" if (split, part) == _TEST else "train")
+        Table(files, files.folder / name, _COLUMNS, part).listing("test" if part in named else "train")
         for part, name in _CSV.items()
     ]
-    faces = files.faces(_with_one_face_each(Listing.joined(parts)))
+    faces = files.faces(_with_one_face_each(Listing.joined(parts)), named)
     if label_shift:
         faces = replace(faces, table=_without_shift(faces.table))
     return replace(faces, remarks=(*_remarks(faces, label_shift), *faces.remarks[1:]))

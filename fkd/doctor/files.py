@@ -1,14 +1,13 @@
 """Pictures that nobody annotated."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fkd import images
 from fkd.data.faces import Faces
 from fkd.doctor.finding import Finding
+from fkd.files import walk
 from fkd.progress import progress
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 
 
 def unannotated(faces: Faces, root: Path) -> Finding | None:
@@ -34,7 +33,6 @@ def unannotated(faces: Faces, root: Path) -> Finding | None:
 
 def _pictures(root: Path) -> Iterator[str]:
     """Paths of picture files, relative to the folder, with / between their parts."""
-    for folder, _, files in os.walk(root):
-        below = Path(folder).relative_to(root).as_posix()
-        start = "" if below == "." else f"{below}/"
-        yield from (start + name for name in files if name.lower().endswith(_SUFFIXES))
+    for folder, files in walk(root):
+        below = folder.relative_to(root)
+        yield from ((below / name).as_posix() for name in files if Path(name).suffix.lower() in images.SUFFIXES)

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from fkd import images
 from fkd.errors import UserError
-from fkd.exploring.exclusions import NAME, excluded, write_exclusions
+from fkd.exploring.exclusions import NAME, write_exclusions
 from fkd.exploring.page import write_page
 from fkd.exploring.sheets import sheet_of, sheets
 from fkd.exploring.survey import Survey, survey
@@ -38,7 +38,7 @@ def write(output: Path, found: Survey, count: int, seed: int) -> None:
                 advance()
         write_json(output / "report.json", found.to_json())
         if found.can_exclude and found.is_whole:
-            write_exclusions(output / NAME, found.faces.table, found.findings)
+            write_exclusions(output / NAME, found.faces, found.findings)
         write_page(output / "report.html", found, overview, examples)
     except OSError as error:
         raise UserError(f"output={output}: cannot be written ({error.strerror}); choose another place") from error
@@ -55,11 +55,11 @@ def findings_table(found: Survey) -> Table:
 
 def exclusion_line(found: Survey, output: Path) -> str:
     """How many faces should be left out of training, and how that is done."""
-    count = len(excluded(found.findings))
+    count, total = len(found.excluded), len(found.faces.splits["train"])
     if not count:
-        return "no face"
+        return "no training face"
     if not found.can_exclude:
-        return f"{count:,} of {len(found.faces.table):,} faces; data={found.faces.name} takes no list of them"
+        return f"{count:,} of {total:,} training faces; data={found.faces.name} takes no list of them"
     if not found.is_whole:
         return f"{count:,} more faces; look at the set with data.exclude=null to have all of them in one list"
-    return f"{count:,} of {len(found.faces.table):,} faces: data.exclude={output}/{NAME}"
+    return f"{count:,} of {total:,} training faces: data.exclude={output}/{NAME}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fkd.data.faces import Faces
 from fkd.data.split import Rows
 from fkd.doctor import Finding
 from fkd.files import whole_file
@@ -13,25 +14,29 @@ from fkd.types import Annotations
 NAME = "exclude.txt"
 
 
-def excluded(findings: Sequence[Finding]) -> Rows:
-    """The rows that any finding wants left out, in ascending order."""
-    return np.unique([row for finding in findings for row in finding.exclude]).astype(np.int64)
+def excluded(faces: Faces, findings: Sequence[Finding]) -> Rows:
+    """The rows that any finding wants left out of training, in ascending order.
+
+    Only those of the training split: a test without its hard faces would say less, and compare with no other.
+    """
+    named = np.unique([row for finding in findings for row in finding.exclude]).astype(np.int64)
+    return np.intersect1d(named, faces.splits["train"])
 
 
-def write_exclusions(path: Path, table: Annotations, findings: Sequence[Finding]) -> None:
+def write_exclusions(path: Path, faces: Faces, findings: Sequence[Finding]) -> None:
     """Writes one face a line, ``path`` or, of a picture with several faces, ``path<TAB>k``, the k-th of them from 0 on.
 
     A ``# reason`` stands before the faces of each finding; a face of several findings is listed with the first.
     """
     with whole_file(path) as file:
-        file.write("".join(f"{line}\n" for line in _lines(table, findings)).encode())
+        file.write("".join(f"{line}\n" for line in _lines(faces, findings)).encode())
 
 
-def _lines(table: Annotations, findings: Sequence[Finding]) -> Iterator[str]:
-    yield "# Faces to leave out of training: data.exclude=FILE takes this list; remove what should stay."
-    names, listed = _names(table, excluded(findings)), set[int]()
+def _lines(faces: Faces, findings: Sequence[Finding]) -> Iterator[str]:
+    yield "# Faces of the training split to leave out: data.exclude=FILE takes this list; remove what should stay."
+    names, listed = _names(faces.table, excluded(faces, findings)), set[int]()
     for finding in findings:
-        if rows := [row for row in finding.exclude if row not in listed]:
+        if rows := [row for row in finding.exclude if row in names and row not in listed]:
             yield f"# {' '.join(finding.title.split())}"
             yield from (names[row] for row in rows)
             listed.update(rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fkd.doctor import Finding
 from fkd.exploring import drawings
-from fkd.exploring.exclusions import NAME, excluded
+from fkd.exploring.exclusions import NAME
 from fkd.exploring.population import Population
 from fkd.exploring.quantities import Quantity
 from fkd.exploring.shapes import Shapes
@@ -74,22 +74,22 @@ def _findings(found: Survey, examples: Mapping[str, Sheet]) -> str:
 
 def _advice(found: Survey) -> str:
     """What to do with the faces that should be left out."""
-    count, total = len(excluded(found.findings)), len(found.faces.table)
+    count, total = len(found.excluded), len(found.faces.splits["train"])
     if not count:
-        return "<p>No face need be left out.</p>"
+        return "<p>No training face need be left out.</p>"
     if not found.can_exclude:
         return (
-            f"<p>{count:,} of {total:,} faces should be left out; <code>data={escape(found.faces.name)}</code> takes no"
-            " list of them: look at the sets that it was made of, one by one.</p>"
+            f"<p>{count:,} of {total:,} training faces should be left out; <code>data={escape(found.faces.name)}</code>"
+            " takes no list of them: look at the sets that it was made of, one by one.</p>"
         )
     if not found.is_whole:
         return (
-            f"<p>{count:,} of these {total:,} faces should be left out, beside those that are already: look at the set"
-            " with <code>data.exclude=null</code> to have all in one list.</p>"
+            f"<p>{count:,} of these {total:,} training faces should be left out, beside those that are already: look at"
+            " the set with <code>data.exclude=null</code> to have all in one list.</p>"
         )
     return (
-        f"<p><code>{NAME}</code> beside this page lists {count:,} of {total:,} faces to leave out; look through it,"
-        " then train with <code>data.exclude=FILE</code>.</p>"
+        f"<p><code>{NAME}</code> beside this page lists {count:,} of {total:,} training faces to leave out; look"
+        " through it, then train with <code>data.exclude=FILE</code>.</p>"
     )
 
 

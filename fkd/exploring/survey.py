@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fkd.data.faces import Faces
+from fkd.data.split import Rows
 from fkd.doctor import SEVERITIES, Finding
 from fkd.exploring.exclusions import excluded
 from fkd.exploring.population import Population, population
@@ -41,6 +42,11 @@ class Survey:
     quantities: Mapping[str, Quantity]
     shapes: Shapes | str
 
+    @property
+    def excluded(self) -> Rows:
+        """The rows that should be left out of training."""
+        return excluded(self.faces, self.findings)
+
     def to_json(self) -> dict[str, Any]:
         """The content of report.json."""
         sampled = len(self.seen.rows)
@@ -50,7 +56,7 @@ class Survey:
             "schema": self.faces.table.schema.name,
             "remarks": list(self.faces.remarks),
             "findings": [self._finding(finding) for finding in self.findings],
-            "excluded": len(excluded(self.findings)),
+            "excluded": len(self.excluded),
             **self.population.to_json(),
             "sample": sampled,
             "quantities": {name: quantity.to_json() for name, quantity in self.quantities.items()},
@@ -61,7 +67,8 @@ class Survey:
     def _finding(self, finding: Finding) -> dict[str, Any]:
         paths = self.faces.table.paths
         named = {key: value for key, value in asdict(finding).items() if key != "exclude"}
-        return {**named, "faces": [str(paths[row]) for row in finding.rows], "excluded": len(finding.exclude)}
+        left_out = len(excluded(self.faces, [finding]))
+        return {**named, "faces": [str(paths[row]) for row in finding.rows], "excluded": left_out}
 
 
 def survey(

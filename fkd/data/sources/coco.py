@@ -10,40 +10,45 @@ import numpy as np
 from fkd.data.faces import Faces
 from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.reading import below, missing, number, text
+from fkd.data.sources.reading import below, check_first_pixel, missing, number, text
 from fkd.errors import UserError, short
 
 
-def coco(files: FileSet, train: str, val: str | None, test: str | None, pictures: str, occluded: bool) -> Faces:
+def coco(
+    files: FileSet, train: str, val: str | None, test: str | None, pictures: str, occluded: bool, first_pixel: int
+) -> Faces:
     """All annotations with keypoints, each a face.
 
-    The format is https://cocodataset.org/#format-data: ``keypoints`` holds x, y and v of each point, pixels from 0 on,
-    v 0 for a point that is not labelled, 1 for a hidden and 2 for a visible one. Crowds and annotations without a
-    labelled point are left out.
+    The format is https://cocodataset.org/#format-data: ``keypoints`` holds x, y and v of each point, v 0 for a point
+    that is not labelled, 1 for a hidden and 2 for a visible one. Crowds and annotations without a labelled point are
+    left out. mmpose's files of WFLW, AFLW and 300-W have v = 1 for every labelled point; those of 300-W hold the
+    numbers of its .pts files as they are, which count pixels from 1 (see `fkd.data.sources.pts`).
 
     Args:
         files: the set.
         train, val, test: files below its root; for None see `FileSet`.
         pictures: folder of the pictures, below the root.
         occluded: take points with v = 1 as known.
+        first_pixel: coordinates of the first pixel's centre in the files, 0 or 1.
 
     Raises:
         UserError: what a file lacks, by annotation.
     """
     if not isinstance(occluded, bool):
         raise UserError(f"data.occluded={occluded}: expected true or false")
+    check_first_pixel(first_pixel)
     names = {"train": train, "val": val, "test": test}
     least = 1 if occluded else 2
     rows = (
         row
         for split, name in names.items()
         if name
-        for row in _rows(files.folder / str(name), split, str(pictures).strip("/"), least)
+        for row in _rows(files.folder / str(name), split, str(pictures).strip("/"), least, first_pixel)
     )
-    return files.faces(Listing.of(rows, files.count))
+    return files.faces(Listing.of(rows, files.count), [split for split, name in names.items() if name])
 
 
-def _rows(path: Path, split: str, folder: str, least: int) -> Iterator[Row]:
+def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> Iterator[Row]:
     content = _content(path, split)
     pictures = {}
     for place, entry in enumerate(content["images"]):
@@ -63,7 +68,7 @@ def _rows(path: Path, split: str, folder: str, least: int) -> Iterator[Row]:
             known = all(isinstance(side, int) and side > 0 for side in size)
             below(Path(folder), name, where)
             at = name if folder in ("", ".") else f"{folder}/{name}"
-            yield Row(where, at, keypoints, visible, split, size if known else (0, 0))
+            yield Row(where, at, keypoints - np.float32(first_pixel), visible, split, size if known else (0, 0))
 
 
 def _content(path: Path, split: str) -> Mapping[str, Any]:

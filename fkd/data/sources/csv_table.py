@@ -1,10 +1,11 @@
 """Tables with a picture's name and its points in each row."""
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from fkd.data.faces import Faces
 from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.listing import Listing, Row
 from fkd.data.sources.reading import below, leads_out, missing, number
-from fkd.errors import UserError
+from fkd.errors import UserError, short
 
 _UNKNOWN = ("", "nan", "NaN", "NAN")
 """Cells of a point that nobody knows."""
@@ -60,13 +61,17 @@ def csv_table(
     Raises:
         UserError: what a file lacks, by line.
     """
+    if not isinstance(pictures, str):
+        raise UserError(f"data.pictures={pictures}: expected a folder below {files.root}")
     which = Columns(picture, columns, person, may_lack=True)
     names = {"train": train, "val": val, "test": test}
     for split, name in names.items():
         if name and not (files.folder / str(name)).is_file():
             raise UserError(f"{files.folder / str(name)}: expected a CSV file, found none; {missing(split)}")
     tables = [(Table(files, files.folder / str(name), which, pictures), split) for split, name in names.items() if name]
-    return files.faces(Listing.joined([table.listing(split) for table, split in tables]))
+    return files.faces(
+        Listing.joined([table.listing(split) for table, split in tables]), [split for _, split in tables]
+    )
 
 
 class Table:
@@ -88,8 +93,8 @@ class Table:
         self.header = next(_lines(path), (1, []))[1]
         if not self.header:
             raise UserError(f"{path}: expected rows, found none")
-        if PureWindowsPath(self.header[0]).suffix:
-            raise UserError(f"{path} line 1: expected a header, found the row of {self.header[0]}")
+        if _is_data(self.header):
+            raise UserError(f"{path} line 1: expected a header, found a row, {short(', '.join(self.header))}")
         self._picture = None if columns.picture is None else self.column(columns.picture)
         self._person = None if columns.person is None else self.column(columns.person)
         self._texts = [place for place in (self._picture, self._person) if place is not None]
@@ -242,6 +247,12 @@ class Table:
     def _where(self, row: int) -> str:
         line = next(line for line, _ in islice(self.lines(), row, None))
         return f"{self.path} line {line}"
+
+
+def _is_data(cells: Sequence[str]) -> bool:
+    """Whether most of a line's cells are numbers, and not those that columns without names are counted by."""
+    numbers = [value for cell in cells if math.isfinite(value := number(cell))]
+    return 2 * len(numbers) > len(cells) and set(np.diff(numbers)) != {1}
 
 
 def own_name(path: Path, line: int) -> str:

@@ -1,7 +1,7 @@
 """What all sources that read files share: from rows to a table, splits and decoded pictures."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,8 @@ class FileSet:
 
     Attributes:
         name: what config files call the set.
-        root: the folder; no picture outside of it is read.
+        root: the folder; no picture outside of it is read. Points count the pixels of a picture as it is seen, turned
+            as its EXIF says.
         schema: what the points mean to the net: a name or plain data, see `fkd.schema.schema_of`.
         mapping: where the files have other points: ``points``, how many, and ``take``, which of them are the schema's,
             in its order. None: the files have the schema's points.
@@ -64,6 +65,8 @@ class FileSet:
             raise UserError(f"data.root={self.root}: expected a folder")
         if not self.folder.is_dir():
             raise UserError(f"data.root={self.root}: found no such folder; give that of data={self.name}")
+        if self.mapping is not None and not isinstance(self.mapping, Mapping):
+            raise UserError(f"data.mapping={self.mapping}: expected points and take; choose one as data/mapping=NAME")
         _ = self.points, self.subject in ("picture", "folder") or self._pattern  # which raise what is wrong with them
 
     @cached_property
@@ -79,7 +82,9 @@ class FileSet:
         """The root as a path."""
         return Path(self.root)
 
-    def faces(self, listing: Listing, pictures: Callable[[list[str]], Pictures] | None = None) -> Faces:
+    def faces(
+        self, listing: Listing, named: Collection[str], pictures: Callable[[list[str]], Pictures] | None = None
+    ) -> Faces:
         """The table of listed faces, their splits and pictures.
 
         Faces without both points of the schema's normaliser are left out, since no error of theirs could be told; a
@@ -87,6 +92,7 @@ class FileSet:
 
         Args:
             listing: every annotated face, with `count` points.
+            named: the splits that have files of their own; the others are held out of the training rows.
             pictures: gives the pictures of these names, in order, where they are not files of that name.
 
         Raises:
@@ -99,13 +105,12 @@ class FileSet:
             listing = replace(listing, keypoints=taken, visible=seen)
         listing = listing.take(self._can_be_scored(listing))
         known = len(listing)
-        if self.exclude is not None:
-            listing = listing.take(Exclusion.read(self.exclude).keeps(listing.pictures))
-        if not len(listing):
+        if not known:
             raise UserError(
                 f"data={self.name}: expected annotated faces below {self.root}, found none (of {listed} rows)"
             )
-        subjects = self._people(listing)
+        kept = np.ones(known, bool) if self.exclude is None else Exclusion.read(self.exclude).keeps(listing.pictures)
+        subjects, given, listing = self._people(listing), listing.splits, listing.take(kept)
         number = {name: i for i, name in enumerate(dict.fromkeys(listing.pictures))}
         images_of = np.array([number[name] for name in listing.pictures], np.int64)
         shown = self._decoded(listing, images_of) if pictures is None else pictures([*number])
@@ -116,10 +121,10 @@ class FileSet:
             images=images_of,
             keypoints=filled(listing.keypoints, listing.visible, self.points.normaliser),
             visible=listing.visible,
-            subjects=subjects,
+            subjects=subjects[kept],
             label_shift=np.zeros((len(listing), 2), np.float32),
         )
-        splits = self._splits(listing.splits, table.subjects)
+        splits = self._without(kept, self._splits(given, subjects, named))  # those that stay are split as without list
         return Faces(table, splits, shown, self.name, self._remarks(table, splits, listed, known))
 
     @cached_property
@@ -203,10 +208,15 @@ class FileSet:
             )
         return pattern
 
-    def _splits(self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_]) -> dict[str, Rows]:
-        """As the files say; what they lack is held out of their training rows by person."""
+    def _splits(
+        self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_], named: Collection[str]
+    ) -> dict[str, Rows]:
+        """As the files say; what they do not name is held out of their training rows by person."""
         rows = {name: np.flatnonzero(given == name) for name in SPLITS}
-        lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if not len(rows[name])}
+        for name in named:
+            if not len(rows[name]):
+                raise UserError(f"data.{name}: expected annotated faces, found none whose error could be told")
+        lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if name not in named}
         people, wanted = len({*subjects[rows["train"]].tolist()}), " and ".join(f"data.{name}" for name in lacking)
         if people <= len(lacking):
             name_them = f"; name {wanted}, be it that of data.train to look or to try" if lacking else ""
@@ -217,6 +227,16 @@ class FileSet:
         held = by_subject(subjects[rows["train"]], shares(**lacking), self.split_seed)
         return rows | {name: rows["train"][some] for name, some in held.items()}
 
+    def _without(self, kept: npt.NDArray[np.bool_], splits: Mapping[str, Rows]) -> dict[str, Rows]:
+        """The splits of those faces (N,) that are kept."""
+        places = np.cumsum(kept) - 1
+        left = {name: places[rows[kept[rows]]] for name, rows in splits.items()}
+        if empty := [name for name, rows in left.items() if not len(rows)]:
+            raise UserError(
+                f"data.exclude={self.exclude}: expected to leave faces for {empty[0]}, found none; shorten the list"
+            )
+        return left
+
     def _remarks(self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int) -> tuple[str, ...]:
         lines = [remark_on_people(table, splits)]
         if set(table.subjects.tolist()) <= set(table.paths.tolist()):
@@ -225,7 +245,10 @@ class FileSet:
             first, second = (self.points.names[point] for point in self.points.normaliser)
             lines.append(f"{listed - known:,} of {listed:,} faces left out: {first} and {second} must be known")
         if len(table) < known:
-            lines.append(f"{known - len(table):,} faces left out by {self.exclude}")
+            lines.append(
+                f"{known - len(table):,} faces left out by {self.exclude}; scores compare only with those of this list "
+                "if val or test faces are on it"
+            )
         if not table.visible.all():
             lines.append(f"{1 - table.visible.mean():.1%} of the points are not known; no loss or error counts them")
         return tuple(lines)

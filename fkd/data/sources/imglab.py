@@ -31,7 +31,7 @@ def imglab(files: FileSet, train: str, val: str | None, test: str | None) -> Fac
     """
     names = {"train": train, "val": val, "test": test}
     rows = (row for split, name in names.items() if name for row in _rows(files, name, split))
-    return files.faces(Listing.of(rows, files.count))
+    return files.faces(Listing.of(rows, files.count), [split for split, name in names.items() if name])
 
 
 def _rows(files: FileSet, name: str, split: str) -> Iterator[Row]:

@@ -33,6 +33,8 @@ def kaggle(files: FileSet, train: str, columns: Sequence[str]) -> Faces:
     Raises:
         UserError: what the file lacks, by line.
     """
+    if not isinstance(train, str):
+        raise UserError(f"data.train={train}: expected a CSV file below {files.root}")
     table = Table(files, files.folder / train, Columns(None, columns, None, may_lack=True), "")
     column = table.column(_COLUMN)
 
@@ -44,7 +46,7 @@ def kaggle(files: FileSet, train: str, columns: Sequence[str]) -> Faces:
             Path(files.cache_dir), key, len(names), pictures, "Reading pictures", "data.cache_dir"
         )
 
-    return files.faces(table.listing("train"), decoded)
+    return files.faces(table.listing("train"), ["train"], decoded)
 
 
 def _pictures(table: Table, column: int, names: frozenset[str], channels: int) -> Iterator[Image]:

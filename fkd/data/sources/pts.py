@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fkd import images
 from fkd.data.faces import Faces
 from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.reading import below, number, text
+from fkd.data.sources.reading import below, check_first_pixel, number, text
 from fkd.errors import UserError, short
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+from fkd.files import walk
 
 
 def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence[str], first_pixel: int) -> Faces:
@@ -31,14 +31,13 @@ def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence
     Raises:
         UserError: what a file lacks, by line; a file without a picture, or with two.
     """
-    if first_pixel not in (0, 1):
-        raise UserError(f"data.first_pixel={first_pixel}: expected 0 or 1")
+    check_first_pixel(first_pixel)
     folders = {
         split: [_folder(files.folder, name, split) for name in _listed(names, split)]
         for split, names in {"train": train, "val": val, "test": test}.items()
     }
     rows = (row for split in folders for row in _rows(files.folder, folders, split, first_pixel))
-    return files.faces(Listing.of(rows, files.count))
+    return files.faces(Listing.of(rows, files.count), [split for split, those in folders.items() if those])
 
 
 def _listed(names: Sequence[str], split: str) -> Sequence[str]:
@@ -59,9 +58,8 @@ def _rows(root: Path, folders: Mapping[str, Sequence[Path]], split: str, first_p
     for folder in folders[split]:
         inner = {other for other in others if folder in other.parents}
         found = False
-        for place, _, names in sorted(os.walk(folder)):
-            parent = Path(place)
-            labels = sorted(name for name in names if name.lower().endswith(".pts"))
+        for parent, names in walk(folder):
+            labels = [name for name in names if name.lower().endswith(".pts")]
             if labels and not inner & {parent, *parent.parents}:
                 found = True
                 pictures = _pictures(names)
@@ -77,9 +75,9 @@ def _rows(root: Path, folders: Mapping[str, Sequence[Path]], split: str, first_p
 def _pictures(names: Iterable[str]) -> dict[str, list[str]]:
     """Name without its suffix -> the pictures of that name."""
     found: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in names:
         stem, suffix = os.path.splitext(name)
-        if suffix.lower() in _PICTURES:
+        if suffix.lower() in images.SUFFIXES:
             found.setdefault(stem, []).append(name)
     return found
 

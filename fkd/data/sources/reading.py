@@ -47,6 +47,12 @@ def missing(split: str) -> str:
     return f"set data.{split}=FILE" + ("" if split == "train" else f", or data.{split}=null to hold some of train out")
 
 
+def check_first_pixel(value: object) -> None:
+    """Raises UserError where a file's coordinates are said to begin elsewhere than at 0 or 1."""
+    if isinstance(value, bool) or value not in (0, 1):
+        raise UserError(f"data.first_pixel={value}: expected 0 or 1")
+
+
 def number(cell: object) -> float:
     """A number, or NaN for anything else."""
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):

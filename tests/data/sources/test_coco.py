@@ -33,10 +33,10 @@ def content() -> Content:
 
 @pytest.fixture
 def load(root: Path, fileset) -> Callable[..., Any]:
-    def load(document: object, occluded: bool = True, **changes: object) -> Any:
+    def load(document: object, occluded: bool = True, first_pixel: int = 0, **changes: object) -> Any:
         raw = document if isinstance(document, bytes) else json.dumps(document).encode()
         (root / "a.json").write_bytes(raw)
-        return coco(fileset(**changes), "a.json", None, None, ".", occluded)
+        return coco(fileset(**changes), "a.json", None, None, ".", occluded, first_pixel)
 
     return load
 
@@ -48,6 +48,13 @@ def changed(*path: Any, value: object) -> Content:
         node = node[key]
     node[path[-1]] = value
     return whole
+
+
+def test_coordinates_may_count_from_one(load):
+    from_zero, from_one = (load(content(), first_pixel=first).table.keypoints for first in (0, 1))
+    np.testing.assert_array_equal(from_one, from_zero - 1)
+    with pytest.raises(UserError, match=r"data\.first_pixel=2: expected 0 or 1"):
+        load(content(), first_pixel=2)
 
 
 def test_annotations_find_their_pictures(load):
@@ -140,7 +147,7 @@ def test_98_points_become_68(shared: Path, fileset):
         fileset(**settings, schema=wflw),
         fileset(**settings, schema="ibug68", mapping=mapping),
     ]
-    full, mapped = (coco(each, *["test_wflw.json"] * 3, ".", True) for each in files)
+    full, mapped = (coco(each, *["test_wflw.json"] * 3, ".", True, 0) for each in files)
     assert len(full.subset("train")) == len(mapped.subset("train")) == 4
     parts = {
         "jaw": "jaw",

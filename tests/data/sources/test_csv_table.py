@@ -32,6 +32,17 @@ def whole(*rows: str, header: str = HEADER) -> str:
     return "\n".join([header, *(rows or map(line, range(10)))]) + "\n"
 
 
+def test_a_row_is_taken_for_no_header_wherever_its_picture_stands(load):
+    rows = [",".join([*(f"{round(v)}" for v in face(i).ravel()), f"p{i}.png"]) for i in range(10)]
+    with pytest.raises(UserError, match=r"line 1: expected a header, found a row, '10, 10, 30, .*p0\.png'"):
+        load("\n".join(rows), 0, 8)
+
+
+@pytest.mark.parametrize("header", [",".join(map(str, range(9))), HEADER.replace("file", "image.path")])
+def test_headers_may_be_counted_or_have_dots(load, header):
+    assert len(load(whole(header=header), 1, 0).table) == 10
+
+
 @pytest.mark.parametrize("columns", [1, ["{name}_x", "{name}_y"]])
 @pytest.mark.parametrize("picture", [0, "file"])
 def test_columns_are_named_or_counted(load, columns, picture):
@@ -68,7 +79,7 @@ def test_an_empty_cell_is_a_point_that_nobody_knows(load):
     [
         ("", "expected rows, found none"),
         (HEADER + "\n", "expected rows, found none"),
-        (whole(header=line(0)), "line 1: expected a header, found the row of p0.png"),
+        (whole(header=line(0)), "line 1: expected a header, found a row, 'p0.png, 10,"),
         (whole(line(0), line(1)[:-5]), "line 3: expected 9 columns, as the header has, found 8"),
         (whole(line(0), line(1, "7")), "line 3: expected 9 columns, as the header has, found 10"),
         (whole(line(0), line(1).rpartition(",")[0]), "line 3: expected 9 columns, as the header has, found 8"),
@@ -207,3 +218,14 @@ def test_row_by_row_gives_what_arrow_gives(root, fileset, monkeypatch):
     assert np.array_equal(fast.visible, slow.visible)
     assert not fast.visible.all()
     assert [fast.where(row) for row in range(10)] == [slow.where(row) for row in range(10)]
+
+
+@pytest.mark.parametrize("pictures", [1, None])
+def test_a_folder_that_is_none_is_one_line(load, pictures):
+    with pytest.raises(UserError, match=rf"data\.pictures={pictures}: expected a folder"):
+        load(whole(), pictures=pictures)
+
+
+def test_kaggles_file_must_be_named(fileset):
+    with pytest.raises(UserError, match=r"data\.train=None: expected a CSV file"):
+        kaggle(fileset(), None, ["{name}_x", "{name}_y"])

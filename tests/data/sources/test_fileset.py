@@ -22,10 +22,16 @@ def rows(split: str = "train") -> list[Row]:
 
 
 def faces_of(files: FileSet, rows: list[Row]) -> Faces:
-    return files.faces(Listing.of(rows, files.count))
+    return files.faces(Listing.of(rows, files.count), {row.split for row in rows})
 
 
 class TestSplits:
+    @pytest.mark.parametrize("split", ["val", "test"])
+    def test_a_named_split_without_faces_is_no_reason_to_hold_others_out(self, fileset, split):
+        unseen = row(9, split, visible=np.zeros(4, bool))
+        with pytest.raises(UserError, match=rf"data\.{split}: expected annotated faces, found none"):
+            faces_of(fileset(), [*rows()[:9], unseen])
+
     def test_what_files_name_is_kept_and_the_rest_held_out(self, fileset):
         given = [row(i, "test" if i < 3 else "train") for i in range(10)]
         faces = faces_of(fileset(), given)
@@ -82,6 +88,7 @@ def test_a_wrong_setting_names_its_key(fileset, changes, found):
         ({"points": 4, "take": [0, 1, 2]}, "expected 4 points below 4 for schema=four, found 3"),
         ({"points": 4, "take": [0, 1, 2, 4]}, "found 4 up to 4"),
         ({"points": 4, "take": "x"}, "expected points and take"),
+        ("foo", "data.mapping=foo: expected points and take"),
         ({"points": 9, "take": "0-3"}, "file line 0: expected 9 points, found 4"),
     ],
 )
@@ -115,13 +122,23 @@ class TestExclusion:
             ("p77.png\n", "found p77.png, which it does not have"),
             ("p3.png\t2\n", "found face 2 of p3.png, which it does not have"),
             ("p3.png\tx\n", "line 1: expected a face's number after the tab, found 'x'"),
-            ("".join(f"p{i}.png\n" for i in range(10)), "found none (of 11 rows)"),
+            ("".join(f"p{i}.png\n" for i in range(10)), "expected to leave faces for train, found none"),
         ],
     )
     def test_a_wrong_list_is_one_line(self, fileset, tmp_path, text, found):
         with pytest.raises(UserError) as error:
             self.faces(fileset, tmp_path, text)
         assert found in str(error.value)
+
+    def test_those_that_stay_are_split_as_before(self, fileset, tmp_path):
+        path, given = tmp_path / "exclude.txt", [*rows()[:8], row(8, "test"), row(9, "test")]
+        whole = faces_of(fileset(), given)
+        out = {str(path) for path in whole.subset("train").paths[:3]} | {"p9.png"}
+        path.write_text("\n".join(out))
+        kept = faces_of(fileset(exclude=str(path)), given)
+        for split in ("train", "val", "test"):
+            before = [str(path) for path in whole.subset(split).paths]
+            assert [str(path) for path in kept.subset(split).paths] == [name for name in before if name not in out]
 
     def test_a_missing_list_is_named(self, fileset):
         with pytest.raises(UserError, match=r"nowhere\.txt: expected a list of faces, found none"):
