@@ -69,6 +69,24 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
         )
 
 
+def check_faces(path: str | Path, fingerprints: Mapping[str, str]) -> None:
+    """Makes sure that a run goes on with the faces it began with.
+
+    Args:
+        path: the run's own checkpoint.
+        fingerprints: of the faces, by split.
+
+    Raises:
+        UserError: some differ, be it that files have changed, or a list of faces to leave out.
+    """
+    then = checkpoint.read(path, "ckpt_path").get("faces", {})  # runs from before do not know
+    if changed := [split for split in then if then[split] != fingerprints.get(split)]:
+        raise UserError(
+            f"ckpt_path={path}: expected the faces that this run began with, found others in {', '.join(changed)} "
+            "(files of data.root or of data.exclude have changed); put them back, or begin another run"
+        )
+
+
 def first_difference(trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str]) -> tuple[str, Any, Any] | None:
     """The first learned key of some parts of a config (dotted keys) in which a net was trained otherwise.
 

@@ -56,6 +56,7 @@ class KeypointModule(pl.LightningModule):
         self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
         self.config, self.recipe = config, recipe
         self.subjects: list[str] = []  # the people it was trained on
+        self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
         self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self._steps: float | None = None  # of the training, if its schedule depends on them
@@ -202,7 +203,7 @@ class KeypointModule(pl.LightningModule):
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
         checkpoint["scores"] = {"epoch": epochs, **scores}
-        checkpoint["steps"] = self._steps
+        checkpoint["steps"], checkpoint["faces"] = self._steps, dict(self.fingerprints)
         own = torch.stack([cast(Tensor, value) for value in self.train_loss.metric_state.values()])
         every = cast(Tensor, self.all_gather(own))  # of an epoch that is not over, and of each process
         checkpoint["train_losses"] = every.reshape(-1, len(own))

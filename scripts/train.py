@@ -56,7 +56,9 @@ def main(cfg: DictConfig) -> float:
             experiment.begin(module, cfg)
         faces = experiment.build_faces(cfg)
         show(*faces.remarks, *experiment.remarks_on_boxes(hydra.runtime.choices.get("detector"), faces.table.schema))
-        run.values["faces"] = faces.fingerprints()
+        run.values["faces"] = module.fingerprints = faces.fingerprints()
+        if run.start is not None and run.goes_on:
+            identity.check_faces(run.start, module.fingerprints)
         data = experiment.build_data(cfg, faces)
         subjects = faces.table.subjects[faces.splits["train"]]
         module.learn_about(data.mean_shape(), faces.sample("train"), subjects)

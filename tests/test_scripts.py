@@ -245,6 +245,21 @@ def test_a_run_goes_on_learning_what_it_began_with(script: Script, faces_root: P
     assert "nothing is left to do" in script("train", *on(faces_root), *FAST, "test=false", "hydra.run.dir=run").out
 
 
+def test_a_run_goes_on_with_the_faces_it_began_with(script: Script, tmp_path: Path) -> None:
+    root = write_faces(tmp_path / "set", people=10, frames=3)
+    assert script("train", *on(root), *FAST, "test=false", "hydra.run.dir=run").status == 0
+    unfinish(Path("run"))
+    last, table = Path("run/checkpoints/last.ckpt").read_bytes(), root / "test_frames_keypoints.csv"
+    labels = table.read_text()
+    head, first, rest = labels.split("\n", 2)
+    name, _, others = first.split(",", 2)
+    table.write_text("\n".join([head, f"{name},1.5,{others}", rest]))
+    refused(script("train", "resume=run"), "last.ckpt", "expected the faces that this run began with", "in test")
+    assert Path("run/checkpoints/last.ckpt").read_bytes() == last
+    table.write_text(labels)
+    assert script("train", "resume=run").status == 0
+
+
 def test_a_schedule_goes_on_for_the_steps_that_it_was_made_for(trained: Path, script: Script, faces_root: Path) -> None:
     other = (f"ckpt_path={trained}/checkpoints/last.ckpt", "data.batch_size=4", "hydra.run.dir=more")
     refused(script("train", *on(faces_root), *FAST, *other), "scheduler", "steps of training", "data.batch_size")
