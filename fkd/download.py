@@ -71,7 +71,8 @@ def fetch(url: str, path: Path, patience: Patience) -> None:
             if number == patience.tries:
                 kept = f"what has come is kept in {path}, and " if path.is_file() else ""
                 raise Stopped(
-                    f"{url}: gave up after {number} tries ({broken}); {kept}the same command goes on"
+                    f"{url}: gave up after {number} tries ({broken}); {kept}the same command goes on; or "
+                    "download it by other means and give its folder (data.root=DIR)"
                 ) from broken
             wait = patience.pause * 2 ** (number - 1)
             print(f"{broken}; trying again in {wait:g} s", file=sys.stderr, flush=True)

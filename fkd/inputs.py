@@ -9,7 +9,7 @@ import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -180,6 +180,18 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"{folder}: expected a folder that can be written to ({error.strerror}); give another"
         ) from error
+
+
+@contextmanager
+def unless_wrong(folder: Path) -> Iterator[None]:
+    """A folder as `make_folder` makes it, which goes again, if empty, where the block finds the input wrong."""
+    make_folder(folder)
+    try:
+        yield
+    except UserError:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _photos(value: str, output: Path) -> Photos:

@@ -32,7 +32,6 @@ class Job:
         self.output = options.path(cfg, "output")
         self.source = inputs.find(cfg.input, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
-        inputs.make_folder(self.output)
         self.predictor = fkd.load(
             None if cfg.ckpt is None else options.path(cfg, "ckpt"),
             detector=_detector(cfg),
@@ -40,6 +39,7 @@ class Job:
             flip=options.flag(cfg, "flip"),
             max_pixels=options.whole(cfg, "max_pixels", least=1),
         )
+        inputs.make_folder(self.output)
         self._tally = Tally("frame" if self.source.fps else "picture")
         self._interrupted = False
 

@@ -171,6 +171,8 @@ class KeypointSchema:
 
 def _flip(content: Any, count: int, points: Callable[[Any, str], tuple[int, ...]], key: str) -> tuple[int, ...]:
     """All K of them, from such a list or from the pairs that change places."""
+    if content is None:
+        raise ValueError(f"{key}: expected what changes places in a mirror ({{}} for nothing), found none")
     if not isinstance(content, Mapping):
         return points(content, "flip")
     flip = list(range(count))

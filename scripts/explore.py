@@ -12,16 +12,16 @@ from fkd import doctor, experiment, exploring, options
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.errors import UserError
-from fkd.inputs import make_folder
+from fkd.inputs import unless_wrong
 
 
 @command("explore")
 def main(cfg: DictConfig) -> None:
     output = options.path(cfg, "output")
     size, count, seed = (options.whole(cfg, key, least) for key, least in (("sample", 2), ("faces", 1), ("seed", 0)))
-    make_folder(output)
-    net = None if cfg.ckpt is None else experiment.load_net(options.path(cfg, "ckpt"), "auto")
-    faces = experiment.build_faces(cfg)
+    with unless_wrong(output):
+        net = None if cfg.ckpt is None else experiment.load_net(options.path(cfg, "ckpt"), "auto")
+        faces = experiment.build_faces(cfg)
     if len(faces.table) == 0:
         raise UserError(f"data={faces.name}: expected at least one face, found none; look at data.root and its files")
     show(*faces.remarks)

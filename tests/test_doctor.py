@@ -213,6 +213,13 @@ def test_points_outside_the_picture(faces: Faces) -> None:
     assert finding.figures["farthest_pixels"] == pytest.approx(5, abs=1e-3)
 
 
+def test_an_eye_at_one_place(faces: Faces) -> None:
+    keypoints, eye = faces.table.keypoints.copy(), list(IBUG68.parts["right_eye"])
+    keypoints[17, eye] = keypoints[17, eye].mean(axis=0)
+    found = named(doctor.examine(with_table(faces, keypoints=keypoints)))
+    assert found["collapsed"].exclude == (17,)
+
+
 def test_points_that_do_not_count_are_not_looked_at(faces: Faces) -> None:
     hidden = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     keypoints, visible = faces.table.keypoints.copy(), faces.table.visible.copy()

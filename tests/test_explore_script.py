@@ -158,3 +158,4 @@ def test_wrong_input_is_one_line_before_the_long_work(
     for part in parts:
         assert part in line
     assert outcome.out == ""
+    assert not Path("out").exists()

@@ -119,6 +119,7 @@ def test_plain_data_say_points_by_number_range_and_name() -> None:
     ("change", "message"),
     [
         ({"flip": [1, 2, 0, 3, 4]}, "flip: expected what undoes itself, found 0 -> 1 -> 2"),
+        ({"flip": None}, "flip: expected what changes places in a mirror"),
         ({"flip": [2, 3, 0, 1]}, "flip: expected 5 points, found 4"),
         ({"flip": {0: 5}}, r"flip: expected as many points \(below 5\) on both sides, found 0: 5"),
         ({"flip": {"0-1": 2}}, "on both sides, found 0-1: 2"),

@@ -123,11 +123,12 @@ def _others_table(runs: Sequence[Run], width: int) -> Table:
     table = _empty()
     table.add_column("run", no_wrap=True)
     table.add_column("status", overflow="fold")
-    for heading in ("epoch", "val\nNME (%)"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    columns = COLUMNS[:2] + tuple(used(COLUMNS[2:4], runs))
+    for column in columns:
+        table.add_column(column.title.removeprefix("best ").replace(" ", "\n", 1), justify="right", no_wrap=True)
     for run in runs:
-        epoch, nme = (column.text(column.value(run)) for column in COLUMNS[:2])
-        table.add_row(Text(_at_commas(run.name, width)), Text(state(run), "red" if is_lost(run) else ""), epoch, nme)
+        figures = (column.text(column.value(run)) for column in columns)
+        table.add_row(Text(_at_commas(run.name, width)), Text(state(run), "red" if is_lost(run) else ""), *figures)
     return table
 
 

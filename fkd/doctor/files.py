@@ -1,4 +1,4 @@
-"""Pictures that nobody annotated."""
+"""Pictures that show no face of the set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +21,15 @@ def unannotated(faces: Faces, root: Path) -> Finding | None:
         return None
     return Finding(
         name="unannotated",
-        title="Pictures without a label",
+        title="Pictures that are not used",
         severity="note",
         count=len(extra),
         total=len(there),
-        text=f"{len(extra):,} of {len(there):,} pictures below {root} have no row, {extra[0]} among them.",
-        advice="Nothing reads them; if that is news, look whether rows were lost.",
+        text=f"{len(extra):,} of {len(there):,} pictures below {root} show no face of this set, {extra[0]} among them.",
+        advice=(
+            "Nothing reads them: nobody annotated them, their faces were left out, or no split names their file or"
+            " folder. If that is news, look whether rows were lost."
+        ),
         figures={"annotated": float(known)},
     )
 

@@ -12,6 +12,7 @@ from fkd.types import Annotations, Points
 
 _MOST = 20_000  # faces whose pictures' sizes are looked at
 _NARROW = 0.15  # distance of the normaliser's points over the size of the face; frontal faces have about 0.6
+_FEW = 4  # points; fewer may meet, as two corners of a closed eye do
 _PLACE = 0.01  # pixels: points that near are at one place
 
 
@@ -35,12 +36,17 @@ def unseen(faces: Faces) -> Finding | None:
 
 
 def collapsed(faces: Faces) -> Finding | None:
-    """Faces with an eighth of their points, and four at least, at one place."""
+    """Faces with an eighth of their points, or all of a part such as an eye, and four at least, at one place."""
     table = faces.table
-    least = max(4, len(table.schema) // 8)
-    every = np.arange(len(table))
-    most = np.concatenate([together(table.keypoints[r], table.visible[r]) for r in pieces(every, "Comparing points")])
-    rows = np.flatnonzero(most >= least)
+    least = max(_FEW, len(table.schema) // 8)
+    parts = [list(points) for points in table.schema.parts.values() if len(points) >= _FEW]
+    every, shrunk = np.arange(len(table)), []
+    most = np.zeros(len(table), np.int64)
+    for some in pieces(every, "Comparing points"):
+        keypoints, visible = table.keypoints[some], table.visible[some]
+        most[some] = together(keypoints, visible)
+        shrunk += [some[together(keypoints[:, part], visible[:, part]) == len(part)] for part in parts]
+    rows = np.union1d(np.flatnonzero(most >= least), np.concatenate([every[:0], *shrunk]))
     if not len(rows):
         return None
     return Finding(
@@ -50,13 +56,13 @@ def collapsed(faces: Faces) -> Finding | None:
         count=len(rows),
         total=len(table),
         text=(
-            f"{len(rows):,} of {len(table):,} faces have {least} points or more at one place, up to"
-            f" {most.max():,} of {len(table.schema)}."
+            f"{len(rows):,} of {len(table):,} faces have {least} points or more, or all of a part such as an eye, at"
+            f" one place, up to {most[rows].max():,} of {len(table.schema)}."
         ),
         advice="Annotate them anew or mark points that are not there as invisible; until then leave these faces out.",
         rows=examples(rows, most[rows]),
         exclude=tuple(rows.tolist()),
-        figures={"most_at_one_place": float(most.max())},
+        figures={"most_at_one_place": float(most[rows].max())},
     )
 
 

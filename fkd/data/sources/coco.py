@@ -20,8 +20,8 @@ def coco(
     """All annotations with keypoints, each a face.
 
     The format is https://cocodataset.org/#format-data: ``keypoints`` holds x, y and v of each point, v 0 for a point
-    that is not labelled, 1 for a hidden and 2 for a visible one. Crowds and annotations without a labelled point are
-    left out. mmpose's files of WFLW, AFLW and 300-W have v = 1 for every labelled point; those of 300-W hold the
+    that is not labelled, 1 for a hidden and 2 for a visible one. Crowds and annotations without keypoints are left
+    out. mmpose's files of WFLW, AFLW and 300-W have v = 1 for every labelled point; those of 300-W hold the
     numbers of its .pts files as they are, which count pixels from 1 (see `fkd.data.sources.pts`).
 
     Args:
@@ -50,9 +50,11 @@ def coco(
 
 def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> Iterator[Row]:
     content = _content(path, split)
-    pictures = {}
+    pictures: dict[int | str, Mapping[str, Any]] = {}
     for place, entry in enumerate(content["images"]):
-        pictures[_get(entry, "id", int | str, f"{path} images[{place}]")] = entry
+        where = f"{path} images[{place}]"
+        if pictures.setdefault(own := _get(entry, "id", int | str, where), entry) is not entry:
+            raise UserError(f"{where}: expected an id of its own, found {short(own)}, which another picture has")
     for place, entry in enumerate(content["annotations"]):
         where = f"{path} annotations[{place}]"
         if not isinstance(entry, Mapping) or entry.get("iscrowd") or not entry.get("keypoints"):
@@ -62,13 +64,12 @@ def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> 
             raise UserError(f"{where}: expected an image_id of images, found {short(entry['image_id'])}")
         keypoints, visible = _points(_get(entry, "keypoints", list, where), least, where)
         _check_box(entry.get("bbox"), where)
-        if visible.any():
-            name = _get(picture, "file_name", str, f"{where}, its picture")
-            size = (picture.get("width"), picture.get("height"))
-            known = all(isinstance(side, int) and side > 0 for side in size)
-            below(Path(folder), name, where)
-            at = name if folder in ("", ".") else f"{folder}/{name}"
-            yield Row(where, at, keypoints - np.float32(first_pixel), visible, split, size if known else (0, 0))
+        name = _get(picture, "file_name", str, f"{where}, its picture")
+        size: Any = (picture.get("width"), picture.get("height"))
+        known = all(isinstance(side, int) and side > 0 for side in size)
+        below(Path(folder), name, where)
+        at = name if folder in ("", ".") else f"{folder}/{name}"
+        yield Row(where, at, keypoints - np.float32(first_pixel), visible, split, size if known else (0, 0))
 
 
 def _content(path: Path, split: str) -> Mapping[str, Any]:

@@ -93,6 +93,8 @@ class Table:
         self.header = next(_lines(path), (1, []))[1]
         if not self.header:
             raise UserError(f"{path}: expected rows, found none")
+        if len(self.header) == 1:
+            raise UserError(f"{path} line 1: expected columns with commas between them, found {short(self.header[0])}")
         if _is_data(self.header):
             raise UserError(f"{path} line 1: expected a header, found a row, {short(', '.join(self.header))}")
         self._picture = None if columns.picture is None else self.column(columns.picture)

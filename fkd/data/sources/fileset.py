@@ -103,7 +103,9 @@ class FileSet:
         if self._take is not None:
             taken, seen = listing.keypoints[:, self._take], listing.visible[:, self._take]
             listing = replace(listing, keypoints=taken, visible=seen)
-        listing = listing.take(self._can_be_scored(listing))
+        scored = self._can_be_scored(listing)
+        first_out = "" if scored.all() else listing.where(int(scored.argmin()))
+        listing = listing.take(scored)
         known = len(listing)
         if not known:
             raise UserError(
@@ -125,7 +127,7 @@ class FileSet:
             label_shift=np.zeros((len(listing), 2), np.float32),
         )
         splits = self._without(kept, self._splits(given, subjects, named))  # those that stay are split as without list
-        return Faces(table, splits, shown, self.name, self._remarks(table, splits, listed, known))
+        return Faces(table, splits, shown, self.name, self._remarks(table, splits, listed, known, first_out))
 
     @cached_property
     def _take(self) -> list[int] | None:
@@ -237,13 +239,18 @@ class FileSet:
             )
         return left
 
-    def _remarks(self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int) -> tuple[str, ...]:
+    def _remarks(
+        self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int, first_out: str
+    ) -> tuple[str, ...]:
         lines = [remark_on_people(table, splits)]
         if set(table.subjects.tolist()) <= set(table.paths.tolist()):
             lines.append("who is on a picture is not known: each picture counts as one person (data.subject)")
         if known < listed:
             first, second = (self.points.names[point] for point in self.points.normaliser)
-            lines.append(f"{listed - known:,} of {listed:,} faces left out: {first} and {second} must be known")
+            lines.append(
+                f"{listed - known:,} of {listed:,} faces left out, {first_out} the first: {first} and {second} must be "
+                "known and apart, since errors are shares of their distance"
+            )
         if len(table) < known:
             lines.append(
                 f"{known - len(table):,} faces left out by {self.exclude}; scores compare only with those of this list "

@@ -47,7 +47,7 @@ def _listed(names: Sequence[str], split: str) -> Sequence[str]:
 
 
 def _folder(root: Path, name: str, split: str) -> Path:
-    if not (folder := below(root, name, f"data.{split}")).is_dir():
+    if not (folder := below(root, name, f"data.{split}", "a folder")).is_dir():
         raise UserError(f"data.{split}: expected a folder below {root}, found no {name}")
     return folder
 

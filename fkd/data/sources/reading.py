@@ -12,14 +12,14 @@ def leads_out(name: str) -> bool:
     return not name.strip() or "\0" in name or bool(pieces.anchor) or ".." in pieces.parts
 
 
-def below(folder: Path, name: str, where: str) -> Path:
-    """The file of this name below a folder.
+def below(folder: Path, name: str, where: str, what: str = "a picture") -> Path:
+    """The file of this name below a folder; `what` it is, for messages.
 
     Raises:
         UserError: the name is none, or leads out of the folder on some system.
     """
     if leads_out(name):
-        raise UserError(f"{where}: expected the name of a picture below {folder}, found {name!r}")
+        raise UserError(f"{where}: expected the name of {what} below {folder}, found {name!r}")
     return folder / name
 
 

@@ -50,6 +50,21 @@ def changed(*path: Any, value: object) -> Content:
     return whole
 
 
+def test_an_id_is_of_one_picture(load):
+    document = content()
+    document["images"].append(document["images"][2] | {"file_name": "p5.png"})
+    with pytest.raises(UserError, match=r"images\[10\]: expected an id of its own, found 102, which another"):
+        load(document)
+
+
+def test_a_face_without_a_labelled_point_is_said_to_be_left_out(load):
+    document = content()
+    document["annotations"][4]["keypoints"] = [0, 0, 0] * 4
+    faces = load(document)
+    assert len(faces.table) == 9
+    assert any("1 of 10 faces left out" in line and "annotations[4] the first" in line for line in faces.remarks)
+
+
 def test_coordinates_may_count_from_one(load):
     from_zero, from_one = (load(content(), first_pixel=first).table.keypoints for first in (0, 1))
     np.testing.assert_array_equal(from_one, from_zero - 1)
@@ -85,7 +100,7 @@ def test_crowds_and_faces_without_points_are_left_out(load):
 def test_a_face_without_both_eyes_is_left_out_and_said(load):
     faces = load(changed("annotations", 4, "keypoints", 2, value=0))
     assert len(faces.table) == 9
-    assert "1 of 10 faces left out: right and left must be known" in faces.remarks
+    assert any("1 of 10 faces left out, " in line and "right and left must be known" in line for line in faces.remarks)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_an_empty_cell_is_a_point_that_nobody_knows(load):
     [
         ("", "expected rows, found none"),
         (HEADER + "\n", "expected rows, found none"),
+        (whole().replace(",", ";"), "line 1: expected columns with commas between them, found 'file;right_x"),
         (whole(header=line(0)), "line 1: expected a header, found a row, 'p0.png, 10,"),
         (whole(line(0), line(1)[:-5]), "line 3: expected 9 columns, as the header has, found 8"),
         (whole(line(0), line(1, "7")), "line 3: expected 9 columns, as the header has, found 10"),
