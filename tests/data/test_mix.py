@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.cli import CONF
+from fkd.data.cache import Keyed
 from fkd.data.faces import Faces
 from fkd.data.mix import beside, mixed
 from fkd.data.synthetic import synthetic
@@ -73,6 +74,13 @@ def test_people_of_the_training_split_alone_can_be_mixed_in(sources: tuple[Faces
     both = beside(first, replace(first, table=known))
     assert len(both.splits["train"]) == 2 * len(known)
     assert f"of {len(set(first.table.subjects))} people; test shares none" in both.remarks[0]
+
+
+def test_other_pictures_of_a_source_have_another_key(sources: tuple[Faces, Faces]) -> None:
+    first, second = sources
+    images = [beside(*pair).images for pair in ((first, second), (first, second), (second, first))]
+    assert all(isinstance(each, Keyed) for each in images)
+    assert images[0].key == images[1].key != images[2].key  # type: ignore[attr-defined]
 
 
 def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> None:
