@@ -10,6 +10,7 @@ import stat
 import struct
 import tarfile
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,27 @@ def test_names_come_once(root: Path, kind: str, names: tuple[str, str]) -> None:
 def test_what_is_too_much_is_refused(pack: Pack, root: Path) -> None:
     refused(pack(FILES), root, "at most 400.0 kB", "max_unpacked", bounds=Bounds(400_000, 100, 200))
     refused(pack(FILES), root, "at most 3 files", "max_files", bounds=Bounds(10**7, 3, 200))
+
+
+@pytest.mark.parametrize("said", [20_000, 3])
+def test_a_zip_of_too_many_files_does_not_fill_the_memory(root: Path, said: int) -> None:
+    """Whatever number its end says; the library believes the size of the directory."""
+    content = bytearray(zipped({str(number): b"" for number in range(20_000)}))
+    end = content.rindex(b"PK\5\6")
+    content[end + 8 : end + 12] = struct.pack("<HH", said, said)
+    tracemalloc.start()
+    try:
+        refused(bytes(content), root, "at most 10 files", "max_files", bounds=Bounds(10**7, 10, 200))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * len(content)
+
+
+def test_zips_in_a_zip_are_not_counted(root: Path) -> None:
+    inner = zipped({str(number): b"" for number in range(200)})
+    content = zipped({"a": inner, "b": inner[inner.index(b"PK\1\2") :]}, zipfile.ZIP_STORED)
+    assert unpacked(content, root, bounds=Bounds(10**7, 2, 200)).keys() == {"a", "b"}
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])

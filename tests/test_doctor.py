@@ -1,5 +1,6 @@
 """Tests plant faults into drawn faces, whose labels are exact, and expect the doctor to find those and no more."""
 
+import tracemalloc
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fkd.errors import UserError
 from fkd.facts import Facts
 from fkd.geometry import Window
 from fkd.schema import IBUG68, KeypointSchema
-from fkd.types import Image, Points
+from fkd.types import Annotations, Image, Points
 
 FACES, SIZE = 160, 128
 
@@ -106,6 +107,68 @@ def test_copies_in_other_splits(faces: Faces) -> None:
 
 def as_jpeg(picture: Image, quality: int) -> Image:
     return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+
+
+def without_pictures(count: int, shares: tuple[float, float, float]) -> Faces:
+    """Faces of two people in random splits, some in none."""
+    rng = np.random.default_rng(0)
+    table = Annotations(
+        schema=IBUG68,
+        paths=np.array([f"{i}.png" for i in range(count)]),
+        images=np.arange(count),
+        keypoints=np.zeros((count, 68, 2), np.float32),
+        visible=np.ones((count, 68), bool),
+        subjects=np.array([f"person {i % 2}" for i in range(count)]),
+        label_shift=np.zeros((count, 2), np.float32),
+    )
+    split = rng.choice(4, count, p=[*shares, 1 - sum(shares)])
+    splits = {name: np.flatnonzero(split == number) for number, name in enumerate(("train", "val", "test"))}
+    return Faces(table, splits, [], "none", ())  # type: ignore[arg-type]
+
+
+def test_copies_are_those_of_a_comparison_of_each_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many that are equally far away, and pieces smaller than a split."""
+    faces, rng = without_pictures(120, (0.5, 0.2, 0.2)), np.random.default_rng(1)
+    content, shows = rng.integers(0, 60, 120), rng.random(120) < 0.9
+    bits = rng.random((6, 143))[rng.integers(0, 6, 120)] + rng.normal(0, 0.03, (120, 143)) > 0.5
+    monkeypatch.setattr(duplicates, "contents", lambda *_: content)
+    monkeypatch.setattr(duplicates, "face_hashes", lambda *_: (bits, shows))
+    monkeypatch.setattr(duplicates, "_PIECE", 7)
+    order = [("test", "train"), ("test", "val"), ("val", "train")]
+    pairs = [(one, twin) for held, low in order for one in faces.splits[held] for twin in faces.splits[low]]
+    same = [(one, twin) for one, twin in pairs if content[one] == content[twin]]
+    alike = [
+        (int((bits[one] != bits[twin]).sum()), one, twin)
+        for one, twin in pairs
+        if content[one] != content[twin] and shows[one] and shows[twin]
+    ]
+    alike = sorted((found for found in alike if found[0] <= duplicates.ALIKE), key=lambda found: found[0])
+    found = named(duplicates.repeated(faces))
+    expected = {"identical": same, "similar": [(one, twin) for _, one, twin in alike]}
+    assert 0 < len(same) < len(alike) < len(pairs)
+    for name, listed in expected.items():
+        nearest = dict(reversed(listed))
+        firsts = list(dict.fromkeys(one for one, _ in listed))
+        rows = [row for one in firsts for row in (one, nearest[one])]
+        assert found[name].rows == tuple(rows[: len(found[name].rows)])
+        assert (found[name].count, found[name].figures["pairs"]) == (len(firsts), len(listed))
+    assert found["identical"].exclude == tuple(sorted({twin for _, twin in same}))
+    assert found["similar"].figures["of_other_names"] == sum(
+        (one - twin) % 2 for one, twin in dict(reversed(expected["similar"])).items()
+    )
+
+
+def test_a_scene_that_stands_still_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame looks like every other: one and a half million pairs."""
+    faces = without_pictures(3_000, (0.6, 0.2, 0.2))
+    monkeypatch.setattr(duplicates, "contents", lambda _, rows: rows)
+    monkeypatch.setattr(duplicates, "face_hashes", lambda _, rows: (np.ones((3_000, 143), bool), np.ones(3_000, bool)))
+    tracemalloc.start()
+    (finding,) = duplicates.repeated(faces)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert finding.figures["pairs"] > 1e6
+    assert peak < 50e6
 
 
 def test_copies_within_a_split_are_no_leak(faces: Faces) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from fkd.archives.entries import Bounds, Entry, opened
+from fkd.archives.entries import Bounds, Entry, opened, too_many
 from fkd.errors import UserError
 from fkd.progress import progress
 
@@ -41,10 +41,7 @@ def unpack(archive: Path, target: Path, folder: str | None, bounds: Bounds) -> d
             for number, entry in enumerate(entries, start=1):
                 where = repr(entry.name)
                 if number > bounds.files:
-                    raise UserError(
-                        f"{archive}: expected at most {bounds.files:,} files and folders, found more; raise max_files"
-                        " if you trust it"
-                    )
+                    raise too_many(archive, bounds.files)
                 parts = _parts(archive, entry)
                 tops |= {"/".join(parts[:depth]): None for depth in (1, 2) if len(tops) < 6 and len(parts) >= depth}
                 if parts[: len(wanted)] == wanted and len(parts) > len(wanted) and not entry.is_folder:

@@ -1,6 +1,7 @@
 """What an archive holds, entry by entry and in order, its bytes counted as they come."""
 
 import gzip
+import io
 import lzma
 import shutil
 import stat
@@ -19,6 +20,7 @@ from fkd.errors import UserError
 
 _PIECE = 1 << 20  # bytes
 _ENCRYPTED = 1  # bit of a zip entry's flags (APPNOTE 4.4.4)
+_LISTED = b"PK\1\2"  # what each entry of a zip's directory begins with (APPNOTE 4.3.12)
 _TAR_BLOCK = 512  # bytes
 
 
@@ -70,7 +72,8 @@ def opened(archive: Path, target: Path, bounds: Bounds) -> Iterator[tuple[Iterat
         start = file.read(_TAR_BLOCK)
         file.seek(0)
         if start.startswith((b"PK\3\4", b"PK\5\6")):
-            with zipfile.ZipFile(file) as archive_file:
+            with _Watched(archive, bounds.files) as content, zipfile.ZipFile(content) as archive_file:
+                content.is_read = True
                 infos = archive_file.infolist()
                 _check_room(archive, target, sum(info.file_size for info in infos))
                 yield (_zip_entry(archive_file, info, budget) for info in infos), len(infos)
@@ -88,6 +91,33 @@ def opened(archive: Path, target: Path, bounds: Bounds) -> Iterator[tuple[Iterat
                 " data.download.url, and delete the file"
             )
         yield _tar_entries(_Counted(packed, budget), target), None
+
+
+def too_many(archive: Path, files: int) -> UserError:
+    """What to say of an archive with more than so many files and folders."""
+    return UserError(
+        f"{archive}: expected at most {files:,} files and folders, found more; raise max_files if you trust it"
+    )
+
+
+class _Watched(io.BufferedReader):
+    """A zip's bytes, watched until its directory is read.
+
+    The library takes that in one piece, and then makes of each entry an object ten times as large, however many the
+    archive says there are.
+    """
+
+    is_read = False
+
+    def __init__(self, archive: Path, files: int) -> None:
+        super().__init__(io.FileIO(archive))
+        self._archive, self._files = archive, files
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        if not self.is_read and piece.startswith(_LISTED) and piece.count(_LISTED) > self._files:
+            raise too_many(self._archive, self._files)
+        return piece
 
 
 def _check_room(archive: Path, target: Path, needed: int) -> None:

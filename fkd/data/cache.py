@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,14 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Image: ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """Pictures that tell what they are made of: `key` stands for it, and a changed picture changes it."""
+
+    @property
+    def key(self) -> str: ...
 
 
 class ImageCache:
@@ -85,6 +93,11 @@ class ImageCache:
                 f" set {option} to a folder that can be written and has room"
             ) from error
         return cache
+
+    @property
+    def key(self) -> str:
+        """What stands for all that the pictures were made of."""
+        return self.path.stem
 
     def __len__(self) -> int:
         return len(self._content[1])

@@ -1,15 +1,20 @@
 """Faces of several sources as one."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from fkd.data.cache import Pictures
+from fkd.data.cache import Keyed, Pictures
+from fkd.data.contents import digest
+from fkd.data.dataset import InOrder
 from fkd.data.faces import SPLITS, Faces, remark_on_people
 from fkd.data.split import Rows, shared_subjects
 from fkd.errors import UserError
+from fkd.progress import progress
 from fkd.types import Annotations, Image
 
 _LONGEST = 100
@@ -105,26 +110,57 @@ def _named_apart(parts: Mapping[str, Faces]) -> dict[str, Faces]:
     """The same, where a set whose people are its pictures calls them after itself if another has some of these names.
 
     `1.png` of two folders is two people. Names that no other set has stay as they are, so that a net is still known to
-    have seen them; and so do those of a set that is given twice.
+    have seen them; and so do those of sets that show the same faces, or they take one name between them.
     """
-    renamed = {}
-    for name, faces in parts.items():
-        table, others = faces.table, [other.table for key, other in parts.items() if key != name]
-        if (table.subjects == table.paths).all() and any(_are_others(table, other) for other in others):
-            people = np.char.add(f"{name}/", table.subjects.astype(np.str_))
-            faces = replace(faces, table=replace(table, subjects=people))
-        renamed[name] = faces
+    by_picture = {name for name, faces in parts.items() if (faces.table.subjects == faces.table.paths).all()}
+    called = {name: name for name in parts}  # after the first of the sets that show the same faces
+    apart = set()
+    for one, other in combinations(parts, 2):
+        shared = shared_subjects(parts[one].table.subjects, parts[other].table.subjects)
+        if not shared or by_picture.isdisjoint((one, other)):
+            continue
+        if _is_same(parts[one], parts[other], shared):
+            called = {name: called[one] if first == called[other] else first for name, first in called.items()}
+        else:
+            apart |= {one, other}
+    renamed = {**parts}
+    for name in by_picture:
+        if not apart.isdisjoint(other for other, first in called.items() if first == called[name]):
+            table = parts[name].table
+            people = np.char.add(f"{called[name]}/", table.subjects.astype(np.str_))
+            renamed[name] = replace(parts[name], table=replace(table, subjects=people))
     return renamed
 
 
-def _are_others(one: Annotations, two: Annotations) -> bool:
-    """Whether two tables have names in common, and no face of these."""
-    shared = shared_subjects(one.subjects, two.subjects)
+def _is_same(one: Faces, other: Faces, shared: Sequence[str]) -> bool:
+    """Whether two sets show the same of people whose names they share: a face with the very labels, or a picture.
+
+    Labels, since other compression changes each pixel; pictures, since other files of labels round them otherwise.
+    Only pictures of shared names are read, until the first is found.
+    """
     first, second = (
-        {table.keypoints[row].tobytes() for row in np.flatnonzero(np.isin(table.subjects, shared))}
-        for table in (one, two)
+        {faces.table.keypoints[row].tobytes() for row in np.flatnonzero(np.isin(faces.table.subjects, shared))}
+        for faces in (one, other)
     )
-    return bool(shared) and first.isdisjoint(second)
+    if not first.isdisjoint(second):
+        return True
+    ones, others = _pictures_of(one.table, shared), _pictures_of(other.table, shared)
+    with progress("Comparing pictures", len(shared)) as advance:
+        for name in shared:
+            shown = {digest(one.images[picture]) for picture in ones[name]}
+            if any(digest(other.images[picture]) in shown for picture in others[name]):
+                return True
+            advance()
+    return False
+
+
+def _pictures_of(table: Annotations, people: Sequence[str]) -> dict[str, dict[int, None]]:
+    """Name -> the numbers of its pictures, each once and in order."""
+    pictures: dict[str, dict[int, None]] = {name: {} for name in people}
+    for name, picture in zip(table.subjects.tolist(), table.images.tolist(), strict=True):
+        if name in pictures:
+            pictures[name][picture] = None
+    return pictures
 
 
 def _check_held_out(parts: Mapping[str, Faces]) -> None:
@@ -167,19 +203,70 @@ def _joined(parts: Sequence[Faces]) -> tuple[Annotations, Pictures]:
     tables = [replace(each.table, images=each.table.images + start) for each, start in zip(parts, starts, strict=False)]
     columns = [field.name for field in fields(Annotations) if field.name != "schema"]
     joined = {name: np.concatenate([getattr(table, name) for table in tables]) for name in columns}
-    return Annotations(schema=tables[0].schema, **joined), _Joined([each.images for each in parts])
+    images = [each.images for each in parts]
+    pictures = _JoinedInOrder(images) if any(isinstance(each, InOrder) for each in images) else _Joined(images)
+    return Annotations(schema=tables[0].schema, **joined), pictures
 
 
 class _Joined:
-    """Pictures of some caches one after the other."""
+    """Pictures of some sources one after the other."""
 
     def __init__(self, parts: Sequence[Pictures]) -> None:
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
+
+    @property
+    def key(self) -> str:
+        """What stands for the pictures, as far as their sources tell."""
+        return _digits(part.key if isinstance(part, Keyed) else "" for part in self._parts)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Image:
         part = int(np.searchsorted(self._ends, index, "right"))
-        return self._parts[part][index - int(self._ends[part]) + len(self._parts[part])]
+        return self._parts[part][index - self._start(part)]
+
+    def _start(self, part: int) -> int:
+        return int(self._ends[part]) - len(self._parts[part])
+
+
+class _JoinedInOrder(_Joined):
+    """The same, where a source wants its pictures read in an order of its own."""
+
+    def __init__(self, parts: Sequence[Pictures]) -> None:
+        super().__init__(parts)
+        self.digest = _digits(part.digest if isinstance(part, InOrder) else "" for part in parts)
+
+    def order(self, pictures: Rows, rng: np.random.Generator, world: int) -> Rows:
+        """Each source's faces in its own order, the sources mixed evenly.
+
+        A face that is given several times comes as often in its source's order, which may be near to itself.
+
+        Args:
+            pictures: (R,) the picture of each face.
+            rng: gives the order.
+            world: number of processes; each gets its share of every source's order.
+
+        Returns:
+            (R,) permutation of the faces; those that do not make up a whole round of their source come last.
+        """
+        shares, rest = [], []
+        for number, part in enumerate(self._parts):
+            start = self._start(number)
+            rows = np.flatnonzero((start <= pictures) & (pictures < start + len(part)))
+            if isinstance(part, InOrder):
+                rows = rows[part.order(pictures[rows] - start, rng, world)]
+            else:
+                rows = rng.permutation(rows)
+            whole = len(rows) // world * world
+            shares.append(rows[:whole].reshape(-1, world))
+            rest.append(rows[whole:])
+        turn = rng.permutation(np.repeat(np.arange(len(shares)), [len(share) for share in shares]))
+        order = np.concatenate(shares)
+        order[np.argsort(turn, kind="stable")] = order.copy()  # a source's first turn shows its first faces, and so on
+        return np.concatenate([order.ravel(), *rest])
+
+
+def _digits(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Pictures, or faces, that are in more than one split."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,26 @@ bits, and a face differs from itself in at most 10 when saved as JPEG of quality
 halved in size. With the 8 x 8 frequencies of others the two overlap: 6 bits between people, 12 after halving.
 """
 _MOST = 20_000  # faces looked at
-_PIECE = 2_000
+_PIECE = 500
+_Distances = npt.NDArray[np.float32]
 _ADVICE = "Leave these training faces out, or split by person (data.split=subject, where the source offers it)."
 
-_Pairs = npt.NDArray[np.int64]
-"""(M, 2) places in the sample of rows: of a held-out face, and of its twin in a split that is learned from."""
+
+@dataclass(frozen=True)
+class _Twins:
+    """Held-out faces with a twin in a split that is learned from, as rows of the table.
+
+    Of all pairs, which are as many as the square of the faces where a video stands still, only what is told is kept.
+
+    Attributes:
+        nearest: (M, 2) each held-out row and its most similar twin (the first of several), the most alike first.
+        others: rows in ascending order that are a twin of a held-out one.
+        pairs: how many there are.
+    """
+
+    nearest: Rows
+    others: Rows
+    pairs: int
 
 
 def repeated(faces: Faces) -> list[Finding]:
@@ -32,20 +48,21 @@ def repeated(faces: Faces) -> list[Finding]:
     content = contents(faces, looked)
     bits, shows = face_hashes(faces, looked)
     numbers = split_numbers(faces)[looked]
-    same = _across(numbers, lambda a, b: content[a][:, None] == content[b])
-    alike = _across(numbers, lambda a, b: (_different(bits[a], bits[b]) <= ALIKE) & shows[a][:, None] & shows[b])
-    alike = alike[content[alike[:, 0]] != content[alike[:, 1]]]
-    alike = alike[np.argsort((bits[alike[:, 0]] != bits[alike[:, 1]]).sum(axis=1), kind="stable")]
+    same = _across(numbers, looked, lambda a, b: np.where(content[a][:, None] == content[b], np.float32(0), np.inf))
+
+    def alike(a: Rows, b: Rows) -> _Distances:
+        different = _different(bits[a], bits[b])
+        counts = (different <= ALIKE) & shows[a][:, None] & shows[b] & (content[a][:, None] != content[b])
+        return np.where(counts, different, np.inf)
+
+    similar = _across(numbers, looked, alike)
     held = int((numbers > 0).sum())
     part = f" Looked at: {len(looked):,} faces drawn at random." if len(looked) < len(faces.table) else ""
-    return [
-        finding(faces, looked[pairs], held, part) for pairs, finding in ((same, _same), (alike, _alike)) if pairs.size
-    ]
+    return [finding(faces, twins, held, part) for twins, finding in ((same, _same), (similar, _alike)) if twins.pairs]
 
 
-def _same(faces: Faces, rows: Rows, held: int, part: str) -> Finding:
-    """Of rows (M, 2), held out and its twin."""
-    first = _first_twins(rows)
+def _same(faces: Faces, twins: _Twins, held: int, part: str) -> Finding:
+    first = twins.nearest
     return Finding(
         name="identical",
         title="The same picture in more than one split",
@@ -55,14 +72,13 @@ def _same(faces: Faces, rows: Rows, held: int, part: str) -> Finding:
         text=f"{len(first):,} of {held:,} held-out faces are on pictures that another split has pixel for pixel.{part}",
         advice=_ADVICE,
         rows=tuple(first.ravel()[:EXAMPLES].tolist()),
-        exclude=tuple(np.unique(rows[:, 1]).tolist()),
-        figures={"pairs": float(len(rows))},
+        exclude=tuple(twins.others.tolist()),
+        figures={"pairs": float(twins.pairs)},
     )
 
 
-def _alike(faces: Faces, rows: Rows, held: int, part: str) -> Finding:
-    """Of rows (M, 2), held out and its twin, the most alike first."""
-    first = _first_twins(rows)
+def _alike(faces: Faces, twins: _Twins, held: int, part: str) -> Finding:
+    first = twins.nearest
     people = faces.table.subjects[first]
     others = int((people[:, 0] != people[:, 1]).sum())
     return Finding(
@@ -78,34 +94,38 @@ def _alike(faces: Faces, rows: Rows, held: int, part: str) -> Finding:
         advice="Split by person (data.split=subject, where the source offers it), or read scores with care.",
         rows=tuple(first.ravel()[:EXAMPLES].tolist()),
         exclude=(),  # the next frames of a video are good training faces
-        figures={"pairs": float(len(rows)), "of_other_names": float(others)},
+        figures={"pairs": float(twins.pairs), "of_other_names": float(others)},
     )
 
 
-def _first_twins(rows: Rows) -> Rows:
-    """The first pair (2,) of each held-out row, in the order of the pairs (M, 2)."""
-    _, places = np.unique(rows[:, 0], return_index=True)
-    return rows[np.sort(places)]
-
-
-def _across(numbers: npt.NDArray[np.int8], match: Callable[[Rows, Rows], Bits]) -> _Pairs:
-    """Pairs that match, of test with train, test with val and val with train.
+def _across(numbers: npt.NDArray[np.int8], rows: Rows, distance: Callable[[Rows, Rows], _Distances]) -> _Twins:
+    """Twins of test in train, of test in val and of val in train.
 
     Args:
         numbers: (N,) split of each place.
-        match: places (A,) and (B,) -> (A, B) which of them do.
+        rows: (N,) the row of the table at each place.
+        distance: places (A,) and (B,) -> (A, B) how far apart they are; infinite where they are no twins.
     """
-    found = [np.zeros((0, 2), np.int64)]
-    for high, low in ((2, 0), (2, 1), (1, 0)):
+    nearest, twin, turn = (np.full(len(rows), value) for value in (np.inf, -1, -1))
+    is_twin, pairs = np.zeros(len(rows), bool), 0
+    for number, (high, low) in enumerate(((2, 0), (2, 1), (1, 0))):
         below, above = np.flatnonzero(numbers == low), np.flatnonzero(numbers == high)
-        for piece in np.split(above, range(_PIECE, len(above), _PIECE)):
-            one, other = np.nonzero(match(piece, below))
-            found.append(np.stack([piece[one], below[other]], axis=1))
-    return np.concatenate(found)
+        for piece in np.split(above, range(_PIECE, len(above), _PIECE)) if below.size else ():
+            apart = distance(piece, below)
+            first, least = below[apart.argmin(axis=1)], apart.min(axis=1)
+            closer = least < nearest[piece]
+            chosen = piece[closer]
+            nearest[chosen], twin[chosen], turn[chosen] = least[closer], first[closer], number
+            counts = np.isfinite(apart)
+            is_twin[below[counts.any(axis=0)]] = True
+            pairs += int(counts.sum())
+    held = np.flatnonzero(np.isfinite(nearest))
+    held = held[np.lexsort((turn[held], nearest[held]))]
+    return _Twins(rows[np.stack([held, twin[held]], axis=1)], rows[is_twin], pairs)
 
 
-def _different(one: Bits, other: Bits) -> npt.NDArray[np.float32]:
+def _different(one: Bits, other: Bits) -> _Distances:
     """(A, B) number of bits in which hashes (A, n) and (B, n) differ."""
     a, b = (np.where(bits, 1, -1).astype(np.float32) for bits in (one, other))
-    different: npt.NDArray[np.float32] = (a.shape[1] - a @ b.T) / 2
+    different: _Distances = (a.shape[1] - a @ b.T) / 2
     return different

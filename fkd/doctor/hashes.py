@@ -1,12 +1,11 @@
 """What pictures and faces are recognised by."""
 
-import hashlib
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fkd import images
+from fkd.data.contents import digest
 from fkd.data.faces import Faces
 from fkd.data.split import Rows
 from fkd.geometry import adjust, crop_matrices, square_around, warp
@@ -26,15 +25,12 @@ def contents(faces: Faces, rows: Rows) -> npt.NDArray[np.int64]:
     """(M,) a number for each row (M,), the same where the decoded pictures are pixel for pixel the same."""
     pictures, place = np.unique(faces.table.images[rows], return_inverse=True)
     numbers: dict[bytes, int] = {}
-    content = np.empty(len(pictures), np.int64)
+    number = np.empty(len(pictures), np.int64)
     with progress("Comparing pictures", len(pictures)) as advance:
         for i, picture in enumerate(pictures.tolist()):
-            pixels = np.ascontiguousarray(faces.images[picture])
-            digest = hashlib.blake2b(repr(pixels.shape).encode())
-            digest.update(pixels.data)
-            content[i] = numbers.setdefault(digest.digest(), len(numbers))
+            number[i] = numbers.setdefault(digest(faces.images[picture]), len(numbers))
             advance()
-    return content[place]
+    return number[place]
 
 
 def face_hashes(faces: Faces, rows: Rows) -> tuple[Bits, Bits]:

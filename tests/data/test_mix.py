@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.cli import CONF
+from fkd.data.cache import Keyed
 from fkd.data.faces import Faces
 from fkd.data.mix import beside, mixed
 from fkd.data.synthetic import synthetic
@@ -73,6 +74,13 @@ def test_people_of_the_training_split_alone_can_be_mixed_in(sources: tuple[Faces
     both = beside(first, replace(first, table=known))
     assert len(both.splits["train"]) == 2 * len(known)
     assert f"of {len(set(first.table.subjects))} people; test shares none" in both.remarks[0]
+
+
+def test_other_pictures_of_a_source_have_another_key(sources: tuple[Faces, Faces]) -> None:
+    first, second = sources
+    images = [beside(*pair).images for pair in ((first, second), (first, second), (second, first))]
+    assert all(isinstance(each, Keyed) for each in images)
+    assert images[0].key == images[1].key != images[2].key  # type: ignore[attr-defined]
 
 
 def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> None:
@@ -160,7 +168,8 @@ def pictures(names: list[str], seed: int, **splits: list[int]) -> Faces:
         label_shift=np.zeros((len(names), 2), np.float32),
     )
     rows = {name: np.array(splits.get(name, []), np.int64) for name in ("train", "val", "test")}
-    return Faces(table, rows, [np.zeros((96, 96), np.uint8)] * len(names), f"set {seed}", ("people",))  # type: ignore[arg-type]
+    images = [rng.integers(0, 256, (96, 96), np.uint8) for _ in names]
+    return Faces(table, rows, images, f"set {seed}", ("people",))  # type: ignore[arg-type]
 
 
 class TestPicturesForPeople:
@@ -188,6 +197,48 @@ class TestPicturesForPeople:
         again = replace(first, table=first.table.take(np.array(rows)), splits=others)
         with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in b's training"):
             mixed({"a": {"source": first}, "b": {"source": again}}, None)
+
+    def test_the_same_pictures_with_labels_rounded_otherwise_are_the_same_people(self) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        rounded = replace(first.table, keypoints=np.rint(first.table.keypoints))
+        again = replace(
+            first, table=rounded, splits={"train": np.array([2]), "val": np.arange(1), "test": np.arange(0)}
+        )
+        with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in b's training, found 1"):
+            mixed({"a": {"source": first}, "b": {"source": again}}, None)
+        both = mixed({"a": {"source": first}, "b": {"source": replace(again, splits=first.splits)}}, None)
+        assert both.table.subjects.tolist() == [*self.NAMES, *self.NAMES]
+
+    def test_the_same_labels_of_pictures_compressed_otherwise_are_the_same_people(self) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        again = replace(first, images=[picture ^ 1 for picture in first.images])  # type: ignore[attr-defined,arg-type]
+        both = mixed({"a": {"source": first}, "b": {"source": again}}, None)
+        assert both.table.subjects.tolist() == [*self.NAMES, *self.NAMES]
+
+    def test_the_same_people_keep_one_name_beside_others_who_have_it_too(self) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second = pictures([*self.NAMES], 1, train=[0], val=[1], test=[2])
+        parts = {"a": {"source": first}, "b": {"source": second}, "c": {"source": first}}
+        both = mixed(parts, None)
+        assert both.table.subjects.tolist() == [f"{part}/{name}" for part in "aba" for name in self.NAMES]
+        parts["c"] = {"source": replace(first, splits={**first.splits, "train": np.array([2])})}
+        with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in c's training"):
+            mixed(parts, None)
+
+    def test_only_pictures_of_shared_names_are_read(self) -> None:
+        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second, read = pictures(["q1.png", "p2.png"], 1, train=[0], val=[1]), []
+
+        class Counted:
+            def __getitem__(self, index: int) -> np.ndarray:
+                read.append(index)
+                return second.images[index]
+
+            def __len__(self) -> int:
+                return 2
+
+        mixed({"a": {"source": first}, "b": {"source": replace(second, images=Counted())}}, None)  # type: ignore[arg-type]
+        assert read == [1]
 
 
 def composed(folder: Path, content: str) -> DictConfig:

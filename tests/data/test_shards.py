@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import pickle
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain, product
@@ -23,7 +23,7 @@ from fkd.data.crops import FaceCrop
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.dataset import CropDataset
 from fkd.data.faces import Faces
-from fkd.data.mix import beside
+from fkd.data.mix import beside, mixed
 from fkd.data.shards.source import shards
 from fkd.data.shards.writing import Storage, write
 from fkd.errors import UserError
@@ -288,12 +288,62 @@ def test_faces_that_share_a_picture_in_a_batch_have_it_read_once() -> None:
     assert sorted(read) == list(range(PICTURES))
 
 
-def test_shards_train_beside_another_source(folder: Path) -> None:
+def named(person: str) -> Faces:
+    """A crowd of other people."""
     others = crowd()
-    others = replace(others, table=replace(others.table, subjects=np.array([f"other {i}" for i in range(ROWS)])))
+    return replace(others, table=replace(others.table, subjects=np.array([f"{person} {i}" for i in range(ROWS)])))
+
+
+def in_a_mix(one: Faces, other: Faces) -> Faces:
+    return mixed({"one": {"source": one}, "other": {"source": other}}, None)
+
+
+def test_shards_train_beside_another_source(folder: Path) -> None:
+    others = named("other")
     both, alone = beside(opened(folder), others), beside(crowd(), others)
     items = list(range(0, 135, 9))
     assert equal(loaders(both).train_set.__getitems__(items), loaders(alone).train_set.__getitems__(items))
+
+
+@pytest.mark.parametrize("world", [1, 3])
+@pytest.mark.parametrize("join", [beside, in_a_mix])
+def test_shards_are_read_in_their_order_among_other_sources(
+    folder: Path, join: Callable[[Faces, Faces], Faces], world: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process goes from shard to shard and forwards in each, and other faces come in between."""
+    monkeypatch.setattr("fkd.data.shards.pictures._BLOCK", 0)
+    faces = join(opened(folder, buffer=0), named("other"))
+    train = faces.table.images[faces.splits["train"]]
+    lying = opened(folder).images._places  # type: ignore[attr-defined]
+    seen: list[int] = []
+    for rank in range(world):
+        order = rows(loaders(faces, rank=rank, world=world))
+        seen += order
+        numbers = np.array([picture for picture in train[order][:-1] if picture < PICTURES])
+        turns = lying[numbers, 0]
+        assert np.count_nonzero(np.diff(turns)) == len(set(turns.tolist())) - 1
+        for shard in np.unique(turns):
+            assert (np.diff(lying[numbers[turns == shard], 1]) >= 0).all()
+        halves = [np.mean(train[half] < PICTURES) for half in np.array_split(order, 2)]
+        assert abs(halves[0] - halves[1]) < 0.4
+    assert len(set(seen)) == len(seen) > len(train) - 4 * world
+    assert rows(loaders(faces)) != rows(loaders(faces), 1)
+
+
+def test_a_mix_without_shards_comes_plainly_at_random() -> None:
+    data = loaders(in_a_mix(named("one"), named("other")))
+    assert "data.root" not in data._order
+    order = np.random.default_rng((0, 0)).permutation(len(data.train_set))
+    assert rows(data) == order[: len(order) // 4 * 4].tolist()
+
+
+def test_a_mix_that_was_cut_does_not_go_on_with_other_shards(folder: Path, tmp_path: Path) -> None:
+    then = loaders(in_a_mix(opened(folder), named("other")))._order
+    anew = opened(written(tmp_path, crowd(), replace(RAW, seed=1)))
+    now = loaders(in_a_mix(anew, named("other")))
+    with pytest.raises(UserError, match=r"data\.root: expected shards [0-9a-f]{16}, since .* middle of an epoch"):
+        now.load_state_dict({"epoch": 2, "batches_done": 4, "order": then})
+    loaders(in_a_mix(opened(folder), named("other"))).load_state_dict({"epoch": 2, "batches_done": 4, "order": then})
 
 
 def test_a_process_that_loads_gets_shards_by_their_places(folder: Path) -> None:

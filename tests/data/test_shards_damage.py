@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fkd.data.cache import ImageCache
 from fkd.data.faces import Faces
 from fkd.data.shards.encodings import decode, encode
 from fkd.data.shards.source import shards
@@ -193,6 +194,21 @@ def test_an_index_of_something_else(folder: Path, text: str) -> None:
     one_line(error)
 
 
+def test_an_empty_column_that_the_index_knows_of(folder: Path) -> None:
+    (folder / "table" / "subjects.npy").write_bytes(b"")
+    change_index(folder, lambda content: content["table"].update(subjects=0))
+    with pytest.raises(UserError, match=r"index\.json: expected an index of shards, found another") as error:
+        opened(folder)
+    one_line(error)
+
+
+def test_numbers_without_an_end(folder: Path) -> None:
+    change_index(folder, lambda content: content["shards"][1].update(bytes=float("inf")))
+    with pytest.raises(UserError, match=r"index\.json: expected an index of shards, found another") as error:
+        opened(folder)
+    one_line(error)
+
+
 @pytest.mark.parametrize("key", ["schema", "channels", "shards", "table", "splits", "faces", "remarks"])
 @pytest.mark.parametrize("value", [None, 7, "x"])
 def test_an_index_with_a_broken_key(folder: Path, key: str, value: object) -> None:
@@ -210,6 +226,13 @@ def test_another_schema_and_colours_of_grey_shards(folder: Path) -> None:
         shards(str(folder), other, 1, 0)
     with pytest.raises(UserError, match=r"channels=3: expected 1, .* grey pictures"):
         opened(folder, channels=3)
+
+
+def test_a_schema_that_is_none(folder: Path) -> None:
+    content = {"name": "three", "parts": {"all": "0-2"}, "flip": [1, 0, 2], "normaliser": [0, 0]}
+    for schema in (content, "nobodys"):
+        with pytest.raises(UserError, match="schema"):
+            shards(str(folder), schema, 1, 0)
 
 
 @pytest.mark.parametrize("buffer", [-1, 1.5, True, None, "many"])
@@ -251,7 +274,7 @@ def test_an_output_that_exists_already(folder: Path, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "full")) in (["letter.txt"], [".lock", "letter.txt"])
 
 
-def cut(folder: Path) -> Path:
+def cut(folder: Path, key: str | None = None) -> Path:
     """What is left of a writing that was cut: some shards, no index."""
     target = folder.parent / "cut"
     target.mkdir()
@@ -262,8 +285,11 @@ def cut(folder: Path) -> Path:
                 raise KeyboardInterrupt
             return np.asarray(crowd().images[index])
 
+    images = Cut()
+    if key is not None:
+        images.key = key  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
-        written(target, replace(crowd(), images=Cut()))  # type: ignore[arg-type]
+        written(target, replace(crowd(), images=images))  # type: ignore[arg-type]
     return target
 
 
@@ -274,6 +300,18 @@ def cut(folder: Path) -> Path:
 def test_what_was_cut_goes_on_with_the_same_settings_only(folder: Path, storage: Storage, found: str) -> None:
     with pytest.raises(UserError, match=f"expected to go on with {found}"):
         written(cut(folder), crowd(), storage)
+
+
+def test_what_was_cut_goes_on_with_the_same_pictures_only(folder: Path, tmp_path: Path) -> None:
+    def cached(key: str) -> Faces:
+        images = crowd().images
+        return replace(crowd(), images=ImageCache.build(tmp_path, key, len(images), images.__getitem__, "Pictures"))
+
+    target = cut(folder, "then")
+    with pytest.raises(UserError, match="expected to go on with pictures=then, found now; give the same command, ano"):
+        written(target, cached("now"))
+    written(target, cached("then"))
+    read_all(target)
 
 
 def test_a_damaged_shard_of_what_was_cut_is_named(folder: Path) -> None:

@@ -136,7 +136,7 @@ def read(folder: Path) -> Index:
         _check(index, content)
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, EOFError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise UserError(f"{path}: expected an index of shards, found another file ({reason}); {_AGAIN}") from error
     return index

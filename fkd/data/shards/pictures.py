@@ -38,6 +38,11 @@ class ShardPictures:
         self._places, self._channels = index.places, channels
         self._is_checked = np.zeros(len(index.places), bool)
 
+    @property
+    def key(self) -> str:
+        """What stands for the pictures: the index has the checksum of each."""
+        return self.digest
+
     def __len__(self) -> int:
         return len(self._places)
 

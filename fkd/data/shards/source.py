@@ -21,7 +21,7 @@ def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: in
         buffer: about how many pictures of a training's order are mixed with each other.
 
     Raises:
-        UserError: what the folder lacks, or that it holds other points or only grey pictures.
+        UserError: what an argument or the folder lacks, or that it holds other points or only grey pictures.
     """
     if not isinstance(root, str):
         raise UserError(f"data.root={root}: expected a folder of shards")
@@ -29,8 +29,12 @@ def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: in
         raise UserError(f"data.buffer={buffer}: expected a whole number from 0 on")
     if channels not in (1, 3):
         raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
+    try:
+        expected = schema_of(schema)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     index = read(Path(root))
-    if index.table.schema != (expected := schema_of(schema)):
+    if index.table.schema != expected:
         raise UserError(
             f"data.root={root}: expected points of schema={expected.name}, found those of {index.table.schema.name}; "
             "choose that schema or other shards"

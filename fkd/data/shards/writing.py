@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fkd.data.cache import Keyed
 from fkd.data.faces import SPLITS, Faces
 from fkd.data.shards.encodings import ENCODINGS, encode
 from fkd.data.shards.index import HEADER, NAME, Index, Places, Shard, digest
@@ -67,7 +68,13 @@ def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
     """
     used, images = np.unique(faces.table.images, return_inverse=True)
     table = replace(faces.table, images=images.astype(np.int64))
-    settings = {**vars(storage), "channels": channels, "source": faces.name, "faces": faces.fingerprints()}
+    settings = {
+        **vars(storage),
+        "channels": channels,
+        "source": faces.name,
+        "faces": faces.fingerprints(),
+        "pictures": faces.images.key if isinstance(faces.images, Keyed) else None,
+    }
     try:
         with locked(folder / _LOCK, wait=True):
             _begin(folder, settings)
