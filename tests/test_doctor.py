@@ -276,6 +276,15 @@ def test_points_outside_the_picture(faces: Faces) -> None:
     assert finding.figures["farthest_pixels"] == pytest.approx(5, abs=1e-3)
 
 
+def test_the_most_serious_comes_first(faces: Faces) -> None:
+    keypoints, visible = faces.table.keypoints.copy(), faces.table.visible.copy()
+    keypoints[[3, 50, 77]] = keypoints[[3, 50, 77]][:, list(IBUG68.flip)]
+    keypoints[20] = keypoints[20][np.random.default_rng(0).permutation(68)]
+    visible[5] = False
+    found = doctor.examine(with_table(faces, keypoints=keypoints, visible=visible))
+    assert [(finding.severity, finding.count) for finding in found][:3] == [("fault", 3), ("fault", 1), ("warning", 1)]
+
+
 def test_an_eye_at_one_place(faces: Faces) -> None:
     keypoints, eye = faces.table.keypoints.copy(), list(IBUG68.parts["right_eye"])
     keypoints[17, eye] = keypoints[17, eye].mean(axis=0)

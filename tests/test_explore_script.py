@@ -15,8 +15,8 @@ from tests.conftest import Outcome
 
 Script = Callable[..., Outcome]
 FOUND = [
-    Finding("notable", "Worth knowing", "note", 2, 40, "Known <script>alert(1)</script>.", "Know it.", (1, 2)),
     Finding("broken", "Broken labels", "fault", 1, 40, "One is broken.", "Leave it out.", (5,), (0, 1)),
+    Finding("notable", "Worth knowing", "note", 2, 40, "Known <script>alert(1)</script>.", "Know it.", (1, 2)),
 ]
 
 

@@ -24,7 +24,7 @@ __all__ = ["EXAMPLES", "SEVERITIES", "Finding", "Severity", "examine"]
 def examine(
     faces: Faces, net: Net | None = None, root: Path | None = None, trained: Collection[str] = ()
 ) -> list[Finding]:
-    """Every examination; the findings, faults first. Of large sets samples are looked at, the same ones each time.
+    """Every examination; the findings, most serious first. Of large sets samples are looked at, always the same ones.
 
     Args:
         faces: what is examined.
@@ -53,4 +53,7 @@ def examine(
         found += [shift(faces, net, trained), disagreement(faces, net, trained)]
     if root is not None:
         found.append(unannotated(faces, root))
-    return sorted((finding for finding in found if finding), key=lambda finding: SEVERITIES.index(finding.severity))
+    return sorted(
+        (finding for finding in found if finding),
+        key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count),
+    )

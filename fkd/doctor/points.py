@@ -6,7 +6,7 @@ import numpy.typing as npt
 from fkd.data.faces import Faces
 from fkd.data.split import Rows
 from fkd.doctor.finding import Finding
-from fkd.doctor.rows import examples, pieces, published, sample
+from fkd.doctor.rows import examples, pieces, point_boxes, published, sample
 from fkd.progress import progress
 from fkd.types import Annotations, Points
 
@@ -108,13 +108,10 @@ def narrow(faces: Faces) -> Finding | None:
 
 def _shares(table: Annotations) -> npt.NDArray[np.float64]:
     """(N,) distance of the normaliser's points over the square root of the area of the visible points' box."""
-    columns = np.ascontiguousarray(
-        np.swapaxes(table.keypoints, 1, 2)
-    )  # numpy is slow over an axis that is not the last
-    visible = table.visible[:, None]
-    extent = np.where(visible, columns, -np.inf).max(axis=2) - np.where(visible, columns, np.inf).min(axis=2)
+    boxes = point_boxes(table)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(table.schema.interocular(table.keypoints) / np.sqrt(abs(extent).prod(axis=1)), np.float64)
+        return np.asarray(table.schema.interocular(table.keypoints) / np.sqrt(area), np.float64)
 
 
 def outside(faces: Faces) -> Finding | None:

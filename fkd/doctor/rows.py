@@ -9,17 +9,17 @@ from fkd.data.faces import SPLITS, Faces
 from fkd.data.split import Rows
 from fkd.doctor.finding import EXAMPLES
 from fkd.progress import progress
-from fkd.types import Annotations
+from fkd.types import Annotations, Points
 
 _PIECE = 10_000
 Mask = npt.NDArray[np.bool_]
 
 
-def sample(rows: Rows, most: int) -> Rows:
-    """The rows, or so many of them at random, the same ones each time; in ascending order."""
+def sample(rows: Rows, most: int, seed: int = 0) -> Rows:
+    """The rows, or so many of them at random, the same ones for the same seed; in ascending order."""
     if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def pieces(rows: Rows, title: str) -> Iterator[Rows]:
@@ -40,6 +40,19 @@ def split_numbers(faces: Faces) -> npt.NDArray[np.int8]:
     for number, split in enumerate(SPLITS):
         numbers[faces.splits[split]] = number
     return numbers
+
+
+def point_boxes(table: Annotations) -> Points:
+    """(N, 4) the upright boxes around the visible points of each face, photo pixels; NaN if it has none."""
+    boxes = np.empty((len(table), 4), np.float32)
+    for start in range(0, len(boxes), _PIECE):  # copies of all points would be as large as the table
+        rows = slice(start, start + _PIECE)
+        points, visible = np.moveaxis(table.keypoints[rows], 2, 0).copy(), table.visible[rows]
+        for axis, values in enumerate(points):  # numpy is slow over an axis that is not the last
+            boxes[rows, axis] = np.where(visible, values, np.inf).min(axis=1)
+            boxes[rows, 2 + axis] = np.where(visible, values, -np.inf).max(axis=1)
+    boxes[~np.isfinite(boxes).all(axis=1)] = np.nan
+    return boxes
 
 
 def published(table: Annotations, rows: Rows) -> npt.NDArray[np.float64]:

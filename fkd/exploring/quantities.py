@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fkd import images
 from fkd.data.faces import Faces
 from fkd.data.split import Rows
+from fkd.doctor.rows import point_boxes
 from fkd.pose import head_pose
 from fkd.progress import progress
 from fkd.schema import IBUG68
@@ -79,30 +80,11 @@ class Seen:
         return turned
 
 
-def point_boxes(table: Annotations) -> Points:
-    """(N, 4) the upright boxes around the visible points of each face, photo pixels; NaN if it has none."""
-    boxes = np.empty((len(table), 4), np.float32)
-    for start in range(0, len(boxes), _PIECE):  # copies of all points would be as large as the table
-        rows = slice(start, start + _PIECE)
-        points, visible = np.moveaxis(table.keypoints[rows], 2, 0).copy(), table.visible[rows]
-        for axis, values in enumerate(points):  # numpy is slow over an axis that is not the last
-            boxes[rows, axis] = np.where(visible, values, np.inf).min(axis=1)
-            boxes[rows, 2 + axis] = np.where(visible, values, -np.inf).max(axis=1)
-    boxes[~np.isfinite(boxes).all(axis=1)] = np.nan
-    return boxes
-
-
 def eye_distances(table: Annotations) -> npt.NDArray[np.float32]:
     """(N,) distances of the schema's normaliser points, photo pixels; NaN where one of the two is hidden."""
     pair = list(table.schema.normaliser)
     known = table.visible[:, pair].all(axis=1)
     return np.where(known, table.schema.interocular(table.keypoints), np.float32(np.nan))
-
-
-def sample(faces: Faces, count: int, seed: int) -> Rows:
-    """Rows of at most so many faces, in ascending order, drawn from all of them."""
-    rows = np.arange(len(faces.table))
-    return rows if len(rows) <= count else np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
 
 
 def look(faces: Faces, rows: Rows) -> Seen:

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from fkd.data.faces import Faces
 from fkd.data.split import Rows
-from fkd.doctor import SEVERITIES, Finding
+from fkd.doctor import Finding
+from fkd.doctor.rows import point_boxes, sample
 from fkd.exploring.exclusions import excluded
 from fkd.exploring.population import Population, population
-from fkd.exploring.quantities import Quantity, Seen, look, point_boxes, quantities, sample
+from fkd.exploring.quantities import Quantity, Seen, look, quantities
 from fkd.exploring.shapes import Shapes, shapes
 from fkd.progress import progress
 from fkd.types import Points
@@ -83,8 +86,7 @@ def survey(
         size: at most so many faces are looked at for what needs their pictures or all of their points.
         seed: of who these are.
     """
-    ordered = sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count))
-    rows = sample(faces, size, seed)
+    rows = sample(np.arange(len(faces.table)), size, seed)
     seen = look(faces, rows)
     with progress("measuring faces", 4) as advance:
         people = population(faces)
@@ -95,4 +97,4 @@ def survey(
         advance()
         formed = shapes(faces, rows)
         advance()
-    return Survey(faces, is_whole, can_exclude, tuple(ordered), people, boxes, seen, measured, formed)
+    return Survey(faces, is_whole, can_exclude, tuple(findings), people, boxes, seen, measured, formed)
