@@ -115,12 +115,17 @@ class Table:
             batches = [*self._batches()]
         except (pa.ArrowInvalid, _BrokenError):
             return Listing.of(self._rows(split), len(self._points) // 2)
-        names, people, points = (
-            [value for batch in batches for value in batch[0]],
-            [value for batch in batches for value in batch[1]],
-            np.concatenate([batch[2] for batch in batches]),
-        )
+        texts: dict[str, str] = {}  # a picture or a person of many rows is one object
+        names = [texts.setdefault(value, value) for batch in batches for value in batch[0]]
+        people = [texts.setdefault(value, value) for batch in batches for value in batch[1]]
+        pieces = [batch[2] for batch in reversed(batches)]
         del batches
+        pa.default_memory_pool().release_unused()
+        points, filled = np.empty((sum(map(len, pieces)), *pieces[0].shape[1:]), np.float32), 0
+        while pieces:  # given back one by one: all of them and their copy would be twice the table
+            piece = pieces.pop()
+            points[filled : filled + len(piece)] = piece
+            filled += len(piece)
         known = np.isfinite(points[..., 0]) & np.isfinite(points[..., 1])
         points[~known] = 0
         count = len(points)
