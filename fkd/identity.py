@@ -41,7 +41,7 @@ def digest(cfg: DictConfig, start: str | None) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
+def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, str]:
     """Makes sure that training can go on from a checkpoint.
 
     Args:
@@ -49,6 +49,9 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
         path: the checkpoint.
         own: whether it is the run's own, so that the same must be learned from the same faces; another run's may begin
             something new.
+
+    Returns:
+        Fingerprints of the faces that it was trained on, by split; none of a checkpoint from before they were kept.
 
     Raises:
         UserError: the file is broken, holds weights only, or was trained in another way.
@@ -67,20 +70,21 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> None:
             f"ckpt_path={path}: expected the run's own {key}={then}, found {now}; give the overrides of that run, or "
             "begin another one"
         )
+    faces: dict[str, str] = content.get("faces", {})
+    return faces
 
 
-def check_faces(path: str | Path, fingerprints: Mapping[str, str]) -> None:
+def check_faces(path: str | Path, then: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Makes sure that a run goes on with the faces it began with.
 
     Args:
         path: the run's own checkpoint.
-        fingerprints: of the faces, by split.
+        then, now: fingerprints by split, of the checkpoint's faces and of those that are there.
 
     Raises:
         UserError: some differ, be it that files have changed, or a list of faces to leave out.
     """
-    then = checkpoint.read(path, "ckpt_path").get("faces", {})  # runs from before do not know
-    if changed := [split for split in then if then[split] != fingerprints.get(split)]:
+    if changed := [split for split in then if then[split] != now.get(split)]:
         raise UserError(
             f"ckpt_path={path}: expected the faces that this run began with, found others in {', '.join(changed)} "
             "(files of data.root or of data.exclude have changed); put them back, or begin another run"

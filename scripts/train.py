@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> float:
         trainer = experiment.build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
         detector = experiment.build_detector(cfg)
         if run.start is not None:
-            identity.check_resume(cfg, run.start, own=run.goes_on)
+            begun = identity.check_resume(cfg, run.start, own=run.goes_on)
         elif run.before:
             show(f"{run_dir}: no last.ckpt, so training begins anew")
         module = experiment.build_module(cfg)
@@ -58,7 +58,7 @@ def main(cfg: DictConfig) -> float:
         show(*faces.remarks, *experiment.remarks_on_boxes(hydra.runtime.choices.get("detector"), faces.table.schema))
         run.values["faces"] = module.fingerprints = faces.fingerprints()
         if run.start is not None and run.goes_on:
-            identity.check_faces(run.start, module.fingerprints)
+            identity.check_faces(run.start, begun, module.fingerprints)
         data = experiment.build_data(cfg, faces)
         subjects = faces.table.subjects[faces.splits["train"]]
         module.learn_about(data.mean_shape(), faces.sample("train"), subjects)
