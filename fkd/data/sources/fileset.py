@@ -126,8 +126,13 @@ class FileSet:
             subjects=subjects[kept],
             label_shift=np.zeros((len(listing), 2), np.float32),
         )
-        splits = self._without(kept, self._splits(given, subjects, named))  # those that stay are split as without list
-        return Faces(table, splits, shown, self.name, self._remarks(table, splits, listed, known, first_out))
+        whole = self._splits(given, subjects, named)  # those that stay are split as without a list
+        splits = self._without(kept, whole)
+        fewer = [name for name in ("val", "test") if len(splits[name]) < len(whole[name])]
+        held_out = (
+            f", {' and '.join(fewer)} among them: their scores compare with none of the whole set" if fewer else ""
+        )
+        return Faces(table, splits, shown, self.name, self._remarks(table, splits, listed, known, first_out, held_out))
 
     @cached_property
     def _take(self) -> list[int] | None:
@@ -240,7 +245,7 @@ class FileSet:
         return left
 
     def _remarks(
-        self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int, first_out: str
+        self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int, first_out: str, held_out: str
     ) -> tuple[str, ...]:
         lines = [remark_on_people(table, splits)]
         if set(table.subjects.tolist()) <= set(table.paths.tolist()):
@@ -252,10 +257,7 @@ class FileSet:
                 "known and apart, since errors are shares of their distance"
             )
         if len(table) < known:
-            lines.append(
-                f"{known - len(table):,} faces left out by {self.exclude}; scores compare only with those of this list "
-                "if val or test faces are on it"
-            )
+            lines.append(f"{known - len(table):,} faces left out by {self.exclude}{held_out}")
         if not table.visible.all():
             lines.append(f"{1 - table.visible.mean():.1%} of the points are not known; no loss or error counts them")
         return tuple(lines)

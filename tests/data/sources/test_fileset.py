@@ -136,6 +136,7 @@ class TestExclusion:
         out = {str(path) for path in whole.subset("train").paths[:3]} | {"p9.png"}
         path.write_text("\n".join(out))
         kept = faces_of(fileset(exclude=str(path)), given)
+        assert any("4 faces left out by" in line and "test among them: their scores" in line for line in kept.remarks)
         for split in ("train", "val", "test"):
             before = [str(path) for path in whole.subset(split).paths]
             assert [str(path) for path in kept.subset(split).paths] == [name for name in before if name not in out]
