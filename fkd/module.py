@@ -180,17 +180,8 @@ class KeypointModule(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As Lightning's, which refuses fused optimizers for bfloat16, too; only float16 has gradients to unscale.
-
-        Raises:
-            UserError: a fused optimizer's float16 gradients are to be clipped.
-        """
+        """As Lightning's, which refuses fused optimizers with bfloat16, too, where gradients need no unscaling."""
         if self.trainer.precision != "bf16-mixed":
-            if self.trainer.precision == "16-mixed" and gradient_clip_val and optimizer.defaults.get("fused"):
-                raise UserError(
-                    "optimizer.fused=true: expected false with trainer.precision=16-mixed and "
-                    "trainer.gradient_clip_val, since fused optimizers unscale gradients after they could be clipped"
-                )
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val is not None:
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")

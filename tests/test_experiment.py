@@ -231,6 +231,22 @@ def test_the_losses_that_fit_a_model_are_named(overrides: list[str], line: str) 
         experiment.build_module(compose(*overrides, "crop.size=64"))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "fused"),
+    [
+        (["trainer.precision=16-mixed"], False),
+        (["trainer.precision=16-mixed", "trainer.gradient_clip_val=null"], True),
+        (["trainer.precision=bf16-mixed"], True),
+    ],
+)
+def test_an_optimizer_is_fused_unless_float16_gradients_must_be_unscaled_and_clipped(
+    overrides: list[str], fused: bool
+) -> None:
+    module = experiment.build_module(compose(*SMALL, *overrides))
+    assert module.recipe is not None
+    assert module.recipe.optimizer_of(module.net).defaults["fused"] is fused
+
+
 def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose("model=compact", *SMALL)
     own = types.ModuleType("fkd.models.own")

@@ -209,14 +209,6 @@ def test_gradients_are_clipped_with_fused_optimizers_too(tmp_path: Path, precisi
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-2)  # one step of the clipped gradient
 
 
-def test_float16_gradients_of_a_fused_optimizer_cannot_be_clipped() -> None:
-    module = make()
-    module.trainer = SimpleNamespace(precision="16-mixed")  # type: ignore[assignment]
-    optimizer = torch.optim.SGD(module.parameters(), lr=1.0, fused=True)
-    with pytest.raises(UserError, match=r"optimizer\.fused=true: expected false"):
-        module.configure_gradient_clipping(optimizer, 1.0, "norm")
-
-
 def test_a_training_computes_as_it_is_told_whatever_its_checkpoint_did(tmp_path: Path) -> None:
     """Weights begun with a plain optimizer go on with a fused one, and end where both would."""
     ends = []

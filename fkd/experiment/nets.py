@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -33,7 +33,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
     recipe = Recipe(
         loss=instantiate(cfg.loss, "loss"),
-        optimizer=instantiate(cfg.optimizer, "optimizer"),
+        optimizer=instantiate(_optimizer(cfg), "optimizer"),
         schedule=None if cfg.scheduler is None else instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
         maps=None if cfg.model.get("maps") is None else _maps(cfg),
@@ -60,6 +60,15 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer: {error} (optimizer.lr={cfg.optimizer.get('lr')!r})") from error
     return module
+
+
+def _optimizer(cfg: DictConfig) -> DictConfig:
+    """The optimizer's config; not fused where that would unscale float16 gradients only after they could be clipped."""
+    clipped_float16 = cfg.trainer.precision == "16-mixed" and cfg.trainer.get("gradient_clip_val")
+    config: DictConfig = cfg.optimizer
+    if clipped_float16 and config.get("fused"):
+        config = OmegaConf.merge(config, {"fused": False})  # type: ignore[assignment]
+    return config
 
 
 def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
