@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,7 +18,6 @@ from torchmetrics import MeanMetric
 from fkd.codecs import Coordinates, Heatmaps
 from fkd.data.crops import FaceCrop
 from fkd.data.dataset import CropDataset, as_it_is
-from fkd.errors import UserError
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1, heatmap_kl
 from fkd.module import KeypointModule, inverse_points

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from fkd.comparison import search
+from fkd.comparison.columns import labels
 from fkd.comparison.drawn import Drawn, draw
 from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
@@ -36,6 +37,8 @@ __all__ = [
     "write_csv",
 ]
 
+_WARNED = 5
+"""Runs whose warnings are shown."""
 _CONFIG = Path(__file__).parents[2] / "conf" / "compare.yaml"
 
 
@@ -46,7 +49,16 @@ def compare(folders: Sequence[Path], by: str) -> Ranking:
         UserError: there is none, or `by` is none of `ranking.RANKS`.
     """
     ranking = rank(read(folders), by)
-    return replace(ranking, notes=ranking.notes + search.notes(folders, ranking))
+    return replace(ranking, notes=ranking.notes + search.notes(folders, ranking) + _warnings(ranking))
+
+
+def _warnings(ranking: Ranking) -> tuple[str, ...]:
+    """A line for each warning of the first runs that have some."""
+    warned = [(name, run.warnings) for name, run in zip(labels(ranking), ranking.runs, strict=True) if run.warnings]
+    lines = [f"warning: {name}: {line}" for name, lines in warned[:_WARNED] for line in lines]
+    if (more := len(warned) - _WARNED) > 0:
+        lines.append(f"runs with warnings that are not shown: {more}; see column warnings of comparison.csv")
+    return tuple(lines)
 
 
 def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[RenderableType]:
@@ -56,7 +68,7 @@ def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[Renderable
         parts.append(ranked_table(ranking, rows))
     if ranking.others:
         parts.append(others_table(ranking, rows))
-    parts += [Text(f"note: {note}") for note in ranking.notes]
+    parts += [Text(note if note.startswith("warning: ") else f"note: {note}") for note in ranking.notes]
     return parts if judgement is None else [*parts, Text(judgement)]
 
 

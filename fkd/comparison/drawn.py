@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fkd.comparison import history, tested
+from fkd import metrics_csv
+from fkd.comparison import tested
 from fkd.comparison.columns import labels
-from fkd.comparison.history import Curve
 from fkd.comparison.ranking import Ranking
 from fkd.comparison.runs import Run, number
 from fkd.comparison.tested import FaceErrors
+from fkd.metrics_csv import Curve
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Drawn:
     @property
     def val_parts(self) -> dict[str, float]:
         """The same on the validation faces of the best epoch."""
-        found, prefix = history.best_epoch(self.logged), "val/nme_part/"
+        found, prefix = metrics_csv.best_epoch(self.logged), "val/nme_part/"
         return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
 
 
@@ -50,7 +51,7 @@ def draw(ranking: Ranking, count: int) -> list[Drawn]:
     first = [places[group.runs[0].path] for group in ranking.groups]
     order = list(dict.fromkeys([*first, *places.values()]))[:count]
     return [
-        Drawn(place, run, names[place], history.read(run.path), tested.read(run.path))
+        Drawn(place, run, names[place], metrics_csv.read(run.path), tested.read(run.path))
         for place in order
         for run in [ranking.runs[place]]
     ]

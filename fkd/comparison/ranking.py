@@ -141,11 +141,6 @@ def rank(runs: Sequence[Run], by: str) -> Ranking:
 def _cautions(ranked: Sequence[Run], recipes: int) -> list[str]:
     """What to beware of in a ranking by the test."""
     cautions = []
-    best = next(iter(ranked), None)
-    if best and not best.is_detected and best.test_nme and best.mean_shape_nme and best.test_nme >= best.mean_shape_nme:
-        cautions.append(
-            f"even the best is no better than the mean face ({best.mean_shape_nme:.2f} %): too short a training?"
-        )
     if any(run.is_detected for run in ranked):
         cautions.append("boxes=detector: a missed face counts at the mean shape's error")
     if recipes > 2:

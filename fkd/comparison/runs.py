@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fkd.comparison import history
+from fkd import metrics_csv
 from fkd.comparison.settings import chosen, completed, told_apart
 from fkd.errors import UserError
 from fkd.files import is_locked
@@ -38,6 +38,7 @@ class Run:
         objective: what a sweep minimises, the value of `optimized_metric`.
         recipe: digits that repetitions with other seeds share; "" where a run of an older version left none.
         faces: "train", "val" and "test" -> digits that runs on the very same faces share; empty likewise.
+        warnings: signs that its training failed, a line each.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Run:
     objective: float | None = None
     recipe: str = ""
     faces: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     def test_score(self, key: str) -> float | None:
         """A number of `test`, None if it has none."""
@@ -129,10 +131,10 @@ def _read(path: Path, name: str) -> Run:
     status, _, reason = (part.strip() for part in content["status"].partition(":"))
     best: Mapping[str, Any] = content["best"] if isinstance(content.get("best"), dict) else {}
     if status != "done" and number(best.get("val/nme")) is None:
-        curves = history.read(path)
-        best = history.best_epoch(curves)
+        curves = metrics_csv.read(path)
+        best = metrics_csv.best_epoch(curves)
         if status == "running":
-            reached = f"epoch {history.last_epoch(curves)} of {settings.get('trainer.max_epochs', '?')}"
+            reached = f"epoch {metrics_csv.last_epoch(curves)} of {settings.get('trainer.max_epochs', '?')}"
             status, reason = ("running", reached) if is_locked(path / ".lock") else ("killed", f"after {reached}")
     if status not in ("done", "stopped", "failed", "running", "killed"):
         status, reason = "broken", f"result.json: status={content['status']!r} is none that a run has"
@@ -156,4 +158,5 @@ def _read(path: Path, name: str) -> Run:
         objective=number(content.get("objective")),
         recipe=str(content.get("recipe") or ""),
         faces={split: str(digits) for split, digits in faces.items()},
+        warnings=[str(line) for line in content["warnings"]] if isinstance(content.get("warnings"), list) else [],
     )

@@ -175,6 +175,7 @@ def _line(run: Run, place: int | str) -> dict[str, Any]:
         "path": str(run.path),
         "status": run.status,
         "reason": run.reason,
+        "warnings": "; ".join(run.warnings),
         "recipe": run.recipe,
         "best/epoch": run.epoch,
         "best/val/loss": run.val_loss,

@@ -1,5 +1,6 @@
 """Only what can be compared is ranked; repetitions become one line with mean and deviation."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -254,12 +255,17 @@ def test_a_search_that_minimised_something_else_is_said_to(tmp_path: Path) -> No
     assert comparison.compare([tmp_path], "val").notes == ()
 
 
-def test_a_best_one_that_is_no_better_than_the_mean_face_is_said_to_be(tmp_path: Path) -> None:
-    for name, nme in (("a", 24.0), ("b", 30.0)):
-        write_run(tmp_path / name, {"model": name}, nme, mean_shape_nme=23.5)
-    assert "even the best is no better than the mean face (23.50 %): too short a training?" in ranked(tmp_path).notes
-    write_run(tmp_path / "c", {"model": "c"}, 23.0, mean_shape_nme=23.5)
-    assert not [note for note in ranked(tmp_path).notes if "mean face" in note]
+def test_warnings_of_a_training_stand_beside_the_table(tmp_path: Path) -> None:
+    for seed in range(7):
+        write_run(tmp_path / str(seed), {"seed": seed}, 24.0 + seed, warnings=["fell", "rose"] if seed else [])
+    notes = comparison.compare([tmp_path], "test").notes
+    warned = [note for note in notes if note.startswith("warning: ")]
+    assert warned[:2] == ["warning: 2: seed=1: fell", "warning: 2: seed=1: rose"]
+    assert len(warned) == 10
+    assert "runs with warnings that are not shown: 1; see column warnings of comparison.csv" in notes
+    comparison.write_csv(tmp_path / "comparison.csv", comparison.compare([tmp_path], "test"))
+    with (tmp_path / "comparison.csv").open() as file:
+        assert [row["warnings"] for row in csv.DictReader(file)][:2] == ["", "fell; rose"]
 
 
 def test_a_search_whose_best_the_table_ranks_first_needs_no_note(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fkd import comparison
-from fkd.comparison import history
+from fkd import comparison, metrics_csv
 from fkd.comparison.runs import Run
 from fkd.errors import UserError
 from fkd.files import locked
@@ -124,8 +123,8 @@ def test_folders_are_names_globs_and_lists(tmp_path: Path) -> None:
 def test_a_curve_is_read_in_epochs_from_one_and_the_later_row_counts(tmp_path: Path) -> None:
     lines = ["epoch,step,train/loss,val/loss", "0,1,,4.0", "0,1,3.0,", "1,2,,2.5", "1,2,,2.0", "2,3,,nan", "2,3,9.0"]
     (tmp_path / "metrics.csv").write_text("\n".join(lines))
-    curves = history.read(tmp_path)
+    curves = metrics_csv.read(tmp_path)
     assert curves == {"val/loss": {1: 4.0, 2: 2.0}, "train/loss": {1: 3.0}}  # what is cut off is left out
-    assert history.best_epoch(curves) == {"epoch": 2, "val/loss": 2.0}
-    assert history.last_epoch(curves) == 2
-    assert history.read(tmp_path / "gone") == {}
+    assert metrics_csv.best_epoch(curves) == {"epoch": 2, "val/loss": 2.0}
+    assert metrics_csv.last_epoch(curves) == 2
+    assert metrics_csv.read(tmp_path / "gone") == {}
