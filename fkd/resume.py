@@ -17,11 +17,17 @@ _HOW_OF_DATA = {"root", "cache_dir", "num_workers", "download"}
 """Parts of keys below `data` and `mix`: a set may be a part of others, and hands its settings on."""
 
 
+_WATCHERS = {"overlays", "progress", "throughput"}
+"""Callbacks that show a training and do not change it."""
+
+
 def is_learned(key: str) -> bool:
     """Whether what a net learns depends on a key; where a run computes, loads, writes and logs makes no other run."""
     group, *parts = key.lstrip("+~").split(".")
     if group in ("data", "mix"):
         return not _HOW_OF_DATA.intersection(parts)
+    if group == "callbacks" and parts:
+        return parts[0] not in _WATCHERS
     return group not in _HOW and (group, parts) != ("optimizer", ["fused"])
 
 

@@ -23,6 +23,7 @@ PARTS = {"train": "training", "data": "loading", "scale": "scaling", "predict": 
 @command("benchmark", positional="what")
 def main(cfg: DictConfig) -> None:
     from fkd.benchmark import figures
+    from fkd.environment import environment
     from fkd.run import write_json
 
     if cfg.what not in PARTS:
@@ -31,11 +32,11 @@ def main(cfg: DictConfig) -> None:
     if cfg.side is not None and hasattr(part, "serve"):  # one of the processes that the benchmark began
         part.serve(cfg)
         return
-    conditions = figures.conditions() | {"overrides": list(cfg.overrides)}  # before a part takes to one thread
+    around = environment() | {"overrides": list(cfg.overrides)}  # before a part takes to one thread
     with tempfile.TemporaryDirectory() as scratch:
         rows = part.measure(cfg, Path(scratch))
     show(*(figures.table(title, group) for title, group in rows.items()))
-    write_json(run_dir / "benchmark.json", {"conditions": conditions, "figures": figures.as_json(rows)})
+    write_json(run_dir / "benchmark.json", {"environment": around, "figures": figures.as_json(rows)})
     figures.bars(rows, run_dir / "benchmark.png")
     show(facts({"all figures": f"{run_dir}/benchmark.json", "bars": f"{run_dir}/benchmark.png"}))
 

@@ -28,6 +28,7 @@ def main(cfg: DictConfig) -> float:
 
     from fkd import experiment, identity
     from fkd.callbacks import log_hyperparameters
+    from fkd.environment import environment
     from fkd.evaluation import evaluate
     from fkd.report import metrics_table, save_faces, save_figures
 
@@ -38,6 +39,7 @@ def main(cfg: DictConfig) -> float:
     join_tasks()
     share_threads()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
+    run.values["environment"] = environment()
     run.values["recipe"] = identity.digest(cfg, run.values["ckpt_path"])
     if run.is_over:
         show(f"{run_dir}: {run.before['status']}, nothing is left to do")

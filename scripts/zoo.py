@@ -1,7 +1,7 @@
-"""A table of nets, what they reach and what they cost, from the folders of their runs: zoo.md, zoo.csv and zoo.png.
+"""A table of nets, what they reach and what they cost, from the records in results/zoo: zoo.md, zoo.csv and zoo.png.
 
-python scripts/zoo.py outputs/zoo data.root=DIR
-python scripts/zoo.py 'runs=[outputs/train,outputs/multirun]' output=zoo into=README.md
+python scripts/zoo.py into=README.md
+python scripts/zoo.py outputs/train data.root=DIR
 """
 
 from omegaconf import DictConfig
@@ -9,26 +9,35 @@ from omegaconf import DictConfig
 from fkd import comparison, options
 from fkd.cli import command
 from fkd.console import facts, show
+from fkd.inputs import make_folder
+from fkd.zoo.records import read
+from fkd.zoo.table import Table, around_table, rows
 
 
 @command("zoo", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
-    folders = comparison.folders(cfg.runs)
-    from fkd import zoo  # here, with all that loads torch, so that --help answers at once
-    from fkd.inputs import make_folder
-
-    repeats, output = options.whole(cfg, "repeats", least=2), options.path(cfg, "output")
+    folders = None if cfg.runs is None else comparison.folders(cfg.runs)
+    repeats = options.whole(cfg, "repeats", least=2)
+    results, output = options.path(cfg, "results"), options.path(cfg, "output")
     into = None if cfg.into is None else options.path(cfg, "into")
     if into is not None:
-        zoo.around_table(into)  # early, before the long work
-    entries, left_out = zoo.entries(folders, cfg.data.name)
+        around_table(into)  # early, before the long work
+    left_out: dict[str, str] = {}
+    if folders is not None:
+        from fkd.zoo.measuring import measure  # here, with all that loads torch
+        from fkd.zoo.trainings import trainings
+
+        found, left_out = trainings(folders, cfg.data.name)
+        records, unfit = measure(found, cfg, repeats)
+        left_out |= unfit
+        for record in records:
+            record.write(results)
+    table = Table(rows(read(results, cfg.data.name)))
     make_folder(output)
-    rows, unfit = zoo.measure(entries, cfg, repeats)
-    table = zoo.Table(rows)
     table.write(output, into)
     show(
         table.shown,
-        *(f"left out: {name} ({why})" for name, why in (left_out | unfit).items()),
+        *(f"left out: {name} ({why})" for name, why in left_out.items()),
         facts({"table": f"{output}/zoo.md", "every run": f"{output}/zoo.csv", "error and cost": f"{output}/zoo.png"}),
     )
 

@@ -240,6 +240,11 @@ def test_it_finds_a_minimum_that_its_random_start_does_not(sweep: Callable[..., 
     assert (folder / "multirun.yaml").is_file()
     assert (folder / "history.png").stat().st_size > 5_000
     assert (folder / "slices.png").stat().st_size > 5_000
+    kept = json.loads((folder / "search.json").read_text())
+    assert [trial["value"] for trial in kept["trials"]] == sorted(trial.value for trial in trials)
+    best = min(trials, key=lambda trial: trial.value)
+    assert (kept["trials"][0]["number"], kept["trials"][0]["params"]) == (best.number, best.params)
+    assert kept["space"].keys() == {"x", "kind"}
     assert not list(folder.glob(".parent_*"))
 
 
@@ -333,7 +338,7 @@ def test_its_closing_lines_lead_to_the_folder_and_name_values_as_the_table_does(
     caplog.set_level("INFO")
     _summary.log_trial(study, 0, "val/nme")
     _summary.log_trial(study, 1, "val/nme")
-    _summary.log_sweep(study, "val/nme")
+    _summary.log_sweep(study, [], "val/nme")
     assert [record.getMessage() for record in caplog.records] == [
         "\t#0 : val NME 0.50 % (best: #2, val NME 0.25 %)",
         "\t#1 : stopped: pruned at 2 (best: #2, val NME 0.25 %)",

@@ -1,6 +1,5 @@
 """Figures of a benchmark: taken in turns, shown as tables and bars, kept as JSON."""
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -80,20 +79,6 @@ def table(title: str, rows: Sequence[Row]) -> Table:
 def as_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[dict[str, Any]]]:
     """Title -> rows, for `benchmark.json`."""
     return {title: [asdict(row) for row in group] for title, group in rows.items()}
-
-
-def conditions() -> dict[str, Any]:
-    """What figures depend on beside the command: the processor, how many threads, the versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "threads": torch.get_num_threads(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "opencv": cv2.__version__,
-    }
 
 
 def bars(rows: Mapping[str, Sequence[Row]], path: Path) -> None:

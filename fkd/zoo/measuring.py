@@ -1,10 +1,8 @@
-"""What nets reach, and what they cost."""
+"""What nets reach, and what they cost, as records."""
 
 import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from fkd import experiment, options
+from fkd import experiment, metrics_csv, options
 from fkd.benchmark.figures import one_thread
 from fkd.benchmark.prediction import nets
 from fkd.console import show
@@ -28,77 +26,95 @@ from fkd.module import KeypointModule
 from fkd.onnx import OnnxNet
 from fkd.predictor import Net
 from fkd.schema import schema_of
-from fkd.zoo.entries import Entry, Training, best
+from fkd.zoo.records import BOXES, Record
+from fkd.zoo.trainings import Training
 
-BOXES = ("keypoints", "detector")
-"""The kinds of boxes that each net is scored with."""
 _SPLIT = ("split", "split_seed", "val_share", "test_share")
 """Keys of `data` that say who is tested, each run's own."""
+_CURVES = ("train/loss", "val/loss", "val/nme")
+"""What a record keeps of each epoch."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A recipe, what it reaches and what its net costs.
-
-    Attributes:
-        entry: what was trained.
-        parameters: their number.
-        multiply_adds: for one face.
-        ms: "torch" and "ONNX" -> milliseconds for one face on one thread, medians.
-        scores: (split, boxes) -> content of `metrics.json` of each run.
-    """
-
-    entry: Entry
-    parameters: int
-    multiply_adds: int
-    ms: Mapping[str, float]
-    scores: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
-
-    def values(self, split: str, boxes: str, key: str) -> list[float]:
-        """A score of each run."""
-        return [float(metrics[key]) for metrics in self.scores.get((split, boxes), ())]
-
-
-def measure(entries: Sequence[Entry], cfg: DictConfig, repeats: int) -> tuple[list[Row], dict[str, str]]:
-    """Scores every run's best checkpoint on its own test split and times one net of each entry, all of them in turn.
+def measure(trainings: Sequence[Training], cfg: DictConfig, repeats: int) -> tuple[list[Record], dict[str, str]]:
+    """Scores every run's best checkpoint on its own test split and times the nets, all of them in turn.
 
     Args:
+        trainings: at least one.
         cfg: `data`, in which each run says who is tested, `detector`, and `channels` and `schema`, those of each net.
         repeats: calls of each net.
 
     Returns:
-        A row of each entry, and the runs left out, with the reason: their net cannot be used with these labels, or it
+        A record of each run, and the runs left out, with the reason: their net cannot be used with these labels, or it
         has seen the people that its split keeps for the test.
 
     Raises:
         UserError: the data cannot be read, all runs are left out, or `fkd[export]` is not installed.
     """
     score, left_out = _Scoring(cfg), dict[str, str]()
-    kept, modules = [], []
-    for entry in entries:
-        trainings, scores = list[Training](), defaultdict[tuple[str, str], list[Mapping[str, Any]]](list)
-        for training in entry.trainings:
-            show(f"scoring {training.run.name}")
-            try:
-                module, split, metrics = score(best(training.run))
-            except _LeftOut as error:
-                left_out[training.run.name] = str(error)
-                continue
-            trainings.append(training)
-            for boxes in BOXES:
-                scores[split, boxes].append(metrics[boxes])
-        if trainings:
-            kept.append((replace(entry, trainings=trainings), dict(scores)))
-            modules.append(module)
+    kept, modules = [], dict[tuple[str, str], KeypointModule]()
+    for training in trainings:
+        show(f"scoring {training.run.name}")
+        try:
+            module, split, metrics = score(training.best)
+        except _LeftOut as error:
+            left_out[training.run.name] = str(error)
+            continue
+        kept.append((training, split, metrics))
+        modules[training.model, training.recipe] = module
     if not kept:
         name, why = next(iter(left_out.items()))
         raise UserError(f"runs: expected one that can be scored, found {len(left_out)} that cannot; {name}: {why}")
     show("timing nets")
-    times = _milliseconds(modules, repeats)
-    return [
-        Row(entry, sum(p.numel() for p in module.net.parameters()), multiply_adds(module), ms, scores)
-        for (entry, scores), module, ms in zip(kept, modules, times, strict=True)
-    ], left_out
+    times = dict(zip(modules, _milliseconds([*modules.values()], repeats), strict=True))
+    records = []
+    for training, split, metrics in kept:
+        recipe = training.model, training.recipe
+        records.append(_record(training, split, metrics, modules[recipe], times[recipe], cfg.data.name))
+    return records, left_out
+
+
+def _record(
+    training: Training,
+    split: str,
+    metrics: Mapping[str, Mapping[str, Any]],
+    module: KeypointModule,
+    ms: Mapping[str, float],
+    data: str,
+) -> Record:
+    run, result = training.run, json.loads((training.run.path / "result.json").read_bytes())
+    logged, epochs = metrics_csv.read(run.path), range(1, metrics_csv.last_epoch(metrics_csv.read(run.path)) + 1)
+    return Record(
+        model=training.model,
+        recipe=training.recipe,
+        data=data,
+        split=split,
+        seed=int(run.settings.get("seed", 0)),
+        commands=training.commands,
+        date=run.started,
+        environment=result.get("environment"),
+        minutes=training.minutes,
+        parameters=sum(p.numel() for p in module.net.parameters()),
+        multiply_adds=multiply_adds(module),
+        ms=ms,
+        mean_shape_nme=_rounded(run.mean_shape_nme),
+        best=_rounded(result["best"]),
+        warnings=run.warnings,
+        scores={boxes: _rounded(_without_points(one)) for boxes, one in metrics.items()},
+        curve=_rounded({name: [logged[name].get(epoch) for epoch in epochs] for name in _CURVES if name in logged}),
+    )
+
+
+def _without_points(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if key != "per_keypoint"}
+
+
+def _rounded(content: Any) -> Any:
+    """The same with six significant digits."""
+    if isinstance(content, float):
+        return float(f"{content:.6g}")
+    if isinstance(content, Mapping):
+        return {key: _rounded(value) for key, value in content.items()}
+    return [_rounded(value) for value in content] if isinstance(content, list) else content
 
 
 class _LeftOut(Exception):  # noqa: N818 (what became of the run)

@@ -3,10 +3,12 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import rich.box
@@ -17,11 +19,49 @@ from fkd import plots
 from fkd.comparison.table import Fitting
 from fkd.errors import UserError
 from fkd.files import whole_file
-from fkd.zoo.measuring import BOXES, Row
+from fkd.zoo.records import BOXES, Record
 
 _BEGIN, _END = "<!-- zoo -->\n", "<!-- /zoo -->"
 _NARROWEST = 28
 """Characters that the recipe has at least in a terminal."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Trainings of one net with one recipe, which differ in their split and seed only.
+
+    Attributes:
+        records: at least one, the latest last.
+    """
+
+    records: Sequence[Record]
+
+    @property
+    def last(self) -> Record:
+        """The latest, whose net was timed last."""
+        return self.records[-1]
+
+    @property
+    def minutes(self) -> float | None:
+        """Of one training on average; None if that is unknown."""
+        known = [record.minutes for record in self.records if record.minutes is not None]
+        return mean(known) if len(known) == len(self.records) else None
+
+    def scores(self, split: str, boxes: str) -> list[Mapping[str, Any]]:
+        """Content of `metrics.json` of each training."""
+        return [record.scores[boxes] for record in self.records if record.split == split and boxes in record.scores]
+
+    def values(self, split: str, boxes: str, key: str) -> list[float]:
+        """A score of each training that has it."""
+        return [float(metrics[key]) for metrics in self.scores(split, boxes) if key in metrics]
+
+
+def rows(records: Sequence[Record]) -> list[Row]:
+    """Records of one net and recipe together."""
+    groups = defaultdict[tuple[str, str], list[Record]](list)
+    for record in sorted(records, key=lambda record: (record.date, record.name)):
+        groups[record.model, record.recipe].append(record)
+    return [Row(group) for group in groups.values()]
 
 
 class Table:
@@ -32,10 +72,10 @@ class Table:
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self.splits = sorted({split for row in rows for split, _ in row.scores})
+        self.splits = sorted({record.split for row in rows for record in row.records})
         self.last = self.splits[-1]
         self.score = f"NME (inter-ocular, %), {self.last}, {BOXES[-1]}"
-        self.rows = sorted(rows, key=lambda row: (mean(self._errors(row) or [math.inf]), row.entry.name))
+        self.rows = sorted(rows, key=lambda row: (mean(self._errors(row) or [math.inf]), row.last.name))
 
     def _errors(self, row: Row) -> list[float]:
         return row.values(self.last, BOXES[-1], "nme_interocular")
@@ -48,12 +88,12 @@ class Table:
     def _line(self, place: int, row: Row) -> dict[str, str]:
         line = {
             "#": str(place),
-            "net": row.entry.model,
-            "recipe": row.entry.name,
-            "params (M)": f"{row.parameters / 1e6:.2f}",
-            "mult-adds (M)": f"{row.multiply_adds / 1e6:.0f}",
-            **{f"{name} (ms)": f"{ms:.1f}" if ms < 10 else f"{ms:.0f}" for name, ms in row.ms.items()},
-            "training (min)": "–" if row.entry.minutes is None else f"{row.entry.minutes:.0f}",
+            "net": row.last.model,
+            "recipe": row.last.recipe,
+            "params (M)": f"{row.last.parameters / 1e6:.2f}",
+            "mult-adds (M)": f"{row.last.multiply_adds / 1e6:.0f}",
+            **{f"{name} (ms)": f"{ms:.1f}" if ms < 10 else f"{ms:.0f}" for name, ms in row.last.ms.items()},
+            "training (min)": "–" if row.minutes is None else f"{row.minutes:.0f}",
         }
         for split in self.splits:
             for boxes in BOXES:
@@ -76,12 +116,12 @@ class Table:
         writer = csv.writer(content, lineterminator="\n")
         scores = ("nme_interocular", "nme_all", "auc_10", "failure_rate_10", "missed_faces", "faces")
         costs = ("parameters", "multiply_adds", "torch_ms", "onnx_ms", "minutes")
-        writer.writerow(["net", "recipe", *costs, "split", "boxes", *scores])
-        for row in self.rows:
-            entry = row.entry
-            figures = [entry.model, entry.name, row.parameters, row.multiply_adds, *row.ms.values(), entry.minutes]
-            for (split, boxes), runs in row.scores.items():
-                writer.writerows([*figures, split, boxes, *(metrics[key] for key in scores)] for metrics in runs)
+        writer.writerow(["net", "recipe", *costs, "split", "seed", "boxes", *scores])
+        for record in (record for row in self.rows for record in row.records):
+            figures = [record.model, record.recipe, record.parameters, record.multiply_adds, *record.ms.values()]
+            for boxes, metrics in record.scores.items():
+                place = [record.minutes, record.split, record.seed, boxes]
+                writer.writerow([*figures, *place, *(metrics.get(key) for key in scores)])
         return content.getvalue()
 
     @property
@@ -91,7 +131,7 @@ class Table:
         detected, given = nme[: len(self.splits)], nme[len(self.splits) :]
         figures = [*detected, "ONNX (ms)", "training (min)", *given, "AUC", "failures (%)", "params (M)"]
         tables = [self._with(figures[:count]) for count in range(len(figures), 0, -1)]
-        slack = max(0, max(len(row.entry.name) for row in self.rows) - _NARROWEST)
+        slack = max(0, max(len(row.last.recipe) for row in self.rows) - _NARROWEST)
         recipes = "1 recipe" if len(self.rows) == 1 else f"{len(self.rows)} recipes"
         return Fitting(f"{recipes} by {self.score}", [(table, slack) for table in tables])
 
@@ -122,11 +162,11 @@ class Table:
                 file.write(content.encode())
         rows = [row for row in self.rows if self._errors(row)]
         costs = {
-            "ms a face on one thread (ONNX)": np.array([row.ms["ONNX"] for row in rows]),
-            "parameters": np.array([float(row.parameters) for row in rows]),
+            "ms a face on one thread (ONNX)": np.array([row.last.ms["ONNX"] for row in rows]),
+            "parameters": np.array([float(row.last.parameters) for row in rows]),
         }
         errors = np.array([mean(self._errors(row)) for row in rows])
-        names = [f"{row.entry.model}: {row.entry.name}" for row in rows]
+        names = [f"{row.last.model}: {row.last.recipe}" for row in rows]
         plots.cost(costs, errors, self.score, folder / "zoo.png", names=names)
 
 

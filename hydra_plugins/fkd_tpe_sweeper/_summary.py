@@ -1,12 +1,17 @@
-"""What a sweep says of its trials, and two pictures of them."""
+"""What a sweep says of its trials: lines, two pictures of them, and a file that outlasts its folder."""
 
 import logging
+import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from fkd.files import whole_file
+from fkd.resume import is_learned
+from fkd.run import write_json
 from hydra_plugins.fkd_tpe_sweeper import _pictures
 from hydra_plugins.fkd_tpe_sweeper._study import SharedStudy, complete
 
@@ -24,8 +29,12 @@ def log_trial(study: SharedStudy, number: int, objective: str) -> None:
     )
 
 
-def log_sweep(study: SharedStudy, objective: str) -> None:
-    """The best trial and what is missing; `history.png` and `slices.png` in the sweep's folder, of several."""
+def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
+    """The best trial and what is missing; `search.json`, and of several `history.png` and `slices.png` in the folder.
+
+    Args:
+        fixed: overrides that all jobs share.
+    """
     trials = study.study.get_trials(deepcopy=False)
     values, states = complete(trials), Counter(_state(study.status(trial)) for trial in trials)
     log.info(f"{len(trials)} trials in {study.folder}: {', '.join(f'{n} {state}' for state, n in states.items())}")
@@ -34,10 +43,36 @@ def log_sweep(study: SharedStudy, objective: str) -> None:
     if values:
         best = min(values, key=values.__getitem__)
         log.info(f"best: #{best}, {_words(values[best], objective)}, in {study.folder_of(best)}")
+    write_json(study.folder / "search.json", _content(study, fixed, objective))
     if len(values) > 1:
         name = objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)")
         _write(study.folder / "history.png", _pictures.history(trials, name))
         _write(study.folder / "slices.png", _pictures.slices(trials, study.space, name))
+
+
+def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[str, Any]:
+    """What was searched and what each trial reached, best first; nothing of this machine's folders."""
+    trials = study.study.get_trials()
+    trials.sort(key=lambda trial: (math.inf if trial.value is None else trial.value, trial.number))
+    results = [study.result_of(trial.number) for trial in trials]
+    return {
+        "objective": objective,
+        "overrides": [override for override in fixed if is_learned(override.partition("=")[0])],
+        "space": {key: str(distribution) for key, distribution in study.space.items()},
+        "date": next((result["started"] for result in results if "started" in result), None),
+        "environment": next((result["environment"] for result in results if "environment" in result), None),
+        "trials": [
+            {
+                "number": trial.number,
+                "params": trial.params,
+                "status": study.status(trial),
+                "value": trial.value,
+                "seconds": result.get("seconds"),
+                "curve": [*trial.intermediate_values.values()],
+            }
+            for trial, result in zip(trials, results, strict=True)
+        ],
+    }
 
 
 def _state(status: str) -> str:

@@ -93,4 +93,4 @@ class TpeSweeper(Sweeper):
                 for trial in batch:
                     study.tell(trial.number)
                     _summary.log_trial(study, trial.number, objective)
-            _summary.log_sweep(study, objective)
+            _summary.log_sweep(study, fixed, objective)
