@@ -1,6 +1,7 @@
-"""The table of nets against scripts/evaluate.py and sums done by hand."""
+"""Records and the table of nets against scripts/evaluate.py and sums done by hand."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -16,10 +17,13 @@ import yaml
 from rich.console import Console
 from torch import nn
 
-from fkd import images, zoo
-from fkd.comparison import Run
+from fkd import images
 from fkd.errors import UserError
-from tests.conftest import Outcome
+from fkd.zoo.measuring import multiply_adds
+from fkd.zoo.records import BOXES, Record, read
+from fkd.zoo.table import Table, around_table, rows
+from fkd.zoo.trainings import Training, trainings
+from tests.conftest import PROJECT, Outcome
 
 Script = Callable[..., Outcome]
 
@@ -61,8 +65,11 @@ def test_the_table_has_what_evaluate_measures(
     config.write_text(yaml.dump(yaml.safe_load(config.read_text()) | {"data": {"source": evil}, "detector": evil}))
     readme = Path("README.md")
     readme.write_text("before\n<!-- zoo -->\nold\n<!-- /zoo -->\nafter\n")
-    outcome = script("zoo", "runs", *source, "output=out", "repeats=2", "into=README.md")
+    outcome = script("zoo", "runs", *source, "output=out", "repeats=2")
     assert outcome.status == 0, outcome.err
+    shutil.rmtree("out")
+    outcome_of_files = script("zoo", "output=out", "into=README.md")  # the records are enough
+    assert outcome_of_files.status == 0, outcome_of_files.err
     assert not Path("evil").exists()
     assert "left out: cut (failed: why)" in outcome.out
     assert re.search(
@@ -124,7 +131,7 @@ class _Net(nn.Module):
 def test_multiply_adds_are_those_of_convolutions_and_dense_layers() -> None:
     net: Any = _Net()
     net.channels, net.size = 1, 16
-    assert zoo.multiply_adds(net) == 7 * 7 * 4 * 9 + 4 * 7 * 7 * 10
+    assert multiply_adds(net) == 7 * 7 * 4 * 9 + 4 * 7 * 7 * 10
 
 
 def write_run(folder: Path, seconds: float | None = 60.0, **settings: Any) -> str:
@@ -133,47 +140,50 @@ def write_run(folder: Path, seconds: float | None = 60.0, **settings: Any) -> st
     best.parent.mkdir(parents=True)
     best.touch()
     known = {"model": "compact", "data": "udacity", "trainer.max_epochs": 8, "seed": 0, **settings}
-    content = {"status": "done", "settings": known, "seconds": seconds, "overrides": [], "recipe": str(known)}
+    given = [f"{key}={value}" for key, value in {"data": "udacity", "data.root": "/here", **settings}.items()]
+    content = {"status": "done", "settings": known, "seconds": seconds, "overrides": given, "recipe": str(known)}
     (folder / "result.json").write_text(json.dumps(content))
     return str(best)
 
 
-def found_in(folder: Path) -> dict[str, tuple[int, float | None]]:
-    """Name of each entry -> its runs and minutes."""
-    entries, _ = zoo.entries([folder], "udacity")
-    assert len({entry.name for entry in entries}) == len(entries)
-    return {entry.name: (len(entry.trainings), entry.minutes) for entry in entries}
+def found_in(folder: Path) -> dict[str, Training]:
+    """Name of each run -> what is known of it."""
+    found, _ = trainings([folder], "udacity")
+    return {training.run.path.name: training for training in found}
 
 
-def test_runs_of_one_recipe_are_one_row_and_a_recipe_says_what_sets_it_apart(tmp_path: Path) -> None:
-    weights = write_run(tmp_path / "drawn", data="synthetic", seconds=600)
+def test_a_recipe_is_what_was_chosen_but_for_split_and_seed(tmp_path: Path) -> None:
     write_run(tmp_path / "a", **{"data.split": "subject"})
-    write_run(tmp_path / "b", seconds=120, seed=1, **{"data.split": "official"})
-    write_run(tmp_path / "c", weights=weights)
-    write_run(tmp_path / "d", weights="gone/checkpoints/best.ckpt")
-    write_run(tmp_path / "e", **{"model.net.stem": 24})
-    write_run(tmp_path / "f", experiment="face/compact", loss="wing")
-    assert found_in(tmp_path) == {
-        "default, 8 epochs": (2, 1.5),
-        "default, synthetic 8 epochs first, 8 epochs": (1, 11.0),
-        "default, other weights first, 8 epochs": (1, None),
-        "default, stem=24, 8 epochs": (1, 1.0),
-        "face/compact, 8 epochs": (1, 1.0),
+    write_run(tmp_path / "b", seed=1, **{"data.split": "official", "trainer.max_epochs": 1})
+    write_run(tmp_path / "c", experiment="face/compact", loss="wing", **{"model.net.stem": 24})
+    write_run(tmp_path / "d", data="synthetic")
+    write_run(tmp_path / "e", **{"callbacks.overlays": "null", "trainer.gradient_clip_val": 0.5})
+    recipes = {name: training.recipe for name, training in found_in(tmp_path).items()}
+    assert recipes == {
+        "a": "data=udacity, 8 epochs",
+        "b": "data=udacity, 1 epoch",
+        "c": "face/compact, loss=wing, stem=24, 8 epochs",
+        "e": "data=udacity, gradient_clip_val=0.5, 8 epochs",
     }
-    assert zoo.entries([tmp_path], "udacity")[1] == {"drawn": "data=synthetic"}
+    assert trainings([tmp_path], "udacity")[1] == {"d": "data=synthetic"}
 
 
-def test_one_epoch_is_one_and_dots_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_run(tmp_path / "runs/a", **{"trainer.max_epochs": 1})
-    assert found_in(tmp_path / "runs") == {"default, 1 epoch": (1, 1.0)}
-    labels: list[str] = []
-
-    def legend(_: object, handles: list[Any], **__: object) -> None:
-        labels.extend(handle.get_label() for handle in handles)
-
-    monkeypatch.setattr("matplotlib.figure.Figure.legend", legend)
-    zoo.Table([row({"subject": [5.0]}, "a"), row({"subject": [4.0]}, "b")]).write(tmp_path, None)
-    assert labels == ["1  compact: b", "2  compact: a"]
+def test_runs_before_are_part_of_a_recipe_its_commands_and_its_minutes(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "firsts/a", 600, experiment="face/drawn", **{"model.net.stem": 24})
+    second = write_run(tmp_path / "firsts/b", 120, weights=first, **{"trainer.max_epochs": 4})
+    write_run(tmp_path / "runs/c", weights=second, **{"model.net.stem": 24})
+    write_run(tmp_path / "runs/d", weights="gone/checkpoints/best.ckpt")
+    write_run(tmp_path / "runs/e", weights=f"{tmp_path}/runs/e/checkpoints/best.ckpt")
+    found = found_in(tmp_path / "runs")
+    assert found["c"].recipe == "data=udacity, stem=24, 8 epochs, after face/drawn, 8 epochs and data=udacity, 4 epochs"
+    assert found["c"].minutes == 13.0
+    assert found["c"].commands == [
+        "python scripts/train.py data=udacity experiment=face/drawn model.net.stem=24 data.root=DIR",
+        "python scripts/train.py data=udacity trainer.max_epochs=4 data.root=DIR weights=FIRST/checkpoints/best.ckpt",
+        "python scripts/train.py data=udacity model.net.stem=24 data.root=DIR weights=SECOND/checkpoints/best.ckpt",
+    ]
+    assert (found["d"].recipe, found["d"].minutes) == ("data=udacity, 8 epochs, after other weights", None)
+    assert found["e"].minutes is None
 
 
 def test_data_and_detector_are_the_command_lines_own(script: Script, tmp_path: Path) -> None:
@@ -183,69 +193,89 @@ def test_data_and_detector_are_the_command_lines_own(script: Script, tmp_path: P
     assert outcome.err.startswith("error: runs=.: expected runs with data=synthetic that are done, found none; ")
 
 
-def test_weights_of_one_recipe_are_one_start_whatever_their_seed(tmp_path: Path) -> None:
-    for seed, minutes in enumerate((10, 20)):
-        weights = write_run(tmp_path / f"firsts/{seed}", data="synthetic", seed=seed, seconds=60.0 * minutes)
-        write_run(tmp_path / f"runs/{seed}", seed=seed, weights=weights)
-    assert found_in(tmp_path / "runs") == {"default, synthetic 8 epochs first, 8 epochs": (2, 16.0)}
-
-
-def test_weights_of_several_recipes_are_several_starts(tmp_path: Path) -> None:
-    drawn = [
-        write_run(tmp_path / f"firsts/{n}", data="synthetic", augmentation=augmentation, **{"data.subjects": n})
-        for n, augmentation in ((100, "light"), (5000, "strong"))
-    ]
-    split = [write_run(tmp_path / f"firsts/{name}", **{"data.split": name}) for name in ("official", "subject")]
-    second = [
-        write_run(tmp_path / f"seconds/{n}", 120, weights=weights, **{"trainer.max_epochs": 4})
-        for n, weights in enumerate(drawn)
-    ]
-    for n, weights in enumerate([*drawn, *split, *second]):
-        write_run(tmp_path / f"runs/{n}", weights=weights)
-    light, strong = "augmentation=light, subjects=100", "augmentation=strong, subjects=5000"
-    assert found_in(tmp_path / "runs") == {
-        f"default, synthetic 8 epochs ({light}) first, 8 epochs": (1, 2.0),
-        f"default, synthetic 8 epochs ({strong}) first, 8 epochs": (1, 2.0),
-        "default, udacity 8 epochs (split=official) first, 8 epochs": (1, 2.0),
-        "default, udacity 8 epochs (split=subject) first, 8 epochs": (1, 2.0),
-        f"default, synthetic 8 epochs ({light}) and udacity 4 epochs first, 8 epochs": (1, 4.0),
-        f"default, synthetic 8 epochs ({strong}) and udacity 4 epochs first, 8 epochs": (1, 4.0),
-    }
-
-
-def test_weights_whose_run_is_gone_are_told_apart_by_their_name(tmp_path: Path) -> None:
-    loop = tmp_path / "loop"
-    for name, weights in (("a", "/best.ckpt"), ("b", "x.ckpt"), ("loop", f"{loop}/checkpoints/best.ckpt")):
-        write_run(tmp_path / name, weights=weights)
-    write_run(tmp_path / "c", seconds=None)
-    assert found_in(tmp_path) == {
-        "default, other weights (/best.ckpt) first, 8 epochs": (1, None),
-        "default, other weights (x.ckpt) first, 8 epochs": (1, None),
-        "default, other weights and udacity 8 epochs first, 8 epochs": (1, None),
-        "default, 8 epochs": (1, None),
-    }
-
-
-def row(scores: dict[str, list[float]], name: str = "face/compact, 80 epochs") -> zoo.Row:
-    """Of a net whose every score on a split is one number."""
+def record(nme: float, split: str = "subject", recipe: str = "face/compact, 80 epochs", seed: int = 0) -> Record:
+    """Of a net whose every score is one number."""
     keys = ("nme_interocular", "nme_all", "auc_10", "failure_rate_10", "missed_faces", "faces")
-    of_runs = {split: [dict.fromkeys(keys, value) for value in values] for split, values in scores.items()}
-    in_boxes = {(split, boxes): metrics for split, metrics in of_runs.items() for boxes in zoo.BOXES}
-    training = zoo.Training(Run(Path("run"), "run", "done"), (), None)
-    return zoo.Row(zoo.Entry("compact", name, [training]), 10, 20, {"torch": 1.0, "ONNX": 0.5}, in_boxes)
+    return Record(
+        model="compact",
+        recipe=recipe,
+        data="udacity",
+        split=split,
+        seed=seed,
+        commands=["python scripts/train.py"],
+        date=f"2026-01-31T12:00:0{seed}",
+        environment=None,
+        minutes=seed + 1.0,
+        parameters=10,
+        multiply_adds=20,
+        ms={"torch": 1.0 + seed, "ONNX": 0.5},
+        mean_shape_nme=20.0,
+        best={"epoch": 80, "val/loss": 0.1, "val/nme": 5.0},
+        warnings=[],
+        scores={boxes: dict.fromkeys(keys, nme) for boxes in BOXES},
+        curve={"val/nme": [9.0, 5.0]},
+    )
+
+
+def test_a_record_is_read_as_it_was_written_and_a_later_one_takes_its_place(tmp_path: Path) -> None:
+    records = [record(3.0), record(4.0, seed=1), record(5.0, split="official"), record(3.5)]
+    paths = [one.write(tmp_path) for one in records]
+    assert paths[0].name == "compact_face_compact_80_epochs_udacity_subject_seed_0.json"
+    assert paths[3] == paths[0]
+    key = lambda one: one.name  # noqa: E731
+    assert read(tmp_path, "udacity") == sorted(records[1:], key=key)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": "compact"}'])
+def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "odd.json").write_text(content)
+    with pytest.raises(UserError, match=r"odd\.json: expected a record as scripts/zoo\.py writes it"):
+        read(tmp_path, "udacity")
+
+
+def test_records_of_other_data_make_no_table(tmp_path: Path) -> None:
+    record(3.0).write(tmp_path)
+    with pytest.raises(UserError, match="expected records of nets trained with data=synthetic, found none"):
+        read(tmp_path, "synthetic")
+
+
+def test_seeds_of_a_recipe_are_one_row_with_its_spread() -> None:
+    table = Table(rows([record(3.0, seed=1), record(4.0, seed=0), record(7.0, "official"), record(9.0, recipe="x")]))
+    line, other = table.lines
+    assert line["subject, detector"] == f"3.50 ± {math.sqrt(0.5):.2f}"
+    assert (line["official, detector"], other["official, detector"]) == ("7.00", "–")
+    assert (line["training (min)"], line["torch (ms)"]) == (f"{(2 + 1 + 1) / 3:.0f}", "2.0")  # timed last
+    content = list(csv.DictReader(io.StringIO(table.csv)))
+    assert len(content) == 4 * len(BOXES)
+
+
+def test_dots_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels: list[str] = []
+
+    def legend(_: object, handles: list[Any], **__: object) -> None:
+        labels.extend(handle.get_label() for handle in handles)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", legend)
+    Table(rows([record(5.0, recipe="a"), record(4.0, recipe="b")])).write(tmp_path, None)
+    assert labels == ["1  compact: b", "2  compact: a"]
 
 
 def test_a_net_that_was_not_scored_on_the_last_split_comes_last() -> None:
-    table = zoo.Table([row({"official": [3.0]}), row({"subject": [5.0]}), row({"subject": [4.0]})])
-    shown = [(line["official, detector"], line["subject, detector"]) for line in table.lines]
+    records = [record(3.0, "official", "a"), record(5.0, recipe="b"), record(4.0, recipe="c")]
+    shown = [(line["official, detector"], line["subject, detector"]) for line in Table(rows(records)).lines]
     assert shown == [("–", "4.00"), ("–", "5.00"), ("3.00", "–")]
+    table = Table(rows([dataclasses.replace(records[0], minutes=None)]))
     assert table.lines[0]["training (min)"] == "–"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_terminal_shows_whole_cells_the_most_telling_ones(width: int) -> None:
-    long = "face/compact, synthetic 20 epochs (augmentation=strong, mix=[a]) first, 80 epochs"
-    table = zoo.Table([row({"official": [3.0, 3.1], "subject": [4.0, 4.2]}, long), row({"subject": [5.0]})])
+    long = "face/compact, mix=[a], 80 epochs, after face/drawn, augmentation=strong, 20 epochs"
+    seeds = [
+        record(value, split, long, seed) for split, value in (("official", 3.0), ("subject", 4.0)) for seed in (0, 1)
+    ]
+    seeds[-1] = record(4.2, "subject", long, 1)
+    table = Table(rows([*seeds, record(5.0)]))
     console = Console(width=width, file=io.StringIO())
     console.print(table.shown)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -253,8 +283,14 @@ def test_a_terminal_shows_whole_cells_the_most_telling_ones(width: int) -> None:
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     words = text.split()
-    assert {"compact", "face/compact,", "mix=[a])", "4.10", "0.14"} <= {*words}
+    assert {"compact", "face/compact,", "mix=[a],", "4.10", "0.14"} <= {*words}
     assert ("ONNX" in words, "training" in words) == (width >= 80, width >= 120)
+
+
+def test_the_readmes_table_is_that_of_the_records() -> None:
+    before, after = around_table(PROJECT / "README.md")
+    table = Table(rows(read(PROJECT / "results" / "zoo", "udacity")))
+    assert (PROJECT / "README.md").read_text() == before + table.markdown + after
 
 
 @pytest.mark.parametrize("text", ["no table", "<!-- zoo -->\nno end", "<!-- /zoo -->\n<!-- zoo -->\n"])
@@ -262,7 +298,7 @@ def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path, text: s
     path = tmp_path / "README.md"
     path.write_text(text)
     with pytest.raises(UserError, match="expected the lines <!-- zoo --> and <!-- /zoo -->"):
-        zoo.around_table(path)
+        around_table(path)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +306,7 @@ def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path, text: s
     [
         (("nowhere",), "runs=nowhere: expected a folder"),
         ((".",), "found none"),
+        (("results=nowhere",), "results=nowhere: expected records of nets trained with data=udacity, found none"),
         ((".", "detector=none"), "detector=none: no such option"),
         ((".", "into=none.md"), "into=none.md: expected a Markdown file"),
         ((".", "repeats=1"), "repeats: expected a whole number from 2 on"),
