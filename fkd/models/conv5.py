@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import SELU, Dropout, flat_features
+from fkd.models.layers import SELU, Dropout, flat_features, initialise
 
 
 class Conv5(nn.Sequential):
@@ -16,18 +16,20 @@ class Conv5(nn.Sequential):
         channels: of the pictures, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
+        dropout: times the published rates, from 0 to 1.
+        init: of the weights, see `fkd.models.layers.initialise`.
 
     Raises:
-        UserError: the size is too small for the convolutions.
+        UserError: the size is too small for the convolutions, or there is no such `init`.
     """
 
-    def __init__(self, channels: int, size: int, keypoints: int) -> None:
+    def __init__(self, channels: int, size: int, keypoints: int, dropout: float, init: str) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 5), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
-            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
-            *(nn.Conv2d(64, 128, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
-            *(nn.Conv2d(128, 256, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
-            *(nn.Conv2d(256, 512, 1), nn.MaxPool2d(2), SELU(), Dropout(0.2)),
+            *(nn.Conv2d(channels, 32, 5), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
+            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
+            *(nn.Conv2d(64, 128, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
+            *(nn.Conv2d(128, 256, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
+            *(nn.Conv2d(256, 512, 1), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
         )
         head = nn.Sequential(
             nn.Flatten(),
@@ -35,3 +37,4 @@ class Conv5(nn.Sequential):
             nn.Linear(1024, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))
+        initialise(self, init)

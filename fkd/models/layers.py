@@ -1,10 +1,11 @@
-"""What several networks share: fast dropout and ELU, the size of their features, NaimishNet's initialisation.
+"""What several networks share: fast dropout and ELU, the size of their features, initial weights.
 
 Networks pool before they activate, where papers activate first: the activations rise with their input, so the largest
 of four stays the largest, outputs and gradients are the same, and the activation has a quarter of the work.
 """
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -106,15 +107,55 @@ def flat_features(model: str, features: nn.Module, channels: int, size: int) -> 
     raise UserError(f"model={model} needs crop.size of at least {least}, found {size}; choose a larger crop.size")
 
 
-def keras_init(layer: nn.Module) -> None:
-    """Initialise one layer as NaimishNet does, for `nn.Module.apply`.
+def initialise(net: nn.Module, init: str) -> None:
+    """Gives convolutions and dense layers their initial weights.
 
-    Convolutions: U(-0.05, 0.05), what Keras 1 calls `uniform`; dense layers: Glorot uniform; biases: 0
-    (Agarwal et al., arXiv:1710.00977, section III: layers).
+    - "torch": leaves what torch gives them, U(-1/sqrt(n), 1/sqrt(n)) for n inputs, biases too. Behind a few layers
+      little of the input is left (a third of the variance behind each, half of that with ReLU).
+    - "he": N(0, 2/n), biases 0, keeps the variance with ReLU (He et al., arXiv:1502.01852, section 2.2).
+    - "lecun": N(0, 1/n), biases 0, as SELU needs it (Klambauer et al., NeurIPS 2017, section 3).
+    - "keras": as NaimishNet begins: U(-0.05, 0.05) for convolutions, what Keras 1 calls `uniform`, Glorot uniform for
+      dense layers, biases 0 (Agarwal et al., arXiv:1710.00977, section III: layers).
+
+    Raises:
+        UserError: it is none of these.
     """
+    if init not in _INIT:
+        raise UserError(f"model.net.init={init}: expected one of {', '.join(_INIT)}")
+    net.apply(_INIT[init])
+
+
+def _he(layer: nn.Module) -> None:
+    _normal(layer, 2.0)
+
+
+def _lecun(layer: nn.Module) -> None:
+    _normal(layer, 1.0)
+
+
+def _normal(layer: nn.Module, gain: float) -> None:
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.normal_(layer.weight, std=(gain / layer.weight[0].numel()) ** 0.5)
+        _no_bias(layer)
+
+
+def _keras(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
         nn.init.uniform_(layer.weight, -0.05, 0.05)
     elif isinstance(layer, nn.Linear):
         nn.init.xavier_uniform_(layer.weight)
-    if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        _no_bias(layer)
+
+
+def _no_bias(layer: nn.Conv2d | nn.Linear) -> None:
+    if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+_INIT: Mapping[str, Callable[[nn.Module], None]] = {
+    "torch": lambda layer: None,
+    "he": _he,
+    "lecun": _lecun,
+    "keras": _keras,
+}

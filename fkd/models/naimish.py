@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import ELU, Dropout, flat_features, keras_init
+from fkd.models.layers import ELU, Dropout, flat_features, initialise
 
 
 class NaimishNet(nn.Sequential):
@@ -17,23 +17,25 @@ class NaimishNet(nn.Sequential):
         channels: of the pictures, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
+        dropout: times the published rates, from 0 to 1.
+        init: of the weights, see `fkd.models.layers.initialise`.
 
     Raises:
-        UserError: the size is too small for the convolutions.
+        UserError: the size is too small for the convolutions, or there is no such `init`.
     """
 
-    def __init__(self, channels: int, size: int, keypoints: int) -> None:
+    def __init__(self, channels: int, size: int, keypoints: int, dropout: float, init: str) -> None:
         features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 4), nn.MaxPool2d(2), ELU(), Dropout(0.1)),
-            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), ELU(), Dropout(0.2)),
-            *(nn.Conv2d(64, 128, 2), nn.MaxPool2d(2), ELU(), Dropout(0.3)),
-            *(nn.Conv2d(128, 256, 1), nn.MaxPool2d(2), ELU(), Dropout(0.4)),
+            *(nn.Conv2d(channels, 32, 4), nn.MaxPool2d(2), ELU(), Dropout(0.1 * dropout)),
+            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), ELU(), Dropout(0.2 * dropout)),
+            *(nn.Conv2d(64, 128, 2), nn.MaxPool2d(2), ELU(), Dropout(0.3 * dropout)),
+            *(nn.Conv2d(128, 256, 1), nn.MaxPool2d(2), ELU(), Dropout(0.4 * dropout)),
         )
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(flat_features("naimish", features, channels, size), 1000), ELU(), Dropout(0.5)),
-            *(nn.Linear(1000, 1000), Dropout(0.6)),  # linear in the paper too
+            *(nn.Linear(flat_features("naimish", features, channels, size), 1000), ELU(), Dropout(0.5 * dropout)),
+            *(nn.Linear(1000, 1000), Dropout(0.6 * dropout)),  # linear in the paper too
             nn.Linear(1000, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))
-        self.apply(keras_init)
+        initialise(self, init)

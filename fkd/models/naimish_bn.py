@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from fkd.models.layers import ELU, Dropout, flat_features, keras_init
+from fkd.models.layers import ELU, Dropout, flat_features, initialise
 
 
 class NaimishNetBatchNorm(nn.Sequential):
@@ -17,12 +17,14 @@ class NaimishNetBatchNorm(nn.Sequential):
         channels: of the pictures, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
+        dropout: times the published rates, from 0 to 1.
+        init: of the weights, see `fkd.models.layers.initialise`.
 
     Raises:
-        UserError: the size is too small for the convolutions.
+        UserError: the size is too small for the convolutions, or there is no such `init`.
     """
 
-    def __init__(self, channels: int, size: int, keypoints: int) -> None:
+    def __init__(self, channels: int, size: int, keypoints: int, dropout: float, init: str) -> None:
         features = nn.Sequential(
             *(nn.Conv2d(channels, 32, 4), nn.BatchNorm2d(32), nn.MaxPool2d(2), ELU()),
             *(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.MaxPool2d(2), ELU()),
@@ -32,9 +34,9 @@ class NaimishNetBatchNorm(nn.Sequential):
         count = flat_features("naimish_bn", features, channels, size)
         head = nn.Sequential(
             nn.Flatten(),
-            *(nn.Linear(count, 1000), nn.BatchNorm1d(1000), ELU(), Dropout(0.5)),
-            *(nn.Linear(1000, 1000), nn.BatchNorm1d(1000), Dropout(0.6)),
+            *(nn.Linear(count, 1000), nn.BatchNorm1d(1000), ELU(), Dropout(0.5 * dropout)),
+            *(nn.Linear(1000, 1000), nn.BatchNorm1d(1000), Dropout(0.6 * dropout)),
             nn.Linear(1000, 2 * keypoints),
         )
         super().__init__(OrderedDict(features=features, head=head))
-        self.apply(keras_init)
+        initialise(self, init)

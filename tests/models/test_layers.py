@@ -92,7 +92,7 @@ def test_dropout_follows_the_seed() -> None:
 def test_pooling_before_the_activation_is_the_published_order(make: Callable[..., nn.Sequential]) -> None:
     """Both orders give the same outputs and gradients: activations rise with their input, so a maximum stays one."""
     torch.manual_seed(0)
-    net = make(channels=1, size=64, keypoints=3).double()
+    net = make(channels=1, size=64, keypoints=3, dropout=1.0, init="torch").double()
     for layer in net.modules():
         if isinstance(layer, Dropout):
             layer.p = 0.0

@@ -80,6 +80,10 @@ LAYERS = {
 }
 
 
+INIT = {"naimish": "keras", "naimish_bn": "keras"}
+"""Published initial weights other than torch's own."""
+
+
 def compact(channels=1, size=96, keypoints=68):
     net = OmegaConf.to_container(OmegaConf.load(CONF / "compact.yaml").net, resolve=False)
     chosen = {"channels": channels, "size": size, "keypoints": keypoints, "center": (size - 1) / 2, "unit": size / 2}
@@ -92,7 +96,7 @@ def grid(cells):
 
 
 def build(name, channels, size, keypoints):
-    return compact(channels, size, keypoints) if name == "compact" else NETS[name][0](channels, size, keypoints)
+    return compact(channels, size, keypoints) if name == "compact" else NETS[name][0](channels, size, keypoints, dropout=1.0, init=INIT.get(name, "torch"))
 
 
 def count(net):
@@ -159,10 +163,10 @@ def test_gradient_reaches_every_parameter(name):
 def test_too_small_a_picture_names_the_least_size(name):
     net, *_, least, _ = NETS[name]
     with torch.device("meta"):
-        net(1, least, 68)
+        net(1, least, 68, 1.0, "torch")
     message = f"model={name} needs crop.size of at least {least}, found {least - 1}; choose a larger crop.size"
     with pytest.raises(UserError) as error:
-        net(1, least - 1, 68)
+        net(1, least - 1, 68, 1.0, "torch")
     assert str(error.value) == message
 
 
