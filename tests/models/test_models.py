@@ -95,8 +95,11 @@ def grid(cells):
     return (2 * torch.arange(cells) + 1) / cells - 1
 
 
-def build(name, channels, size, keypoints):
-    return compact(channels, size, keypoints) if name == "compact" else NETS[name][0](channels, size, keypoints, dropout=1.0, init=INIT.get(name, "torch"))
+def build(name, channels, size, keypoints, dropout=1.0, init=None):
+    """As published, unless told otherwise."""
+    if name == "compact":
+        return compact(channels, size, keypoints)
+    return NETS[name][0](channels, size, keypoints, dropout, init or INIT.get(name, "torch"))
 
 
 def count(net):
@@ -120,16 +123,17 @@ def expected_count(convolutions, dense, norm, channels, size, keypoints):
 
 @pytest.mark.parametrize("name", NETS)
 def test_parameters_are_those_of_the_table(name):
-    net, convolutions, dense, norm, _, parameters = NETS[name]
+    _, convolutions, dense, norm, _, parameters = NETS[name]
     with torch.device("meta"):
-        assert count(net(1, 224, 68)) == parameters == expected_count(convolutions, dense, norm, 1, 224, 68)
-        assert count(net(3, 97, 15)) == expected_count(convolutions, dense, norm, 3, 97, 15)
+        found = count(build(name, 1, 224, 68))
+        assert found == parameters == expected_count(convolutions, dense, norm, 1, 224, 68)
+        assert count(build(name, 3, 97, 15)) == expected_count(convolutions, dense, norm, 3, 97, 15)
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_layers_stand_in_order(name):
     with torch.device("meta"):
-        net = NETS[name][0](1, 96, 68)
+        net = build(name, 1, 96, 68)
     leaves = [layer for layer in net.modules() if not list(layer.children())]
     found = [f"Dropout({layer.p})" if isinstance(layer, nn.Dropout) else type(layer).__name__ for layer in leaves]
     assert found == " ".join(LAYERS[name]).split()
@@ -161,12 +165,12 @@ def test_gradient_reaches_every_parameter(name):
 
 @pytest.mark.parametrize("name", NETS)
 def test_too_small_a_picture_names_the_least_size(name):
-    net, *_, least, _ = NETS[name]
+    *_, least, _ = NETS[name]
     with torch.device("meta"):
-        net(1, least, 68, 1.0, "torch")
+        build(name, 1, least, 68)
     message = f"model={name} needs crop.size of at least {least}, found {least - 1}; choose a larger crop.size"
     with pytest.raises(UserError) as error:
-        net(1, least - 1, 68, 1.0, "torch")
+        build(name, 1, least - 1, 68)
     assert str(error.value) == message
 
 
@@ -184,6 +188,29 @@ def test_naimish_starts_as_in_keras(name):
         assert layer.weight.abs().max() <= bound
         assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
         assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(("init", "gain"), [("he", 2), ("lecun", 1)])
+def test_initial_weights_keep_the_variance(init, gain):
+    net = build("simple", 1, 64, 68, init=init)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            inputs = layer.weight[0].numel()
+            assert layer.weight.std().item() == pytest.approx((gain / inputs) ** 0.5, rel=0.1)
+            assert not layer.bias.any()
+    with pytest.raises(UserError, match=r"^model\.net\.init=hee: expected one of torch, he, lecun, keras$"):
+        build("simple", 1, 64, 68, init="hee")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_dropout_is_a_share_of_what_is_published(name):
+    def rates(dropout):
+        with torch.device("meta"):
+            layers = build(name, 1, 96, 68, dropout).modules()
+        return [layer.p for layer in layers if isinstance(layer, nn.Dropout)]
+
+    assert rates(0.5) == pytest.approx([rate / 2 for rate in rates(1.0)])
+    assert not any(rates(0.0))
 
 
 @pytest.mark.parametrize("name", [*NETS, "compact"])
