@@ -52,6 +52,9 @@ class Backbone(nn.Module):
         self.name, self.channels = name, channels
         if channels == 1:
             _take_grey(self.body)
+        for layer in self.body.modules():  # MobileNetV3's running means, made for long trainings, lag behind short ones
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 0.1
         mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _STD))
         self.register_buffer("mean", mean if channels == 3 else mean.mean(dim=1, keepdim=True), persistent=False)
         self.register_buffer("std", std if channels == 3 else std.mean(dim=1, keepdim=True), persistent=False)
