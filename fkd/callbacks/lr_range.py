@@ -17,6 +17,14 @@ _SMOOTH = 0.9
 """Share of the past in the running mean of the losses."""
 _TOO_HIGH = 4.0
 """Times the lowest mean loss, from which on the training has diverged."""
+_FALL = 0.9
+"""Times the highest mean loss so far, below which the net has begun to learn."""
+_RISE = 1.15
+"""Times the lowest mean loss so far, from which on the steps are too long."""
+_SPIKE = 1.5
+"""Times the mean before it: a loss of one batch that says the same."""
+_MARGIN = 4
+"""How far below such a rate the suggested one lies."""
 _LINES = 10
 """Lines that a whole test prints."""
 
@@ -24,9 +32,10 @@ _LINES = 10
 class LearningRateRange(Callback):
     """Raises the learning rate from batch to batch until the loss explodes; draws the curve and suggests a rate.
 
-    The range test of Smith ("Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3). Suggested
-    is a tenth of the rate at which the mean loss was lowest, a common rule for a constant rate; one cycle bears more.
-    A rate that was not tried is not suggested, and none is if the training was cut.
+    The range test of Smith ("Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3), which
+    bounds the rate by where training becomes ragged or turns worse. Suggested is a quarter of the first such rate after
+    the loss has begun to fall. What comes later says nothing: nets that came apart learn to give the mean face. None is
+    suggested if there is no such rate, or the training was cut.
 
     It goes on for as many epochs as it takes, whatever `trainer.max_epochs` says.
 
@@ -84,20 +93,30 @@ class LearningRateRange(Callback):
 
     @property
     def suggestion(self) -> float:
-        """A tenth of the rate at which the running mean of the losses was lowest."""
-        return float(self.rates[int(np.nanargmin(smoothed(self.losses)))] / 10)
+        """A quarter of the first rate that was too high; of the last one, if none was."""
+        edge = self._first_too_high()
+        return float(self.rates[len(self.losses) - 1 if edge is None else edge] / _MARGIN)
 
     @property
     def obstacle(self) -> str:
         """Why the suggestion must not be made; "" if it may."""
         if not self._is_over:
             return f"training was cut after {len(self.losses)} of {len(self.rates)} batches"
+        if self._first_too_high() is None:
+            return "the loss did not fall and rise again; debug=overfit tells whether the net can learn at all"
         if self.suggestion < (low := self.rates[0]):
-            return (
-                f"the loss was lowest at {10 * self.suggestion:.1e}, and a tenth of that was not tried; "
-                f"set callbacks.lr_range.low={low / 100:.0e}"
-            )
+            too_high = _MARGIN * self.suggestion
+            return f"{too_high:.1e} was too high, and few were tried below; set callbacks.lr_range.low={low / 100:.0e}"
         return ""
+
+    def _first_too_high(self) -> int | None:
+        """The first batch, after the mean loss has begun to fall, that is far above the mean or raises it."""
+        means = np.nan_to_num(smoothed(self.losses), nan=np.inf)
+        lowest = np.minimum.accumulate(means)
+        fell = np.logical_or.accumulate(means < _FALL * np.maximum.accumulate(means))
+        spikes = np.array([False, *(np.array(self.losses[1:]) > _SPIKE * means[:-1])])
+        ragged = fell & (spikes | ~(means <= _RISE * lowest))
+        return int(np.argmax(ragged)) if ragged.any() else None
 
     def _draw(self, suggestion: float | None) -> None:
         figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
