@@ -1,6 +1,6 @@
 """Trains a net on annotated faces, keeps the epoch of the lowest val/loss and scores it.
 
-python scripts/train.py model=naimish loss=smoothl1 optimizer.lr=3e-4
+python scripts/train.py model=naimish loss=smoothl1
 python scripts/train.py experiment=face/compact data.root=DIR
 python scripts/train.py -m model=simple,naimish data.batch_size=32,64
 python scripts/train.py resume=outputs/...

@@ -10,6 +10,7 @@ from tests.test_conf import compose
     [
         (["seed=7"], True),
         (["data.num_workers=3", "data.root=elsewhere", "tags=[a]", "logger=wandb", "optimizer.fused=false"], True),
+        (["callbacks.overlays=null", "callbacks.progress=null"], True),
         (["data.subjects=9"], False),
         (["callbacks=early_stopping"], False),
         (["callbacks.best.save_top_k=2"], False),
