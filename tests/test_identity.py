@@ -30,7 +30,7 @@ def test_a_recipe_that_begins_with_weights_is_another_one() -> None:
 
 
 def test_settings_are_groups_numbers_and_what_was_given() -> None:
-    overrides = ["callbacks=early_stopping", "model=simple", "+trainer.gradient_clip_val=1.5", "seed=3", "sweep=seeds5"]
+    overrides = ["callbacks=early_stopping", "model=simple", "trainer.gradient_clip_val=1.5", "seed=3", "sweep=seeds5"]
     choices = dict.fromkeys(("loss", "optimizer", "scheduler", "data", "crop", "augmentation", "sweep"), "x")
     choices |= {"callbacks": "early_stopping", "model": "simple", "trainer": "default"}
     found = identity.settings(compose(*overrides[:-1]), choices, overrides)
