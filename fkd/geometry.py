@@ -137,7 +137,12 @@ def warp(photo: Image, matrix: npt.NDArray[np.floating], out: Image) -> Image:
         photo: (H, W) or (H, W, 3).
         matrix: (2, 3), photo pixels -> pixels of `out`.
         out: what is filled, and given back.
+
+    Raises:
+        ValueError: photo and `out` differ in their channels; OpenCV would leave `out` as it was.
     """
+    if photo.shape[2:] != out.shape[2:]:
+        raise ValueError(f"expected a photo with channels {out.shape[2:]} as its crop has, found {photo.shape[2:]}")
     # Bilinear sampling skips pixels below half size: shrink by whole factors with area averaging first.
     factor = max(int(1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6) + 1e-3), 1)
     if factor >= 2 or max(photo.shape) > _WIDEST:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd.geometry import Crop, Jitter, adjust, invert, square_around, transform
+from fkd.geometry import Crop, Jitter, adjust, invert, square_around, transform, warp
 
 RNG = np.random.default_rng(0)
 
@@ -63,6 +63,12 @@ def test_a_window_anywhere_on_a_photo_wider_than_opencv_warps(shape: tuple[int, 
             photo[top : top + 64, left : left + 64]
         )
         np.testing.assert_allclose(shown.astype(int), part.astype(int), atol=2)
+
+
+@pytest.mark.parametrize(("photo", "out"), [((40, 40), (8, 8, 3)), ((40, 40, 3), (8, 8)), ((40, 40, 4), (8, 8, 3))])
+def test_a_crop_of_other_channels_is_refused(photo: tuple[int, ...], out: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="expected a photo with channels"):
+        warp(np.full(photo, 9, np.uint8), np.eye(2, 3), np.zeros(out, np.uint8))
 
 
 def test_an_empty_box_is_refused() -> None:

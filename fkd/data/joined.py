@@ -10,11 +10,20 @@ from fkd.data.cache import Keyed, Pictures
 from fkd.data.dataset import InOrder
 from fkd.data.faces import Faces
 from fkd.data.split import Rows
+from fkd.errors import UserError
 from fkd.types import Annotations, Image
 
 
 def joined(parts: Sequence[Faces]) -> tuple[Annotations, Pictures]:
-    """The tables of some sources one after the other, and their pictures."""
+    """The tables of some sources one after the other, and their pictures.
+
+    Raises:
+        UserError: some have grey pictures, others colours.
+    """
+    kinds = {each.name: "RGB" if each.images[0].ndim == 3 else "grey" for each in parts if len(each.images)}
+    if len({*kinds.values()}) > 1:
+        found = ", ".join(f"{kind} in {name}" for name, kind in kinds.items())
+        raise UserError(f"channels: expected all sources grey or all RGB, found {found}; leave theirs at ${{channels}}")
     starts = np.cumsum([0, *(len(each.images) for each in parts)])
     tables = [replace(each.table, images=each.table.images + start) for each, start in zip(parts, starts, strict=False)]
     names = [field.name for field in fields(Annotations) if field.name != "schema"]

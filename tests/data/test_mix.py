@@ -91,6 +91,14 @@ def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> 
         beside(first, other)
 
 
+def test_grey_and_coloured_pictures_are_not_mixed(sources: tuple[Faces, Faces]) -> None:
+    """They were: OpenCV left the crops of one kind as the memory was."""
+    first, second = sources
+    coloured = replace(second, images=[np.dstack([image] * 3) for image in second.images])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"^channels: .* found grey in synthetic, RGB in coloured; "):
+        beside(first, replace(coloured, name="coloured"))
+
+
 class TestMixed:
     @pytest.fixture
     def parts(self, sources: tuple[Faces, Faces]) -> dict[str, dict[str, Faces]]:
@@ -227,7 +235,7 @@ class TestPicturesForPeople:
 
     def test_only_pictures_of_shared_names_are_read(self) -> None:
         first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
-        second, read = pictures(["q1.png", "p2.png"], 1, train=[0], val=[1]), []
+        second, read = pictures(["q1.png", "p2.png", "q3.png"], 1, train=[0, 2], val=[1]), []
 
         class Counted:
             def __getitem__(self, index: int) -> np.ndarray:
@@ -235,10 +243,10 @@ class TestPicturesForPeople:
                 return second.images[index]
 
             def __len__(self) -> int:
-                return 2
+                return 3
 
         mixed({"a": {"source": first}, "b": {"source": replace(second, images=Counted())}}, None)  # type: ignore[arg-type]
-        assert read == [1]
+        assert sorted(read) == [0, 1]  # of the first one is seen whether it is grey
 
 
 def composed(folder: Path, content: str) -> DictConfig:
