@@ -104,7 +104,10 @@ def command(
         @functools.wraps(task)
         def main() -> None:
             if {"--help", "-h"} & set(sys.argv[1:]):
-                print(help_text(CONF, config_name))
+                try:
+                    print(help_text(CONF, config_name), flush=True)
+                except BrokenPipeError:  # who reads has seen enough, as `| head`; the rest goes nowhere
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
             quieten()
@@ -133,7 +136,7 @@ def command(
 
 
 def quieten() -> None:
-    """Lightning's advice that is of no use here: the run says what matters itself."""
+    """Advice of Lightning and Pillow that is of no use here: the run says what matters itself."""
     for name in ("trainer", "utilities", "accelerators"):  # of the package itself its import sets the level anew
         logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric.utilities").setLevel(logging.WARNING)
@@ -148,6 +151,8 @@ def quieten() -> None:
         ".*your dataloader is not resumable.*",  # its sampler is: see KeypointDataModule.state_dict
     ):
         warnings.filterwarnings("ignore", message)
+    # Pillow warns of odd metadata around good pixels, naming no file; of bad pixels it raises.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def explain(error: Exception, config_name: str) -> str:

@@ -2,7 +2,6 @@
 
 import re
 import stat
-import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,9 +44,6 @@ _TURNS = {
     8: Pillow.Transpose.ROTATE_90,
 }
 """EXIF orientation -> what makes the picture upright."""
-
-# Pillow warns of odd metadata around good pixels, naming no file; of bad pixels it raises, which is all that matters.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Image:

@@ -130,3 +130,15 @@ def test_ctrl_c_in_a_sweep_names_the_folder_of_the_sweep(
     assert [json.loads(path.read_text())["status"] for path in Path("there").glob("*/result.json")] == [
         "stopped: interrupted"
     ]
+
+
+def test_help_that_nobody_reads_to_its_end_is_no_error() -> None:
+    script = PROJECT / "scripts" / "train.py"
+    with subprocess.Popen(
+        [sys.executable, script, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # before it writes anything
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

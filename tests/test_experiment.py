@@ -13,7 +13,8 @@ from torch import nn
 from fkd import experiment, identity
 from fkd.checkpoint import check_paths, check_trusted
 from fkd.errors import UserError
-from fkd.experiment.parts import instantiate
+from fkd.experiment.parts import build_schema, instantiate
+from fkd.schema import IBUG68
 from tests.test_conf import SMALL, compose
 from tests.test_module import fit
 
@@ -354,3 +355,10 @@ def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
         instantiate({"_target_": "tests.test_experiment.Buggy", "depth": 3}, "model.net")
     with pytest.raises(UserError, match=r"model\.net: .*Bugy"):
         instantiate({"_target_": "tests.test_experiment.Bugy"}, "model.net")
+
+
+def test_a_detector_whose_boxes_are_guessed_is_said_to_be() -> None:
+    for schema in (IBUG68, build_schema(compose("schema=wflw98"))):
+        (line,) = experiment.remarks_on_boxes("yunet", schema)
+        assert "guessed, not measured" in line
+    assert experiment.remarks_on_boxes("haar", IBUG68) == ()

@@ -487,3 +487,9 @@ def test_a_picture_too_wide_for_its_kind_is_one_clean_error(tmp_path, name):
     with pytest.raises(UserError, match=rf"{name}: cannot write pictures of 70000 x 1 pixels"):
         images.write(tmp_path / name, np.zeros((1, 70_000, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_importing_it_leaves_the_warnings_of_the_process_alone() -> None:
+    code = "import warnings, PIL, cv2, numpy; b = [*warnings.filters]; import fkd.images; print(b == warnings.filters)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "True\n"

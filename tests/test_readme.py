@@ -1,6 +1,7 @@
 """What the README shows is true: its model trains, its commands and options exist."""
 
 import re
+import shlex
 import shutil
 import sys
 import types
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -92,6 +94,27 @@ def test_the_parameter_counts_are_those_of_the_nets() -> None:
         with torch.device("meta"):
             net = instantiate(cfg.model.net)
         assert sum(p.numel() for p in net.parameters()) == int(count.replace(",", "")), name
+
+
+def commands() -> list[str]:
+    """What the README tells one to type, each on one line."""
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", README, re.S)).replace("\\\n", " ").splitlines()
+    inline = re.findall(r"`(python scripts/[^`]+)`", README.replace("\n", " "))
+    return [line for line in [*blocks, *inline] if "scripts/" in line and not line.startswith("python3 -m venv")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_shell_and_hydra_can_read_every_command(command: str) -> None:
+    words = shlex.split(command.partition(" && ")[0], comments=True)
+    script = next(i for i, word in enumerate(words) if word.startswith("scripts/"))
+    overrides = [word for word in words[script + 1 :] if "=" in word and not word.startswith("-")]
+    OverridesParser.create().parse_overrides(overrides)
+
+
+@pytest.mark.parametrize("text", re.findall(r"`('?[a-z_./]+=[^`]*)`", README))
+def test_hydra_can_read_every_override_that_is_named(text: str) -> None:
+    words = [word for word in shlex.split(text) if "=" in word and "..." not in word]
+    OverridesParser.create().parse_overrides(words)
 
 
 def test_every_script_named_exists() -> None:

@@ -389,6 +389,8 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["data=udacity", "data.root=nowhere"], ["nowhere", "P1_Facial_Keypoints"]),
         (["optimizer.lr=-1"], ["optimizer.lr: expected a number from 0 on, found -1"]),
         (["trainer.max_epochs=soon"], ["trainer", "soon"]),
+        (["channels=4"], ["channels=4: expected 1 (grey) or 3 (RGB)"]),
+        (["channels=2"], ["channels=2: expected 1 (grey) or 3 (RGB)"]),
         (["trainer.gradient_clip_val=-1"], ["trainer.gradient_clip_val: expected a number from 0 on, found -1"]),
         (["optimizer.fused=maybe"], ["optimizer.fused: expected true or false, found 'maybe'"]),
         (["data.batch_size=0"], ["data.batch_size", "0"]),

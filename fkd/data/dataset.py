@@ -74,6 +74,10 @@ class CropDataset(Dataset[Batch]):
             return self.images.order(self.table.images[self.split], rng, world)
         return rng.permutation(len(self))
 
+    def __getitem__(self, item: int) -> Batch:
+        """One item, without the batch's axis."""
+        return Batch(*(value[0] for value in self.__getitems__([item])))
+
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch of these items; what torch's loaders ask for instead of one item after the other."""
         numbers, table = np.asarray(items, np.int64), self.table
@@ -109,6 +113,9 @@ class Repeated(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.dataset) * self.passes
+
+    def __getitem__(self, item: int) -> Batch:
+        return self.dataset[item % len(self.dataset)]
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
         return self.dataset.__getitems__([item % len(self.dataset) for item in items])

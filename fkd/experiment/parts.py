@@ -50,12 +50,17 @@ def build_detector(cfg: DictConfig) -> Detector:
     return detector
 
 
-_MEASURED = ("haar", "whole_image", "yunet")
+_MEASURED = ("haar", "whole_image")
 """Options of conf/detector whose boxes were measured about iBUG's points."""
 
 
 def remarks_on_boxes(detector: str | None, schema: KeypointSchema) -> tuple[str, ...]:
-    """What must be known of a chosen detector whose boxes were measured about other points."""
+    """What must be known of a chosen detector whose boxes were measured about other points, or not at all."""
+    if detector == "yunet":
+        return (
+            "detector=yunet: where its boxes lie about the points is guessed, not measured; measure it with "
+            "scripts/calibrate.py output=conf/detector/mine.yaml, then train with detector=mine",
+        )
     if schema == IBUG68 or detector not in _MEASURED:
         return ()
     return (

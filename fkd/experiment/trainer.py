@@ -25,7 +25,8 @@ def check(cfg: DictConfig) -> None:
         UserError: naming the key.
     """
     options.whole(cfg, "seed", least=0)
-    options.whole(cfg, "channels", least=1)
+    if options.whole(cfg, "channels", least=1) not in (1, 3):
+        raise UserError(f"channels={cfg.channels}: expected 1 (grey) or 3 (RGB)")
     if "name" not in cfg.model:
         raise UserError("model: expected a network with a name, found what all share; choose another option")
     options.whole(cfg, "crop.size", least=1)

@@ -198,3 +198,13 @@ def test_the_epoch_is_asked_for_when_it_begins() -> None:
     rows.append(torch.cat([batch.row for batch in batches]).tolist())
     assert rows[1] == [key % ROWS for key in sampler]
     assert rows[0] != rows[1]
+
+
+def test_an_index_gives_one_item_and_loaders_give_the_same() -> None:
+    data = dataset()
+    for item in (0, len(data) - 1, len(data) + 1):
+        batch, one = data.__getitems__([item]), data[item]
+        assert one.image.shape == batch.image.shape[1:]
+        assert all(torch.equal(mine, whole[0]) for mine, whole in zip(one, batch, strict=True))
+    repeated = Repeated(data, 2)
+    assert torch.equal(repeated[len(data)].image, data[0].image)
