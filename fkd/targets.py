@@ -1,7 +1,10 @@
 """What a config names by `_target_`, built; without torch, unless the target wants it."""
 
+import sysconfig
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
@@ -33,8 +36,8 @@ def build(config: Any, key: str, refusals: tuple[type[Exception], ...] = (), **a
             raise cause from None
         if isinstance(cause, ModuleNotFoundError) and (extra := key.rpartition(".")[2]) in _extras():
             raise UserError(f'{key}: needs what is not installed yet; pip install -e ".[{extra}]"') from error
-        refused = isinstance(cause, (ValueError, ImportError, HydraException, *refusals))
-        refused |= isinstance(cause, TypeError) and key != "model.net"  # a net may be the user's own, and its bugs too
+        refused = isinstance(cause, (TypeError, ValueError, ImportError, HydraException, *refusals))
+        refused &= not _is_of_own_code(cause)
         if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
             raise UserError(f"{key}: {cause}") from error
         raise cause from error
@@ -48,9 +51,14 @@ def _extras() -> list[str]:
         return []
 
 
+def _is_of_own_code(error: BaseException) -> bool:
+    """Whether code of the user's own was running, neither fkd's nor an installed package's; its traceback helps."""
+    libraries = (str(Path(__file__).parent), *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")))
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not all(file.startswith((*libraries, "<")) for file in files)
+
+
 def _called_wrongly(error: BaseException) -> bool:
     """Whether the call itself failed, as with an unknown argument, and not something inside of what was called."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return isinstance(error, TypeError) and trace is not None and "hydra" in trace.tb_frame.f_code.co_filename
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, TypeError) and "hydra" in frame.f_code.co_filename

@@ -347,6 +347,26 @@ class Buggy(nn.Module):
         self.nothing.strip()
 
 
+class BuggyLoss:
+    def __init__(self, weight: float) -> None:
+        self.weight = weight + "1" if weight > 0 else torch.nn.Conv2d(1, 2, 3, groups=5)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("weight", "kind"), [(1.0, TypeError), (0.0, ValueError)])
+def test_a_bug_in_a_users_class_keeps_its_traceback(weight: float, kind: type[Exception]) -> None:
+    target = {"_target_": "tests.test_experiment.BuggyLoss"}
+    with pytest.raises(kind):
+        instantiate({**target, "weight": weight}, "loss")
+    with pytest.raises(UserError, match=r"loss: .*unexpected keyword argument 'wight'"):
+        instantiate({**target, "wight": 1.0}, "loss")
+    with pytest.raises(UserError, match=r"loss: .*missing 1 required positional argument: 'weight'"):
+        instantiate(target, "loss")
+    with pytest.raises(UserError, match=r"loss: .*in_channels must be divisible by groups"):
+        instantiate(
+            {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": 3, "groups": 5}, "loss"
+        )
+
+
 def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
     """Its traceback is what the author needs."""
     with pytest.raises(AttributeError, match="nothing"):
