@@ -24,6 +24,9 @@ from fkd.types import Annotations, Image, Points
 
 _CHUNK = 32  # faces that a process draws at a time
 
+_PREFIX = "synthetic-"
+"""Of the names of all files in the folder."""
+
 _Shot = tuple[int, int, int, int]  # seed, subject, frame, size: what `synthesis.face` takes
 _Drawn = tuple[Image, Points]
 
@@ -43,10 +46,11 @@ def synthetic(
         channels: 1 for grey pictures, 3 for RGB.
 
     Raises:
-        UserError: a number is out of its range, or the folder cannot be written.
+        UserError: a number is out of its range, or the folder cannot be written, or holds other files.
     """
     if not isinstance(root, str):
         raise UserError(f"data.root={root}: expected a folder")
+    _check_root(Path(root))
     for key, value, least in (("subjects", subjects, 3), ("frames", frames, 1), ("size", size, 96), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise UserError(f"data.{key}={value}: expected a whole number, {least} or more")
@@ -70,9 +74,19 @@ def synthetic(
     return Faces(table, splits, images, "synthetic", remarks)
 
 
+def _check_root(root: Path) -> None:
+    """Somebody's own pictures are not to be mixed with drawn ones, and were probably meant to be trained on."""
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
+        raise UserError(
+            f"data.root={root}: expected a folder for drawn faces alone, found {foreign[0]} in it; to train on files of "
+            f"your own say what they are: data=udacity data.root={root}, data=pts, ..."
+        )
+
+
 def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tuple[ImageCache, Points]:
     """Drawing gives both at once; keypoints (N, 68, 2) lie beside the pictures, of the same name."""
-    key = f"synthetic-{_digest(shots, channels)}"
+    key = f"{_PREFIX}{_digest(shots, channels)}"
     path = root / f"{key}.npy"
 
     def pictures() -> Iterator[Image]:

@@ -173,3 +173,13 @@ def test_a_folder_that_cannot_be_written_names_itself_and_the_key(tmp_path, trac
     with pytest.raises(UserError, match=r"data\.root") as error:
         load(tmp_path / "file" / "set")
     assert str(tmp_path / "file" / "set") in str(error.value)
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "training_frames_keypoints.csv").touch()
+    with pytest.raises(UserError, match=r"found training_frames_keypoints\.csv in it; .*data=udacity data\.root="):
+        synthetic(str(tmp_path), 3, 1, 96, 0, 0.2, 0.2, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["training_frames_keypoints.csv"]
+    own = tmp_path / "own"
+    for _ in range(2):
+        assert len(synthetic(str(own), 3, 1, 96, 0, 0.2, 0.2, 1).table) == 3
