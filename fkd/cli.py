@@ -171,6 +171,8 @@ def explain(error: Exception, config_name: str) -> str:
         )
     if found := re.match(r"ValueError raised while resolving interpolation: (schema.*)", text):
         return f"{found[1]}; mend its file in conf/schema"
+    if "Interpolation key 'model.lr' not found" in text:
+        return "model.lr: expected a learning rate in the model's YAML, found none; add lr: 1e-3 or give optimizer.lr"
     if "interval(" in text or "INTERVAL_SWEEP" in text:
         given = next((argument for argument in sys.argv if "interval(" in argument), "interval(...)")
         return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
@@ -183,7 +185,11 @@ def explain(error: Exception, config_name: str) -> str:
         what = found[1] or next((given for given in sys.argv[1:] if _is_broken(given)), "the command line")
         return f"{what}: expected a value in Hydra's words, found what cannot be read; quote special characters"
     if found := re.search(r"override '([^'=]+)'\s+missing EQUAL", text):
-        return f"{found[1]}: expected arguments like key=value, e.g. input={found[1]}"
+        keys = list(_keys(config_name))
+        if found[1] in keys:
+            return f"{found[1]}: expected {found[1]}=VALUE, found no value"
+        example = f"input={found[1]}" if "input" in keys else "model=compact" if "model" in keys else "output=DIR"
+        return f"{found[1]}: expected arguments like key=value, e.g. {example}"
     if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
         group, name = found.groups()
         files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
@@ -209,7 +215,16 @@ def _is_broken(argument: str) -> bool:
 
 
 def _named(arguments: Sequence[str], key: str) -> list[str]:
-    """Arguments whose first word, if it is no key=value, has become the value of a key."""
+    """Arguments whose first word, if it is no key=value, has become the value of a key.
+
+    Raises:
+        UserError: one begins a comment.
+    """
+    if comment := next((argument for argument in arguments if argument.startswith("#")), ""):
+        raise UserError(
+            f"{comment}: expected key=value, found a comment, which this shell hands on (zsh: setopt "
+            "interactivecomments); leave it out"
+        )
     if key and not any(argument.startswith(f"{key}=") for argument in arguments):
         for i, (before, word) in enumerate(pairwise(["", *arguments])):
             if "=" not in word and not word.startswith(("-", "~")) and before not in _WITH_VALUE:

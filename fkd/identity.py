@@ -64,7 +64,7 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, s
     parts = ["model", "crop", "schema", "channels"]
     parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
     parts += ["loss", "augmentation", "data", "mix", "distill", "overfit", "seed"] if cfg.train and own else []
-    if (difference := first_difference(content["config"], cfg, parts)) is not None:
+    if (difference := first_difference(content["config"], cfg, parts, training=cfg.train)) is not None:
         key, then, now = difference
         raise UserError(
             f"ckpt_path={path}: expected the run's own {key}={then}, found {now}; give the overrides of that run, or "
@@ -91,17 +91,27 @@ def check_faces(path: str | Path, then: Mapping[str, str], now: Mapping[str, str
         )
 
 
-def first_difference(trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str]) -> tuple[str, Any, Any] | None:
+def first_difference(
+    trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str], training: bool = True
+) -> tuple[str, Any, Any] | None:
     """The first learned key of some parts of a config (dotted keys) in which a net was trained otherwise.
 
-    Gives the key, its value then and its value now.
+    Args:
+        trained: the config of the net.
+        cfg: the config now.
+        parts: what is compared.
+        training: whether keys count that change a training of the net and not its answers.
+
+    Returns:
+        The key, its value then and its value now.
     """
+    ignored = {"model.lr"} if training else {"model.lr", "model.net.dropout", "model.net.init"}
     then, now = (
         {key: value for key, value in _leaves(config) if any(f"{key}.".startswith(f"{part}.") for part in parts)}
         for config in (trained, plain(cfg))
     )
     for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
-        if then.get(key) != now.get(key) and is_learned(key):
+        if then.get(key) != now.get(key) and is_learned(key) and key not in ignored:
             return key.removesuffix(".name"), then.get(key), now.get(key)
     return None
 

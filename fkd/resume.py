@@ -17,7 +17,7 @@ _HOW_OF_DATA = {"root", "cache_dir", "num_workers", "download"}
 """Parts of keys below `data` and `mix`: a set may be a part of others, and hands its settings on."""
 
 
-_WATCHERS = {"overlays", "progress", "throughput"}
+_DISPLAY_CALLBACKS = {"overlays", "progress", "throughput"}
 """Callbacks that show a training and do not change it."""
 
 
@@ -27,7 +27,7 @@ def is_learned(key: str) -> bool:
     if group in ("data", "mix"):
         return not _HOW_OF_DATA.intersection(parts)
     if group == "callbacks" and parts:
-        return parts[0] not in _WATCHERS
+        return parts[0] not in _DISPLAY_CALLBACKS
     return group not in _HOW and (group, parts) != ("optimizer", ["fused"])
 
 

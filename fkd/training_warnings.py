@@ -1,13 +1,13 @@
-"""Signs in a finished training that it failed, and what to try."""
+"""Signs in a finished training that it failed or ended too early, and what to try."""
 
 from collections.abc import Iterator, Mapping
 
 from fkd.metrics_csv import Curve
 
 JUMP = 10.0
-"""Times the lowest error so far: a validation error above it has exploded."""
+"""A `val/nme` above the lowest so far times this has exploded."""
 STEEP = 0.05
-"""Relative fall of `val/nme` within the last tenth of the epochs, above which the training ended too early."""
+"""Relative fall of `val/nme` over the last tenth of the epochs, above which the training ended too early."""
 _FEWEST = 5
 """Epochs that tell whether a curve was still falling."""
 
@@ -15,7 +15,7 @@ _FEWEST = 5
 def training_warnings(
     curves: Mapping[str, Curve], test_nme: float | None = None, mean_shape_nme: float | None = None
 ) -> list[str]:
-    """One line for each sign that a training failed, with what to try; none if it went well.
+    """One line for each sign that a training failed or ended too early, with what to try; none if it went well.
 
     Args:
         curves: "val/loss" and "val/nme" by epoch, as far as they were logged.
@@ -23,28 +23,6 @@ def training_warnings(
         mean_shape_nme: of the mean face on the same test faces.
     """
     return [*_no_better(test_nme, mean_shape_nme), *_exploded(curves), *_first_is_best(curves), *_still_falling(curves)]
-
-
-def _exploded(curves: Mapping[str, Curve]) -> Iterator[str]:
-    for name in ("val/nme", "val/loss"):
-        lowest = float("inf")
-        for epoch, value in sorted(curves.get(name, {}).items()):
-            if value > JUMP * lowest:
-                yield (
-                    f"{name} jumped from {lowest:.3g} to {value:.3g} in epoch {epoch}: the steps are too long; try a "
-                    "lower optimizer.lr (debug=lr suggests one) and trainer.gradient_clip_val=1"
-                )
-                return
-            lowest = min(lowest, value)
-
-
-def _first_is_best(curves: Mapping[str, Curve]) -> Iterator[str]:
-    losses = curves.get("val/loss", {})
-    if len(losses) > 1 and min(losses, key=lambda epoch: losses[epoch]) == min(losses):
-        yield (
-            f"the first of {len(losses)} epochs has the lowest val/loss: nothing was learned after it; try a lower "
-            "optimizer.lr (debug=lr suggests one)"
-        )
 
 
 def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator[str]:
@@ -56,6 +34,27 @@ def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator
         )
 
 
+def _exploded(curves: Mapping[str, Curve]) -> Iterator[str]:
+    lowest = float("inf")
+    for epoch, value in sorted(curves.get("val/nme", {}).items()):
+        if value > JUMP * lowest:
+            yield (
+                f"val/nme jumped from {lowest:.3g} to {value:.3g} % in epoch {epoch}; try a lower optimizer.lr "
+                "(debug=lr suggests one)"
+            )
+            return
+        lowest = min(lowest, value)
+
+
+def _first_is_best(curves: Mapping[str, Curve]) -> Iterator[str]:
+    losses = curves.get("val/loss", {})
+    if len(losses) > 1 and min(losses, key=lambda epoch: losses[epoch]) == min(losses):
+        yield (
+            f"the first of {len(losses)} epochs has the lowest val/loss: nothing was learned after it; try a lower "
+            "optimizer.lr (debug=lr suggests one)"
+        )
+
+
 def _still_falling(curves: Mapping[str, Curve]) -> Iterator[str]:
     curve = sorted(curves.get("val/nme", {}).items())
     if len(curve) < _FEWEST:
@@ -63,8 +62,8 @@ def _still_falling(curves: Mapping[str, Curve]) -> Iterator[str]:
     last = max(1, round(len(curve) / 10))
     before, after = (min(value for _, value in part) for part in (curve[:-last], curve[-last:]))
     if after < (1 - STEEP) * before:
-        epochs = "epoch" if last == 1 else f"{last} epochs"
+        epochs = curve[-1][0] - curve[-last - 1][0]
         yield (
-            f"val/nme was still falling: from {before:.2f} to {after:.2f} % in the last {epochs}; try more epochs "
-            f"(trainer.max_epochs={2 * curve[-1][0]})"
+            f"val/nme was still falling: from {before:.2f} to {after:.2f} % in the last "
+            f"{'epoch' if epochs == 1 else f'{epochs} epochs'}; try more epochs (trainer.max_epochs)"
         )

@@ -1,7 +1,7 @@
-"""A table of nets, what they reach and what they cost, from the records in results/zoo: zoo.md, zoo.csv and zoo.png.
+"""A table of nets, what they reach and what they cost, from records of runs: zoo.md, zoo.csv and zoo.png.
 
-python scripts/zoo.py into=README.md
 python scripts/zoo.py outputs/train data.root=DIR
+python scripts/zoo.py results=results/zoo into=README.md
 """
 
 from omegaconf import DictConfig
@@ -31,7 +31,8 @@ def main(cfg: DictConfig) -> None:
         records, unfit = measure(found, cfg, repeats)
         left_out |= unfit
         for record in records:
-            record.write(results)
+            if not record.write(results):
+                left_out[f"{record.name}"] = f"{results} has a newer training of the same command"
     table = Table(rows(read(results, cfg.data.name)))
     make_folder(output)
     table.write(output, into)

@@ -134,7 +134,8 @@ def test_the_presets_are_the_notebooks(name: str, loss: str, batch_size: int) ->
     assert (cfg.optimizer._target_, cfg.optimizer.lr) == ("torch.optim.Adam", 1e-3)
     assert (list(cfg.optimizer.betas), cfg.optimizer.eps) == ([0.9, 0.999], 1e-8)
     assert cfg.augmentation.transforms == []
-    assert (cfg.augmentation.flip, cfg.scheduler) == (0.0, None)
+    assert (cfg.augmentation.flip, cfg.scheduler, cfg.trainer.gradient_clip_val) == (0.0, None, None)
+    assert (cfg.model.net.dropout, cfg.model.net.init) == (1.0, "keras" if "naimish" in name else "torch")
 
 
 def test_a_seed_of_nought_is_a_seed() -> None:

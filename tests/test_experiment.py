@@ -236,6 +236,7 @@ def test_the_losses_that_fit_a_model_are_named(overrides: list[str], line: str) 
     ("overrides", "fused"),
     [
         (["trainer.precision=16-mixed"], False),
+        (["trainer.precision=16"], False),
         (["trainer.precision=16-mixed", "trainer.gradient_clip_val=null"], True),
         (["trainer.precision=bf16-mixed"], True),
     ],

@@ -367,6 +367,17 @@ def change_csv(root: Path, change: Callable[[list[list[str]]], object]) -> None:
         csv.writer(file).writerows(rows)
 
 
+def test_a_net_that_learned_nothing_is_said_to_be_no_better_than_the_mean_face(
+    script: Script, faces_root: Path
+) -> None:
+    quick = ("trainer=cpu", "trainer.max_epochs=1", "crop.size=32", "data.batch_size=8", "data.num_workers=0")
+    outcome = script("train", *on(faces_root), *quick, "optimizer.lr=0", "hydra.run.dir=run")
+    assert outcome.status == 0, outcome.err
+    (line,) = json.loads(Path("run/result.json").read_text())["warnings"]
+    assert line.startswith("the net is no better than the mean face (test NME ")
+    assert outcome.out.splitlines()[-1] == f"warning: {line}"
+
+
 def refused(outcome: Outcome, *parts: str) -> None:
     """Exit status 2, one line, no traceback, and the line names what matters."""
     assert outcome.status == 2, outcome
@@ -389,6 +400,12 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["data=udacity", "data.root=nowhere"], ["nowhere", "P1_Facial_Keypoints"]),
         (["optimizer.lr=-1"], ["optimizer.lr: expected a number from 0 on, found -1"]),
         (["trainer.max_epochs=soon"], ["trainer", "soon"]),
+        (["#", "as", "notebooks"], ["#: expected key=value, found a comment", "interactivecomments"]),
+        (["trainer.max_epochs"], ["trainer.max_epochs: expected trainer.max_epochs=VALUE, found no value"]),
+        (["naimish"], ["naimish: expected arguments like key=value, e.g. model=compact"]),
+        (["model=simple", "model.net.dropout=2"], ["model.net.dropout=2: expected a number from 0 to 1"]),
+        (["model=simple", "model.net.dropout=null"], ["model.net.dropout: expected a number from 0 on, found None"]),
+        (["model=simple", "~model.lr"], ["model.lr: expected a learning rate in the model's YAML"]),
         (["channels=4"], ["channels=4: expected 1 (grey) or 3 (RGB)"]),
         (["channels=2"], ["channels=2: expected 1 (grey) or 3 (RGB)"]),
         (["trainer.gradient_clip_val=-1"], ["trainer.gradient_clip_val: expected a number from 0 on, found -1"]),

@@ -175,14 +175,16 @@ def test_runs_before_are_part_of_a_recipe_its_commands_and_its_minutes(tmp_path:
     write_run(tmp_path / "runs/d", weights="gone/checkpoints/best.ckpt")
     write_run(tmp_path / "runs/e", weights=f"{tmp_path}/runs/e/checkpoints/best.ckpt")
     found = found_in(tmp_path / "runs")
-    assert found["c"].recipe == "data=udacity, stem=24, 8 epochs, after face/drawn, 8 epochs and data=udacity, 4 epochs"
+    stages = "data=udacity, stem=24, 8 epochs, after face/drawn, stem=24, 8 epochs and data=udacity, 4 epochs"
+    assert found["c"].recipe == stages
     assert found["c"].minutes == 13.0
     assert found["c"].commands == [
         "python scripts/train.py data=udacity experiment=face/drawn model.net.stem=24 data.root=DIR",
-        "python scripts/train.py data=udacity trainer.max_epochs=4 data.root=DIR weights=FIRST/checkpoints/best.ckpt",
-        "python scripts/train.py data=udacity model.net.stem=24 data.root=DIR weights=SECOND/checkpoints/best.ckpt",
+        "python scripts/train.py data=udacity trainer.max_epochs=4 data.root=DIR weights=RUN1/checkpoints/best.ckpt",
+        "python scripts/train.py data=udacity model.net.stem=24 data.root=DIR weights=RUN2/checkpoints/best.ckpt",
     ]
     assert (found["d"].recipe, found["d"].minutes) == ("data=udacity, 8 epochs, after other weights", None)
+    assert found["d"].commands == ["python scripts/train.py data=udacity data.root=DIR weights=LOST"]
     assert found["e"].minutes is None
 
 
@@ -193,7 +195,9 @@ def test_data_and_detector_are_the_command_lines_own(script: Script, tmp_path: P
     assert outcome.err.startswith("error: runs=.: expected runs with data=synthetic that are done, found none; ")
 
 
-def record(nme: float, split: str = "subject", recipe: str = "face/compact, 80 epochs", seed: int = 0) -> Record:
+def record(
+    nme: float, split: str = "subject", recipe: str = "face/compact, 80 epochs", seed: int = 0, second: int = 0
+) -> Record:
     """Of a net whose every score is one number."""
     keys = ("nme_interocular", "nme_all", "auc_10", "failure_rate_10", "missed_faces", "faces")
     return Record(
@@ -202,9 +206,10 @@ def record(nme: float, split: str = "subject", recipe: str = "face/compact, 80 e
         data="udacity",
         split=split,
         seed=seed,
-        commands=["python scripts/train.py"],
-        date=f"2026-01-31T12:00:0{seed}",
+        commands=[f"python scripts/train.py data.split={split} seed={seed}"],
+        date=f"2026-01-31T12:00:0{second or seed}",
         environment=None,
+        measured=None,
         minutes=seed + 1.0,
         parameters=10,
         multiply_adds=20,
@@ -217,13 +222,26 @@ def record(nme: float, split: str = "subject", recipe: str = "face/compact, 80 e
     )
 
 
-def test_a_record_is_read_as_it_was_written_and_a_later_one_takes_its_place(tmp_path: Path) -> None:
-    records = [record(3.0), record(4.0, seed=1), record(5.0, split="official"), record(3.5)]
-    paths = [one.write(tmp_path) for one in records]
-    assert paths[0].name == "compact_face_compact_80_epochs_udacity_subject_seed_0.json"
-    assert paths[3] == paths[0]
-    key = lambda one: one.name  # noqa: E731
-    assert read(tmp_path, "udacity") == sorted(records[1:], key=key)
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    records = [record(3.0), record(4.0, seed=1), record(5.0, split="official"), record(6.0, recipe="x" * 500)]
+    assert all(one.write(tmp_path) for one in records)
+    assert sorted(read(tmp_path, "udacity"), key=lambda one: one.name) == sorted(records, key=lambda one: one.name)
+    assert re.fullmatch(r"compact_face_compact_80_epochs_subject_0_[0-9a-f]{6}\.json", records[0].name)
+    assert len(records[3].name) < 140
+
+
+def test_a_later_training_of_the_same_command_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
+    early, late = record(3.0, second=1), record(4.0, second=2)
+    assert early.name == late.name
+    assert [early.write(tmp_path), late.write(tmp_path), early.write(tmp_path)] == [True, True, False]
+    assert read(tmp_path, "udacity") == [late]
+
+
+def test_other_commands_have_other_files_and_rows() -> None:
+    """Whatever a recipe in words leaves out."""
+    one, other = record(3.0), dataclasses.replace(record(4.0), commands=["python scripts/train.py loss=mse seed=0"])
+    assert one.name != other.name
+    assert [row.records for row in rows([one, other])] == [[one], [other]]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": "compact"}'])

@@ -28,5 +28,5 @@ def _check(trainer: pl.Trainer, name: str) -> None:
     if trainer.strategy.reduce_boolean_decision(not math.isfinite(value), all=False):
         raise Diverged(
             f"epoch {trainer.current_epoch + 1}: {name} is {value}, training has diverged; "
-            "try a lower optimizer.lr or trainer.gradient_clip_val=1"
+            "try a lower optimizer.lr (debug=lr suggests one)"
         )

@@ -17,14 +17,18 @@ _SMOOTH = 0.9
 """Share of the past in the running mean of the losses."""
 _TOO_HIGH = 4.0
 """Times the lowest mean loss, from which on the training has diverged."""
-_FALL = 0.9
-"""Times the highest mean loss so far, below which the net has begun to learn."""
-_RISE = 1.15
-"""Times the lowest mean loss so far, from which on the steps are too long."""
-_SPIKE = 1.5
-"""Times the mean before it: a loss of one batch that says the same."""
+_FIRST = round(1 / (1 - _SMOOTH))
+"""Batches until the running mean is steady enough to be judged."""
+_FALL_FACTOR = 0.9
+"""A mean loss below the highest so far times this: the net has begun to learn."""
+_RISE_FACTOR = 1.15
+"""A mean loss above the lowest so far times this: the steps are too long."""
+_SPIKE_FACTOR = 1.5
+"""A batch loss above the running mean times this says the same."""
+_SIGMAS = 6
+"""Where losses are noisy, how many standard deviations of them count as much as these factors."""
 _MARGIN = 4
-"""How far below such a rate the suggested one lies."""
+"""The suggested rate is the first that was too high, divided by this."""
 _LINES = 10
 """Lines that a whole test prints."""
 
@@ -34,8 +38,8 @@ class LearningRateRange(Callback):
 
     The range test of Smith ("Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3), which
     bounds the rate by where training becomes ragged or turns worse. Suggested is a quarter of the first such rate after
-    the loss has begun to fall. What comes later says nothing: nets that came apart learn to give the mean face. None is
-    suggested if there is no such rate, or the training was cut.
+    the loss has begun to fall. What comes later says nothing: a diverged net can still learn to predict the mean face.
+    None is suggested if there is no such rate, or the training was cut.
 
     It goes on for as many epochs as it takes, whatever `trainer.max_epochs` says.
 
@@ -86,37 +90,55 @@ class LearningRateRange(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and self.losses:
-            obstacle = self.obstacle
-            self._draw(None if obstacle else self.suggestion)
-            verdict = f"nothing to suggest: {obstacle}" if obstacle else f"try optimizer.lr={self.suggestion:.1e}"
+            suggestion = None if (obstacle := self.obstacle) else self.suggestion
+            self._draw(suggestion)
+            verdict = f"nothing to suggest: {obstacle}" if suggestion is None else f"try optimizer.lr={suggestion:.1e}"
             print(f"learning rate: {verdict} (curve in {self.path})", flush=True)
 
     @property
-    def suggestion(self) -> float:
-        """A quarter of the first rate that was too high; of the last one, if none was."""
+    def suggestion(self) -> float | None:
+        """A quarter of the first rate that was too high; None if none was."""
         edge = self._first_too_high()
-        return float(self.rates[len(self.losses) - 1 if edge is None else edge] / _MARGIN)
+        return None if edge is None else float(self.rates[edge] / _MARGIN)
 
     @property
     def obstacle(self) -> str:
-        """Why the suggestion must not be made; "" if it may."""
+        """Why no rate can be suggested; "" if one can."""
         if not self._is_over:
             return f"training was cut after {len(self.losses)} of {len(self.rates)} batches"
-        if self._first_too_high() is None:
-            return "the loss did not fall and rise again; debug=overfit tells whether the net can learn at all"
-        if self.suggestion < (low := self.rates[0]):
-            too_high = _MARGIN * self.suggestion
+        if not self._has_fallen().any():
+            return "the loss did not fall at any rate; debug=overfit tells whether the net can learn at all"
+        if (suggestion := self.suggestion) is None:
+            return f"no rate was too high; set callbacks.lr_range.high={100 * self.rates[-1]:.0e}"
+        if suggestion < (low := self.rates[0]):
+            too_high = _MARGIN * suggestion
             return f"{too_high:.1e} was too high, and few were tried below; set callbacks.lr_range.low={low / 100:.0e}"
         return ""
 
     def _first_too_high(self) -> int | None:
         """The first batch, after the mean loss has begun to fall, that is far above the mean or raises it."""
-        means = np.nan_to_num(smoothed(self.losses), nan=np.inf)
+        means, noise = self._means(), self._noise()
         lowest = np.minimum.accumulate(means)
-        fell = np.logical_or.accumulate(means < _FALL * np.maximum.accumulate(means))
-        spikes = np.array([False, *(np.array(self.losses[1:]) > _SPIKE * means[:-1])])
-        ragged = fell & (spikes | ~(means <= _RISE * lowest))
-        return int(np.argmax(ragged)) if ragged.any() else None
+        above = np.array(self.losses[1:]) > max(_SPIKE_FACTOR, math.exp(_SIGMAS * noise)) * means[:-1]
+        rises = ~(means <= max(_RISE_FACTOR, math.exp(_SIGMAS * _of_mean(noise))) * lowest)  # nor if it is no number
+        too_high = self._has_fallen() & (np.array([False, *above]) | rises)
+        return int(np.argmax(too_high)) if too_high.any() else None
+
+    def _has_fallen(self) -> npt.NDArray[np.bool_]:
+        """After which batches the mean loss has been clearly below the highest before."""
+        means = self._means()
+        factor = min(_FALL_FACTOR, math.exp(-_SIGMAS * _of_mean(self._noise())))
+        fallen = means < factor * np.maximum.accumulate(np.where(np.arange(len(means)) < _FIRST - 1, 0.0, means))
+        return np.logical_or.accumulate(fallen & (np.arange(len(means)) >= _FIRST))
+
+    def _means(self) -> npt.NDArray[np.float64]:
+        return np.nan_to_num(smoothed(self.losses), nan=np.inf)
+
+    def _noise(self) -> float:
+        """Standard deviation of the logarithm of a batch's loss, from the differences of neighbours, by the median."""
+        losses = np.array(self.losses)
+        logarithms = np.log(losses[np.isfinite(losses) & (losses > 0)])
+        return 0.0 if len(logarithms) < 2 else float(1.4826 * np.median(np.abs(np.diff(logarithms))) / math.sqrt(2))
 
     def _draw(self, suggestion: float | None) -> None:
         figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
@@ -131,6 +153,11 @@ class LearningRateRange(Callback):
         axes.legend(fontsize="small")
         with whole_file(self.path) as file:
             figure.savefig(file, format="png")
+
+
+def _of_mean(noise: float) -> float:
+    """Standard deviation of a running mean of losses with this one."""
+    return noise * math.sqrt((1 - _SMOOTH) / (1 + _SMOOTH))
 
 
 def smoothed(losses: list[float]) -> npt.NDArray[np.float64]:

@@ -49,13 +49,13 @@ def compare(folders: Sequence[Path], by: str) -> Ranking:
         UserError: there is none, or `by` is none of `ranking.RANKS`.
     """
     ranking = rank(read(folders), by)
-    return replace(ranking, notes=ranking.notes + search.notes(folders, ranking) + _warnings(ranking))
+    return replace(ranking, notes=ranking.notes + search.notes(folders, ranking), warnings=_warnings(ranking))
 
 
 def _warnings(ranking: Ranking) -> tuple[str, ...]:
     """A line for each warning of the first runs that have some."""
     warned = [(name, run.warnings) for name, run in zip(labels(ranking), ranking.runs, strict=True) if run.warnings]
-    lines = [f"warning: {name}: {line}" for name, lines in warned[:_WARNED] for line in lines]
+    lines = [f"{name}: {line}" for name, lines in warned[:_WARNED] for line in lines]
     if (more := len(warned) - _WARNED) > 0:
         lines.append(f"runs with warnings that are not shown: {more}; see column warnings of comparison.csv")
     return tuple(lines)
@@ -68,7 +68,8 @@ def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[Renderable
         parts.append(ranked_table(ranking, rows))
     if ranking.others:
         parts.append(others_table(ranking, rows))
-    parts += [Text(note if note.startswith("warning: ") else f"note: {note}") for note in ranking.notes]
+    parts += [Text(f"note: {note}") for note in ranking.notes]
+    parts += [Text(f"warning: {line}") for line in ranking.warnings]
     return parts if judgement is None else [*parts, Text(judgement)]
 
 

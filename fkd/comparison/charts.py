@@ -35,7 +35,7 @@ def page_data(
         "limit": plots.LIMIT,
         "colours": plots.COLOURS,
         "judgement": judgement,
-        "notes": list(ranking.notes),
+        "notes": [*ranking.notes, *(f"warning: {line}" for line in ranking.warnings)],
         "counts": _counts(ranking),
         "runs": {
             "columns": [_setting(key, short) for key, short in short_names(keys).items()] + _columns(columns),

@@ -63,6 +63,7 @@ class Ranking:
         others: all others: not done, not tested, or scored on other faces.
         groups: the ranked runs by recipe, best mean first.
         notes: lines that must be read beside the table.
+        warnings: lines about single trainings that failed.
     """
 
     by: str
@@ -70,6 +71,7 @@ class Ranking:
     others: tuple[Run, ...]
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -79,8 +79,8 @@ def _check_root(root: Path) -> None:
     names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
         raise UserError(
-            f"data.root={root}: expected a folder for drawn faces alone, found {foreign[0]} in it; to train on files of "
-            f"your own say what they are: data=udacity data.root={root}, data=pts, ..."
+            f"data.root={root}: expected a folder for drawn faces alone, found {foreign[0]} in it; to train on files "
+            f"of your own say what they are: data=udacity data.root={root}, data=pts, ..."
         )
 
 

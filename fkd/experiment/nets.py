@@ -64,7 +64,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 
 def _optimizer(cfg: DictConfig) -> DictConfig:
     """The optimizer's config; not fused where that would unscale float16 gradients only after they could be clipped."""
-    clipped_float16 = cfg.trainer.precision == "16-mixed" and cfg.trainer.get("gradient_clip_val")
+    clipped_float16 = str(cfg.trainer.precision) in ("16", "16-mixed") and cfg.trainer.get("gradient_clip_val")
     config: DictConfig = cfg.optimizer
     if clipped_float16 and config.get("fused"):
         config = OmegaConf.merge(config, {"fused": False})  # type: ignore[assignment]
@@ -137,7 +137,7 @@ def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> KeypointModule:
     """The net of a checkpoint that a key of the config names, of whose config some parts are as they are now."""
     path = options.path(cfg, key)
     module = load(path, key)
-    if (difference := first_difference(module.config, cfg, parts)) is not None:
+    if (difference := first_difference(module.config, cfg, parts, training=False)) is not None:
         part, then, now = difference
         raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
     if processes.is_first():

@@ -30,6 +30,8 @@ def check(cfg: DictConfig) -> None:
     if "name" not in cfg.model:
         raise UserError("model: expected a network with a name, found what all share; choose another option")
     options.whole(cfg, "crop.size", least=1)
+    if "dropout" in cfg.model.get("net", {}) and options.number(cfg, "model.net.dropout", least=0) > 1:
+        raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
     options.whole(cfg, "trainer.max_epochs", least=-1)
     if cfg.optimizer.get("lr") is not None:
         options.number(cfg, "optimizer.lr", least=0)

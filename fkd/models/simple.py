@@ -16,7 +16,7 @@ class Simple(nn.Sequential):
         channels: of the pictures, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
-        dropout: times the published rates, from 0 to 1.
+        dropout: factor on the published dropout rates, from 0 (none) to 1.
         init: of the weights, see `fkd.models.layers.initialise`.
 
     Raises:

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fkd.benchmark.prediction import nets
 from fkd.console import show
 from fkd.data.faces import Faces
 from fkd.data.split import shared_subjects
+from fkd.environment import environment
 from fkd.errors import UserError
 from fkd.evaluation import evaluate
 from fkd.export import to_onnx
@@ -82,7 +84,8 @@ def _record(
     data: str,
 ) -> Record:
     run, result = training.run, json.loads((training.run.path / "result.json").read_bytes())
-    logged, epochs = metrics_csv.read(run.path), range(1, metrics_csv.last_epoch(metrics_csv.read(run.path)) + 1)
+    logged = metrics_csv.read(run.path)
+    epochs = range(1, metrics_csv.last_epoch(logged) + 1)
     return Record(
         model=training.model,
         recipe=training.recipe,
@@ -92,6 +95,7 @@ def _record(
         commands=training.commands,
         date=run.started,
         environment=result.get("environment"),
+        measured=environment() | {"date": datetime.now().astimezone().isoformat(timespec="seconds")},
         minutes=training.minutes,
         parameters=sum(p.numel() for p in module.net.parameters()),
         multiply_adds=multiply_adds(module),

@@ -1,5 +1,6 @@
 """Results that last: one small JSON file for each run that was scored, from which the table is made."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from fkd.errors import UserError
-from fkd.run import write_json
+from fkd.files import whole_file
 
 BOXES = ("keypoints", "detector")
 """The kinds of boxes that each net is scored with."""
+
+
+_SPLIT_OR_SEED = re.compile(r" (data\.split|seed)=\S+")
+_LONGEST = 100
+"""Characters of a recipe in the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,10 @@ class Record:
         data: the config's name of the set.
         split: of the set.
         seed: of the training.
-        commands: that made it, the first one first.
+        commands: of the trainings, in order.
         date: when the last training began, ISO.
-        environment: `fkd.environment.environment` of the last training; None if it was not kept.
+        environment: where the last training ran, see `fkd.environment.environment`; None if it was not kept.
+        measured: where and when it was scored and timed; None likewise.
         minutes: that the trainings took; None if that is unknown.
         parameters: of the net.
         multiply_adds: of the net for one face.
@@ -46,6 +53,7 @@ class Record:
     commands: Sequence[str]
     date: str
     environment: Mapping[str, Any] | None
+    measured: Mapping[str, Any] | None
     minutes: float | None
     parameters: int
     multiply_adds: int
@@ -57,16 +65,27 @@ class Record:
     curve: Mapping[str, Sequence[float | None]]
 
     @property
-    def name(self) -> str:
-        """Of its file; a training of the same recipe, split and seed that comes later takes its place."""
-        text = f"{self.model} {self.recipe} {self.data} {self.split} seed {self.seed}"
-        return re.sub(r"[^A-Za-z0-9.=]+", "_", text).strip("_") + ".json"
+    def kind(self) -> str:
+        """Equal for trainings that differ in split and seed only."""
+        commands = [_SPLIT_OR_SEED.sub("", command) for command in self.commands]
+        return "\n".join([self.model, self.recipe, *commands])
 
-    def write(self, folder: Path) -> Path:
-        """Writes the file, and the folder if there is none."""
+    @property
+    def name(self) -> str:
+        """Of its file: what was trained, and digits that other commands do not have."""
+        text = re.sub(r"[^A-Za-z0-9.=]+", "_", f"{self.model} {self.recipe}")[:_LONGEST].strip("_")
+        digits = hashlib.sha256("\n".join([*self.commands, self.data]).encode()).hexdigest()[:6]
+        return f"{text}_{self.split}_{self.seed}_{digits}.json"
+
+    def write(self, folder: Path) -> bool:
+        """Writes the file in place of an older one of the same training; a newer one stays, which gives False."""
         path = folder / self.name
-        write_json(path, asdict(self))
-        return path
+        if path.exists() and _read(path).date > self.date:
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            file.write(json.dumps(asdict(self), indent=1).encode() + b"\n")
+        return True
 
 
 def read(folder: Path, data: str) -> list[Record]:

@@ -58,9 +58,9 @@ class Row:
 
 def rows(records: Sequence[Record]) -> list[Row]:
     """Records of one net and recipe together."""
-    groups = defaultdict[tuple[str, str], list[Record]](list)
+    groups = defaultdict[str, list[Record]](list)
     for record in sorted(records, key=lambda record: (record.date, record.name)):
-        groups[record.model, record.recipe].append(record)
+        groups[record.kind].append(record)
     return [Row(group) for group in groups.values()]
 
 
@@ -118,7 +118,14 @@ class Table:
         costs = ("parameters", "multiply_adds", "torch_ms", "onnx_ms", "minutes")
         writer.writerow(["net", "recipe", *costs, "split", "seed", "boxes", *scores])
         for record in (record for row in self.rows for record in row.records):
-            figures = [record.model, record.recipe, record.parameters, record.multiply_adds, *record.ms.values()]
+            figures = [
+                record.model,
+                record.recipe,
+                record.parameters,
+                record.multiply_adds,
+                record.ms["torch"],
+                record.ms["ONNX"],
+            ]
             for boxes, metrics in record.scores.items():
                 place = [record.minutes, record.split, record.seed, boxes]
                 writer.writerow([*figures, *place, *(metrics.get(key) for key in scores)])

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fkd.comparison import Run, read
 from fkd.comparison.settings import short_names, text
@@ -21,13 +22,13 @@ class Training:
 
     Attributes:
         run: with its best checkpoint.
-        firsts: the run whose weights it began with, the one whose weights that began with, and so on.
-        lost: whether the very first began with weights whose run is gone.
+        earlier: the run whose weights it began with, the one whose weights that began with, and so on.
+        start_unknown: whether the earliest of them began with a checkpoint whose run is gone.
     """
 
     run: Run
-    firsts: tuple[Run, ...]
-    lost: bool
+    earlier: tuple[Run, ...]
+    start_unknown: bool
 
     @property
     def model(self) -> str:
@@ -36,32 +37,30 @@ class Training:
 
     @property
     def recipe(self) -> str:
-        """What was chosen, in words, without model, split and seed; what came before names only what differs."""
-        own = _words(self.run)
-        stages = [_recipe(first, [part for part in _words(first) if part not in own]) for first in self.firsts]
-        stages += ["other weights"] * self.lost
-        return _recipe(self.run, own) + (f", after {' and '.join(reversed(stages))}" if stages else "")
+        """What was chosen, in words, without model, split and seed."""
+        stages = [_recipe(run) for run in self.earlier] + ["other weights"] * self.start_unknown
+        return _recipe(self.run) + (f", after {' and '.join(reversed(stages))}" if stages else "")
 
     @property
     def commands(self) -> list[str]:
-        """Of all its runs, the first one first; DIR, FIRST, SECOND, ... stand for folders."""
-        runs = [*reversed(self.firsts), self.run]
-        return [_command(run, _FOLDERS[number - 1] if number else None) for number, run in enumerate(runs)]
+        """Of all its runs in order; DIR, RUN1, RUN2, ... stand for folders, LOST for a checkpoint that is gone."""
+        start, commands = "LOST" if self.start_unknown else "", []
+        for number, run in enumerate([*reversed(self.earlier), self.run], start=1):
+            commands.append(_command(run, start))
+            start = f"RUN{number}/checkpoints/best.ckpt"
+        return commands
 
     @property
     def minutes(self) -> float | None:
         """That all its runs took; None if that is unknown."""
-        seconds = [run.seconds for run in (self.run, *self.firsts)]
+        seconds = [run.seconds for run in (self.run, *self.earlier)]
         known = [value for value in seconds if value is not None]
-        return None if self.lost or len(known) < len(seconds) else round(sum(known) / 60, 2)
+        return None if self.start_unknown or len(known) < len(seconds) else round(sum(known) / 60, 2)
 
     @property
     def best(self) -> Path:
         """The checkpoint of the best epoch."""
         return self.run.path / "checkpoints" / "best.ckpt"
-
-
-_FOLDERS = ("FIRST", "SECOND", "THIRD", "FOURTH")
 
 
 def trainings(folders: Sequence[Path], data: str) -> tuple[list[Training], dict[str, str]]:
@@ -92,11 +91,16 @@ def trainings(folders: Sequence[Path], data: str) -> tuple[list[Training], dict[
 
 
 def _training(run: Run, origins: Mapping[Path, Run]) -> Training:
-    firsts, last = list[Run](), run
-    while (folder := _origin(last)) is not None and folder in origins and origins[folder] not in firsts:
+    earlier, last = list[Run](), run
+    while (folder := _origin(last)) is not None and folder in origins and origins[folder] not in earlier:
         last = origins[folder]
-        firsts.append(last)
-    return Training(run, tuple(firsts), _origin(last) is not None)
+        earlier.append(last)
+    return Training(run, tuple(earlier), _origin(last) is not None or any(_resumes(one) for one in (run, *earlier)))
+
+
+def _resumes(run: Run) -> bool:
+    """Whether it trained on from another run's checkpoint."""
+    return _result(run).get("ckpt_path") is not None
 
 
 def _origins(runs: Sequence[Run]) -> dict[Path, Run]:
@@ -114,24 +118,19 @@ def _origin(run: Run) -> Path | None:
     return None if weights is None else Path(str(weights)).resolve().parent.parent
 
 
-def _recipe(run: Run, parts: Sequence[str]) -> str:
+def _recipe(run: Run) -> str:
     count = run.settings.get("trainer.max_epochs")
     name = str(run.settings.get("experiment") or f"data={run.settings.get('data')}")
+    keys = [_key(override) for override in _learned(run) if _key(override) not in _NAMED]
+    parts = [f"{short}={text(run.settings.get(key))}" for key, short in short_names(list(dict.fromkeys(keys))).items()]
     return ", ".join([name, *parts, f"{count} epoch{'' if count == 1 else 's'}"])
 
 
-def _words(run: Run) -> list[str]:
-    """What was chosen beside the things that are named elsewhere, as "loss=mse"."""
-    keys = [_key(override) for override in _learned(run) if _key(override) not in _NAMED]
-    short = short_names(list(dict.fromkeys(keys)))
-    return [f"{name}={text(run.settings[key])}" for key, name in short.items() if key in run.settings]
-
-
-def _command(run: Run, first: str | None) -> str:
+def _command(run: Run, weights: str) -> str:
     """As it was typed, but for what says where and how it was computed."""
-    own = [override for override in _learned(run) if _key(override) not in ("weights", "test", "boxes")]
+    own = [override for override in _learned(run) if _key(override) not in ("weights", "test", "boxes", "ckpt_path")]
     places = ["data.root=DIR"] if any(_key(override) == "data.root" for override in _overrides(run)) else []
-    places += [] if first is None else [f"weights={first}/checkpoints/best.ckpt"]
+    places += [f"weights={weights}"] if weights else []
     return " ".join(["python scripts/train.py", *map(shlex.quote, own), *places])
 
 
@@ -140,7 +139,12 @@ def _learned(run: Run) -> list[str]:
 
 
 def _overrides(run: Run) -> list[str]:
-    return [str(override) for override in json.loads((run.path / "result.json").read_bytes())["overrides"]]
+    return [str(override) for override in _result(run)["overrides"]]
+
+
+def _result(run: Run) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((run.path / "result.json").read_bytes())
+    return content
 
 
 def _key(override: str) -> str:

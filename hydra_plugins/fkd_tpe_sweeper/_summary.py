@@ -51,24 +51,25 @@ def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
 
 
 def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[str, Any]:
-    """What was searched and what each trial reached, best first; nothing of this machine's folders."""
+    """What was searched and what each trial reached, best first; those not trained to their end come last."""
     trials = study.study.get_trials()
-    trials.sort(key=lambda trial: (math.inf if trial.value is None else trial.value, trial.number))
+    values = complete(trials)
+    trials.sort(key=lambda trial: (values.get(trial.number, math.inf), trial.number))
     results = [study.result_of(trial.number) for trial in trials]
     return {
         "objective": objective,
         "overrides": [override for override in fixed if is_learned(override.partition("=")[0])],
         "space": {key: str(distribution) for key, distribution in study.space.items()},
-        "date": next((result["started"] for result in results if "started" in result), None),
+        "date": min((result["started"] for result in results if "started" in result), default=None),
         "environment": next((result["environment"] for result in results if "environment" in result), None),
         "trials": [
             {
                 "number": trial.number,
                 "params": trial.params,
-                "status": study.status(trial),
-                "value": trial.value,
+                "status": _state(study.status(trial)),
+                "value": values.get(trial.number),
                 "seconds": result.get("seconds"),
-                "curve": [*trial.intermediate_values.values()],
+                "curve": [value for _, value in sorted(trial.intermediate_values.items())],
             }
             for trial, result in zip(trials, results, strict=True)
         ],

@@ -258,11 +258,10 @@ def test_a_search_that_minimised_something_else_is_said_to(tmp_path: Path) -> No
 def test_warnings_of_a_training_stand_beside_the_table(tmp_path: Path) -> None:
     for seed in range(7):
         write_run(tmp_path / str(seed), {"seed": seed}, 24.0 + seed, warnings=["fell", "rose"] if seed else [])
-    notes = comparison.compare([tmp_path], "test").notes
-    warned = [note for note in notes if note.startswith("warning: ")]
-    assert warned[:2] == ["warning: 2: seed=1: fell", "warning: 2: seed=1: rose"]
-    assert len(warned) == 10
-    assert "runs with warnings that are not shown: 1; see column warnings of comparison.csv" in notes
+    warnings = comparison.compare([tmp_path], "test").warnings
+    assert warnings[:2] == ("2: seed=1: fell", "2: seed=1: rose")
+    assert len(warnings) == 11
+    assert warnings[-1] == "runs with warnings that are not shown: 1; see column warnings of comparison.csv"
     comparison.write_csv(tmp_path / "comparison.csv", comparison.compare([tmp_path], "test"))
     with (tmp_path / "comparison.csv").open() as file:
         assert [row["warnings"] for row in csv.DictReader(file)][:2] == ["", "fell; rose"]
