@@ -1,5 +1,7 @@
 """Every option of every group composes and builds; presets say what the notebooks did."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -165,3 +167,14 @@ def test_every_option_of_evaluation_composes() -> None:
         assert identity.plain(cfg)["subset"] == "test"
     detect = experiment.build_detector(compose("ckpt=some.ckpt", "boxes=detector", name="evaluate"))
     assert detect is not None
+
+
+@pytest.mark.parametrize("path", sorted((CONF.parent / "results" / "searches").glob("*.json")), ids=lambda p: p.stem)
+def test_a_models_rate_and_dropout_are_the_best_of_its_search(path: Path) -> None:
+    search = json.loads(path.read_text())
+    values = [trial["value"] for trial in search["trials"] if trial["value"] is not None]
+    best = search["trials"][0]
+    assert best["value"] == min(values)
+    model = compose(f"model={path.stem}").model
+    assert model.lr == pytest.approx(best["params"]["optimizer.lr"], rel=0.05)
+    assert model.net.dropout == float(best["params"]["model.net.dropout"])
