@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-from fkd import checkpoint, experiment, export, identity, options
+from fkd import WEIGHTS, checkpoint, experiment, export, identity, options
 from fkd.cli import command
 from fkd.console import facts, show
 from fkd.data.faces import Faces
@@ -39,7 +39,8 @@ def main(cfg: DictConfig) -> None:
     tolerance = options.number(cfg, "tolerance", least=0)
     export.check_output(output, int8)
     count, detector = options.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
-    net = experiment.load_net(cfg.ckpt, "cpu")
+    ckpt = WEIGHTS if cfg.ckpt is None else options.path(cfg, "ckpt")
+    net = experiment.load_net(ckpt, "cpu")
     identity.check_labels(cfg, net.module.config)
     cfg.channels, cfg.schema = net.facts.channels, net.module.config["schema"]
     faces = experiment.build_faces(cfg)
@@ -53,7 +54,7 @@ def main(cfg: DictConfig) -> None:
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         written = Path(folder) / f"float{output.suffix}"
         if written.suffix == checkpoint.SAFETENSORS:
-            checkpoint.write_safetensors(checkpoint.read(cfg.ckpt, "ckpt"), written)
+            checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
             again: Run = experiment.load_net(written, "cpu", "output")
         else:
             write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import fkd
 from fkd import experiment, export
 from fkd.codecs import Coordinates
 from fkd.data.synthesis import face
@@ -363,6 +364,15 @@ class TestScript:
             found = torch.export.load("net.pt2").module()(shown)
             np.testing.assert_allclose(found, module("compact")(shown), atol=1e-4)
         assert "NME" not in outcome.out
+
+    @pytest.mark.parametrize("suffix", ["onnx", "safetensors"])
+    def test_without_a_checkpoint_it_is_the_net_that_comes_with_fkd(
+        self, suffix: str, script: Callable[..., Outcome], arguments: tuple[str, ...]
+    ) -> None:
+        outcome = script("export", *arguments[1:], f"output=net.{suffix}", "crops=3")
+        assert outcome.status == 0, outcome.err
+        shown = crops(3, 96, 1)
+        np.testing.assert_allclose(fkd.load(f"net.{suffix}").net(shown), fkd.load().net(shown), atol=1e-3)
 
     def test_a_file_that_differs_too_much_is_not_left(
         self, script: Callable[..., Outcome], arguments: tuple[str, ...]

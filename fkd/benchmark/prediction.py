@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import DictConfig
 
-from fkd import experiment, images, options
+from fkd import WEIGHTS, experiment, images, options
 from fkd.benchmark.figures import Row, in_turn, one_thread
 from fkd.data.faces import Faces
 from fkd.detect import Detector
@@ -29,7 +29,7 @@ _CALIBRATION = 200  # crops
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     """Nets, detectors and both together on one thread; then a folder of photos with all that there are."""
     cfg.channels = 3  # photos have colours
-    options.path(cfg, "ckpt")
+    ckpt = WEIGHTS if cfg.ckpt is None else options.path(cfg, "ckpt")
     repeats, passes = (options.whole(cfg, key, least=2) for key in ("repeats", "passes"))
     detector, faces = experiment.build_detector(cfg), experiment.build_faces(cfg)
     table = faces.subset("test")
@@ -40,7 +40,7 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     squares = square_around((table.keypoints + np.float32(0.5)) * scales[:, None] - np.float32(0.5))
     wide = [on_a_wide_photo(frame) for frame in frames]
 
-    torch_net = experiment.load_net(cfg.ckpt, "cpu")
+    torch_net = experiment.load_net(ckpt, "cpu")
     to_onnx(torch_net.module, torch_net.facts.window, scratch / "net.onnx")
     to_int8(scratch / "net.onnx", scratch / "int8.onnx", crops_of(faces, torch_net, detector))
     net, int8 = OnnxNet(scratch / "net.onnx"), OnnxNet(scratch / "int8.onnx")
