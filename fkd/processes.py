@@ -96,6 +96,12 @@ def is_first() -> bool:
     return all(int(os.environ.get(name, 0)) == 0 for name in ranks)
 
 
+def leave_printing_to_first() -> None:
+    """Silences the standard output of all processes of a training but the first; errors are still seen."""
+    if not is_first():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+
+
 def is_submitted() -> bool:
     """Whether this process was begun by submitit for one job of a sweep."""
     return "SUBMITIT_EXECUTOR" in os.environ

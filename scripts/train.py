@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from fkd import metrics_csv, options, resume
 from fkd.cli import command
 from fkd.console import facts, show
-from fkd.processes import join_tasks, keep_memory, share_threads
+from fkd.processes import join_tasks, keep_memory, leave_printing_to_first, share_threads
 from fkd.run import Run
 from fkd.training_warnings import training_warnings
 
@@ -37,6 +37,7 @@ def main(cfg: DictConfig) -> float:
     overrides = resume.task_overrides(hydra)
     settings = identity.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
+    leave_printing_to_first()
     share_threads()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
     run.values["recipe"] = identity.digest(cfg, run.values["ckpt_path"])
