@@ -122,8 +122,12 @@ def _recipe(run: Run) -> str:
     count = run.settings.get("trainer.max_epochs")
     name = str(run.settings.get("experiment") or f"data={run.settings.get('data')}")
     keys = [_key(override) for override in _learned(run) if _key(override) not in _NAMED]
-    parts = [f"{short}={text(run.settings.get(key))}" for key, short in short_names(list(dict.fromkeys(keys))).items()]
+    parts = [f"{short}={_text(run.settings.get(key))}" for key, short in short_names(list(dict.fromkeys(keys))).items()]
     return ", ".join([name, *parts, f"{count} epoch{'' if count == 1 else 's'}"])
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else text(value)
 
 
 def _command(run: Run, weights: str) -> str:
