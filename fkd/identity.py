@@ -13,6 +13,14 @@ from fkd.errors import UserError
 from fkd.resume import is_learned
 
 
+_OF_ITS_OWN = (
+    *("loss", "augmentation", "data", "mix", "distill", "overfit", "seed", "callbacks.ema"),
+    *(f"trainer.{key}" for key in ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")),
+    *(f"trainer.{key}" for key in ("limit_train_batches", "overfit_batches")),
+)
+"""What a run that was cut must resume with, beside what its checkpoint's states depend on."""
+
+
 def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
     """What tells runs apart: the chosen option of each group, the numbers people sweep over, and all that was given.
 
@@ -63,7 +71,7 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, s
         raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
     parts = ["model", "crop", "schema", "channels"]
     parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
-    parts += ["loss", "augmentation", "data", "mix", "distill", "overfit", "seed"] if cfg.train and own else []
+    parts += _OF_ITS_OWN if cfg.train and own else []
     if (difference := first_difference(content["config"], cfg, parts, training=cfg.train)) is not None:
         key, then, now = difference
         raise UserError(

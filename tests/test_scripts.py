@@ -237,9 +237,10 @@ def test_a_run_goes_on_learning_what_it_began_with(script: Script, faces_root: P
     unfinish(Path("run"))
     before = json.loads(Path("run/result.json").read_text())
     others = ("loss=mse", "seed=1", "augmentation=none", "data.batch_size=7", "data.val_share=0.5", "optimizer.lr=1e-4")
+    others += ("trainer.gradient_clip_val=null", "+trainer.accumulate_grad_batches=2", "callbacks=ema")
     for other in others:
         outcome = script("train", "resume=run", other)
-        refused(outcome, "last.ckpt", f"own {other.split('=')[0]}", "give the overrides of that run")
+        refused(outcome, "last.ckpt", f"own {other.lstrip('+').split('=')[0]}", "give the overrides of that run")
         assert json.loads(Path("run/result.json").read_text()) == before
     assert script("train", "resume=run", "data.num_workers=1", "tags=[again]").status == 0
     assert "nothing is left to do" in script("train", *on(faces_root), *FAST, "test=false", "hydra.run.dir=run").out
