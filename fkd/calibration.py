@@ -8,14 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.data.faces import Faces
-from fkd.detect import Correction, Detector, iou
+from fkd.detect import SAME_FACE, Correction, Detector, match
 from fkd.errors import UserError
 from fkd.geometry import Jitter, square_around
 from fkd.progress import progress
 from fkd.types import Points
 
-_SAME_FACE = 0.3
-"""Least overlap (IoU) of a corrected box with the square around the points to count as that face found."""
 _ROUNDS = 5  # of choosing each face's box and measuring anew; they have settled before
 _MIDDLE = 15.87, 84.13  # percentiles: one standard deviation of a normal distribution to both sides
 
@@ -92,11 +90,11 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
             )
         width, side = _widths(boxes), _widths(faces)
         x, y = np.median((_centres(faces) - _centres(boxes)) / width[:, None], axis=0)
-        correction, least = Correction(float(np.median(side / width)), float(x), float(y)), _SAME_FACE
+        correction, least = Correction(float(np.median(side / width)), float(x), float(y)), SAME_FACE
     corrected = correction(boxes)
     left = (_centres(corrected) - _centres(faces)) / side[:, None]
     spread = Jitter(_sd(_widths(corrected) / side), _sd(left[:, 0]), _sd(left[:, 1]))
-    on_face = [_overlaps(each, correction).max(axis=0, initial=0) >= _SAME_FACE for each in looks]
+    on_face = [np.isin(np.arange(len(each.boxes)), _matched(each, correction)[1]) for each in looks]
     scores, is_found = np.concatenate([each.scores for each in looks]), np.concatenate(on_face)
     count = sum(len(each.faces) for each in looks)
     return Calibration(
@@ -104,8 +102,7 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
         spread=spread,
         pictures=len(looks),
         faces=count,
-        missed=count
-        - sum(int((_overlaps(each, correction).max(axis=1, initial=0) >= _SAME_FACE).sum()) for each in looks),
+        missed=count - int(is_found.sum()),
         false=int((~is_found).sum()),
         found_scores=scores[is_found],
         false_scores=scores[~is_found],
@@ -120,21 +117,19 @@ def halves(looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
 
 
 def _pairs(looks: Sequence[Look], correction: Correction, least: float) -> tuple[Points, Points]:
-    """(M, 4) squares about the boxes that overlap a face most and at least so much once corrected, and its square."""
+    """(M, 4) squares about the boxes that belong to a face, overlapping it at least so much once corrected, and its."""
     boxes, faces = [np.zeros((0, 4), np.float32)], [np.zeros((0, 4), np.float32)]
     for each in looks:
-        if not len(each.boxes):
-            continue
-        overlaps = _overlaps(each, correction)
-        rows = np.flatnonzero(overlaps.max(axis=1) >= least)
-        boxes.append(Correction(1.0, 0.0, 0.0)(each.boxes)[overlaps[rows].argmax(axis=1)])
+        rows, columns = _matched(each, correction, least)
+        boxes.append(Correction(1.0, 0.0, 0.0)(each.boxes[columns]))
         faces.append(each.faces[rows])
     return np.concatenate(boxes), np.concatenate(faces)
 
 
-def _overlaps(each: Look, correction: Correction) -> npt.NDArray[np.float32]:
-    """(F, N) IoU of faces with corrected boxes."""
-    return np.stack([iou(face, correction(each.boxes)) for face in each.faces])
+def _matched(each: Look, correction: Correction, least: float = SAME_FACE) -> tuple[list[int], list[int]]:
+    """Faces and their boxes, by number."""
+    pairs = match(each.faces, correction(each.boxes), least) if len(each.boxes) else []
+    return [face for face, _ in pairs], [box for _, box in pairs]
 
 
 def _widths(squares: Points) -> npt.NDArray[np.float64]:

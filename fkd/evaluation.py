@@ -1,6 +1,6 @@
 """Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from rich.progress import track
 
 from fkd.data.faces import Faces
 from fkd.data.split import among
-from fkd.detect import Detector, iou
+from fkd.detect import Detector, match
 from fkd.errors import UserError
 from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
 from fkd.metrics import auc, failure_rate, nme, summary
@@ -21,8 +21,6 @@ from fkd.types import Annotations, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 _SEED_OF_JITTER = 0
-_SAME_FACE = 0.3
-"""Least overlap (IoU) of a detector's square with the square around the labelled points to count as that face found."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def squares_of(
     squares, found = truth.copy(), np.zeros(len(table), bool)
     for rows in track(_by_picture(table), "detecting faces", transient=True, disable=_quiet()):
         candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
-        for label, candidate in _pairs(truth[rows], candidates):
+        for label, candidate in match(truth[rows], candidates):
             squares[rows[label]], found[rows[label]] = candidates[candidate], True
     return squares, found
 
@@ -160,15 +158,6 @@ def _by_picture(table: Annotations) -> list[npt.NDArray[np.int64]]:
     """The rows of each picture."""
     order = np.argsort(table.images, kind="stable")
     return np.split(order, 1 + np.flatnonzero(np.diff(table.images[order])))
-
-
-def _pairs(truth: Points, candidates: Points) -> Iterator[tuple[int, int]]:
-    """Which of the squares (N, 4) are the same face as which of the candidates (M, 4), each once, the surest first."""
-    overlap = np.stack([iou(square, candidates) for square in truth])
-    while overlap.max(initial=0) >= _SAME_FACE:
-        label, candidate = divmod(int(overlap.argmax()), len(candidates))
-        yield label, candidate
-        overlap[label] = overlap[:, candidate] = 0
 
 
 def _quiet() -> bool:

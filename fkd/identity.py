@@ -12,7 +12,6 @@ from fkd import checkpoint
 from fkd.errors import UserError
 from fkd.resume import is_learned
 
-
 _OF_ITS_OWN = (
     *("loss", "augmentation", "data", "mix", "distill", "overfit", "seed", "callbacks.ema"),
     *(f"trainer.{key}" for key in ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")),

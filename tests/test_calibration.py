@@ -49,6 +49,19 @@ def looks(count: int, outliers: float = 0.0) -> list[Look]:
     return result
 
 
+def test_one_box_is_one_face_however_many_lie_in_it() -> None:
+    """40 pictures with two faces that overlap and a box on one of them: 40 faces are missed."""
+    crowded = []
+    for each in looks(200):
+        if len(each.boxes) and len(crowded) < 40:
+            beside = each.faces + np.float32(0.3) * (each.faces[:, 2:3] - each.faces[:, :1]) * np.float32([1, 0, 1, 0])
+            crowded.append(
+                each._replace(boxes=each.boxes[:1], scores=each.scores[:1], faces=np.concatenate([each.faces, beside]))
+            )
+    measured = calibrate(crowded)
+    assert (measured.faces, measured.missed, measured.false) == (80, 40, 0)
+
+
 @pytest.mark.parametrize("outliers", [0.0, 0.1])
 def test_a_known_habit_is_found(outliers: float) -> None:
     measured = calibrate(looks(2000, outliers))

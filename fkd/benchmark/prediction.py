@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import DictConfig
 
-from fkd import WEIGHTS, experiment, images, options
+import fkd
+from fkd import experiment, images, options
 from fkd.benchmark.figures import Row, in_turn, one_thread
 from fkd.data.faces import Faces
 from fkd.detect import Detector
@@ -29,7 +30,7 @@ _CALIBRATION = 200  # crops
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     """Nets, detectors and both together on one thread; then a folder of photos with all that there are."""
     cfg.channels = 3  # photos have colours
-    ckpt = WEIGHTS if cfg.ckpt is None else options.path(cfg, "ckpt")
+    ckpt = fkd.WEIGHTS if cfg.ckpt is None else options.path(cfg, "ckpt")
     repeats, passes = (options.whole(cfg, key, least=2) for key in ("repeats", "passes"))
     detector, faces = experiment.build_detector(cfg), experiment.build_faces(cfg)
     table = faces.subset("test")

@@ -4,7 +4,8 @@ from fkd.detect.base import Correction, Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build
 from fkd.detect.haar import Haar
+from fkd.detect.matching import SAME_FACE, match
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
-__all__ = ["BoxFile", "Correction", "Detector", "Haar", "WholeImage", "YuNet", "build", "iou"]
+__all__ = ["SAME_FACE", "BoxFile", "Correction", "Detector", "Haar", "WholeImage", "YuNet", "build", "iou", "match"]
