@@ -378,6 +378,20 @@ def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
         instantiate({"_target_": "tests.test_experiment.Bugy"}, "model.net")
 
 
+@pytest.mark.parametrize("key", ["detector._target_", "detector.correction._target_"])
+def test_a_detector_that_no_checkpoint_could_name_is_refused_before_training(key: str) -> None:
+    line = (
+        rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which no file of a net may name"
+    )
+    with pytest.raises(UserError, match=line):
+        experiment.build_module(compose(f"{key}=mine.Detector", *SMALL))
+
+
+@pytest.mark.parametrize("name", ["haar", "whole_image", "yunet", "boxes"])
+def test_every_detector_of_fkd_may_be_trained_for(name: str) -> None:
+    experiment.build_module(compose(f"detector={name}", "detector.file=x" if name == "boxes" else "seed=0", *SMALL))
+
+
 def test_a_detector_whose_boxes_are_guessed_is_said_to_be() -> None:
     for schema in (IBUG68, build_schema(compose("schema=wflw98"))):
         (line,) = experiment.remarks_on_boxes("yunet", schema)

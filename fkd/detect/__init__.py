@@ -2,10 +2,22 @@
 
 from fkd.detect.base import Correction, Detector, iou
 from fkd.detect.boxfile import BoxFile
-from fkd.detect.build import build
+from fkd.detect.build import build, check
 from fkd.detect.haar import Haar
 from fkd.detect.matching import SAME_FACE, match
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
-__all__ = ["SAME_FACE", "BoxFile", "Correction", "Detector", "Haar", "WholeImage", "YuNet", "build", "iou", "match"]
+__all__ = [
+    "SAME_FACE",
+    "BoxFile",
+    "Correction",
+    "Detector",
+    "Haar",
+    "WholeImage",
+    "YuNet",
+    "build",
+    "check",
+    "iou",
+    "match",
+]

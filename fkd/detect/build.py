@@ -27,6 +27,22 @@ def build(config: Mapping[str, Any]) -> Detector:
     return detector
 
 
+def check(config: Mapping[str, Any]) -> None:
+    """Makes sure that a net's file with this detector could be used, before it is trained.
+
+    Raises:
+        UserError: the config names a class that `build` would refuse.
+    """
+    named: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [("detector", config, _DETECTORS)]
+    named += [(f"detector.{key}", value, _PARTS) for key, value in config.items() if isinstance(value, Mapping)]
+    for key, part, trusted in named:
+        if (name := part.get("_target_")) not in trusted:
+            raise UserError(
+                f"{key}: expected one of {', '.join(trusted)}, found {name}, which no file of a net may name; train "
+                "with one of these and give yours where the net is used"
+            )
+
+
 def _build(config: Any, key: str, trusted: Mapping[str, Any]) -> Any:
     name = config.get("_target_") if isinstance(config, Mapping) else config
     if not isinstance(config, Mapping) or not isinstance(name, str) or name not in trusted:

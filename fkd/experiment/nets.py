@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fkd import checkpoint, losses, options, processes
+from fkd import checkpoint, detect, losses, options, processes
 from fkd.errors import UserError
 from fkd.experiment.loading import load, module_of
 from fkd.experiment.parts import instantiate
@@ -31,6 +31,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     config = plain(cfg)
     for group in ("model", "crop"):
         checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
+    detect.check(config["detector"])
     recipe = Recipe(
         loss=instantiate(cfg.loss, "loss"),
         optimizer=instantiate(_optimizer(cfg), "optimizer"),
