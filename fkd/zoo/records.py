@@ -67,7 +67,7 @@ class Record:
     @property
     def kind(self) -> str:
         """Equal for trainings that differ in split and seed only."""
-        commands = [_SPLIT_OR_SEED.sub("", command) for command in self.commands]
+        commands = [" ".join(sorted(_SPLIT_OR_SEED.sub("", command).split())) for command in self.commands]
         return "\n".join([self.model, self.recipe, *commands])
 
     @property
