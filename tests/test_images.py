@@ -336,13 +336,13 @@ def test_a_file_that_may_not_be_read_is_an_error(tmp_path: Path, picture):
 
 
 def test_odd_metadata_is_read_in_silence(tmp_path: Path, picture):
-    """Of a profile that libraries complain about and a tag that promises more than the file has."""
+    """By a script: of a profile that libraries complain about and a tag that promises more than the file has."""
     Pillow.fromarray(picture).save(tmp_path / "a.png", icc_profile=b"not a profile")
     Pillow.fromarray(picture).save(tmp_path / "a.tiff", tiffinfo={65000: "a" * 40})
     tiff = (tmp_path / "a.tiff").read_bytes()
     length = tiff.index(struct.pack("<HHI", 65000, 2, 41)) + 4
     (tmp_path / "a.tiff").write_bytes(patched(tiff, length, "<I", 1_000_000))
-    code = "import sys; from fkd import images; [images.read(name, 3) for name in sys.argv[1:]]"
+    code = "import sys; from fkd import cli, images; cli.quieten(); [images.read(name, 3) for name in sys.argv[1:]]"
     process = subprocess.run(
         [sys.executable, "-W", "default", "-c", code, tmp_path / "a.png", tmp_path / "a.tiff"],
         cwd=Path(__file__).parents[1],

@@ -54,7 +54,7 @@ def test_seeds5_is_five_seeds_of_the_recipe_that_the_command_line_gives(jobs: Jo
 def test_what_the_command_line_sweeps_over_comes_on_top(jobs: Jobs) -> None:
     given = jobs("sweep=seeds5", "optimizer.lr=1e-3,3e-4")
     assert len(given) == 10
-    assert len(set(zip(values(given, "seed"), values(given, "optimizer.lr"), strict=True))) == 10
+    assert len(set(zip(values(given, "seed"), values(given, "loss"), strict=True))) == 10
 
 
 def test_the_command_line_wins_over_the_preset(jobs: Jobs) -> None:
@@ -63,12 +63,12 @@ def test_the_command_line_wins_over_the_preset(jobs: Jobs) -> None:
     assert len(jobs("-m", "sweep=seeds5")) == 5
 
 
-def test_grid_small_is_three_nets_with_two_learning_rates(jobs: Jobs) -> None:
+def test_grid_small_is_three_nets_with_two_losses(jobs: Jobs) -> None:
     given = jobs("sweep=grid_small")
-    pairs = set(zip(values(given, "model"), values(given, "optimizer.lr"), strict=True))
+    pairs = set(zip(values(given, "model"), values(given, "loss"), strict=True))
     assert len(pairs) == len(given) == 6
-    for name in {name for name, _ in pairs}:
-        experiment.build_module(compose(f"model={name}", "crop.size=64"))
+    for name, loss in pairs:
+        experiment.build_module(compose(f"model={name}", f"loss={loss}", "crop.size=64"))
 
 
 def test_every_preset_sweeps_by_itself_and_leaves_the_recipe_alone() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from fkd.files import whole_file
 from fkd.zoo.records import BOXES, Record
 
 _BEGIN, _END = "<!-- zoo -->\n", "<!-- /zoo -->"
+_LONGEST = 110
+"""Characters of a name in the picture."""
 _NARROWEST = 28
 """Characters that the recipe has at least in a terminal."""
 
@@ -173,7 +176,7 @@ class Table:
             "parameters": np.array([float(row.last.parameters) for row in rows]),
         }
         errors = np.array([mean(self._errors(row)) for row in rows])
-        names = [f"{row.last.model}: {row.last.recipe}" for row in rows]
+        names = [textwrap.shorten(f"{row.last.model}: {row.last.recipe}", _LONGEST, placeholder=" …") for row in rows]
         plots.cost(costs, errors, self.score, folder / "zoo.png", names=names)
 
 

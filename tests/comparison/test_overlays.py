@@ -212,7 +212,7 @@ def test_any_source_is_built_again(tmp_path: Path, table_of_faces: Path, data: s
         "csv": [f"data.root={table_of_faces}", f"data.cache_dir={tmp_path}/cache"],
         "mix": [
             *("~data.sources.udacity", "data.sources.synthetic.subjects=6", "data.sources.synthetic.frames=2"),
-            *("data.sources.synthetic.size=96", f"data.sources.synthetic.root={tmp_path}"),
+            *("data.sources.synthetic.size=96", f"data.sources.synthetic.root={tmp_path}/drawn"),
         ],
         "shards": [f"data.root={tmp_path}/shards"],
     }
