@@ -54,7 +54,7 @@ def test_seeds5_is_five_seeds_of_the_recipe_that_the_command_line_gives(jobs: Jo
 def test_what_the_command_line_sweeps_over_comes_on_top(jobs: Jobs) -> None:
     given = jobs("sweep=seeds5", "optimizer.lr=1e-3,3e-4")
     assert len(given) == 10
-    assert len(set(zip(values(given, "seed"), values(given, "loss"), strict=True))) == 10
+    assert len(set(zip(values(given, "seed"), values(given, "optimizer.lr"), strict=True))) == 10
 
 
 def test_the_command_line_wins_over_the_preset(jobs: Jobs) -> None:
