@@ -94,10 +94,9 @@ def main(cfg: DictConfig) -> float:
             show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
             key = "nme_all" if cfg.boxes == "detector" else "nme_interocular"  # a missed face must not help a net
             finals["test/nme"], baseline = scores.metrics[key], scores.mean_shape[key]
-        tried = hydra.runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
-        run.values["warnings"] = (
-            [] if tried else training_warnings(metrics_csv.read(run_dir), finals.get("test/nme"), baseline)
-        )
+        is_trial = hydra.runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
+        curves = metrics_csv.read(run_dir)
+        run.values["warnings"] = [] if is_trial else training_warnings(curves, finals.get("test/nme"), baseline)
         run.values["objective"] = (
             finals["test/nme"] if cfg.optimized_metric == "test/nme" else best[cfg.optimized_metric]
         )

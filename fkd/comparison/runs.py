@@ -39,6 +39,9 @@ class Run:
         recipe: digits that repetitions with other seeds share; "" where a run of an older version left none.
         faces: "train", "val" and "test" -> digits that runs on the very same faces share; empty likewise.
         warnings: signs that its training failed, a line each.
+        overrides: of its command line.
+        ckpt_path: of another run, from which it trained on, if it did.
+        environment: where it ran, see `fkd.environment`; None where a run of an older version left none.
     """
 
     path: Path
@@ -59,6 +62,9 @@ class Run:
     recipe: str = ""
     faces: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    ckpt_path: str | None = None
+    environment: Mapping[str, Any] | None = None
 
     def test_score(self, key: str) -> float | None:
         """A number of `test`, None if it has none."""
@@ -98,6 +104,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
+
+
+def _texts(values: Any) -> list[str]:
+    return [str(value) for value in values] if isinstance(values, list) else []
 
 
 def _find(place: Path) -> Iterator[Path]:
@@ -158,5 +168,8 @@ def _read(path: Path, name: str) -> Run:
         objective=number(content.get("objective")),
         recipe=str(content.get("recipe") or ""),
         faces={split: str(digits) for split, digits in faces.items()},
-        warnings=[str(line) for line in content["warnings"]] if isinstance(content.get("warnings"), list) else [],
+        warnings=_texts(content.get("warnings")),
+        overrides=_texts(content.get("overrides")),
+        ckpt_path=None if content.get("ckpt_path") is None else str(content["ckpt_path"]),
+        environment=content["environment"] if isinstance(content.get("environment"), dict) else None,
     )

@@ -83,7 +83,7 @@ def _record(
     ms: Mapping[str, float],
     data: str,
 ) -> Record:
-    run, result = training.run, json.loads((training.run.path / "result.json").read_bytes())
+    run = training.run
     logged = metrics_csv.read(run.path)
     epochs = range(1, metrics_csv.last_epoch(logged) + 1)
     return Record(
@@ -94,14 +94,14 @@ def _record(
         seed=int(run.settings.get("seed", 0)),
         commands=training.commands,
         date=run.started,
-        environment=result.get("environment"),
+        environment=run.environment,
         measured=environment() | {"date": datetime.now().astimezone().isoformat(timespec="seconds")},
         minutes=training.minutes,
         parameters=sum(p.numel() for p in module.net.parameters()),
         multiply_adds=multiply_adds(module),
         ms=ms,
         mean_shape_nme=_rounded(run.mean_shape_nme),
-        best=_rounded(result["best"]),
+        best=_rounded({"epoch": run.epoch, "val/loss": run.val_loss, "val/nme": run.val_nme}),
         warnings=run.warnings,
         scores={boxes: _rounded(_without_points(one)) for boxes, one in metrics.items()},
         curve=_rounded({name: [logged[name].get(epoch) for epoch in epochs] for name in _CURVES if name in logged}),

@@ -1,11 +1,9 @@
 """Runs with all that came before them, and their recipes in words."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fkd.comparison import Run, read
 from fkd.comparison.settings import short_names, text
@@ -95,12 +93,8 @@ def _training(run: Run, origins: Mapping[Path, Run]) -> Training:
     while (folder := _origin(last)) is not None and folder in origins and origins[folder] not in earlier:
         last = origins[folder]
         earlier.append(last)
-    return Training(run, tuple(earlier), _origin(last) is not None or any(_resumes(one) for one in (run, *earlier)))
-
-
-def _resumes(run: Run) -> bool:
-    """Whether it trained on from another run's checkpoint."""
-    return _result(run).get("ckpt_path") is not None
+    trained_on = any(one.ckpt_path is not None for one in (run, *earlier))
+    return Training(run, tuple(earlier), trained_on or _origin(last) is not None)
 
 
 def _origins(runs: Sequence[Run]) -> dict[Path, Run]:
@@ -133,22 +127,13 @@ def _text(value: object) -> str:
 def _command(run: Run, weights: str) -> str:
     """As it was typed, but for what says where and how it was computed."""
     own = [override for override in _learned(run) if _key(override) not in ("weights", "test", "boxes", "ckpt_path")]
-    places = ["data.root=DIR"] if any(_key(override) == "data.root" for override in _overrides(run)) else []
+    places = ["data.root=DIR"] if any(_key(override) == "data.root" for override in run.overrides) else []
     places += [f"weights={weights}"] if weights else []
     return " ".join(["python scripts/train.py", *map(shlex.quote, own), *places])
 
 
 def _learned(run: Run) -> list[str]:
-    return [override for override in _overrides(run) if is_learned(_key(override))]
-
-
-def _overrides(run: Run) -> list[str]:
-    return [str(override) for override in _result(run)["overrides"]]
-
-
-def _result(run: Run) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = json.loads((run.path / "result.json").read_bytes())
-    return content
+    return [override for override in run.overrides if is_learned(_key(override))]
 
 
 def _key(override: str) -> str:
