@@ -61,25 +61,29 @@ def measure(trainings: Sequence[Training], cfg: DictConfig, repeats: int) -> tup
         except _LeftOut as error:
             left_out[training.run.name] = str(error)
             continue
-        kept.append((training, split, metrics))
+        kept.append((training, split, metrics, _cost(module)))
         modules[training.model, training.recipe] = module
     if not kept:
         name, why = next(iter(left_out.items()))
         raise UserError(f"runs: expected one that can be scored, found {len(left_out)} that cannot; {name}: {why}")
     show("timing nets")
     times = dict(zip(modules, _milliseconds([*modules.values()], repeats), strict=True))
-    records = []
-    for training, split, metrics in kept:
-        recipe = training.model, training.recipe
-        records.append(_record(training, split, metrics, modules[recipe], times[recipe], cfg.data.name))
+    records = [
+        _record(training, split, metrics, cost, times[training.model, training.recipe], cfg.data.name)
+        for training, split, metrics, cost in kept
+    ]
     return records, left_out
+
+
+def _cost(module: KeypointModule) -> dict[str, int]:
+    return {"parameters": sum(p.numel() for p in module.net.parameters()), "multiply_adds": multiply_adds(module)}
 
 
 def _record(
     training: Training,
     split: str,
     metrics: Mapping[str, Mapping[str, Any]],
-    module: KeypointModule,
+    cost: Mapping[str, int],
     ms: Mapping[str, float],
     data: str,
 ) -> Record:
@@ -97,8 +101,7 @@ def _record(
         environment=run.environment,
         measured=environment() | {"date": datetime.now().astimezone().isoformat(timespec="seconds")},
         minutes=training.minutes,
-        parameters=sum(p.numel() for p in module.net.parameters()),
-        multiply_adds=multiply_adds(module),
+        **cost,
         ms=ms,
         mean_shape_nme=_rounded(run.mean_shape_nme),
         best=_rounded({"epoch": run.epoch, "val/loss": run.val_loss, "val/nme": run.val_nme}),
