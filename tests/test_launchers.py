@@ -129,6 +129,7 @@ def test_a_signal_says_what_becomes_of_submitits_jobs(
     name: str, number: int, said: str, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a cluster: the wait for the jobs is interrupted."""
+    Plugins.instance()  # imports them, anew each, and would put back what is replaced here
     inner = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.submitit_launcher")
 
     def interrupted(self: object, *arguments: object) -> None:
