@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fkd.detect import Detector
-    from fkd.predictor import Net, Predictor
+    from fkd.inference.predictor import Net, Predictor
 
 __version__ = "0.1.0"
 
@@ -33,13 +33,15 @@ def load(
             content of a file in conf/detector.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
-        max_pixels: larger picture files are refused before memory is spent on them; None: `fkd.images.MAX_PIXELS`.
+        max_pixels: larger picture files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
 
     Raises:
         fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
     """
-    from fkd import detect, images, predictor  # here, so that `import fkd` costs nothing
+    from fkd import detect
     from fkd.errors import UserError
+    from fkd.inference import predictor  # here, so that `import fkd` costs nothing
+    from fkd.io import images
 
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
@@ -53,14 +55,14 @@ def load(
 
 
 def _checkpoint(path: str | Path, device: str) -> Net:
-    from fkd import experiment  # imports torch
+    from fkd.config import load_net  # imports torch
 
-    return experiment.load_net(path, device)
+    return load_net(path, device)
 
 
 def _onnx(path: str | Path, device: str) -> Net:
     from fkd.errors import UserError
-    from fkd.onnx import OnnxNet
+    from fkd.inference.onnx_net import OnnxNet
 
     if device not in ("auto", "cpu"):
         raise UserError(f"device={device}: exported nets run on the processor; expected auto or cpu")

@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 
 from fkd.data.split import anonymous
 from fkd.errors import UserError
-from fkd.files import whole_file
+from fkd.io.atomic import whole_file
 
-_PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crops", "fkd.geometry", "torch.nn.modules")
+_PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
 _UNREADABLE = (
     zipfile.BadZipFile,

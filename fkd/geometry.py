@@ -39,6 +39,27 @@ def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) ->
 
 
 @dataclass(frozen=True)
+class Correction:
+    """From a detector's boxes to the squares around the points, measured on training pictures.
+
+    A box that is no square counts as the one about its centre that is as wide as its longer side.
+
+    Attributes:
+        scale: width of the points' square over that of the box.
+        x, y: where its centre lies, in box widths to the right and down.
+    """
+
+    scale: float
+    x: float
+    y: float
+
+    def __call__(self, boxes: Points) -> Points:
+        """(N, 4) boxes -> (N, 4) squares."""
+        low, high = boxes[..., :2], boxes[..., 2:]
+        return adjust(square((low + high) / 2, (high - low).max(axis=-1)), self.scale, self.x, self.y)
+
+
+@dataclass(frozen=True)
 class Jitter:
     """How a detector's corrected boxes spread about the square around the points, in shares of that square's width.
 

@@ -12,23 +12,23 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fkd.cli import command
-from fkd.console import facts, show
+from fkd.cli.command import command
 from fkd.errors import UserError
+from fkd.terminal import facts, show
 
 PARTS = {"train": "training", "data": "loading", "scale": "scaling", "predict": "prediction"}
-"""What can be timed, and the module of fkd.benchmark that does."""
+"""What can be timed, and the module of benchmarks that does."""
 
 
 @command("benchmark", positional="what")
 def main(cfg: DictConfig) -> None:
-    from fkd.benchmark import figures
-    from fkd.environment import environment
-    from fkd.run import write_json
+    from benchmarks import figures
+    from fkd.training.runs.environment import environment
+    from fkd.training.runs.run_folder import write_json
 
     if cfg.what not in PARTS:
         raise UserError(f"what={cfg.what}: expected one of {', '.join(PARTS)}, as in python scripts/benchmark.py train")
-    part, run_dir = importlib.import_module(f"fkd.benchmark.{PARTS[cfg.what]}"), Path(cfg.run_dir)
+    part, run_dir = importlib.import_module(f"benchmarks.{PARTS[cfg.what]}"), Path(cfg.run_dir)
     if cfg.side is not None and hasattr(part, "serve"):  # one of the processes that the benchmark began
         part.serve(cfg)
         return

@@ -9,23 +9,23 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from fkd import experiment, options
-from fkd.calibration import Calibration, calibrate, halves, look
-from fkd.cli import command
-from fkd.console import show
+from fkd.cli.command import command
+from fkd.config import build_detector, build_faces, checks
 from fkd.errors import UserError
-from fkd.files import whole_file
-from fkd.inputs import make_folder
+from fkd.evaluation.calibration import Calibration, calibrate, halves, look
+from fkd.io.atomic import whole_file
+from fkd.io.media import make_folder
+from fkd.terminal import show
 
 
 @command("calibrate")
 def main(cfg: DictConfig) -> None:
-    output = options.path(cfg, "output")
+    output = checks.path(cfg, "output")
     make_folder(output.parent)
     if "correction" not in cfg.detector or "spread" not in cfg.detector:
         raise UserError("detector: expected one with a correction and a spread, found others; see conf/detector")
     cfg.detector.correction.update(scale=1.0, x=0.0, y=0.0)
-    detector, faces = experiment.build_detector(cfg), experiment.build_faces(cfg)
+    detector, faces = build_detector(cfg), build_faces(cfg)
     show(*faces.remarks)
     looks = list(look(detector, faces, "train"))
     columns = {"all": calibrate(looks)}

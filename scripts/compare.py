@@ -6,20 +6,21 @@ python scripts/compare.py 'runs=[sweep_a,sweep_b]' output=comparison
 
 from omegaconf import DictConfig
 
-from fkd import comparison, options
-from fkd.cli import command
+from fkd import comparison
+from fkd.cli.command import command
 from fkd.comparison.page import write_page
 from fkd.comparison.pictures import write_pictures
-from fkd.console import facts, show
+from fkd.config import checks
+from fkd.terminal import facts, show
 
 
 @command("compare", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
     rows, curves, chosen, faces, resamples = (
-        options.whole(cfg, key, least=1) for key in ("rows", "curves", "chosen", "faces", "resamples")
+        checks.whole(cfg, key, least=1) for key in ("rows", "curves", "chosen", "faces", "resamples")
     )
     folders = comparison.folders(cfg.runs)
-    output = comparison.output_folder(None if cfg.output is None else options.path(cfg, "output"), folders)
+    output = comparison.output_folder(None if cfg.output is None else checks.path(cfg, "output"), folders)
 
     ranking = comparison.compare(folders, cfg.rank)
     judgement = comparison.verdict(ranking, resamples)

@@ -8,34 +8,35 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 import fkd
-from fkd import experiment, identity, options
-from fkd.breakdown import breakdown, breakdown_table
-from fkd.cli import command
-from fkd.console import facts, show
-from fkd.data.faces import Faces
+from fkd.cli.command import command
+from fkd.config import build_detector, build_faces, candidate_of, checks
+from fkd.data.face_data import Faces
 from fkd.errors import UserError
-from fkd.evaluation import Candidate, evaluate
-from fkd.facts import Facts
-from fkd.inference import TorchNet
-from fkd.report import metrics_table, part_table, save_figures
-from fkd.run import write_json
+from fkd.evaluation.conditions import breakdown, breakdown_table
+from fkd.evaluation.evaluate import Candidate, evaluate
+from fkd.evaluation.report import metrics_table, part_table, save_figures
+from fkd.inference.metadata import Facts
+from fkd.inference.torch_net import TorchNet
+from fkd.terminal import facts, show
+from fkd.training.runs import compatibility
+from fkd.training.runs.run_folder import write_json
 
 
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
-    run_dir, detector = Path(cfg.run_dir), experiment.build_detector(cfg)
-    net = fkd.load(None if cfg.ckpt is None else options.path(cfg, "ckpt"), device=cfg.device).net
+    run_dir, detector = Path(cfg.run_dir), build_detector(cfg)
+    net = fkd.load(None if cfg.ckpt is None else checks.path(cfg, "ckpt"), device=cfg.device).net
     if isinstance(net, TorchNet):
-        identity.check_labels(cfg, net.module.config)
-    faces = build_faces(cfg, net.facts)
+        compatibility.check_labels(cfg, net.module.config)
+    faces = faces_for(cfg, net.facts)
     show(*faces.remarks)
     if isinstance(net, TorchNet):
-        candidate = experiment.candidate(net.module)
+        candidate = candidate_of(net.module)
     else:
         candidate = Candidate.of_stranger(net, faces)
         show("an exported net does not say whom it was trained on: people of the test may be among them")
-    batch_size = options.whole(cfg, "data.batch_size", least=1)
-    scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, options.flag(cfg, "flip"))
+    batch_size = checks.whole(cfg, "data.batch_size", least=1)
+    scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, checks.flag(cfg, "flip"))
     conditions = breakdown(scores, faces.subset(cfg.subset))
     write_json(run_dir / "metrics.json", scores.metrics)
     write_json(run_dir / "conditions.json", conditions)
@@ -51,7 +52,7 @@ def main(cfg: DictConfig) -> float:
     return scores.metrics["nme_interocular"]
 
 
-def build_faces(cfg: DictConfig, facts: Facts) -> Faces:
+def faces_for(cfg: DictConfig, facts: Facts) -> Faces:
     """The faces with the net's points and channels.
 
     Raises:
@@ -61,10 +62,10 @@ def build_faces(cfg: DictConfig, facts: Facts) -> Faces:
     own = cfg.copy()
     cfg.schema = facts.schema.to_dict()
     try:
-        return experiment.build_faces(cfg)
+        return build_faces(cfg)
     except UserError as error:
         try:
-            found = experiment.build_faces(own).table.schema
+            found = build_faces(own).table.schema
         except UserError:
             found = facts.schema  # the points are not what is wrong
         if found == facts.schema:

@@ -8,20 +8,22 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fkd import doctor, experiment, exploring, options
-from fkd.cli import command
-from fkd.console import facts, show
+from fkd import dataset_report
+from fkd.cli.command import command
+from fkd.config import build_faces, checks, load_net
+from fkd.dataset_report.checks import examine
 from fkd.errors import UserError
-from fkd.inputs import unless_wrong
+from fkd.io.media import unless_wrong
+from fkd.terminal import facts, show
 
 
 @command("explore")
 def main(cfg: DictConfig) -> None:
-    output = options.path(cfg, "output")
-    size, count, seed = (options.whole(cfg, key, least) for key, least in (("sample", 2), ("faces", 1), ("seed", 0)))
+    output = checks.path(cfg, "output")
+    size, count, seed = (checks.whole(cfg, key, least) for key, least in (("sample", 2), ("faces", 1), ("seed", 0)))
     with unless_wrong(output):
-        net = None if cfg.ckpt is None else experiment.load_net(options.path(cfg, "ckpt"), "auto")
-        faces = experiment.build_faces(cfg)
+        net = None if cfg.ckpt is None else load_net(checks.path(cfg, "ckpt"), "auto")
+        faces = build_faces(cfg)
     if len(faces.table) == 0:
         raise UserError(f"data={faces.name}: expected at least one face, found none; look at data.root and its files")
     show(*faces.remarks)
@@ -29,17 +31,17 @@ def main(cfg: DictConfig) -> None:
     is_whole = cfg.data.get("exclude") is None
     has_folder = is_whole and cfg.data.get("root")  # pictures of those left out would seem to have no label
     root = Path(cfg.data.root) if has_folder else None
-    findings = doctor.examine(faces, net, root, () if net is None else net.module.subjects)
-    found = exploring.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
-    exploring.write(output, found, count, seed)
+    findings = examine(faces, net, root, () if net is None else net.module.subjects)
+    found = dataset_report.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
+    dataset_report.write(output, found, count, seed)
 
     show(
-        exploring.findings_table(found) if findings else "nothing was found to be wrong",
+        dataset_report.findings_table(found) if findings else "nothing was found to be wrong",
         facts(
             {
                 "page": f"{output}/report.html (opens in any browser; it shows people's faces)",
                 "numbers": f"{output}/report.json",
-                "leave out": exploring.exclusion_line(found, output),
+                "leave out": dataset_report.exclusion_line(found, output),
             }
         ),
     )

@@ -16,17 +16,20 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-from fkd import WEIGHTS, checkpoint, experiment, export, identity, options
-from fkd.cli import command
-from fkd.console import facts, show
-from fkd.data.faces import Faces
+from fkd import WEIGHTS, checkpoint
+from fkd.cli.command import command
+from fkd.config import build_detector, build_faces, checks, load_net
+from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
-from fkd.evaluation import squares_of
+from fkd.evaluation.evaluate import squares_of
 from fkd.geometry import cut
-from fkd.inference import TorchNet
+from fkd.inference import export
+from fkd.inference.torch_net import TorchNet
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
+from fkd.terminal import facts, show
+from fkd.training.runs import compatibility
 from fkd.types import Image, Points
 
 Run = Callable[[Image], Points]
@@ -35,15 +38,15 @@ _BATCH = 16
 
 @command("export")
 def main(cfg: DictConfig) -> None:
-    output, int8 = options.path(cfg, "output"), options.flag(cfg, "int8")
-    tolerance = options.number(cfg, "tolerance", least=0)
+    output, int8 = checks.path(cfg, "output"), checks.flag(cfg, "int8")
+    tolerance = checks.number(cfg, "tolerance", least=0)
     export.check_output(output, int8)
-    count, detector = options.whole(cfg, "crops", least=2), experiment.build_detector(cfg)
-    ckpt = WEIGHTS if cfg.ckpt is None else options.path(cfg, "ckpt")
-    net = experiment.load_net(ckpt, "cpu")
-    identity.check_labels(cfg, net.module.config)
+    count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
+    ckpt = WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
+    net = load_net(ckpt, "cpu")
+    compatibility.check_labels(cfg, net.module.config)
     cfg.channels, cfg.schema = net.facts.channels, net.module.config["schema"]
-    faces = experiment.build_faces(cfg)
+    faces = build_faces(cfg)
     if (learned := net.module.config["data"]["name"]) != faces.name:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
@@ -55,7 +58,7 @@ def main(cfg: DictConfig) -> None:
         written = Path(folder) / f"float{output.suffix}"
         if written.suffix == checkpoint.SAFETENSORS:
             checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
-            again: Run = experiment.load_net(written, "cpu", "output")
+            again: Run = load_net(written, "cpu", "output")
         else:
             write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
             write(net.module, net.facts.window, written)

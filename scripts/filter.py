@@ -5,15 +5,15 @@ python scripts/filter.py ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg 
 
 from omegaconf import DictConfig
 
-from fkd import targets
-from fkd.cli import command
+from fkd.cli.command import command
+from fkd.cli.media import Job
+from fkd.config.instantiate import instantiate
 from fkd.filters import Filter
-from fkd.job import Job
 
 
 @command("filter")
 def main(cfg: DictConfig) -> None:
-    dress: Filter = targets.build(cfg.get("filter"), "filter")
+    dress: Filter = instantiate(cfg.get("filter"), "filter")
     job = Job(cfg)
     dress.check(job.predictor.schema)
     with job.canvas() as canvas:

@@ -9,16 +9,17 @@ from contextlib import ExitStack
 import numpy as np
 from omegaconf import DictConfig
 
-from fkd import draw, options
-from fkd.cli import command
-from fkd.job import Job
-from fkd.predictions import Entry, writing
+from fkd.cli.command import command
+from fkd.cli.media import Job
+from fkd.config import checks
+from fkd.io.predictions import Entry, writing
 from fkd.types import Face, Image
+from fkd.visualization import draw
 
 
 @command("predict")
 def main(cfg: DictConfig) -> None:
-    csv, pts, pictures = (options.flag(cfg, key) for key in ("csv", "pts", "pictures"))
+    csv, pts, pictures = (checks.flag(cfg, key) for key in ("csv", "pts", "pictures"))
     job = Job(cfg)
     with ExitStack() as files:
         writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts))

@@ -12,15 +12,16 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fkd import options, sums
-from fkd.archives import unpack, whole_folder
-from fkd.archives.entries import Bounds
-from fkd.cli import command
-from fkd.console import show
-from fkd.download import Patience, fetch, forget
+from fkd.cli.command import command
+from fkd.config import checks
 from fkd.errors import Interrupted, UserError
-from fkd.files import is_locked, locked
-from fkd.inputs import make_folder
+from fkd.io.atomic import is_locked, locked
+from fkd.io.download import checksums
+from fkd.io.download.archives import unpack, whole_folder
+from fkd.io.download.client import Patience, fetch, forget
+from fkd.io.download.entries import Bounds
+from fkd.io.media import make_folder
+from fkd.terminal import show
 
 GB = 10**9
 
@@ -33,16 +34,16 @@ def main(cfg: DictConfig) -> None:
             f"data={cfg.data.name}: expected a set with data.download.url, found one without, which is drawn or comes "
             "from its owners (see data/README.md)"
         )
-    root = options.path(cfg, "data.root").resolve()
-    listed = None if download.get("sums") is None else sums.read(options.path(cfg, "data.download.sums"))
+    root = checks.path(cfg, "data.root").resolve()
+    listed = None if download.get("sums") is None else checksums.read(checks.path(cfg, "data.download.sums"))
     if is_filled(root):
         verify(root, listed)
     else:
         obtain(cfg, root, listed)
 
-    from fkd import experiment  # slow
+    from fkd.config import build_faces  # slow
 
-    show(*experiment.build_faces(cfg).remarks)
+    show(*build_faces(cfg).remarks)
     show(f"ready: python scripts/train.py {shlex.join(of_the_set(HydraConfig.get().overrides.task))}")
 
 
@@ -61,29 +62,29 @@ def is_filled(root: Path) -> bool:
 
 def verify(root: Path, listed: dict[str, str] | None) -> None:
     """Compares the files of a set that is there with what they should be."""
-    if listed is None and not (root / sums.NAME).is_file():
+    if listed is None and not (root / checksums.NAME).is_file():
         raise UserError(
-            f"data.root={root}: expected an empty folder, none, or one with {sums.NAME}, found other files, which stay "
-            "as they are; train on them as they are or give another data.root"
+            f"data.root={root}: expected an empty folder, none, or one with {checksums.NAME}, found other files, "
+            "which stay as they are; train on them as they are or give another data.root"
         )
-    listed = sums.read(root / sums.NAME) if listed is None else listed
+    listed = checksums.read(root / checksums.NAME) if listed is None else listed
     way_out = "move the folder away and prepare the set again"
-    sums.compare(listed, sums.of_folder(root), f"data.root={root}", way_out)
+    checksums.compare(listed, checksums.of_folder(root), f"data.root={root}", way_out)
     show(f"{root}: {len(listed):,} files are as they should be")
 
 
 def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
     """Downloads and unpacks a set; the archive stays beside the root until all is done."""
     patience = Patience(
-        bytes=int(options.number(cfg, "max_download", least=0) * GB),
-        tries=options.whole(cfg, "tries", least=1),
-        pause=options.number(cfg, "pause", least=0),
-        timeout=options.number(cfg, "timeout", least=0.1),
+        bytes=int(checks.number(cfg, "max_download", least=0) * GB),
+        tries=checks.whole(cfg, "tries", least=1),
+        pause=checks.number(cfg, "pause", least=0),
+        timeout=checks.number(cfg, "timeout", least=0.1),
     )
     bounds = Bounds(
-        bytes=int(options.number(cfg, "max_unpacked", least=0) * GB),
-        files=options.whole(cfg, "max_files", least=1),
-        ratio=options.number(cfg, "max_ratio", least=1),
+        bytes=int(checks.number(cfg, "max_unpacked", least=0) * GB),
+        files=checks.whole(cfg, "max_files", least=1),
+        ratio=checks.number(cfg, "max_ratio", least=1),
     )
     download, archive = cfg.data.download, root.with_name(f"{root.name}.download")
     part = None if download.get("folder") is None else str(download.folder)
@@ -93,16 +94,16 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
             fetch(str(download.get("url")), archive, patience)
             with whole_folder(root) as folder:
                 found = unpack(archive, folder, part, bounds)
-                found.pop(sums.NAME, None)  # our own takes its place
+                found.pop(checksums.NAME, None)  # our own takes its place
                 if listed is not None:
                     way_out = f"delete {archive} to download it again"
-                    sums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
-                sums.write(folder / sums.NAME, found)
+                    checksums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
+                checksums.write(folder / checksums.NAME, found)
         except KeyboardInterrupt:
             kept = f"what has come is kept in {archive}, and the same command goes on"
             raise Interrupted(f"interrupted; {kept}") from None
         forget(archive)
-    show(f"{root}: {len(found):,} files, listed with their sums in {sums.NAME}")
+    show(f"{root}: {len(found):,} files, listed with their sums in {checksums.NAME}")
 
 
 @contextmanager

@@ -6,24 +6,24 @@ python scripts/shard.py data=udacity data.root=DIR output=DIR channels=3 encodin
 
 from omegaconf import DictConfig
 
-from fkd import experiment, options
-from fkd.cli import command
-from fkd.console import facts, show
-from fkd.data.shards.writing import Storage, write
-from fkd.inputs import make_folder
+from fkd.cli.command import command
+from fkd.config import build_faces, checks
+from fkd.data.shards.writer import Storage, write
+from fkd.io.media import make_folder
+from fkd.terminal import facts, show
 
 
 @command("shard")
 def main(cfg: DictConfig) -> None:
-    output = options.path(cfg, "output")
+    output = checks.path(cfg, "output")
     storage = Storage(
         encoding=cfg.encoding,
-        quality=options.whole(cfg, "quality", least=1),
-        size=options.whole(cfg, "size", least=1),
-        seed=options.whole(cfg, "seed", least=0),
+        quality=checks.whole(cfg, "quality", least=1),
+        size=checks.whole(cfg, "size", least=1),
+        seed=checks.whole(cfg, "seed", least=0),
     )
     make_folder(output)
-    faces = experiment.build_faces(cfg)
+    faces = build_faces(cfg)
     show(*faces.remarks)
     index = write(faces, cfg.channels, output, storage)
     size = sum(shard.bytes for shard in index.shards)

@@ -12,58 +12,72 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fkd import metrics_csv, options, resume
-from fkd.cli import command
-from fkd.console import facts, show
-from fkd.processes import join_tasks, keep_memory, leave_printing_to_first, share_threads
-from fkd.run import Run
-from fkd.training_warnings import training_warnings
+from fkd.cli.command import command
+from fkd.config import checks
+from fkd.distributed import join_tasks, keep_memory, leave_printing_to_first, share_threads
+from fkd.terminal import facts, show
+from fkd.training.runs import command_line, metrics_csv
+from fkd.training.runs.run_folder import Run
+from fkd.training.runs.run_warnings import training_warnings
 
 
-@command("train", rewrite=resume.command_line)
+@command("train", rewrite=command_line.command_line)
 def main(cfg: DictConfig) -> float:
     if not Path(cfg.run_dir, "result.json").exists():  # a run that goes on has what it began with
-        options.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
+        checks.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
     import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
 
-    from fkd import experiment, identity
-    from fkd.callbacks import log_hyperparameters
-    from fkd.environment import environment
-    from fkd.evaluation import evaluate
-    from fkd.report import metrics_table, save_faces, save_figures
+    from fkd.config import (
+        best_checkpoint,
+        build_data,
+        build_detector,
+        build_faces,
+        build_module,
+        build_trainer,
+        candidate_of,
+        check_config,
+        initialise,
+        load_module,
+        remarks_on_boxes,
+    )
+    from fkd.evaluation.evaluate import evaluate
+    from fkd.evaluation.report import metrics_table, save_faces, save_figures
+    from fkd.training.callbacks import log_hyperparameters
+    from fkd.training.runs import compatibility
+    from fkd.training.runs.environment import environment
 
     hydra, run_dir = HydraConfig.get(), Path(cfg.run_dir)
     sweep = hydra.mode == RunMode.MULTIRUN
-    overrides = resume.task_overrides(hydra)
-    settings = identity.settings(cfg, hydra.runtime.choices, overrides)
+    overrides = command_line.task_overrides(hydra)
+    settings = compatibility.settings(cfg, hydra.runtime.choices, overrides)
     join_tasks()
     leave_printing_to_first()
     share_threads()
     run = Run(run_dir, overrides, settings, cfg.ckpt_path)
-    run.values["recipe"] = identity.digest(cfg, run.values["ckpt_path"])
+    run.values["recipe"] = compatibility.digest(cfg, run.values["ckpt_path"])
     if run.is_over:
         show(f"{run_dir}: {run.before['status']}, nothing is left to do")
         return run.objective
 
     with run:
-        experiment.check(cfg)
+        check_config(cfg)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
-        trainer = experiment.build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
+        trainer = build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
         run.values["environment"] = environment(trainer)
-        detector = experiment.build_detector(cfg)
+        detector = build_detector(cfg)
         if run.start is not None:
-            begun = identity.check_resume(cfg, run.start, own=run.goes_on)
+            begun = compatibility.check_resume(cfg, run.start, own=run.goes_on)
         elif run.before:
             show(f"{run_dir}: no last.ckpt, so training begins anew")
-        module = experiment.build_module(cfg)
+        module = build_module(cfg)
         if run.start is None:
-            experiment.begin(module, cfg)
-        faces = experiment.build_faces(cfg)
-        show(*faces.remarks, *experiment.remarks_on_boxes(hydra.runtime.choices.get("detector"), faces.table.schema))
+            initialise(module, cfg)
+        faces = build_faces(cfg)
+        show(*faces.remarks, *remarks_on_boxes(hydra.runtime.choices.get("detector"), faces.table.schema))
         run.values["faces"] = module.fingerprints = faces.fingerprints()
         if run.start is not None and run.goes_on:
-            identity.check_faces(run.start, begun, module.fingerprints)
-        data = experiment.build_data(cfg, faces)
+            compatibility.check_faces(run.start, begun, module.fingerprints)
+        data = build_data(cfg, faces)
         subjects = faces.table.subjects[faces.splits["train"]]
         module.learn_about(data.mean_shape(), faces.sample("train"), subjects)
 
@@ -74,17 +88,17 @@ def main(cfg: DictConfig) -> float:
             trainer.fit(module, datamodule=data, ckpt_path=run.start, weights_only=True)
             if not trainer.is_global_zero:
                 return 0.0
-            kept = experiment.best_checkpoint(trainer)
+            kept = best_checkpoint(trainer)
             speed = trainer.callback_metrics.get("train/images_per_s")
             run.values["train_images_per_s"] = None if speed is None else round(float(speed), 1)
 
-        net = experiment.load(kept).to(trainer.strategy.root_device)
+        net = load_module(kept).to(trainer.strategy.root_device)
         best = net.scores
         run.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
         columns, picture, baseline = {}, None, None
         finals = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
         if cfg.test:
-            candidate = experiment.candidate(net)
+            candidate = candidate_of(net)
             for subset in ("val", "test"):
                 scores = evaluate(candidate, faces, subset, cfg.boxes, detector, cfg.data.batch_size)
                 columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}

@@ -6,26 +6,27 @@ python scripts/zoo.py results=results/zoo into=README.md
 
 from omegaconf import DictConfig
 
-from fkd import comparison, options
-from fkd.cli import command
-from fkd.console import facts, show
-from fkd.inputs import make_folder
-from fkd.zoo.records import read
-from fkd.zoo.table import Table, around_table, rows
+from benchmarks.zoo.records import read
+from benchmarks.zoo.table import Table, around_table, rows
+from fkd import comparison
+from fkd.cli.command import command
+from fkd.config import checks
+from fkd.io.media import make_folder
+from fkd.terminal import facts, show
 
 
 @command("zoo", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
     folders = None if cfg.runs is None else comparison.folders(cfg.runs)
-    repeats = options.whole(cfg, "repeats", least=2)
-    results, output = options.path(cfg, "results"), options.path(cfg, "output")
-    into = None if cfg.into is None else options.path(cfg, "into")
+    repeats = checks.whole(cfg, "repeats", least=2)
+    results, output = checks.path(cfg, "results"), checks.path(cfg, "output")
+    into = None if cfg.into is None else checks.path(cfg, "into")
     if into is not None:
         around_table(into)  # early, before the long work
     left_out: dict[str, str] = {}
     if folders is not None:
-        from fkd.zoo.measuring import measure  # here, with all that loads torch
-        from fkd.zoo.trainings import trainings
+        from benchmarks.zoo.measuring import measure  # here, with all that loads torch
+        from benchmarks.zoo.trainings import trainings
 
         found, left_out = trainings(folders, cfg.data.name)
         records, unfit = measure(found, cfg, repeats)

@@ -15,11 +15,11 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 import fkd
-from fkd import images
-from fkd.data.synthesis import face
 from fkd.errors import UserError
-from fkd.predictor import Found, Picture
+from fkd.inference.predictor import Found, Picture
+from fkd.io import images
 from fkd.schema import IBUG68
+from fkd.synthetic import face
 from fkd.types import Face
 
 PROJECT = Path(__file__).parents[1]

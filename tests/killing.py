@@ -143,7 +143,7 @@ if __name__ == "__main__":
     import tempfile
 
     sys.path.insert(0, str(PROJECT))
-    import fkd.experiment  # noqa: F401  (once, for all forks)
+    import fkd.config  # noqa: F401  (once, for all forks)
 
     with tempfile.TemporaryDirectory() as name:
         sys.exit(bool(main(int(sys.argv[1]), sys.argv[2:], Path(name))))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fkd.breakdown import breakdown, breakdown_table
+from fkd.evaluation.conditions import breakdown, breakdown_table
 from fkd.schema import IBUG68, KeypointSchema
 from fkd.types import Annotations
 from tests.test_pose import seen

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from fkd.calibration import Look, calibrate, halves, look
-from fkd.data.udacity import udacity
-from fkd.detect import Correction, build
+from fkd.data.sources.udacity import udacity
+from fkd.detect import build
 from fkd.errors import UserError
-from fkd.geometry import Jitter, square_around
+from fkd.evaluation.calibration import Look, calibrate, halves, look
+from fkd.geometry import Correction, Jitter, square_around
 from fkd.types import Points
 
 HABIT, SPREAD = Correction(0.8, -0.05, 0.15), Jitter(0.08, 0.06, 0.03)

@@ -16,13 +16,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 from torch.utils.data import DataLoader
 
-from fkd import draw
-from fkd.callbacks import EMA, FiniteGuard, Overlays, Progress, Throughput, log_hyperparameters
+from fkd.config.instantiate import instantiate
 from fkd.data.dataset import as_it_is
 from fkd.errors import Diverged, UserError
 from fkd.schema import IBUG68
-from fkd.targets import build
+from fkd.training.callbacks import EMA, FiniteGuard, Overlays, Progress, Throughput, log_hyperparameters
 from fkd.types import Batch, Prediction
+from fkd.visualization import draw
 from tests import test_module
 from tests.data.test_dataset import dataset
 
@@ -103,7 +103,7 @@ def checkpoints(tmp_path):
     """best and last, as the config makes them."""
     cfg = OmegaConf.merge({"run_dir": str(tmp_path)}, {"callbacks": OmegaConf.load(CONF / "default.yaml")}).callbacks
     OmegaConf.resolve(cfg)
-    return [build(cfg[name], f"callbacks.{name}") for name in ("best", "last")]
+    return [instantiate(cfg[name], f"callbacks.{name}") for name in ("best", "last")]
 
 
 def epochs_of(checkpoint):
@@ -227,7 +227,7 @@ def terminal(monkeypatch, width=120):
     """Stands in for the user's terminal; gives what is written on it."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, legacy_windows=False)
-    monkeypatch.setattr("fkd.callbacks.progress.Console", lambda: console)
+    monkeypatch.setattr("fkd.training.callbacks.progress.Console", lambda: console)
     return screen
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from fkd.cli import _arranged, _named, quieten
+from fkd.cli.command import _arranged, _named, quieten
 from fkd.errors import UserError
 from tests.conftest import PROJECT, Outcome
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fkd import images
+from fkd.io import images
 from tests.comparison.folders import write_run
 from tests.comparison.test_paired import annotations
 from tests.conftest import PROJECT, Outcome

@@ -11,11 +11,14 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from fkd import detect, experiment, identity, targets
-from fkd.cli import CONF
-from fkd.data.draws import Draws
+from fkd import detect
+from fkd.cli.command import CONF
+from fkd.config import build_detector, build_module, build_trainer
+from fkd.config.instantiate import instantiate
+from fkd.data.counter_random import Draws
 from fkd.errors import UserError
 from fkd.schema import IBUG68
+from fkd.training.runs import compatibility
 
 GROUPS = ("model", "loss", "optimizer", "scheduler", "crop", "augmentation", "data", "trainer", "callbacks", "logger")
 OPTIONS = [
@@ -40,7 +43,7 @@ def compose(*overrides: str, name: str = "train") -> DictConfig:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: str(value))
 def test_every_option_composes_to_a_plain_config(group: str, option: str) -> None:
-    config = identity.plain(compose(f"{group}={option}"))
+    config = compatibility.plain(compose(f"{group}={option}"))
     assert not missing(config)
 
 
@@ -52,7 +55,7 @@ def missing(node: Any) -> list[str]:
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
 def test_every_model_trains_a_step(option: str) -> None:
-    module = experiment.build_module(compose(f"model={option}", *LOSSES.get(option, []), "crop.size=64"))
+    module = build_module(compose(f"model={option}", *LOSSES.get(option, []), "crop.size=64"))
     images = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8)
     assert module(images).shape == (2, 68, 2)
     module.raw(images).square().mean().backward()
@@ -62,7 +65,7 @@ def test_every_model_trains_a_step(option: str) -> None:
 @pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] in ("loss", "optimizer", "scheduler")])
 def test_every_loss_optimizer_and_scheduler_builds(group: str, option: str) -> None:
     model = next((model for model, losses in LOSSES.items() if f"{group}={option}" in losses), "compact")
-    module = experiment.build_module(compose(f"model={model}", *LOSSES.get(model, []), f"{group}={option}", *SMALL))
+    module = build_module(compose(f"model={model}", *LOSSES.get(model, []), f"{group}={option}", *SMALL))
     assert module.recipe is not None
     optimizer = module.recipe.optimizer(module.parameters())
     if (schedule := module.recipe.schedule) is not None:
@@ -97,7 +100,7 @@ def test_every_augmentation_builds_and_runs(option: str) -> None:
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
 def test_every_callback_builds(option: str) -> None:
     cfg = compose(f"callbacks={option}", "trainer=cpu", "logger.tensorboard=null", "logger.csv=null")
-    names = {type(callback).__name__ for callback in experiment.build_trainer(cfg, sweep=False).callbacks}
+    names = {type(callback).__name__ for callback in build_trainer(cfg, sweep=False).callbacks}
     assert {"ModelCheckpoint", "Overlays", "FiniteGuard"} <= names
     assert ("EarlyStopping" in names) == (option == "early_stopping")
 
@@ -105,7 +108,7 @@ def test_every_callback_builds(option: str) -> None:
 @pytest.mark.parametrize("option", ["default", "cpu", "debug", "ddp"])
 def test_every_trainer_for_processors_builds(option: str) -> None:
     cfg = compose(f"trainer={option}", "trainer.accelerator=cpu", "logger.tensorboard=null", "logger.csv=null")
-    assert experiment.build_trainer(cfg, sweep=False).num_devices == (2 if option == "ddp" else 1)
+    assert build_trainer(cfg, sweep=False).num_devices == (2 if option == "ddp" else 1)
 
 
 def test_the_gpu_trainer_asks_for_a_gpu() -> None:
@@ -146,7 +149,9 @@ def test_a_seed_of_nought_is_a_seed() -> None:
 
 @pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "detector").glob("*.yaml")))
 def test_every_detector_builds_or_says_what_it_lacks(option: str) -> None:
-    config = identity.plain(compose(f"detector={option}", "ckpt=x", "input=x", "output=x", name="predict"))["detector"]
+    config = compatibility.plain(compose(f"detector={option}", "ckpt=x", "input=x", "output=x", name="predict"))[
+        "detector"
+    ]
     if lacks := {"yunet": "detector.model=None", "boxes": "detector.file"}.get(option):
         with pytest.raises(UserError, match=lacks):
             detect.build(config)
@@ -158,14 +163,14 @@ def test_every_detector_builds_or_says_what_it_lacks(option: str) -> None:
 @pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "filter").glob("*.yaml")))
 def test_every_filter_builds_for_the_schema(option: str) -> None:
     cfg = compose(f"filter={option}", "ckpt=x", "input=x", "output=x", name="filter")
-    targets.build(cfg.filter, "filter").check(IBUG68)
+    instantiate(cfg.filter, "filter").check(IBUG68)
 
 
 def test_every_option_of_evaluation_composes() -> None:
     for path in {*(CONF / "data").glob("*.yaml")} - {CONF / "data/base.yaml"}:
         cfg = compose(f"data={path.stem}", "ckpt=some.ckpt", name="evaluate")
-        assert identity.plain(cfg)["subset"] == "test"
-    detect = experiment.build_detector(compose("ckpt=some.ckpt", "boxes=detector", name="evaluate"))
+        assert compatibility.plain(cfg)["subset"] == "test"
+    detect = build_detector(compose("ckpt=some.ckpt", "boxes=detector", name="evaluate"))
     assert detect is not None
 
 

@@ -15,11 +15,11 @@ from pytorch_lightning import seed_everything
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fkd import experiment
-from fkd.callbacks.evaluation_mode import EvaluationMode
-from fkd.cli import CONF
-from fkd.data.faces import SPLITS
-from fkd.profiler import StepProfiler
+from fkd.cli.command import CONF
+from fkd.config import build_data, build_faces, build_module, build_trainer
+from fkd.data.face_data import SPLITS
+from fkd.training.callbacks.evaluation_mode import EvaluationMode
+from fkd.training.profiler import StepProfiler
 from tests.conftest import Outcome
 from tests.test_conf import compose
 
@@ -61,21 +61,21 @@ def test_every_model_learns_ten_faces_by_heart(model: str, drawn: Path) -> None:
     common = ["crop.size=48", "trainer.max_epochs=15", "overfit.passes=20", "optimizer.lr=1e-3"]
     cfg = overfitting(drawn, f"model={model}", *common, *changes)
     seed_everything(0, verbose=False)
-    faces = experiment.build_faces(cfg)
-    data, module = experiment.build_data(cfg, faces), experiment.build_module(cfg)
-    trainer = experiment.build_trainer(cfg, sweep=False)
+    faces = build_faces(cfg)
+    data, module = build_data(cfg, faces), build_module(cfg)
+    trainer = build_trainer(cfg, sweep=False)
     trainer.fit(module, datamodule=data)
     assert float(trainer.callback_metrics["val/nme"]) < 1.5
 
 
 def test_overfitting_trains_on_what_it_validates(drawn: Path) -> None:
     cfg = overfitting(drawn, "overfit.faces=3", "overfit.passes=4", "data.batch_size=3", "crop.size=32")
-    faces = experiment.build_faces(cfg)
-    everything = experiment.build_faces(compose(f"data.root={drawn}", *FEW))
+    faces = build_faces(cfg)
+    everything = build_faces(compose(f"data.root={drawn}", *FEW))
     for split in SPLITS:
         np.testing.assert_array_equal(faces.splits[split], everything.splits["train"][:3])
     assert "3 training faces" in faces.remarks[0]
-    data = experiment.build_data(cfg, faces)
+    data = build_data(cfg, faces)
     (seen,) = data.val_dataloader()
     for epoch in range(2):
         loader = data.train_dataloader()

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
-from fkd import images
-from fkd.data.synthesis import face
-from fkd.detect import BoxFile, Correction, Haar, WholeImage, YuNet, build, iou
+from fkd.detect import BoxFile, Haar, WholeImage, YuNet, build, iou
 from fkd.detect.base import coverage
 from fkd.errors import UserError
-from fkd.geometry import Jitter, square_around
+from fkd.geometry import Correction, Jitter, square_around
+from fkd.io import images
+from fkd.synthetic import face
 
 CONF = Path(__file__).parents[1] / "conf/detector"
 AS_IS, SPREAD = Correction(1.0, 0.0, 0.0), Jitter(0.1, 0.1, 0.04)

@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd import doctor
-from fkd.data.faces import Faces
-from fkd.data.synthetic import synthetic
-from fkd.doctor import Finding, duplicates, hashes, shapes
-from fkd.doctor.lattice import cell_error, lattice
-from fkd.doctor.shift import line, shift
+from fkd.data.face_data import Faces
+from fkd.dataset_report import checks
+from fkd.dataset_report.checks import Finding, duplicates, perceptual_hash, shapes
+from fkd.dataset_report.checks.quantization import cell_error, lattice
+from fkd.dataset_report.checks.shift import line, shift
 from fkd.errors import UserError
-from fkd.facts import Facts
 from fkd.geometry import Window
+from fkd.inference.metadata import Facts
 from fkd.schema import IBUG68, KeypointSchema
+from fkd.synthetic.dataset import synthetic_faces
 from fkd.types import Annotations, Image, Points
 
 FACES, SIZE = 160, 128
@@ -27,7 +27,7 @@ FACES, SIZE = 160, 128
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Faces:
     """Drawn faces of forty people, each in one split; their pictures in a list, which tests copy to change them."""
-    drawn = synthetic(
+    drawn = synthetic_faces(
         root=str(tmp_path_factory.mktemp("drawn")),
         subjects=40,
         frames=FACES // 40,
@@ -63,14 +63,14 @@ def chosen(faces: Faces, split: str, count: int) -> list[int]:
 
 
 def test_nothing_is_found_on_a_clean_set(faces: Faces) -> None:
-    assert doctor.examine(faces) == []
+    assert checks.examine(faces) == []
 
 
 def test_people_in_two_splits(faces: Faces) -> None:
     (train, *_), (test, *_) = chosen(faces, "train", 1), chosen(faces, "test", 1)
     subjects = faces.table.subjects.copy()
     subjects[subjects == subjects[test]] = subjects[train]
-    (finding,) = doctor.examine(with_table(faces, subjects=subjects))
+    (finding,) = checks.examine(with_table(faces, subjects=subjects))
     assert (finding.name, finding.severity, finding.count, finding.total) == ("people", "fault", 1, 39)
     assert finding.figures == {"test_in_train": 1, "test_in_val": 0, "val_in_train": 0}
     assert subjects[list(finding.rows)].tolist() == [subjects[train]]
@@ -80,7 +80,7 @@ def test_people_in_two_splits(faces: Faces) -> None:
 def test_people_of_training_in_validation_are_a_warning(faces: Faces) -> None:
     subjects = faces.table.subjects.copy()
     subjects[chosen(faces, "val", 1)] = subjects[chosen(faces, "train", 1)]
-    (finding,) = doctor.examine(with_table(faces, subjects=subjects))
+    (finding,) = checks.examine(with_table(faces, subjects=subjects))
     assert (finding.name, finding.severity, finding.count) == ("people", "warning", 1)
 
 
@@ -95,7 +95,7 @@ def test_copies_in_other_splits(faces: Faces) -> None:
         cv2.resize(pictures[held[3]], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 80
     )
     keypoints[trained[3]] = (keypoints[held[3]] + 0.5) / 2 - 0.5
-    found = named(doctor.examine(replace(with_table(faces, keypoints=keypoints), images=pictures)))
+    found = named(checks.examine(replace(with_table(faces, keypoints=keypoints), images=pictures)))
     assert found.keys() == {"identical", "similar"}
     assert found["identical"].exclude == tuple(sorted(trained[:2]))
     assert found["similar"].exclude == ()
@@ -175,15 +175,15 @@ def test_copies_within_a_split_are_no_leak(faces: Faces) -> None:
     one, other = chosen(faces, "train", 2)
     images, keypoints = faces.table.images.copy(), faces.table.keypoints.copy()
     images[other], keypoints[other] = images[one], keypoints[one]
-    assert doctor.examine(with_table(faces, images=images, keypoints=keypoints)) == []
+    assert checks.examine(with_table(faces, images=images, keypoints=keypoints)) == []
 
 
 def test_hashes_tell_faces_apart_but_not_their_copies(faces: Faces) -> None:
     rows = np.arange(FACES)
-    bits, shows = hashes.face_hashes(faces, rows)
+    bits, shows = perceptual_hash.face_hashes(faces, rows)
     noise = np.random.default_rng(0)
     noisy = [np.clip(p + noise.normal(0, 5, p.shape), 0, 255).astype(np.uint8) for p in faces.images]
-    again, _ = hashes.face_hashes(replace(faces, images=noisy), rows)
+    again, _ = perceptual_hash.face_hashes(replace(faces, images=noisy), rows)
     distance = (bits[:, None] != again).sum(axis=2)
     assert shows.all()
     assert distance.diagonal().max() <= duplicates.ALIKE
@@ -244,7 +244,7 @@ def test_swapped_collapsed_shuffled_and_unseen(faces: Faces) -> None:
     for row in shuffled:
         keypoints[row] = keypoints[row, rng.permutation(68)]
     visible[unseen] = False
-    found = named(doctor.examine(with_table(faces, keypoints=keypoints, visible=visible)))
+    found = named(checks.examine(with_table(faces, keypoints=keypoints, visible=visible)))
     excluded = {name: finding.exclude for name, finding in found.items() if finding.exclude}
     assert excluded == {
         "unseen": (5,),
@@ -268,10 +268,10 @@ def test_points_outside_the_picture(faces: Faces) -> None:
     cut, lost = 4, 60
     shifts = {cut: faces.table.keypoints[cut, :, 0].min() + 5.5, lost: 500}
     points = np.stack([faces.table.keypoints[row] - (by, 0) for row, by in shifts.items()])
-    found = named(doctor.examine(moved(faces, [cut, lost], points)))
+    found = named(checks.examine(moved(faces, [cut, lost], points)))
     finding = found["outside"]
     assert (finding.severity, finding.count, finding.rows, finding.exclude) == ("fault", 2, (lost, cut), (lost,))
-    finding = named(doctor.examine(moved(faces, [cut], points[:1])))["outside"]
+    finding = named(checks.examine(moved(faces, [cut], points[:1])))["outside"]
     assert (finding.severity, finding.exclude) == ("note", ())
     assert finding.figures["farthest_pixels"] == pytest.approx(5, abs=1e-3)
 
@@ -281,14 +281,14 @@ def test_the_most_serious_comes_first(faces: Faces) -> None:
     keypoints[[3, 50, 77]] = keypoints[[3, 50, 77]][:, list(IBUG68.flip)]
     keypoints[20] = keypoints[20][np.random.default_rng(0).permutation(68)]
     visible[5] = False
-    found = doctor.examine(with_table(faces, keypoints=keypoints, visible=visible))
+    found = checks.examine(with_table(faces, keypoints=keypoints, visible=visible))
     assert [(finding.severity, finding.count) for finding in found][:3] == [("fault", 3), ("fault", 1), ("warning", 1)]
 
 
 def test_an_eye_at_one_place(faces: Faces) -> None:
     keypoints, eye = faces.table.keypoints.copy(), list(IBUG68.parts["right_eye"])
     keypoints[17, eye] = keypoints[17, eye].mean(axis=0)
-    found = named(doctor.examine(with_table(faces, keypoints=keypoints)))
+    found = named(checks.examine(with_table(faces, keypoints=keypoints)))
     assert found["collapsed"].exclude == (17,)
 
 
@@ -296,14 +296,14 @@ def test_points_that_do_not_count_are_not_looked_at(faces: Faces) -> None:
     hidden = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     keypoints, visible = faces.table.keypoints.copy(), faces.table.visible.copy()
     keypoints[7, hidden], visible[7, hidden] = 1e5, False
-    assert doctor.examine(with_table(faces, keypoints=keypoints, visible=visible)) == []
+    assert checks.examine(with_table(faces, keypoints=keypoints, visible=visible)) == []
 
 
 def test_a_tiny_distance_between_the_eyes(faces: Faces) -> None:
     first, second = IBUG68.normaliser
     points = faces.table.keypoints[[30]].copy()
     points[0, second] = points[0, first] + (2, 0)
-    found = named(doctor.examine(moved(faces, [30], points)))
+    found = named(checks.examine(moved(faces, [30], points)))
     assert found["narrow"].rows == (30,)
 
 
@@ -412,17 +412,17 @@ def test_labels_that_a_net_contradicts(maps: Faces) -> None:
     wrong = [8, 33, 100]
     people = maps.table.subjects[[0]].tolist()
     bad = moved(maps, wrong, truth[wrong] + 0.4 * size[wrong] * [1, 0])
-    finding = named(doctor.examine(bad, net, trained=people))["disagreement"]
+    finding = named(checks.examine(bad, net, trained=people))["disagreement"]
     assert set(finding.rows) == set(wrong)
     assert finding.figures["seen_share"] == pytest.approx(1 / 40)
     assert "too kindly" in finding.text
-    assert "disagreement" not in named(doctor.examine(maps, net))
+    assert "disagreement" not in named(checks.examine(maps, net))
 
 
 def test_a_net_of_other_points_is_refused(faces: Faces) -> None:
     other = replace(IBUG68, name="others")
     with pytest.raises(UserError, match=r"expected a net for the 68 points ibug68 .* found one for 68 points others"):
-        doctor.examine(faces, Compass(faces.table.keypoints, (0, 0), (0, 0), other))
+        checks.examine(faces, Compass(faces.table.keypoints, (0, 0), (0, 0), other))
 
 
 def test_pictures_without_a_row(faces: Faces, tmp_path: Path) -> None:
@@ -430,15 +430,15 @@ def test_pictures_without_a_row(faces: Faces, tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     for name in [*table.paths, "all/new.PNG", "top.jpeg", "all/notes.txt"]:
         (tmp_path / name).touch()
-    (finding,) = doctor.examine(replace(faces, table=table), root=tmp_path)
+    (finding,) = checks.examine(replace(faces, table=table), root=tmp_path)
     assert (finding.name, finding.severity, finding.count, finding.total) == ("unannotated", "note", 2, FACES + 2)
-    assert doctor.examine(faces, root=tmp_path) == []  # its names are no paths there
+    assert checks.examine(faces, root=tmp_path) == []  # its names are no paths there
 
 
 def test_the_gravest_come_first(faces: Faces) -> None:
     keypoints = np.rint(faces.table.keypoints).astype(np.float32)
     keypoints[3] = keypoints[3, list(IBUG68.flip)]
-    severities = [finding.severity for finding in doctor.examine(with_table(faces, keypoints=keypoints))]
+    severities = [finding.severity for finding in checks.examine(with_table(faces, keypoints=keypoints))]
     assert severities == ["fault", "note"]
 
 

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd import draw
 from fkd.schema import IBUG68, KeypointSchema
+from fkd.visualization import draw
 
 GREEN, MAGENTA = (0, 255, 0), (255, 0, 255)
 

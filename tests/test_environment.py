@@ -4,7 +4,7 @@ import subprocess
 
 import torch
 
-from fkd.environment import environment
+from fkd.training.runs.environment import environment
 from tests.conftest import PROJECT
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
-from fkd.data import synthesis
+from fkd import synthetic
+from fkd.io import images
 from tests.conftest import Outcome
 
 Script = Callable[..., Outcome]
@@ -22,7 +22,7 @@ def source(tmp_path: Path) -> tuple[str, ...]:
     root.mkdir()
     lines = [",".join(["name", *(f"{axis}{i}" for i in range(5) for axis in "xy")])]
     for number in range(24):
-        picture, points = synthesis.face(0, number, 0, 96)
+        picture, points = synthetic.face(0, number, 0, 96)
         images.write(root / f"{number}.png", picture)
         five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
         lines.append(",".join([f"{number}.png", *map(str, five.ravel().tolist())]))

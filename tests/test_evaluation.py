@@ -7,19 +7,19 @@ import torch
 from torch import nn
 
 from fkd.codecs import Coordinates
-from fkd.data.faces import Faces
+from fkd.config import candidate_of
+from fkd.data.face_data import Faces
 from fkd.errors import UserError
-from fkd.evaluation import Candidate, evaluate, squares_of
-from fkd.experiment import candidate
+from fkd.evaluation.evaluate import Candidate, evaluate, squares_of
 from fkd.geometry import Jitter, square_around
-from fkd.inference import TorchNet
-from fkd.module import KeypointModule
+from fkd.inference.torch_net import TorchNet
 from fkd.schema import IBUG68
+from fkd.training.module import KeypointModule
 from fkd.types import Annotations
 
 SIZE = 64
 SPREAD = {"_target_": "fkd.geometry.Jitter", "scale": 0.0, "x": 0.0, "y": 0.0}
-PLAN = {"_target_": "fkd.data.crops.FaceCrop", "size": SIZE, "scale": 1.35, "jitter": SPREAD}
+PLAN = {"_target_": "fkd.data.crop_plans.FaceCrop", "size": SIZE, "scale": 1.35, "jitter": SPREAD}
 CONFIG = {"model": {"name": "answer"}, "crop": {"plan": PLAN}, "detector": {}}
 
 
@@ -96,7 +96,7 @@ def window_of(keypoints: np.ndarray) -> np.ndarray:
 
 
 def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) -> None:
-    scores = evaluate(candidate(module), faces, "all", "keypoints", Nobody(), batch_size=5)
+    scores = evaluate(candidate_of(module), faces, "all", "keypoints", Nobody(), batch_size=5)
     answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
     expected = [plain_error(answer, window_of(k), k) for k in faces.table.keypoints]
     np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
@@ -114,7 +114,7 @@ def test_hidden_points_have_no_part_in_scores(faces: Faces, module: KeypointModu
     visible = faces.table.visible
     visible[:] = np.random.default_rng(3).random(visible.shape) < 0.7
     visible[:, [36, 45]] = True
-    scores = evaluate(candidate(module), faces, "all", "keypoints", Nobody(), batch_size=5)
+    scores = evaluate(candidate_of(module), faces, "all", "keypoints", Nobody(), batch_size=5)
     shown, truth, answer = visible, faces.table.keypoints, module.net.keypoints.numpy()
     expected = [plain_error(answer, window_of(k), k, v) for k, v in zip(truth, shown, strict=True)]
     np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
@@ -126,10 +126,10 @@ def test_a_face_whose_points_lie_on_a_line_costs_its_box_error_alone(faces: Face
     faces.table.visible[2] = False
     faces.table.visible[2, [36, 45]] = True
     faces.table.keypoints[2, [36, 45], 1] = 50
-    scores = evaluate(candidate(module), faces, "all", "keypoints", Nobody(), batch_size=5)
+    scores = evaluate(candidate_of(module), faces, "all", "keypoints", Nobody(), batch_size=5)
     assert np.isfinite(scores.face_errors).all()
     others = Faces(faces.table.take(np.delete(np.arange(N), 2)), {}, faces.images, "others", ())
-    box = evaluate(candidate(module), others, "all", "keypoints", Nobody(), batch_size=5).metrics["nme_box"]
+    box = evaluate(candidate_of(module), others, "all", "keypoints", Nobody(), batch_size=5).metrics["nme_box"]
     assert scores.metrics["nme_box"] == box
 
 
@@ -170,7 +170,7 @@ def test_a_perfect_answer_scores_nought_against_shifted_labels(faces: Faces) -> 
     window = window_of(keypoints)
     inside = ((keypoints - window[:2]) / (window[2] - window[0]) * SIZE - 0.5).astype(np.float32)
     module = KeypointModule(Answer(inside), Coordinates(0, 1), IBUG68, SIZE, 1, CONFIG)
-    assert evaluate(candidate(module), one, "all", "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
+    assert evaluate(candidate_of(module), one, "all", "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
 
 
 def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, module: KeypointModule) -> None:
@@ -186,7 +186,7 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
                 return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)  # a false box
             return np.stack([np.array([0, 0, 8, 8], np.float32), squares[row]]), np.ones(2, np.float32)
 
-    scores = evaluate(candidate(module), faces, "all", "detector", Some(), 5)
+    scores = evaluate(candidate_of(module), faces, "all", "detector", Some(), 5)
     answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
     whole = np.array([-0.5, 14.5, 119.5, 134.5])  # the middle square of a photo 120 wide and 150 high
     errors = [
@@ -216,14 +216,14 @@ def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, module: Keypo
     assert module.shapes is not None
     assert module.shapes.distance(answer) > 1
     with pytest.raises(UserError, match="found none of 6"):
-        evaluate(candidate(module), faces, "test", "detector", Strict(), 5)
+        evaluate(candidate_of(module), faces, "test", "detector", Strict(), 5)
     module.learn_about(module.mean_shape.numpy(), np.stack([answer, answer * 2]), [])
-    assert evaluate(candidate(module), faces, "test", "detector", Strict(), 5).metrics["missed_faces"] == 0
+    assert evaluate(candidate_of(module), faces, "test", "detector", Strict(), 5).metrics["missed_faces"] == 0
 
 
 def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, module: KeypointModule) -> None:
-    first, again = (evaluate(candidate(module), faces, "test", "jitter", Nobody(), 5) for _ in range(2))
-    perfect = evaluate(candidate(module), faces, "test", "keypoints", Nobody(), 5)
+    first, again = (evaluate(candidate_of(module), faces, "test", "jitter", Nobody(), 5) for _ in range(2))
+    perfect = evaluate(candidate_of(module), faces, "test", "keypoints", Nobody(), 5)
     assert (first.windows == again.windows).all()
     assert (first.windows != perfect.windows).all(axis=1).all()  # though the net itself trained on perfect boxes
     assert first.metrics["nme_interocular"] == again.metrics["nme_interocular"]
@@ -231,7 +231,7 @@ def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: F
 
 def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces: Faces, module: KeypointModule) -> None:
     """Beside it stands the mean of the training faces at hand, each in the window around its own points."""
-    known = candidate(module)
+    known = candidate_of(module)
     stranger = Candidate.of_stranger(TorchNet(module, known.net.facts.window), faces)
     windows = [window_of(k) for k in faces.table.keypoints[:4]]
     inside = [
@@ -247,8 +247,8 @@ def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces:
 
 def test_wrong_subsets_and_boxes_are_refused(faces: Faces, module: KeypointModule) -> None:
     with pytest.raises(UserError, match="subset=tset"):
-        evaluate(candidate(module), faces, "tset", "keypoints", Nobody(), 5)
+        evaluate(candidate_of(module), faces, "tset", "keypoints", Nobody(), 5)
     with pytest.raises(ValueError, match="boxes"):
-        evaluate(candidate(module), faces, "test", "perfect", Nobody(), 5)
+        evaluate(candidate_of(module), faces, "test", "perfect", Nobody(), 5)
     with pytest.raises(UserError, match="found none of 6"):
-        evaluate(candidate(module), faces, "test", "detector", Nobody(), 5)
+        evaluate(candidate_of(module), faces, "test", "detector", Nobody(), 5)

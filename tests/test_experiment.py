@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from fkd import experiment, identity
 from fkd.checkpoint import check_paths, check_trusted
+from fkd.config import build_module, initialise, load_module, remarks_on_boxes
+from fkd.config.build_parts import build_schema
+from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
-from fkd.experiment.parts import build_schema, instantiate
 from fkd.schema import IBUG68
+from fkd.training.runs import compatibility
 from tests.test_conf import SMALL, compose
 from tests.test_module import fit
 
@@ -24,10 +26,10 @@ def checkpoint(tmp_path: Path) -> Path:
     """The content of a best.ckpt for an untrained net."""
     cfg = compose("model=compact", *SMALL)
     torch.manual_seed(1)
-    module = experiment.build_module(cfg)
+    module = build_module(cfg)
     path = tmp_path / "best.ckpt"
     content = {
-        "config": identity.plain(cfg),
+        "config": compatibility.plain(cfg),
         "state_dict": module.state_dict(),
         "scores": {"epoch": 3},
         "subjects": [],
@@ -45,8 +47,8 @@ def changed(path: Path, change: Any) -> Path:
 
 def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     torch.manual_seed(1)
-    module = experiment.build_module(compose("model=compact", *SMALL)).eval()
-    loaded = experiment.load(checkpoint)
+    module = build_module(compose("model=compact", *SMALL)).eval()
+    loaded = load_module(checkpoint)
     images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
     assert torch.equal(loaded(images), module(images))
     assert not loaded.training
@@ -56,9 +58,9 @@ def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     "target",
     [
         "os.system",
-        "fkd.experiment.loading.torch.hub.load",  # a trusted name that leads to a stranger's home
-        "fkd.cli.os.system",
-        "fkd.images.write",  # at home in fkd, but neither a class nor of a trusted package
+        "fkd.config.loading.torch.hub.load",  # a trusted name that leads to a stranger's home
+        "fkd.cli.command.os.system",
+        "fkd.io.images.write",  # at home in fkd, but neither a class nor of a trusted package
         "fkd.data.cache.ImageCache",
         "torchvision.models._api.WeightsEnum.get_state_dict",  # downloads and unpickles
         "torchvision.models._api.Weights",
@@ -78,7 +80,7 @@ def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(
         content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": target}]}
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected classes of fkd.*found _target_"):
-        experiment.load(changed(checkpoint, change))
+        load_module(changed(checkpoint, change))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_configs_that_would_become_more_when_resolved_are_refused(checkpoint: Pa
         content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [node]}
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected (classes|plain values)"):
-        experiment.load(changed(checkpoint, change))
+        load_module(changed(checkpoint, change))
 
 
 def test_classes_of_fkd_and_torch_and_networks_of_torchvision_are_trusted() -> None:
@@ -112,7 +114,7 @@ def test_a_spoilt_crop_is_refused(checkpoint: Path, change: tuple[str, object]) 
         content["config"]["crop"][change[0]] = change[1]
 
     with pytest.raises(UserError, match=r"best\.ckpt: "):
-        experiment.load(changed(checkpoint, spoil))
+        load_module(changed(checkpoint, spoil))
 
 
 def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
@@ -120,7 +122,7 @@ def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
         content["config"]["crop"]["plan"]["_target_"] = "os.system"
 
     with pytest.raises(UserError, match=r"os\.system"):
-        experiment.load(changed(checkpoint, change))
+        load_module(changed(checkpoint, change))
 
 
 @pytest.mark.parametrize("path", ["local:///victim", "memory://a", "simplecache::file:///a", "/runs/../../victim"])
@@ -147,7 +149,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, capsys: pytest.
     path = tmp_path / "other.ckpt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"other\.ckpt: expected a checkpoint of fkd"):
-        experiment.load(path)
+        load_module(path)
     assert "boom" not in capsys.readouterr().out
 
 
@@ -156,12 +158,12 @@ def test_a_truncated_checkpoint_is_refused(checkpoint: Path) -> None:
     for size in (100, len(whole) // 2, len(whole) - 30):
         checkpoint.write_bytes(whole[:size])
         with pytest.raises(UserError, match=r"best\.ckpt: expected a checkpoint of fkd.*truncated"):
-            experiment.load(checkpoint)
+            load_module(checkpoint)
 
 
 def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(UserError, match=r"ckpt=gone/best\.ckpt: .*no such file"):
-        experiment.load("gone/best.ckpt")
+        load_module("gone/best.ckpt")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_a_missing_checkpoint_is_named() -> None:
 def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match=r"other\.ckpt: expected"):
-        experiment.load(tmp_path / "other.ckpt")
+        load_module(tmp_path / "other.ckpt")
 
 
 def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
@@ -178,7 +180,7 @@ def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
         content["config"]["model"]["net"]["widths"] = [16, 32, 64]
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected a config and fitting weights.*size mismatch"):
-        experiment.load(changed(checkpoint, change))
+        load_module(changed(checkpoint, change))
 
 
 def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
@@ -186,7 +188,7 @@ def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
         content["config"]["model"]["net"]["keypoints"] = 15
 
     with pytest.raises(UserError, match=r"best\.ckpt: .*\(1, 68, 2\) for 68 points.*\(1, 30\)"):
-        experiment.load(changed(checkpoint, change))
+        load_module(changed(checkpoint, change))
 
 
 class HeatmapLoss(nn.Module):
@@ -209,7 +211,7 @@ def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
     with pytest.raises(
         UserError, match=r"model=compact with loss=HeatmapLoss: the loss compares heatmaps.*coordinates"
     ):
-        experiment.build_module(cfg)
+        build_module(cfg)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
 )
 def test_the_losses_that_fit_a_model_are_named(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
-        experiment.build_module(compose(*overrides, "crop.size=64"))
+        build_module(compose(*overrides, "crop.size=64"))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_the_losses_that_fit_a_model_are_named(overrides: list[str], line: str) 
 def test_an_optimizer_is_fused_unless_float16_gradients_must_be_unscaled_and_clipped(
     overrides: list[str], fused: bool
 ) -> None:
-    module = experiment.build_module(compose(*SMALL, *overrides))
+    module = build_module(compose(*SMALL, *overrides))
     assert module.recipe is not None
     assert module.recipe.optimizer_of(module.net).defaults["fused"] is fused
 
@@ -259,14 +261,14 @@ def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch
     with pytest.raises(
         UserError, match=r"model=compact: expected output of shape \(1, 68, 2\).*found \(1, 68, 24, 24\)"
     ):
-        experiment.build_module(cfg)
+        build_module(cfg)
 
 
 def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training() -> None:
     cfg = compose("model=compact", *SMALL)
     cfg.model.net = {"_target_": "tests.test_experiment.Maps"}
     with pytest.raises(UserError, match=r"model=compact: .*tests\.test_experiment\.Maps.*fkd/models"):
-        experiment.build_module(cfg)
+        build_module(cfg)
 
 
 @pytest.mark.parametrize(
@@ -282,17 +284,17 @@ def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training
 )
 def test_maps_that_cannot_be_trained_are_refused(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
-        experiment.build_module(compose(*SMALL, *overrides))
+        build_module(compose(*SMALL, *overrides))
 
 
 def test_maps_are_left_alone_if_one_wishes() -> None:
-    recipe = experiment.build_module(compose("model=compact", "model.maps=null", *SMALL)).recipe
+    recipe = build_module(compose("model=compact", "model.maps=null", *SMALL)).recipe
     assert recipe is not None
     assert recipe.maps is None
 
 
 def test_frozen_statistics_stay_as_they_are_while_maps_are_trained(tmp_path: Path) -> None:
-    module = experiment.build_module(compose("model=compact", "+model.frozen=[stem]", "scheduler=none", "crop.size=64"))
+    module = build_module(compose("model=compact", "+model.frozen=[stem]", "scheduler=none", "crop.size=64"))
     before = {name: value.clone() for name, value in module.net.stem.state_dict().items()}
     fit(module, tmp_path, epochs=1)
     after = module.net.stem.state_dict()
@@ -302,8 +304,8 @@ def test_frozen_statistics_stay_as_they_are_while_maps_are_trained(tmp_path: Pat
 def teacher(path: Path, *overrides: str) -> str:
     """The file of an untrained net that knows Ada."""
     cfg = compose("model=compact", *SMALL, *overrides)
-    module = experiment.build_module(cfg)
-    content = {"config": identity.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    module = build_module(cfg)
+    content = {"config": compatibility.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
     torch.save(content, path / "teacher.ckpt")
     return f"distill.teacher={path / 'teacher.ckpt'}"
 
@@ -317,13 +319,13 @@ def test_what_a_net_had_reached_that_others_learn_from_is_said(
     distill = teacher(tmp_path)
     path = changed(tmp_path / "teacher.ckpt", lambda content: content.update(scores=scores))
     cfg = compose("distill=default", distill, f"weights={path}", *SMALL)
-    experiment.begin(experiment.build_module(cfg), cfg)
+    initialise(build_module(cfg), cfg)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{key}: {path} (data=synthetic, {said})" for key in ("distill.teacher", "weights")]
 
 
 def test_the_people_that_a_teacher_knows_are_known_to_its_pupil(tmp_path: Path) -> None:
-    module = experiment.build_module(compose("distill=default", teacher(tmp_path, "crop.size=64"), *SMALL))
+    module = build_module(compose("distill=default", teacher(tmp_path, "crop.size=64"), *SMALL))
     assert module.subjects == ["Ada"]
 
 
@@ -339,7 +341,7 @@ def test_the_people_that_a_teacher_knows_are_known_to_its_pupil(tmp_path: Path) 
 def test_a_teacher_of_other_windows_or_labels_is_refused(tmp_path: Path, overrides: list[str], line: str) -> None:
     udacity = ("data=udacity", "data.root=faces")
     with pytest.raises(UserError, match=line):
-        experiment.build_module(compose("distill=default", teacher(tmp_path, *udacity, *overrides), *udacity, *SMALL))
+        build_module(compose("distill=default", teacher(tmp_path, *udacity, *overrides), *udacity, *SMALL))
 
 
 class Buggy(nn.Module):
@@ -384,16 +386,16 @@ def test_a_detector_that_no_checkpoint_could_name_is_refused_before_training(key
         rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which no file of a net may name"
     )
     with pytest.raises(UserError, match=line):
-        experiment.build_module(compose(f"{key}=mine.Detector", *SMALL))
+        build_module(compose(f"{key}=mine.Detector", *SMALL))
 
 
 @pytest.mark.parametrize("name", ["haar", "whole_image", "yunet", "boxes"])
 def test_every_detector_of_fkd_may_be_trained_for(name: str) -> None:
-    experiment.build_module(compose(f"detector={name}", "detector.file=x" if name == "boxes" else "seed=0", *SMALL))
+    build_module(compose(f"detector={name}", "detector.file=x" if name == "boxes" else "seed=0", *SMALL))
 
 
 def test_a_detector_whose_boxes_are_guessed_is_said_to_be() -> None:
     for schema in (IBUG68, build_schema(compose("schema=wflw98"))):
-        (line,) = experiment.remarks_on_boxes("yunet", schema)
+        (line,) = remarks_on_boxes("yunet", schema)
         assert "guessed, not measured" in line
-    assert experiment.remarks_on_boxes("haar", IBUG68) == ()
+    assert remarks_on_boxes("haar", IBUG68) == ()

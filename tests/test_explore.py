@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import exploring, images
-from fkd.data.faces import Faces
-from fkd.data.synthesis import face
-from fkd.doctor import Finding
-from fkd.doctor.rows import point_boxes, sample
-from fkd.exploring.exclusions import write_exclusions
-from fkd.exploring.population import population
-from fkd.exploring.quantities import look, quantities
-from fkd.exploring.shapes import Shapes, shapes
-from fkd.pose import head_pose
+from fkd import dataset_report
+from fkd.data.face_data import Faces
+from fkd.dataset_report.checks import Finding
+from fkd.dataset_report.checks.sampling import point_boxes, sample
+from fkd.dataset_report.exclusions import write_exclusions
+from fkd.dataset_report.measurements import look, quantities
+from fkd.dataset_report.population import population
+from fkd.dataset_report.shapes import Shapes, shapes
+from fkd.head_pose import head_pose
+from fkd.io import images
 from fkd.schema import IBUG68, KeypointSchema
+from fkd.synthetic import face
 from fkd.types import Annotations
 
 PEOPLE, PICTURES = 5, 4
@@ -184,14 +185,14 @@ def one(faces: Faces, row: int) -> Faces:
 
 
 def test_a_set_of_one_face_has_all_but_a_spread(drawn: Faces, tmp_path: Path) -> None:
-    found = exploring.survey(one(drawn, 3), [], True, True, 10, 0)
-    exploring.write(tmp_path, found, 4, 0)
+    found = dataset_report.survey(one(drawn, 3), [], True, True, 10, 0)
+    dataset_report.write(tmp_path, found, 4, 0)
     said = found.to_json()
     assert said["counts"]["all"] == {"faces": 1, "pictures": 1, "people": 1}
     assert said["shape"] is None
     assert said["left_out"]["shape"].startswith("expected two faces or more")
     assert "expected two faces or more" in (tmp_path / "report.html").read_text()
-    assert exploring.exclusion_line(found, tmp_path) == "no training face"
+    assert dataset_report.exclusion_line(found, tmp_path) == "no training face"
 
 
 def test_faces_without_points_or_pose_are_no_obstacle(drawn: Faces, tmp_path: Path) -> None:
@@ -203,8 +204,8 @@ def test_faces_without_points_or_pose_are_no_obstacle(drawn: Faces, tmp_path: Pa
     keypoints[1] = keypoints[1, 0]
     keypoints[2] += 1000
     faces = replace(drawn, table=replace(drawn.table, schema=schema, keypoints=keypoints, visible=visible))
-    found = exploring.survey(faces, [replace(SWAPPED, rows=(0, 1, 2))], True, True, 100, 0)
-    exploring.write(tmp_path, found, 4, 0)
+    found = dataset_report.survey(faces, [replace(SWAPPED, rows=(0, 1, 2))], True, True, 100, 0)
+    dataset_report.write(tmp_path, found, 4, 0)
     said = found.to_json()
     assert said["shape"]["faces"] == len(keypoints) - 2
     assert said["quantities"]["brightness"]["count"] == len(keypoints) - 2

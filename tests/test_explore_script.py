@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fkd import WEIGHTS, doctor, exploring, images
-from fkd.doctor import Finding
+from fkd import WEIGHTS, dataset_report
+from fkd.dataset_report import checks
+from fkd.dataset_report.checks import Finding
+from fkd.io import images
 from tests.conftest import Outcome
 
 Script = Callable[..., Outcome]
@@ -29,14 +31,14 @@ def diagnosed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         asked.append(arguments)
         return FOUND
 
-    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setattr(checks, "examine", examine)
     return asked
 
 
 @pytest.fixture
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the page, whose figures take seconds."""
-    monkeypatch.setattr(exploring, "write_page", lambda *given: None)
+    monkeypatch.setattr(dataset_report, "write_page", lambda *given: None)
 
 
 class Page(HTMLParser):
@@ -126,8 +128,8 @@ def test_the_doctor_is_asked_and_the_net_shown_to_it(
     script: Script, faces_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    examine = doctor.examine
-    monkeypatch.setattr(doctor, "examine", lambda *given: asked.append(given) or examine(*given))
+    examine = checks.examine
+    monkeypatch.setattr(checks, "examine", lambda *given: asked.append(given) or examine(*given))
     outcome = script("explore", *on(faces_root), "output=out", "faces=1", f"ckpt={WEIGHTS}")
     assert outcome.status == 0, outcome.err
     (faces, net, _, trained) = asked[0]

@@ -18,17 +18,18 @@ import torch
 from torch import Tensor, nn
 
 import fkd
-from fkd import experiment, export
 from fkd.codecs import Coordinates
-from fkd.data.synthesis import face
+from fkd.config import build_module
 from fkd.errors import UserError
-from fkd.facts import Facts
 from fkd.geometry import Window
-from fkd.inference import facts_of
-from fkd.module import KeypointModule
-from fkd.onnx import OnnxNet
+from fkd.inference import export
+from fkd.inference.metadata import Facts
+from fkd.inference.onnx_net import OnnxNet
+from fkd.inference.torch_net import facts_of
 from fkd.schema import IBUG68
-from fkd.shape import ShapeModel
+from fkd.shape_model import ShapeModel
+from fkd.synthetic import face
+from fkd.training.module import KeypointModule
 from tests.conftest import PROJECT, Outcome
 from tests.test_conf import LOSSES, OPTIONS, compose
 
@@ -50,7 +51,7 @@ def module(name: str, channels: int = 1) -> KeypointModule:
     """An untrained net whose answers differ from crop to crop as those of a trained one do."""
     torch.manual_seed(0)
     init = ["model.net.init=torch"] if name == "simple" else []  # others answer far beside the crop
-    made = experiment.build_module(
+    made = build_module(
         compose(f"model={name}", *LOSSES.get(name, []), *init, f"crop.size={SIZES[name]}", f"channels={channels}")
     )
     made.shapes = SHAPES
@@ -174,7 +175,7 @@ class Block:
 
 sys.meta_path.insert(0, Block())
 import numpy as np
-from fkd.onnx import OnnxNet
+from fkd.inference.onnx_net import OnnxNet
 np.save("found.npy", OnnxNet({str(exported("compact"))!r})(np.load("crops.npy")))
 """
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

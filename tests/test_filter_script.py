@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
-from fkd.cli import CONF
-from fkd.data.synthesis import face
+from fkd.cli.command import CONF
+from fkd.io import images
+from fkd.io.video import VideoReader, VideoWriter
 from fkd.schema import IBUG68
+from fkd.synthetic import face
 from fkd.types import Face
-from fkd.video import VideoReader, VideoWriter
 from tests.conftest import Outcome, StandIn
 
 Script = Callable[..., Outcome]
@@ -80,7 +80,7 @@ def test_a_filter_of_ones_own_is_a_picture_and_a_file(
         "    picture: ${conf:filter/monocle.png}\n"
         "    anchors: {right_eye: [31.5, 31.5], 36: [16, 31.5], 39: [47, 31.5]}\n    warp: similarity\n    order: 1\n"
     )
-    monkeypatch.setattr("fkd.cli.CONF", Path("conf").absolute())
+    monkeypatch.setattr("fkd.cli.command.CONF", Path("conf").absolute())
     outcome = script("filter", "ckpt=x", "input=face.png", "output=out", "filter=monocle")
     assert outcome.status == 0, outcome.err
     x, y = POINTS[36:42].mean(axis=0).round().astype(int)
@@ -92,7 +92,7 @@ def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
 ) -> None:
     shutil.copytree(CONF, "conf")
     Path("conf/filter/mine.yaml").write_text("_target_: fkd.filters.Filter\nlayers\n  mine:\n    order: 1\n")
-    monkeypatch.setattr("fkd.cli.CONF", Path("conf").absolute())
+    monkeypatch.setattr("fkd.cli.command.CONF", Path("conf").absolute())
     outcome = script("filter", "ckpt=x", "input=face.png", "output=out", "filter=mine")
     assert outcome.status == 2
     assert len(outcome.err.splitlines()) == 1

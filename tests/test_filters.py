@@ -7,14 +7,15 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fkd import images, overlay
-from fkd.cli import CONF
-from fkd.data import synthesis
+from fkd import synthetic
+from fkd.cli.command import CONF
 from fkd.errors import UserError
 from fkd.filters import Blur, Filter, Sticker
 from fkd.geometry import square_around
+from fkd.io import images
 from fkd.schema import IBUG68
 from fkd.types import Face
+from fkd.visualization import compositing
 
 FILTERS = sorted(path.stem for path in (CONF / "filter").glob("*.yaml"))
 CORNERS = (0, 16, 8, 27)  # the keypoints that the tests' stickers hang on
@@ -82,11 +83,11 @@ PERSPECTIVE = np.array([[1.3, 0.4, -7], [-0.2, 0.8, 12], [1e-3, -5e-4, 1]])
 @pytest.mark.parametrize(
     ("fit", "matrix"),
     [
-        (overlay.similarity, turned(35, 1.7, 30, -20)),
-        (overlay.affine, turned(-120, 0.2, 3, 9)),
-        (overlay.affine, AFFINE),
-        (overlay.homography, AFFINE),
-        (overlay.homography, PERSPECTIVE),
+        (compositing.similarity, turned(35, 1.7, 30, -20)),
+        (compositing.affine, turned(-120, 0.2, 3, 9)),
+        (compositing.affine, AFFINE),
+        (compositing.homography, AFFINE),
+        (compositing.homography, PERSPECTIVE),
     ],
 )
 def test_a_known_map_is_found_again(fit, matrix):
@@ -96,7 +97,7 @@ def test_a_known_map_is_found_again(fit, matrix):
     assert np.allclose(found / found[2, 2], matrix, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("fit", [overlay.similarity, overlay.affine, overlay.homography])
+@pytest.mark.parametrize("fit", [compositing.similarity, compositing.affine, compositing.homography])
 def test_no_near_map_of_the_kind_fits_better(fit):
     rng = np.random.default_rng(0)
     source = rng.uniform(0, 100, (8, 2))
@@ -108,7 +109,7 @@ def test_no_near_map_of_the_kind_fits_better(fit):
         return float(np.square(moved[:, :2] / moved[:, 2:] - target).sum())
 
     around = np.array([[1, 0, -50], [0, 1, -50], [0, 0, 1]])  # small changes about the middle of the points
-    size = {overlay.affine: [[0.01], [0.01], [0]], overlay.homography: [[0.01], [0.01], [1e-4]]}.get(fit)
+    size = {compositing.affine: [[0.01], [0.01], [0]], compositing.homography: [[0.01], [0.01], [1e-4]]}.get(fit)
     for _ in range(50):
         change = turned(rng.normal(0, 0.5), 1 + rng.normal(0, 0.01), *rng.normal(0, 0.1, 2))
         if size is not None:
@@ -189,7 +190,7 @@ def test_a_turned_photo_wears_a_turned_sticker(sticker, warp):
 @pytest.mark.parametrize("layer", ["sticker", "blur"])
 def test_at_the_photos_edge_the_rest_is_cut_off(sticker, layer):
     """As if the photo were a part of a larger one. Blur averages only what it sees, so it gets one colour."""
-    picture, points = synthesis.face(0, 1, 0, 300)
+    picture, points = synthetic.face(0, 1, 0, 300)
     photo = picture if layer == "sticker" else np.full((300, 300, 3), 90, np.uint8)
     made = sticker(opaque(80, 90), "affine") if layer == "sticker" else Blur("face", 0.3, 0)
     whole = Filter({"a": made})(photo, [face_of(points)])
@@ -204,7 +205,7 @@ def test_tiles_have_no_seams(sticker, monkeypatch):
     pixels, photo = opaque(90, 120), noise(200, 240)
     face = hung(pixels.shape, turned(30, 1.1, 80, 20))
     whole = Filter({"a": sticker(pixels)})(photo, [face])
-    monkeypatch.setattr(overlay, "_TILE", 37)
+    monkeypatch.setattr(compositing, "_TILE", 37)
     assert np.array_equal(Filter({"a": sticker(pixels)})(photo, [face]), whole)
 
 
@@ -226,7 +227,7 @@ def test_the_picture_stays_and_the_largest_face_is_on_top(sticker):
 
 
 def degenerate() -> dict[str, np.ndarray]:
-    points = synthesis.face(0, 1, 0, 100)[1]
+    points = synthetic.face(0, 1, 0, 100)[1]
     line = np.stack([np.linspace(0, 90, 68), np.linspace(5, 60, 68)], axis=1)
     missing = points.copy()
     missing[:] = np.nan
@@ -301,7 +302,7 @@ def load(*names: str) -> Filter:
 @pytest.mark.parametrize("who", [(3, 310, 5), (3, 1516, 1), (3, 2827, 2)])  # the second is turned by 30 degrees
 def test_filters_sit_where_they_belong(who, tilt):
     size = 256
-    picture, points = synthesis.face(*who, size)
+    picture, points = synthetic.face(*who, size)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), -tilt, 1)
     picture = cv2.warpAffine(picture, turn, (size, size), borderMode=cv2.BORDER_REFLECT)
     points = points @ turn[:, :2].T + turn[:, 2]
@@ -340,7 +341,7 @@ def test_filters_sit_where_they_belong(who, tilt):
 
 
 def test_two_filters_merge_into_one():
-    picture, points = synthesis.face(3, 310, 5, 200)
+    picture, points = synthetic.face(3, 310, 5, 200)
     both = load("sunglasses", "hat")(picture, [face_of(points)])
     one_by_one = load("hat")(load("sunglasses")(picture, [face_of(points)]), [face_of(points)])
     assert np.array_equal(both, one_by_one)
@@ -349,7 +350,7 @@ def test_two_filters_merge_into_one():
 def test_names_indices_and_parts_are_keypoints(tmp_path: Path):
     pixels, photo = opaque(30, 40), noise(90, 90)
     images.write(tmp_path / "a.png", pixels)
-    face = face_of(synthesis.face(0, 1, 0, 90)[1])
+    face = face_of(synthetic.face(0, 1, 0, 90)[1])
     right = IBUG68.parts["right_eye"]
     mean = face.keypoints[list(right)].mean(axis=0)
     moved = face.keypoints.copy()
@@ -370,7 +371,7 @@ def test_names_indices_and_parts_are_keypoints(tmp_path: Path):
 @pytest.mark.parametrize("size", [40, 200, 900])
 @pytest.mark.parametrize("part", ["eyes", "face"])
 def test_blur_leaves_nothing_inside_and_everything_outside(part, size):
-    points = synthesis.face(3, 310, 5, size)[1]
+    points = synthetic.face(3, 310, 5, size)[1]
     photo = noise(size, size)
     found = Filter({"a": Blur(part, 0.3, 0)})(photo, [face_of(points)])
     region = points if part == "face" else points[36:48]
@@ -391,7 +392,7 @@ def test_blur_leaves_nothing_inside_and_everything_outside(part, size):
 
 
 def test_blur_hides_the_forehead_and_the_eyes_of_a_turned_head():
-    picture, points = synthesis.face(3, 1516, 1, 256)
+    picture, points = synthetic.face(3, 1516, 1, 256)
     found = Filter({"a": Blur("face", 0.3, 0)})(picture, [face_of(points)])
     up = points[36:48].mean(axis=0) - points.mean(axis=0)
     up /= np.linalg.norm(up)
@@ -407,7 +408,7 @@ def test_blur_hides_the_forehead_and_the_eyes_of_a_turned_head():
 
 def test_blur_hides_more_than_the_points_of_the_eyes():
     """Lashes and brows tell who it is, too."""
-    points = synthesis.face(3, 310, 5, 256)[1]
+    points = synthetic.face(3, 310, 5, 256)[1]
     found = Filter({"a": Blur("eyes", 0.3, 0)})(noise(256, 256), [face_of(points)])
     unit = float(IBUG68.interocular(points))
     above = np.array([0, -0.17 * unit])
@@ -417,7 +418,7 @@ def test_blur_hides_more_than_the_points_of_the_eyes():
 
 def test_blur_of_a_profile_is_as_strong():
     """Its eyes are close to each other, which must not make the squares small."""
-    points = synthesis.face(3, 310, 5, 256)[1]
+    points = synthetic.face(3, 310, 5, 256)[1]
     side = points.copy()
     side[36:48, 0] = side[27, 0] + 0.1 * (side[36:48, 0] - side[27, 0])
     photo = smooth_photo(256, 256)
@@ -429,7 +430,7 @@ def test_blur_of_a_profile_is_as_strong():
 
 def test_blur_up_to_the_photos_edge():
     """Where the face is cut off by the photo, the last pixel is as hidden as the others."""
-    points = synthesis.face(3, 310, 5, 400)[1]
+    points = synthetic.face(3, 310, 5, 400)[1]
     left, top = points[30].astype(int)
     photo = noise(400, 400)[top:, left:]
     found = Filter({"a": Blur("face", 0.3, 0)})(photo, [face_of(points - [left, top])])
@@ -439,7 +440,7 @@ def test_blur_up_to_the_photos_edge():
 
 def test_two_faces_of_one_colour_per_square_look_the_same():
     """Detail finer than the squares cannot be undone: it is gone before the Gaussian."""
-    points = synthesis.face(3, 310, 5, 300)[1]
+    points = synthetic.face(3, 310, 5, 300)[1]
     photo = smooth_photo(300, 300)
     detail = np.zeros((300, 300, 1), int)
     detail[::2, ::2], detail[1::2, ::2] = 60, -60  # means of neighbouring rows cancel

@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 from PIL import Image as Pillow
 
-from fkd import images
-from fkd.detect import Correction, WholeImage
+from fkd.detect import WholeImage
 from fkd.errors import UserError
-from fkd.facts import Facts
-from fkd.geometry import Jitter, Window
-from fkd.predictor import Predictor
+from fkd.geometry import Correction, Jitter, Window
+from fkd.inference.metadata import Facts
+from fkd.inference.predictor import Predictor
+from fkd.io import images
 from fkd.schema import IBUG68
 
 MAX_PIXELS = 1_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fkd.cli import CONF
-from fkd.help import help_text
+from fkd.cli.command import CONF
+from fkd.cli.help import help_text
 
 SCRIPTS = sorted(path.stem for path in CONF.glob("*.yaml") if (CONF.parent / "scripts" / f"{path.stem}.py").exists())
 
@@ -79,7 +79,7 @@ def test_own_files_are_read(tmp_path: Path) -> None:
 
 def test_it_needs_neither_torch_nor_hydra() -> None:
     code = (
-        "import sys; from pathlib import Path; from fkd.help import help_text; "
+        "import sys; from pathlib import Path; from fkd.cli.help import help_text; "
         f"help_text(Path({str(CONF)!r}), 'train'); sys.exit(bool({{'torch', 'hydra'}} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -1,7 +1,7 @@
 import pytest
 
-from fkd import identity
 from fkd.errors import UserError
+from fkd.training.runs import compatibility
 from tests.test_conf import compose
 
 
@@ -21,19 +21,19 @@ from tests.test_conf import compose
     ids=str,
 )
 def test_a_recipe_is_what_is_learned(given: list[str], same: bool) -> None:
-    assert (identity.digest(compose(*given), None) == identity.digest(compose(), None)) == same
+    assert (compatibility.digest(compose(*given), None) == compatibility.digest(compose(), None)) == same
 
 
 def test_a_recipe_that_begins_with_weights_is_another_one() -> None:
     starts = (None, "a.ckpt", "b.ckpt")
-    assert len({identity.digest(compose(), start) for start in starts}) == 3
+    assert len({compatibility.digest(compose(), start) for start in starts}) == 3
 
 
 def test_settings_are_groups_numbers_and_what_was_given() -> None:
     overrides = ["callbacks=early_stopping", "model=simple", "trainer.gradient_clip_val=1.5", "seed=3", "sweep=seeds5"]
     choices = dict.fromkeys(("loss", "optimizer", "scheduler", "data", "crop", "augmentation", "sweep"), "x")
     choices |= {"callbacks": "early_stopping", "model": "simple", "trainer": "default"}
-    found = identity.settings(compose(*overrides[:-1]), choices, overrides)
+    found = compatibility.settings(compose(*overrides[:-1]), choices, overrides)
     assert found.keys() == {
         *("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation", "callbacks"),
         *("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed", "trainer.gradient_clip_val"),
@@ -59,16 +59,16 @@ MOVED = ["data.root=/elsewhere", "data.cache_dir=/other", "data.num_workers=3"]
 def test_data_that_have_moved_are_the_same(data: str, moved: list[str]) -> None:
     chosen = f"data={data}".split()
     here, there = compose(*chosen), compose(*chosen, *moved)
-    assert identity.first_difference(identity.plain(here), there, ["data", "mix"]) is None
-    assert identity.digest(here, None) == identity.digest(there, None)
+    assert compatibility.first_difference(compatibility.plain(here), there, ["data", "mix"]) is None
+    assert compatibility.digest(here, None) == compatibility.digest(there, None)
 
 
 @pytest.mark.parametrize("other", ["data.pictures=other", "data.split_seed=1", "data.files.subject=folder"])
 def test_data_that_are_others_are_not(other: str) -> None:
     here, there = compose("data=csv"), compose("data=csv", other)
-    key, *_ = identity.first_difference(identity.plain(here), there, ["data"]) or ("",)
+    key, *_ = compatibility.first_difference(compatibility.plain(here), there, ["data"]) or ("",)
     assert key.startswith("data.")
-    assert identity.digest(here, None) != identity.digest(there, None)
+    assert compatibility.digest(here, None) != compatibility.digest(there, None)
 
 
 PUBLISHED = "data.sources.udacity.label_shift=false"
@@ -87,8 +87,8 @@ PUBLISHED = "data.sources.udacity.label_shift=false"
 def test_labels_of_another_kind_are_refused_wherever_they_are_mixed(
     trained: list[str], scored: list[str], key: str
 ) -> None:
-    net = identity.plain(compose(*trained))
-    identity.check_labels(compose(*trained), net)
-    identity.check_labels(compose("data=synthetic"), net)
+    net = compatibility.plain(compose(*trained))
+    compatibility.check_labels(compose(*trained), net)
+    compatibility.check_labels(compose("data=synthetic"), net)
     with pytest.raises(UserError, match=f"^{key}, as this net was trained with"):
-        identity.check_labels(compose(*scored), net)
+        compatibility.check_labels(compose(*scored), net)

@@ -14,8 +14,8 @@ import pytest
 from PIL import ExifTags, PngImagePlugin
 from PIL import Image as Pillow
 
-from fkd import images
 from fkd.errors import UserError
+from fkd.io import images
 
 
 @pytest.fixture
@@ -490,6 +490,8 @@ def test_a_picture_too_wide_for_its_kind_is_one_clean_error(tmp_path, name):
 
 
 def test_importing_it_leaves_the_warnings_of_the_process_alone() -> None:
-    code = "import warnings, PIL, cv2, numpy; b = [*warnings.filters]; import fkd.images; print(b == warnings.filters)"
+    code = (
+        "import warnings, PIL, cv2, numpy; b = [*warnings.filters]; import fkd.io.images; print(b == warnings.filters)"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "True\n"

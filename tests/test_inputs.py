@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fkd import images, inputs
 from fkd.errors import UserError
-from fkd.inputs import Footage, Photos, Place
-from fkd.video import VideoReader, VideoWriter
+from fkd.io import images, media
+from fkd.io.media import Footage, Photos, Place
+from fkd.io.video import VideoReader, VideoWriter
 
 PICTURE = np.full((6, 8, 3), 90, np.uint8)
 
@@ -26,15 +26,15 @@ def fill(*names: str) -> None:
         path.write_bytes(b"content")
 
 
-def find(value: Any, output: str = "out", frames: int | None = None) -> inputs.Source:
-    return inputs.find(value, Path(output), frames)
+def find(value: Any, output: str = "out", frames: int | None = None) -> media.Source:
+    return media.find(value, Path(output), frames)
 
 
-def names(source: inputs.Source) -> list[str]:
+def names(source: media.Source) -> list[str]:
     return [place.image for place in source.places()]
 
 
-def written(source: inputs.Source, output: str = "out") -> set[str]:
+def written(source: media.Source, output: str = "out") -> set[str]:
     """Names of the files that its canvas writes, one for each place."""
     places = list(source.places())
     with source.canvas(Path(output)) as write:
@@ -227,8 +227,8 @@ def test_a_whole_number_is_a_camera() -> None:
 
 def test_a_folder_that_cannot_be_written_is_said() -> None:
     fill("file")
-    inputs.make_folder(Path("new/deep"))
+    media.make_folder(Path("new/deep"))
     assert list(Path("new/deep").iterdir()) == []
     for folder in ("file", "file/below"):
         with pytest.raises(UserError, match=rf"{folder}: expected a folder that can be written to"):
-            inputs.make_folder(Path(folder))
+            media.make_folder(Path(folder))

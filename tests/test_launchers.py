@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 
-from fkd import processes
+from fkd import distributed
 from fkd.errors import BAD_OBJECTIVE, UserError
 from tests.conftest import PROJECT, Outcome
 
@@ -188,40 +188,40 @@ def test_jobs_side_by_side_divide_the_cores_and_load_their_data_themselves(monke
     joblib = pytest.importorskip("joblib")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     delayed = joblib.delayed
-    asked = (delayed(torch.get_num_threads)(), delayed(processes.loader_workers)("auto", 1))
+    asked = (delayed(torch.get_num_threads)(), delayed(distributed.loader_workers)("auto", 1))
     assert joblib.Parallel(n_jobs=3)(asked * 2) == [max(joblib.cpu_count() // 3, 1), 0] * 2
     with pytest.raises(UserError, match=r"data\.num_workers=3: expected 0 or auto"):
-        joblib.Parallel(n_jobs=3)([delayed(processes.loader_workers)(3, 0)] * 2)
-    assert processes.loader_workers("auto", 0) == 0
-    assert processes.loader_workers(3, 0) == processes.loader_workers(3, 1) == 3
+        joblib.Parallel(n_jobs=3)([delayed(distributed.loader_workers)(3, 0)] * 2)
+    assert distributed.loader_workers("auto", 0) == 0
+    assert distributed.loader_workers(3, 0) == distributed.loader_workers(3, 1) == 3
 
 
 @pytest.mark.parametrize("asked", [-1, 1.5, "many", True, None])
 def test_a_wrong_number_of_loaders_is_refused(asked: object) -> None:
     with pytest.raises(UserError, match=f"data.num_workers={asked}: expected auto or a whole number"):
-        processes.loader_workers(asked, 0)  # type: ignore[arg-type]
+        distributed.loader_workers(asked, 0)  # type: ignore[arg-type]
 
 
 def test_opencv_gets_the_threads_of_torch() -> None:
     cv2.setNumThreads(3)
-    processes.share_threads()
+    distributed.share_threads()
     assert cv2.getNumThreads() == torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "SUBMITIT_LOCAL_GLOBALID"])
 def test_one_process_of_several_is_the_first(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert processes.is_first()
+    assert distributed.is_first()
     monkeypatch.setenv(name, "0")
-    assert processes.is_first()
+    assert distributed.is_first()
     monkeypatch.setenv(name, "1")
-    assert not processes.is_first()
+    assert not distributed.is_first()
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such signals")
 def test_a_loader_outlives_all_signals_but_those_of_its_training() -> None:
     child = os.fork()
     if child == 0:
-        processes.outlive_signals(0)
+        distributed.outlive_signals(0)
         middle = os.getpid()
         if os.fork() == 0:  # somebody else
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGTERM):
@@ -244,8 +244,8 @@ def test_a_loader_outlives_all_signals_but_those_of_its_training() -> None:
 def test_a_gpu_gets_its_share_of_the_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int, cluster: bool, expected: int
 ) -> None:
-    monkeypatch.setattr(processes, "_cores", lambda: cores)
+    monkeypatch.setattr(distributed, "_cores", lambda: cores)
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     if cluster:  # which has given this process its cores
         monkeypatch.setenv("SLURM_PROCID", "3")
-    assert processes.loader_workers("auto", gpus) == expected
+    assert distributed.loader_workers("auto", gpus) == expected

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 import fkd
-from fkd import detect, experiment, export, images
-from fkd.data.synthesis import face
+from fkd import detect
+from fkd.config import build_crop, build_module, load_module
 from fkd.errors import UserError
 from fkd.geometry import Crop, channels_first, square_around
-from fkd.identity import plain
-from fkd.shape import ShapeModel
+from fkd.inference import export
+from fkd.io import images
+from fkd.shape_model import ShapeModel
+from fkd.synthetic import face
+from fkd.training.runs.compatibility import plain
 from tests.conftest import PROJECT
 from tests.test_conf import compose
 
@@ -31,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("nets")
     cfg = compose("model=compact", "crop.size=32", "detector=whole_image")
     torch.manual_seed(0)
-    module = experiment.build_module(cfg).eval()
+    module = build_module(cfg).eval()
     module.shapes = SHAPES
     torch.save(
         {
@@ -43,7 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         root / "net.ckpt",
     )
-    export.to_onnx(module, experiment.build_crop(cfg.crop).window, root / "net.onnx")
+    export.to_onnx(module, build_crop(cfg.crop).window, root / "net.onnx")
     images.write(root / "photo.png", PHOTO)
     return root
 
@@ -52,11 +55,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["net.ckpt", "net.onnx"])
 def test_a_file_alone_finds_what_its_parts_find_by_hand(files: Path, name: str, flip: bool) -> None:
     (found,) = fkd.load(files / name, device="cpu", flip=flip)(files / "photo.png")
-    module = experiment.load(files / "net.ckpt")
+    module = load_module(files / "net.ckpt")
     grey = images.read(files / "photo.png", 1)
     square = detect.build(module.config["detector"])(grey)[0]
     np.testing.assert_array_equal(found.box, square[0])
-    crop = Crop.from_box(experiment.build_crop(module.config["crop"]).window(square)[0], 32)
+    crop = Crop.from_box(build_crop(module.config["crop"]).window(square)[0], 32)
 
     def answer(shown: np.ndarray) -> np.ndarray:
         import torch
@@ -140,7 +143,7 @@ def test_a_checkpoint_with_a_changed_byte_is_refused(files: Path) -> None:
 
 def test_an_exported_net_is_not_called_a_broken_checkpoint(files: Path) -> None:
     with pytest.raises(UserError, match=r"expected a checkpoint \(\.ckpt\), found an exported net \(\.onnx\)"):
-        experiment.load(files / "net.onnx")
+        load_module(files / "net.onnx")
 
 
 def test_a_detector_is_no_name(files: Path) -> None:

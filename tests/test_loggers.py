@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from lightning_utilities.core.imports import RequirementCache
 
-from fkd import images, targets
-from fkd.callbacks.pictures import log_picture
+from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
+from fkd.io import images
+from fkd.training.callbacks.images import log_picture
 from tests.conftest import Outcome
 from tests.test_conf import compose
 
@@ -72,10 +73,10 @@ def test_a_logger_that_is_not_installed_says_how_to_get_it(
 ) -> None:
     gone = RequirementCache("no-such-package>=1", "no_such_package")
     monkeypatch.setattr(f"pytorch_lightning.loggers.{name}.{cache}", gone)
-    monkeypatch.setattr("fkd.targets.metadata", lambda package: Metadata())
+    monkeypatch.setattr("fkd.config.instantiate.metadata", lambda package: Metadata())
     cfg = compose(f"logger={name}")
     with pytest.raises(UserError) as error:
-        targets.build(cfg.logger[name], f"logger.{name}")
+        instantiate(cfg.logger[name], f"logger.{name}")
     assert str(error.value) == f'logger.{name}: needs what is not installed yet; pip install -e ".[{name}]"'
 
 

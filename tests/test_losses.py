@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-import fkd.resolvers  # noqa: F401 (YAML files call its functions)
+import fkd.config.resolvers  # noqa: F401 (YAML files call its functions)
 from fkd import losses
 from fkd.errors import UserError
 

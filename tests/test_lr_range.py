@@ -7,9 +7,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from fkd.callbacks import LearningRateRange
-from fkd.callbacks.lr_range import smoothed
 from fkd.errors import UserError
+from fkd.training.callbacks import LearningRateRange
+from fkd.training.callbacks.lr_range import smoothed
 from tests.test_module import fit, make
 
 

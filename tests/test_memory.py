@@ -7,7 +7,7 @@ import pytest
 CODE = """
 import resource
 import numpy as np
-from fkd.processes import keep_memory
+from fkd.distributed import keep_memory
 if {keeps}:
     keep_memory()
 def faults():

@@ -16,13 +16,13 @@ from torch import nn
 from torchmetrics import MeanMetric
 
 from fkd.codecs import Coordinates, Heatmaps
-from fkd.data.crops import FaceCrop
+from fkd.data.crop_plans import FaceCrop
 from fkd.data.dataset import CropDataset, as_it_is
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1, heatmap_kl
-from fkd.module import KeypointModule, inverse_points
-from fkd.recipe import Maps, Recipe, Schedule, Teacher
 from fkd.schema import IBUG68
+from fkd.training.module import KeypointModule, inverse_points
+from fkd.training.objective import Maps, Recipe, Schedule, Teacher
 from tests.data.test_dataset import dataset
 
 SIZE = 64

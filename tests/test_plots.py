@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd import plots
+from fkd.visualization import plots
 
 
 def test_error_curve_is_a_whole_png(tmp_path):
@@ -26,7 +26,7 @@ def test_error_curve_states_area_and_failures(tmp_path, monkeypatch):
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("NME (inter-ocular, %)", "faces (%)")
         (tmp_path / ".curve.png.tmp").touch()
 
-    monkeypatch.setattr("fkd.plots.Figure.savefig", keep)
+    monkeypatch.setattr("fkd.visualization.plots.Figure.savefig", keep)
     errors = {"worse": np.array([2.0, 4.0, 6.0, np.inf]), "better": np.array([1.0])}
     plots.error_curve(errors, tmp_path / "curve.png")
     # Steps of a quarter at 2, 4 and 6: (0.25 * 2 + 0.5 * 2 + 0.75 * 4) / 10 = 0.45.

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fkd.data.synthesis.camera import Pose, place, visible_points
-from fkd.data.synthesis.shape import EXPRESSION, IDENTITY, head
-from fkd.pose import head_pose
+from fkd.head_pose import head_pose
 from fkd.schema import IBUG68
+from fkd.synthetic.camera import Pose, place, visible_points
+from fkd.synthetic.head_model import EXPRESSION, IDENTITY, head
 
 
 def seen(yaw: float, pitch: float, roll: float, identity: np.ndarray | float = 0.0) -> np.ndarray:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fkd.errors import UserError
-from fkd.precision import choose
+from fkd.training.precision import choose
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
-from fkd.data.synthesis import face as draw_face
-from fkd.video import VideoReader, VideoWriter
+from fkd.io import images
+from fkd.io.video import VideoReader, VideoWriter
+from fkd.synthetic import face as draw_face
 from tests.conftest import SHAPE, Outcome, StandIn
 
 Script = Callable[..., Outcome]

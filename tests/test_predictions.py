@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fkd.errors import UserError
-from fkd.predictions import Entry, pts, writing
+from fkd.io.predictions import Entry, pts, writing
 from fkd.schema import IBUG68
 from fkd.types import Face
 

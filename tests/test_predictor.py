@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
-from fkd.data.synthesis import face
 from fkd.errors import UserError
-from fkd.facts import Facts
 from fkd.geometry import Jitter, Window
-from fkd.predictor import Predictor
+from fkd.inference.metadata import Facts
+from fkd.inference.predictor import Predictor
+from fkd.io import images
 from fkd.schema import IBUG68
-from fkd.shape import ShapeModel
+from fkd.shape_model import ShapeModel
+from fkd.synthetic import face
 
 SIZE = 32
 SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(100)]))

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fkd.callbacks.pruning import Pruning
 from fkd.errors import Pruned
+from fkd.training.callbacks.pruning import Pruning
 
 optuna = pytest.importorskip("optuna", reason="needs the extra sweep")
 
-from fkd.study import open_storage  # noqa: E402
+from fkd.training.optuna_storage import open_storage  # noqa: E402
 
 NAME = "faces"
 

@@ -15,9 +15,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fkd import experiment, images, targets
-from fkd.data.synthesis import face
+from fkd.config import build_module
+from fkd.config.instantiate import instantiate as instantiate_target
+from fkd.io import images
 from fkd.schema import IBUG68, KeypointSchema
+from fkd.synthetic import face
 from fkd.types import Face
 from tests.conftest import PROJECT
 from tests.test_conf import CONF, compose
@@ -42,7 +44,7 @@ def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
     shutil.copytree(CONF, conf)
     (conf / "model" / "tiny.yaml").write_text(block("yaml", "# conf/model/tiny.yaml"))
     monkeypatch.setattr("tests.test_conf.CONF", conf)
-    net = experiment.build_module(compose("model=tiny"))
+    net = build_module(compose("model=tiny"))
     assert type(net.net).__name__ == "Tiny"
     assert net(torch.zeros(2, 1, 96, 96, dtype=torch.uint8)).shape == (2, 68, 2)
 
@@ -69,7 +71,7 @@ def test_the_filter_of_the_readme_sits_on_an_eye(tmp_path: Path) -> None:
     disc[90:111, 90:111] = (0, 255, 0, 255)
     images.write(tmp_path / "monocle.png", disc)
     text = block("yaml", "# conf/filter/monocle.yaml").replace("${conf:filter/monocle.png}", f"{tmp_path}/monocle.png")
-    monocle = targets.build(OmegaConf.create(text), "filter")
+    monocle = instantiate_target(OmegaConf.create(text), "filter")
     monocle.check(IBUG68)
     photo, points = face(2, 1, 0, 160)
     worn = monocle(photo, [Face(IBUG68, np.float32([20, 20, 140, 140]), 1.0, points)])

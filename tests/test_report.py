@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import draw, images
-from fkd.data.faces import Faces
-from fkd.evaluation import Scores
-from fkd.report import save_figures
+from fkd.data.face_data import Faces
+from fkd.evaluation.evaluate import Scores
+from fkd.evaluation.report import save_figures
+from fkd.io import images
+from fkd.visualization import draw
 from tests.test_evaluation import faces  # noqa: F401 (a fixture)
 
 

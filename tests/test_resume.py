@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from fkd import random_state, resume
 from fkd.errors import UserError
+from fkd.training.runs import command_line, rng_state
 from tests.killing import main, same, start, wait
 
 
@@ -55,16 +55,16 @@ def test_random_numbers_go_on_where_they_stood(tmp_path: Path) -> None:
         return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.normal(), float(torch.rand(1))]  # noqa: NPY002
 
     random.gauss(0, 1)  # leaves its second number for the next call
-    torch.save(random_state.collect(), tmp_path / "states")
+    torch.save(rng_state.collect(), tmp_path / "states")
     expected = draw()
     draw()
-    random_state.restore(torch.load(tmp_path / "states", weights_only=True))
+    rng_state.restore(torch.load(tmp_path / "states", weights_only=True))
     assert draw() == expected
 
 
 def test_resume_becomes_the_command_line_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps({"overrides": ["model=simple", "tags=[a,b]"]}))
-    assert resume.command_line([f"resume={tmp_path}", "trainer.max_epochs=9"]) == [
+    assert command_line.command_line([f"resume={tmp_path}", "trainer.max_epochs=9"]) == [
         "model=simple",
         "tags=[a,b]",
         "trainer.max_epochs=9",
@@ -72,13 +72,13 @@ def test_resume_becomes_the_command_line_of_the_run(tmp_path: Path) -> None:
         f"hydra.run.dir='{tmp_path}'",
         "ckpt_path=last",
     ]
-    assert resume.command_line(["model=simple"]) == ["model=simple"]
+    assert command_line.command_line(["model=simple"]) == ["model=simple"]
 
 
 def test_a_sweep_is_resumed_by_its_command(tmp_path: Path) -> None:
     overrides = {"hydra": ["hydra/launcher=joblib", f"hydra.sweep.dir={tmp_path}/old"], "task": ["seed=0,1"]}
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": overrides}}))
-    assert resume.command_line(["hydra.launcher.n_jobs=2", f"resume={tmp_path}"]) == [
+    assert command_line.command_line(["hydra.launcher.n_jobs=2", f"resume={tmp_path}"]) == [
         "--multirun",
         "hydra/launcher=joblib",
         "seed=0,1",
@@ -92,13 +92,13 @@ def test_a_sweep_is_resumed_by_its_command(tmp_path: Path) -> None:
 )
 def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path, content: str) -> None:
     with pytest.raises(UserError, match=r"resume=.*: expected the folder of a run .* or of a sweep"):
-        resume.command_line([f"resume={tmp_path}"])
+        command_line.command_line([f"resume={tmp_path}"])
     (tmp_path / "result.json").write_text(content)
     with pytest.raises(UserError, match=r"result\.json: expected the overrides of a command, found a broken file"):
-        resume.command_line([f"resume={tmp_path}"])
+        command_line.command_line([f"resume={tmp_path}"])
     (tmp_path / "multirun.yaml").write_text(content)
     with pytest.raises(UserError, match=r"multirun\.yaml: expected the overrides of a command, found a broken file"):
-        resume.command_line([f"resume={tmp_path}"])
+        command_line.command_line([f"resume={tmp_path}"])
 
 
 @pytest.mark.parametrize("other", ["resume=b", "hydra.run.dir=b", "hydra.sweep.dir=b", "ckpt_path=b.ckpt"])
@@ -106,7 +106,7 @@ def test_resume_names_the_only_folder(tmp_path: Path, other: str) -> None:
     with pytest.raises(
         UserError, match=f"^resume={tmp_path}: expected no other folder beside this one, found {other}; "
     ):
-        resume.command_line([f"resume={tmp_path}", other])
+        command_line.command_line([f"resume={tmp_path}", other])
 
 
 @pytest.mark.parametrize(("name", "found"), [("", "nothing"), ("none", "no folder"), ("file", "no folder")])
@@ -114,4 +114,4 @@ def test_resume_wants_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     with pytest.raises(UserError, match=rf"^resume={name}: expected the folder of a run or sweep, found {found}; give"):
-        resume.command_line([f"resume={name}"])
+        command_line.command_line([f"resume={name}"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fkd.errors import BAD_OBJECTIVE, Diverged, Interrupted, Pruned, UserError
-from fkd.run import Run, write_json
+from fkd.training.runs.run_folder import Run, write_json
 
 
 def run(folder: Path, *overrides: str, ckpt_path: str | None = None) -> Run:
@@ -171,7 +171,8 @@ def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> No
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     """The other one holds the lock until it ends, however it ends."""
-    hold = f"from fkd.run import Run\nwith Run({str(tmp_path)!r}, [], {{}}, None): print('in', flush=True), input()"
+    imported = "from fkd.training.runs.run_folder import Run"
+    hold = f"{imported}\nwith Run({str(tmp_path)!r}, [], {{}}, None): print('in', flush=True), input()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"in\n"

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from fkd import checkpoint, experiment
+from fkd import checkpoint
+from fkd.config import build_module, load_module
 from fkd.errors import UserError
-from fkd.identity import plain
+from fkd.training.runs.compatibility import plain
 from tests.test_conf import SMALL, compose
 
 
@@ -20,7 +21,7 @@ from tests.test_conf import SMALL, compose
 def content() -> dict[str, Any]:
     """What a best.ckpt holds of an untrained net."""
     cfg = compose("model=compact", *SMALL, "data=udacity", "data.root=/home/me/faces")
-    module = experiment.build_module(cfg)
+    module = build_module(cfg)
     module.learn_about(
         np.zeros((68, 2), np.float32), np.random.default_rng(0).random((30, 68, 2)), ["Ada_Lovelace", "Alan_Turing"]
     )
@@ -42,7 +43,7 @@ def file(content: dict[str, Any], tmp_path: Path) -> Path:
 
 def test_it_answers_as_the_checkpoint(content: dict[str, Any], file: Path, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "best.ckpt")
-    first, second = (experiment.load(path) for path in (tmp_path / "best.ckpt", file))
+    first, second = (load_module(path) for path in (tmp_path / "best.ckpt", file))
     images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
     assert torch.equal(first(images), second(images))
     assert (first.scores, first.size) == (second.scores, second.size)
@@ -54,7 +55,7 @@ def test_it_answers_as_the_checkpoint(content: dict[str, Any], file: Path, tmp_p
 def test_paths_settings_and_names_stay_behind(file: Path) -> None:
     for told in (b"/home/me", b"Ada_Lovelace", b"Alan_Turing"):
         assert told not in file.read_bytes()
-    people = experiment.load(file).subjects
+    people = load_module(file).subjects
     assert people == ["sha256:" + hashlib.sha256(name).hexdigest()[:16] for name in (b"Ada_Lovelace", b"Alan_Turing")]
     config = checkpoint.read(file, "ckpt")["config"]
     assert set(config) == {"model", "crop", "schema", "channels", "detector", "data"}
@@ -89,11 +90,11 @@ def named_os_system(said: dict[str, Any]) -> dict[str, Any]:
 )
 def test_a_hostile_or_foreign_file_is_one_line(file: Path, change: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        experiment.load(with_metadata(file, change))
+        load_module(with_metadata(file, change))
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, -10])
 def test_a_truncated_file_is_one_line(file: Path, keep: int) -> None:
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(UserError, match="expected a checkpoint of fkd, found a truncated file or one of another kind"):
-        experiment.load(file)
+        load_module(file)

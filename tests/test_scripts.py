@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from fkd import experiment, images
-from fkd.data.synthesis import face
+from fkd.config import load_module
+from fkd.io import images
+from fkd.synthetic import face
 from tests.conftest import PROJECT, Outcome, write_faces
 
 Script = Callable[..., Outcome]
@@ -51,7 +52,7 @@ def test_training_leaves_the_run_folder_of_the_contract(trained: Path) -> None:
     assert set(result["best"]) == {"epoch", "val/loss", "val/nme"}
     assert {"test", "mean_shape_nme", "parameters", "train_images_per_s", "seconds"} <= result.keys()
     assert result["parameters"] == sum(
-        p.numel() for p in experiment.load(trained / "checkpoints/best.ckpt").net.parameters()
+        p.numel() for p in load_module(trained / "checkpoints/best.ckpt").net.parameters()
     )
     with (trained / "metrics.csv").open() as file:
         logged = {name for name, value in ((n, v) for row in csv.DictReader(file) for n, v in row.items()) if value}
@@ -73,7 +74,7 @@ def test_evaluation_gives_what_the_run_wrote_down(trained: Path, script: Script,
 
 def test_scores_agree_with_a_calculation_from_the_labels_file(trained: Path, script: Script, faces_root: Path) -> None:
     """NME and failure rate by a plain loop over the CSV, with crops and shift done here once more."""
-    net = experiment.load(trained / "checkpoints/best.ckpt")
+    net = load_module(trained / "checkpoints/best.ckpt")
     script("evaluate", f"ckpt={trained}/checkpoints/best.ckpt", *on(faces_root), "subset=test", "hydra.run.dir=scores")
     metrics = json.loads(Path("scores/metrics.json").read_text())
     errors = []
@@ -299,7 +300,7 @@ def test_resuming_keeps_whom_the_net_was_trained_on(trained: Path, script: Scrip
     before = set(torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["subjects"])
     other = ("data.split_seed=1", f"ckpt_path={trained}/checkpoints/last.ckpt", "hydra.run.dir=more", "test=false")
     script("train", *on(faces_root), *FAST, "trainer.max_epochs=1", *other)
-    module = experiment.load(trained / "checkpoints/best.ckpt")
+    module = load_module(trained / "checkpoints/best.ckpt")
     mean = module.mean_shape.numpy()
     module.learn_about(mean, np.stack([mean, mean + 1]), ["somebody new"])
     module.on_load_checkpoint({"subjects": sorted(before)})

@@ -4,8 +4,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fkd.data.synthesis import face
-from fkd.shape import ShapeModel
+from fkd.shape_model import ShapeModel
+from fkd.synthetic import face
 
 RNG = np.random.default_rng(0)
 FACES = np.stack([face(0, person, 0, 96)[1] for person in range(60)])

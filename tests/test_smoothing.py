@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fkd.errors import UserError
+from fkd.inference.smoothing import OneEuro, Smoother
 from fkd.schema import IBUG68
-from fkd.smoothing import OneEuro, Smoother
 from fkd.types import Face
 
 SHAPE = np.random.default_rng(0).uniform(0, 1, (68, 2))

@@ -8,8 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
-from fkd import experiment
-from fkd.cli import CONF
+from fkd.cli.command import CONF
+from fkd.config import build_module
 from tests.conftest import Outcome
 from tests.test_conf import compose
 
@@ -68,7 +68,7 @@ def test_grid_small_is_three_nets_with_two_losses(jobs: Jobs) -> None:
     pairs = set(zip(values(given, "model"), values(given, "loss"), strict=True))
     assert len(pairs) == len(given) == 6
     for name, loss in pairs:
-        experiment.build_module(compose(f"model={name}", f"loss={loss}", "crop.size=64"))
+        build_module(compose(f"model={name}", f"loss={loss}", "crop.size=64"))
 
 
 def test_every_preset_sweeps_by_itself_and_leaves_the_recipe_alone() -> None:

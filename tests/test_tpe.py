@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from matplotlib.axes import Axes
 
 from fkd.errors import UserError
-from fkd.files import locked
+from fkd.io.atomic import locked
 from tests.conftest import PROJECT, Outcome
 
 optuna = pytest.importorskip("optuna", reason="needs the extra sweep")

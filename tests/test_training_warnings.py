@@ -2,7 +2,7 @@
 
 import pytest
 
-from fkd.training_warnings import training_warnings
+from fkd.training.runs.run_warnings import training_warnings
 
 EPOCHS = 20
 GOOD = [20 * 0.7**epoch + 4 for epoch in range(EPOCHS)]

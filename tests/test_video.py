@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd import video
 from fkd.errors import UserError
-from fkd.video import VideoReader, VideoWriter
+from fkd.io import video
+from fkd.io.video import VideoReader, VideoWriter
 
 
 def frame(number: int, width: int = 64, height: int = 48) -> np.ndarray:

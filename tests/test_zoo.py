@@ -17,12 +17,12 @@ import yaml
 from rich.console import Console
 from torch import nn
 
-from fkd import images
+from benchmarks.zoo.measuring import multiply_adds
+from benchmarks.zoo.records import BOXES, Record, read
+from benchmarks.zoo.table import Table, around_table, rows
+from benchmarks.zoo.trainings import Training, trainings
 from fkd.errors import UserError
-from fkd.zoo.measuring import multiply_adds
-from fkd.zoo.records import BOXES, Record, read
-from fkd.zoo.table import Table, around_table, rows
-from fkd.zoo.trainings import Training, trainings
+from fkd.io import images
 from tests.conftest import PROJECT, Outcome
 
 Script = Callable[..., Outcome]

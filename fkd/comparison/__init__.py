@@ -12,10 +12,10 @@ from rich.text import Text
 
 from fkd.comparison import search
 from fkd.comparison.columns import labels
-from fkd.comparison.drawn import Drawn, draw
+from fkd.comparison.curves import Drawn, draw
 from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
-from fkd.comparison.runs import Run, read
+from fkd.comparison.run_reader import Run, read
 from fkd.comparison.settings import read_yaml
 from fkd.comparison.table import others_table, ranked_table, write_csv
 from fkd.comparison.verdict import verdict

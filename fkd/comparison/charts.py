@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fkd import plots
 from fkd.comparison.columns import COLUMNS, Column, differing_keys, labels, recipe_keys, used
-from fkd.comparison.drawn import Drawn
+from fkd.comparison.curves import Drawn
 from fkd.comparison.overlays import Row
 from fkd.comparison.ranking import Group, Ranking
-from fkd.comparison.runs import Run
+from fkd.comparison.run_reader import Run
 from fkd.comparison.settings import Settings, short_names, text
 from fkd.comparison.table import is_lost, state
+from fkd.visualization import plots
 
 _CORNERS = 400
 

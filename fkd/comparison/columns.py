@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fkd.comparison.ranking import Ranking, Spread
-from fkd.comparison.runs import Run
+from fkd.comparison.run_reader import Run
 from fkd.comparison.settings import Settings, differing, short_names, text
 
 _LONGEST_LABEL = 70

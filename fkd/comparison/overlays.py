@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
 
-from fkd import draw, targets
 from fkd.comparison import tested
 from fkd.comparison.tested import FaceErrors
-from fkd.data.faces import Faces
+from fkd.config.instantiate import instantiate
+from fkd.data.face_data import Faces
 from fkd.data.sources import FileSet
 from fkd.errors import UserError
 from fkd.geometry import Crop, adjust, square_around
 from fkd.types import Image, Points
+from fkd.visualization import draw
 
 _SIZE, _ZOOM, _WIDER = 112, 2, 1.5
 _QUALITY = 85  # of JPEG
@@ -111,7 +112,7 @@ def _faces(run_dir: Path) -> Faces:
         start = OmegaConf.select(OmegaConf.load(run_dir / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
         source: Any = OmegaConf.to_container(OmegaConf.select(config, "data.source"), resolve=True)
         _check_source(source.get("_target_"))
-        faces: Faces = targets.build(_checked(source, Path(start)), "data.source")
+        faces: Faces = instantiate(_checked(source, Path(start)), "data.source")
         return faces
     except UserError:
         raise

@@ -9,11 +9,11 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from fkd.comparison.charts import page_data
-from fkd.comparison.drawn import Drawn
+from fkd.comparison.curves import Drawn
 from fkd.comparison.overlays import Row, worst
 from fkd.comparison.ranking import Ranking
 from fkd.errors import UserError
-from fkd.files import whole_file
+from fkd.io.atomic import whole_file
 
 _FOLDER = Path(__file__).parent
 

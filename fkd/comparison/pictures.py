@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fkd import plots
-from fkd.comparison.drawn import Drawn
+from fkd.comparison.curves import Drawn
 from fkd.comparison.ranking import Ranking
+from fkd.visualization import plots
 
 
 def write_pictures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fkd.errors import UserError
-from fkd.inputs import make_folder
+from fkd.io.media import make_folder
 
 
 def folders(runs: str | Iterable[object]) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from fkd.comparison.runs import Run
+from fkd.comparison.run_reader import Run
 from fkd.comparison.settings import Settings, but_seed, data_of, shared
 from fkd.errors import UserError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fkd.resume import is_learned
+from fkd.training.runs.command_line import is_learned
 
 Settings = Mapping[str, Any]
 """Dotted key -> number, text, flag or None."""

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from fkd.comparison.columns import COLUMNS, Column, ranked_keys, recipe_keys, used, words
 from fkd.comparison.ranking import Ranking, Spread
-from fkd.comparison.runs import Run
+from fkd.comparison.run_reader import Run
 from fkd.comparison.settings import Settings, short_names, text
-from fkd.files import whole_file
+from fkd.io.atomic import whole_file
 
 _LEFT_OUT = {"test": ("best epoch", "val NME (%)", "time"), "val": ("best epoch", "time")}
 """Columns that a terminal has no room for; the page has them."""

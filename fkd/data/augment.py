@@ -17,7 +17,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network
 import albumentations
 from albumentations.augmentations.dropout.transforms import BaseDropout
 
-from fkd.data.draws import Draws
+from fkd.data.counter_random import Draws
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema
 from fkd.types import Image, Points

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.errors import UserError
-from fkd.files import locked, whole_file
-from fkd.progress import progress
+from fkd.io.atomic import locked, whole_file
+from fkd.terminal import progress
 from fkd.types import Image
 
 _FORMAT = b"fkdimg01"

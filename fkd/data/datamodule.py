@@ -9,12 +9,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
-from fkd.data.crops import CropPlan
+from fkd.data.crop_plans import CropPlan
 from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, InOrder, Repeated, as_it_is
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
+from fkd.distributed import outlive_signals
 from fkd.errors import UserError
 from fkd.geometry import crop_matrices, square_around, transform
-from fkd.processes import outlive_signals
 from fkd.types import Batch, Points
 
 _SEED_OF_VALIDATION = 0

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fkd.data.augment import Augmentation
 from fkd.data.cache import Pictures
-from fkd.data.draws import Draws
+from fkd.data.counter_random import Draws
 from fkd.data.split import Rows
 from fkd.geometry import affine_after, crop_matrices, transform, warp
 from fkd.types import Annotations, Batch, Points

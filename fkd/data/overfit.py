@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.dataset import Repeated
-from fkd.data.faces import SPLITS, Faces
+from fkd.data.face_data import SPLITS, Faces
 from fkd.types import Batch
 
 

@@ -1,17 +1,14 @@
 """Detectors: a picture -> boxes of faces, corrected to the squares around the points that crops start from."""
 
-from fkd.detect.base import Correction, Detector, iou
+from fkd.detect.base import Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build, check
 from fkd.detect.haar import Haar
-from fkd.detect.matching import SAME_FACE, match
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
 __all__ = [
-    "SAME_FACE",
     "BoxFile",
-    "Correction",
     "Detector",
     "Haar",
     "WholeImage",
@@ -19,5 +16,4 @@ __all__ = [
     "build",
     "check",
     "iou",
-    "match",
 ]

@@ -1,36 +1,14 @@
-"""What all detectors share: their form, and the way from their boxes to the squares that crops start from."""
+"""What all detectors share: the protocol, and overlap of boxes."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fkd.geometry import Jitter, adjust, square
+from fkd.geometry import Jitter
 from fkd.types import Image, Points
 
 Scores = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Correction:
-    """From a detector's boxes to the squares around the points, measured on training pictures.
-
-    A box that is no square counts as the one about its centre that is as wide as its longer side.
-
-    Attributes:
-        scale: width of the points' square over that of the box.
-        x, y: where its centre lies, in box widths to the right and down.
-    """
-
-    scale: float
-    x: float
-    y: float
-
-    def __call__(self, boxes: Points) -> Points:
-        """(N, 4) boxes -> (N, 4) squares."""
-        low, high = boxes[..., :2], boxes[..., 2:]
-        return adjust(square((low + high) / 2, (high - low).max(axis=-1)), self.scale, self.x, self.y)
 
 
 class Detector(Protocol):
@@ -42,7 +20,7 @@ class Detector(Protocol):
 
     @property
     def limit(self) -> float | None:
-        """A face whose points look less like one than this is dropped (`fkd.shape`'s distance); None drops none."""
+        """Greatest distance (`fkd.shape_model`) of a face's points from plausible shapes; None drops no face."""
 
     def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
         """Finds faces.

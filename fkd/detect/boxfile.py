@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fkd.detect.base import Correction, Scores, best_first
+from fkd.detect.base import Scores, best_first
 from fkd.errors import UserError, short
-from fkd.geometry import Jitter
+from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
 
 _COLUMNS = ["image", "left", "top", "right", "bottom"]

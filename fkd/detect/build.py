@@ -4,16 +4,16 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from fkd.detect.base import Correction, Detector
+from fkd.detect.base import Detector
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.haar import Haar
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 from fkd.errors import UserError
-from fkd.geometry import Jitter
+from fkd.geometry import Correction, Jitter
 
 _DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (Haar, YuNet, WholeImage, BoxFile)}
-_PARTS = {"fkd.detect.Correction": Correction, "fkd.geometry.Jitter": Jitter}
+_PARTS = {"fkd.geometry.Correction": Correction, "fkd.geometry.Jitter": Jitter}
 """All that a config may name: the file may come from a stranger."""
 
 

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from fkd.detect.base import Correction, Scores, best_first, coverage
+from fkd.detect.base import Scores, best_first, coverage
 from fkd.errors import UserError
-from fkd.geometry import Jitter
+from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
 
 _FACE = 24  # pixels: width of the faces that the default cascade was trained on

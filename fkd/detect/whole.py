@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkd.detect.base import Correction, Scores
-from fkd.geometry import Jitter, square
+from fkd.detect.base import Scores
+from fkd.geometry import Correction, Jitter, square
 from fkd.types import Image, Points
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fkd.detect.base import Correction, Scores, best_first
+from fkd.detect.base import Scores, best_first
 from fkd.errors import UserError
-from fkd.geometry import Jitter
+from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
 
 _SOURCE = (

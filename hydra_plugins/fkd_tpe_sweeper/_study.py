@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 from optuna.distributions import distribution_to_json
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
-from fkd import targets
+from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
-from fkd.files import is_locked, locked
-from fkd.resume import is_learned
-from fkd.study import named, open_storage, reached
+from fkd.io.atomic import is_locked, locked
+from fkd.training.optuna_storage import named, open_storage, reached
+from fkd.training.runs.command_line import is_learned
 from hydra_plugins.fkd_tpe_sweeper._space import Space
 
 _PARENT, _RECIPE, _STATUS = "parent", "recipe", "status"
@@ -100,7 +100,7 @@ class SharedStudy:
         return content if isinstance(content, dict) else {}
 
     def _ask(self, sampler: DictConfig, seed: int) -> BaseTrial:
-        self.study.sampler = targets.build(sampler, "hydra.sweeper.sampler", seed=seed)
+        self.study.sampler = instantiate(sampler, "hydra.sweeper.sampler", seed=seed)
         trial = self.study.ask(dict(self.space))
         trial.set_user_attr(_PARENT, self.parent)
         return trial

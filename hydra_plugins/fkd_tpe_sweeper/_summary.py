@@ -9,9 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fkd.files import whole_file
-from fkd.resume import is_learned
-from fkd.run import write_json
+from fkd.io.atomic import whole_file
+from fkd.training.runs.command_line import is_learned
+from fkd.training.runs.run_folder import write_json
 from hydra_plugins.fkd_tpe_sweeper import _pictures
 from hydra_plugins.fkd_tpe_sweeper._study import SharedStudy, complete
 

@@ -12,9 +12,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from fkd import options
+from fkd.config import checks
 from fkd.errors import UserError
-from fkd.files import whole_file
+from fkd.io.atomic import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class TpeSweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0)):
-            options.whole(self.config, f"hydra.sweeper.{key}", least=least)
+            checks.whole(self.config, f"hydra.sweeper.{key}", least=least)
         try:
             from hydra_plugins.fkd_tpe_sweeper import _space, _study, _summary
         except ModuleNotFoundError as error:

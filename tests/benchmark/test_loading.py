@@ -9,17 +9,17 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from fkd import images
-from fkd.benchmark import loading
-from fkd.benchmark.notebook import NotebookDataset
-from fkd.cli import CONF
+from benchmarks import loading
+from benchmarks.notebook import NotebookDataset
+from fkd.cli.command import CONF
 from fkd.codecs import Coordinates
-from fkd.data.crops import FaceCrop
+from fkd.data.crop_plans import FaceCrop
 from fkd.data.dataset import CropDataset
-from fkd.data.synthesis import face
 from fkd.errors import UserError
 from fkd.geometry import Jitter
+from fkd.io import images
 from fkd.schema import IBUG68
+from fkd.synthetic import face
 from fkd.types import Annotations
 from tests.conftest import Outcome
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from fkd import experiment, images
-from fkd.benchmark.notebook import NotebookDataset, from_frame, notebook_dataset
-from fkd.data.crops import FaceCrop, FrameCrop
-from fkd.data.faces import Faces
-from fkd.data.synthesis import face
+from benchmarks.notebook import NotebookDataset, from_frame, notebook_dataset
+from fkd.config import build_faces
+from fkd.data.crop_plans import FaceCrop, FrameCrop
+from fkd.data.face_data import Faces
 from fkd.errors import UserError
 from fkd.geometry import Jitter, crop_matrices, square_around, transform, warp
+from fkd.io import images
+from fkd.synthetic import face
 from tests.test_conf import compose
 
 EXACT = Jitter(0, 0, 0)
@@ -105,7 +106,7 @@ def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
 
 def config(*overrides: str) -> tuple[DictConfig, Faces]:
     cfg = compose(*overrides, "crop.size=40", name="benchmark")
-    return cfg, experiment.build_faces(cfg)
+    return cfg, build_faces(cfg)
 
 
 def test_files_of_the_source_are_read_where_they_lie(faces_root: Path, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fkd.benchmark import prediction
-from fkd.benchmark.figures import Row, in_turn
-from fkd.benchmark.prediction import Given
-from fkd.data.synthesis import face
+from benchmarks import prediction
+from benchmarks.figures import Row, in_turn
+from benchmarks.prediction import Given
 from fkd.geometry import Jitter
+from fkd.synthetic import face
 from tests.conftest import Outcome
 
 Script = Callable[..., Outcome]

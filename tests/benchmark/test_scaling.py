@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from fkd.benchmark.scaling import repeated, settings
-from fkd.benchmark.starting import generate
+from benchmarks.scaling import repeated, settings
+from benchmarks.starting import generate
 from fkd.data.shards.source import shards
 from fkd.errors import UserError
 from tests.conftest import Outcome

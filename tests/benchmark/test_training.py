@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fkd.benchmark.training import as_written
+from benchmarks.training import as_written
 from fkd.models.conv5 import Conv5
 from fkd.models.naimish import NaimishNet
 from fkd.models.naimish_bn import NaimishNetBatchNorm

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from fkd import experiment, images
+from fkd import synthetic
 from fkd.comparison import overlays, tested
 from fkd.comparison.tested import FaceErrors
-from fkd.data import synthesis
-from fkd.data.faces import Faces
-from fkd.data.shards.writing import Storage
-from fkd.data.shards.writing import write as write_shards
-from fkd.data.udacity import udacity
-from fkd.draw import PREDICTED, TARGET
+from fkd.config import build_faces
+from fkd.data.face_data import Faces
+from fkd.data.shards.writer import Storage
+from fkd.data.shards.writer import write as write_shards
+from fkd.data.sources.udacity import udacity
 from fkd.errors import UserError
-from fkd.evaluation import Scores
-from fkd.report import save_faces
+from fkd.evaluation.evaluate import Scores
+from fkd.evaluation.report import save_faces
+from fkd.io import images
+from fkd.visualization.draw import PREDICTED, TARGET
 from tests.comparison.folders import write_run
 from tests.test_conf import compose
 
@@ -33,7 +34,7 @@ def source(root: Path, cache: Path) -> dict[str, object]:
 
 @pytest.fixture
 def config(faces_root: Path, tmp_path: Path) -> dict[str, object]:
-    return {"_target_": "fkd.data.udacity.udacity", **source(faces_root, tmp_path / "cache")}
+    return {"_target_": "fkd.data.sources.udacity.udacity", **source(faces_root, tmp_path / "cache")}
 
 
 @pytest.fixture
@@ -125,9 +126,9 @@ class Maker:
         {"_target_": "fkd.data.cache.whole_file", "path": MADE},  # a function that a module of sources has imported
         {"_target_": "fkd.data.cache.ImageCache.build", "directory": MADE},
         {"_target_": "fkd.data.cache._write"},  # at home there, and no source
-        {"_target_": "fkd.data.sources.reading.below"},
+        {"_target_": "fkd.data.sources.parsing.below"},
         {"_target_": "fkd.data.gone.gone"},
-        {"_target_": "fkd.data.udacity"},
+        {"_target_": "fkd.data.sources.udacity"},
         {"_target_": "fkd.data..udacity"},
         {"_target_": "udacity"},
         {"_target_": ["os.makedirs"]},
@@ -189,7 +190,7 @@ def table_of_faces(tmp_path: Path) -> Path:
     root.mkdir()
     lines = [",".join(["name", *(f"{axis}{i}" for i in range(68) for axis in "xy")])]
     for number in range(12):
-        picture, points = synthesis.face(0, number, 0, 128)
+        picture, points = synthetic.face(0, number, 0, 128)
         images.write(root / f"{number}.png", picture)
         cells = [f"{value:.2f}" if i >= 34 or not number else "" for i, value in enumerate(points.ravel().tolist())]
         lines.append(",".join([f"{number}.png", *cells]))
@@ -200,7 +201,7 @@ def table_of_faces(tmp_path: Path) -> Path:
 def run_on(folder: Path, *overrides: str) -> tuple[Path, Faces]:
     """A run with this config, and its faces."""
     cfg = compose(*overrides)
-    faces = experiment.build_faces(cfg)
+    faces = build_faces(cfg)
     write_run(folder, faces=faces.subset("test"))
     OmegaConf.save(cfg, folder / ".hydra" / "config.yaml")
     return folder, faces
@@ -218,7 +219,7 @@ def test_any_source_is_built_again(tmp_path: Path, table_of_faces: Path, data: s
     }
     if data == "shards":
         (tmp_path / "shards").mkdir()
-        source = experiment.build_faces(compose("data=csv", *given["csv"]))
+        source = build_faces(compose("data=csv", *given["csv"]))
         write_shards(source, 1, tmp_path / "shards", Storage("raw", 95, size=7, seed=0))
     folder, faces = run_on(tmp_path / "run", f"data={data}", *given[data])
     rows = overlays.worst([read(folder)], folder, 2)

@@ -13,8 +13,8 @@ from scipy import stats
 from fkd import comparison
 from fkd.comparison import tested
 from fkd.comparison.paired import interval
-from fkd.data.synthesis import face
 from fkd.schema import IBUG68
+from fkd.synthetic import face
 from fkd.types import Annotations
 from tests.comparison.folders import write_run
 from tests.conftest import PROJECT

@@ -8,8 +8,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fkd import metrics, plots
+from fkd import metrics
 from fkd.comparison.charts import error_steps
+from fkd.visualization import plots
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     def keep(figure: Figure, file: Any, **_: Any) -> None:
         kept.append(figure)
 
-    monkeypatch.setattr("fkd.plots.Figure.savefig", keep)
+    monkeypatch.setattr("fkd.visualization.plots.Figure.savefig", keep)
     return kept
 
 

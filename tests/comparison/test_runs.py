@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fkd import comparison, metrics_csv
-from fkd.comparison.runs import Run
+from fkd import comparison
+from fkd.comparison.run_reader import Run
 from fkd.errors import UserError
-from fkd.files import locked
+from fkd.io.atomic import locked
+from fkd.training.runs import metrics_csv
 from tests.comparison.folders import DEFAULTS, write_metrics, write_run
 
 

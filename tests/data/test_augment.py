@@ -8,7 +8,7 @@ import pytest
 from albumentations.augmentations.geometric.functional import create_affine_transformation_matrix
 
 from fkd.data.augment import Augmentation, affine_matrices, tone_tables
-from fkd.data.draws import Draws
+from fkd.data.counter_random import Draws
 from fkd.errors import UserError
 from fkd.geometry import transform, warp
 from fkd.schema import IBUG68

@@ -1,7 +1,7 @@
 import numpy as np
 
-from fkd.data.crops import FaceCrop, FrameCrop
-from fkd.data.draws import Draws
+from fkd.data.counter_random import Draws
+from fkd.data.crop_plans import FaceCrop, FrameCrop
 from fkd.geometry import Crop, Jitter, square_around
 
 JITTER = Jitter(scale=0.1, x=0.09, y=0.04)

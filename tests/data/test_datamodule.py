@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fkd.data.augment import Augmentation
-from fkd.data.crops import FaceCrop
+from fkd.data.crop_plans import FaceCrop
 from fkd.data.datamodule import KeypointDataModule
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
 from fkd.geometry import Jitter
 from fkd.schema import IBUG68
 from fkd.types import Annotations

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
-from fkd.data.crops import FaceCrop
+from fkd.data.crop_plans import FaceCrop
 from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, Repeated, as_it_is
 from fkd.geometry import Jitter
 from fkd.schema import IBUG68

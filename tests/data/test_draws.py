@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from fkd.data.draws import Draws
+from fkd.data.counter_random import Draws
 
 
 def splitmix(state: int, count: int) -> list[int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
 from fkd.schema import IBUG68
 from fkd.types import Annotations
 from tests.data.test_datamodule import made_up

@@ -9,20 +9,20 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from fkd.cli import CONF
+from fkd.cli.command import CONF
 from fkd.data.cache import Keyed
-from fkd.data.faces import Faces
-from fkd.data.mix import beside, mixed
-from fkd.data.synthetic import synthetic
+from fkd.data.combine import beside, mixed
+from fkd.data.face_data import Faces
 from fkd.errors import UserError
 from fkd.schema import IBUG68
+from fkd.synthetic.dataset import synthetic_faces
 from fkd.types import Annotations
 
 
 @pytest.fixture
 def sources(tmp_path: Path) -> tuple[Faces, Faces]:
     def draw(seed: int, subjects: int) -> Faces:
-        return synthetic(str(tmp_path), subjects, 2, 96, seed, 0.2, 0.2, channels=1)
+        return synthetic_faces(str(tmp_path), subjects, 2, 96, seed, 0.2, 0.2, channels=1)
 
     return draw(0, 6), draw(1, 4)
 

@@ -19,13 +19,13 @@ import pytest
 import torch
 
 from fkd.data.augment import Augmentation
-from fkd.data.crops import FaceCrop
+from fkd.data.combine import beside, mixed
+from fkd.data.crop_plans import FaceCrop
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.dataset import CropDataset
-from fkd.data.faces import Faces
-from fkd.data.mix import beside, mixed
+from fkd.data.face_data import Faces
 from fkd.data.shards.source import shards
-from fkd.data.shards.writing import Storage, write
+from fkd.data.shards.writer import Storage, write
 from fkd.errors import UserError
 from fkd.geometry import Jitter
 from fkd.types import Batch
@@ -196,7 +196,7 @@ def test_a_process_reads_a_shard_nearly_from_its_start_to_its_end(
     folder: Path, world: int, buffer: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It never goes back by more than `block` faces."""
-    monkeypatch.setattr("fkd.data.shards.pictures._BLOCK", block)
+    monkeypatch.setattr("fkd.data.shards.reader._BLOCK", block)
     faces = opened(folder, buffer=buffer)
     lying = places(faces, list(range(len(faces.splits["train"]))))
     for rank in range(world):
@@ -311,7 +311,7 @@ def test_shards_are_read_in_their_order_among_other_sources(
     folder: Path, join: Callable[[Faces, Faces], Faces], world: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process goes from shard to shard and forwards in each, and other faces come in between."""
-    monkeypatch.setattr("fkd.data.shards.pictures._BLOCK", 0)
+    monkeypatch.setattr("fkd.data.shards.reader._BLOCK", 0)
     faces = join(opened(folder, buffer=0), named("other"))
     train = faces.table.images[faces.splits["train"]]
     lying = opened(folder).images._places  # type: ignore[attr-defined]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from fkd.data.cache import ImageCache
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
 from fkd.data.shards.encodings import decode, encode
 from fkd.data.shards.source import shards
-from fkd.data.shards.writing import Storage
+from fkd.data.shards.writer import Storage
 from fkd.errors import UserError
 from tests.data.test_shards import PICTURES, RAW, crowd, opened, written
 

@@ -2,11 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd.data.synthesis import face
-from fkd.data.synthesis.camera import Pose, place, rotation, visible_points
-from fkd.data.synthesis.shape import EXPRESSION, IDENTITY, head
-from fkd.data.synthesis.subject import sample_shot, sample_subject
 from fkd.schema import IBUG68
+from fkd.synthetic import face
+from fkd.synthetic.camera import Pose, place, rotation, visible_points
+from fkd.synthetic.head_model import EXPRESSION, IDENTITY, head
+from fkd.synthetic.subject import sample_shot, sample_subject
 from fkd.types import Image, Points
 
 NEUTRAL = np.zeros(len(EXPRESSION))

@@ -5,10 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd.data import synthesis
-from fkd.data.faces import Faces
-from fkd.data.synthetic import synthetic
+from fkd.data.face_data import Faces
 from fkd.errors import UserError
+from fkd.synthetic import dataset
+from fkd.synthetic.dataset import synthetic_faces
+from fkd.synthetic.render import face
 from fkd.types import Image, Points
 
 
@@ -24,7 +25,7 @@ def drawn(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Puts the quick stand-in above in the place of the generator; gets a line for each picture drawn."""
-    monkeypatch.setattr(synthesis, "face", drawn)
+    monkeypatch.setattr(dataset, "face", drawn)
     monkeypatch.setenv("FKD_TEST_TRACE", str(tmp_path / "trace"))
     (tmp_path / "trace").touch()
     return tmp_path / "trace"
@@ -32,7 +33,7 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def load(root: Path, **changes: object) -> Faces:
     arguments = {"subjects": 10, "frames": 3, "size": 96, "seed": 1, "val_share": 0.2, "test_share": 0.2, "channels": 3}
-    return synthetic(str(root), **(arguments | changes))
+    return synthetic_faces(str(root), **(arguments | changes))
 
 
 def lines(trace: Path) -> list[str]:
@@ -94,8 +95,8 @@ def test_faces_are_drawn_once_for_all_runs(tmp_path, trace):
 
 def test_a_changed_generator_draws_anew(tmp_path, trace, monkeypatch):
     (tmp_path / "generator").mkdir()
-    source = tmp_path / "generator" / "__init__.py"
-    monkeypatch.setattr(synthesis, "__file__", str(source))
+    source = tmp_path / "generator" / "render.py"
+    monkeypatch.setattr(dataset, "__file__", str(source.with_name("dataset.py")))
     source.write_text("one = 1")
     load(tmp_path / "set")
     load(tmp_path / "set")
@@ -128,7 +129,7 @@ def test_grey_is_the_luma_of_the_same_pictures(tmp_path, trace):
 
 def test_the_generators_faces_lie_where_the_points_are(tmp_path):
     faces = load(tmp_path / "set", subjects=3, frames=2)
-    image, points = synthesis.face(1, 2, 0, 96)
+    image, points = face(1, 2, 0, 96)
     row = [*faces.table.paths].index("drawn_1/subject_0002/0000")
     assert np.array_equal(faces.images[row], image)
     assert np.array_equal(faces.table.keypoints[row], points)
@@ -142,7 +143,7 @@ def broken(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Point
 
 def test_a_fault_of_the_generator_ends_the_build(tmp_path, trace, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(synthesis, "face", broken)
+    monkeypatch.setattr(dataset, "face", broken)
     with pytest.raises(ZeroDivisionError, match="in the generator"):
         load(tmp_path / "set", subjects=2000)
     assert len(lines(trace)) < 3000
@@ -178,8 +179,8 @@ def test_a_folder_that_cannot_be_written_names_itself_and_the_key(tmp_path, trac
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "training_frames_keypoints.csv").touch()
     with pytest.raises(UserError, match=r"found training_frames_keypoints\.csv in it; .*data=udacity data\.root="):
-        synthetic(str(tmp_path), 3, 1, 96, 0, 0.2, 0.2, 1)
+        synthetic_faces(str(tmp_path), 3, 1, 96, 0, 0.2, 0.2, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["training_frames_keypoints.csv"]
     own = tmp_path / "own"
     for _ in range(2):
-        assert len(synthetic(str(own), 3, 1, 96, 0, 0.2, 0.2, 1).table) == 3
+        assert len(synthetic_faces(str(own), 3, 1, 96, 0, 0.2, 0.2, 1).table) == 3

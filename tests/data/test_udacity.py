@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
-from fkd.data.faces import Faces
-from fkd.data.udacity import SHIFT_PIXELS, SHIFT_SHARE, udacity
+from fkd.data.face_data import Faces
+from fkd.data.sources.udacity import SHIFT_PIXELS, SHIFT_SHARE, udacity
 from fkd.errors import UserError
+from fkd.io import images
 from fkd.schema import IBUG68
 
 CSV = {"training": "training_frames_keypoints.csv", "test": "test_frames_keypoints.csv"}

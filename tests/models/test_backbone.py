@@ -10,10 +10,10 @@ from hydra.utils import instantiate
 from torch import nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from fkd import experiment
+from fkd.config import build_module, initialise, load_module
 from fkd.errors import UserError
-from fkd.identity import plain
 from fkd.models.backbone import Backbone
+from fkd.training.runs.compatibility import plain
 from tests.test_conf import compose
 
 NAMES = ("resnet18", "resnet34", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "vgg16_bn")
@@ -60,8 +60,8 @@ def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
     learned: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cfg = compose("model=resnet18", *ON)
-    module = experiment.build_module(cfg)
-    experiment.begin(module, cfg)
+    module = build_module(cfg)
+    initialise(module, cfg)
     assert torch.equal(module.net.get_parameter("body.layer1.0.conv1.weight"), learned["layer1.0.conv1.weight"])
 
     def download(*_: Any, **__: Any) -> None:
@@ -70,7 +70,7 @@ def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
     monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
     content = {"config": plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": []}
     torch.save(content, tmp_path / "best.ckpt")
-    loaded = experiment.load(tmp_path / "best.ckpt")
+    loaded = load_module(tmp_path / "best.ckpt")
     assert torch.equal(loaded.net.get_parameter("head.4.weight"), module.net.get_parameter("head.4.weight"))
 
 
@@ -86,13 +86,13 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
     cfg = compose("model=resnet18", *ON)
     with pytest.raises(UserError, match=r"expected to download https://.*\.pth, but it failed .* or set model\."):
-        experiment.begin(experiment.build_module(cfg), cfg)
+        initialise(build_module(cfg), cfg)
 
 
 def groups(*overrides: str, scheduler: str = "none") -> tuple[Any, Any]:
     """The module and the optimizer that it trains with; a training has 100 steps."""
     cfg = compose("model=resnet18", *OFF, f"scheduler={scheduler}", *overrides)
-    module = experiment.build_module(cfg)
+    module = build_module(cfg)
 
     class Trainer:
         estimated_stepping_batches = 100
@@ -143,7 +143,7 @@ def test_parts_have_their_share_of_the_learning_rate(scheduler: str) -> None:
 )
 def test_mistakes_are_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        experiment.build_module(compose("model=resnet18", *OFF, *overrides))
+        build_module(compose("model=resnet18", *OFF, *overrides))
 
 
 OTHERS = ("vit_b_16", "googlenet", "inception_v3", "densenet121", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v2")
@@ -176,23 +176,23 @@ def test_the_body_is_what_the_classifier_itself_computes_before_it_averages(name
 def test_only_what_others_have_trained_can_be_begun_with() -> None:
     cfg = compose("model=compact", "+model.pretrained=true", "crop.size=32")
     with pytest.raises(UserError, match=r"model.pretrained=true: expected false, since model=compact has no such"):
-        experiment.begin(experiment.build_module(cfg), cfg)
+        initialise(build_module(cfg), cfg)
 
 
 def test_a_net_is_gone_on_with_in_another_way_but_not_as_another_net(tmp_path: Path) -> None:
     cfg = compose("model=resnet18", *OFF)
-    first = experiment.build_module(cfg)
+    first = build_module(cfg)
     content = {"config": plain(cfg), "state_dict": first.state_dict(), "scores": {}, "subjects": ["Ada"]}
     torch.save(content, tmp_path / "first.ckpt")
     weights = f"weights={tmp_path}/first.ckpt"
     other = compose("model=resnet18", *OFF, weights, "model.frozen=[body]", "model.lr_factors={head: 2}")
-    module = experiment.build_module(other)
-    experiment.begin(module, other)
+    module = build_module(other)
+    initialise(module, other)
     assert torch.equal(module.net.get_parameter("head.4.weight"), first.net.get_parameter("head.4.weight"))
     assert module.subjects == ["Ada"]
     wider = compose("model=resnet18", *OFF, weights, "model.net.reduced=64")
     with pytest.raises(UserError, match=r"first.ckpt: expected a net with model\.net\.reduced=64, found 128"):
-        experiment.begin(experiment.build_module(wider), wider)
+        initialise(build_module(wider), wider)
 
 
 def test_running_means_keep_up_with_short_trainings() -> None:

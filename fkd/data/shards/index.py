@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.faces import SPLITS
+from fkd.data.face_data import SPLITS
 from fkd.data.split import Rows
 from fkd.errors import UserError
-from fkd.files import whole_file
+from fkd.io.atomic import whole_file
 from fkd.schema import KeypointSchema
 from fkd.types import Annotations
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
 from fkd.data.shards.index import read
-from fkd.data.shards.pictures import ShardPictures
+from fkd.data.shards.reader import ShardPictures
 from fkd.errors import UserError
 from fkd.schema import schema_of
 

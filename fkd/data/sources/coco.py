@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
+from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.reading import below, check_first_pixel, missing, number, text
+from fkd.data.sources.parsing import below, check_first_pixel, missing, number, text
 from fkd.errors import UserError, short
 
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as arrow
 
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
+from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.reading import below, leads_out, missing, number
+from fkd.data.sources.parsing import below, leads_out, missing, number
 from fkd.errors import UserError, short
 
 _UNKNOWN = ("", "nan", "NaN", "NAN")

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fkd import images
 from fkd.data.cache import ImageCache, files_key
 from fkd.errors import UserError
-from fkd.progress import progress
+from fkd.io import images
+from fkd.terminal import progress
 from fkd.types import Image
 
 _SHOWN = 5

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.data.cache import Pictures
-from fkd.data.faces import SPLITS, Faces, remark_on_people
+from fkd.data.face_data import SPLITS, Faces, remark_on_people
+from fkd.data.sources.annotation_list import Listing
 from fkd.data.sources.decoding import decoded
-from fkd.data.sources.exclusion import Exclusion
-from fkd.data.sources.listing import Listing
-from fkd.data.sources.reading import below, leads_out
-from fkd.data.sources.unknown import filled
+from fkd.data.sources.exclusion_list import Exclusion
+from fkd.data.sources.missing_points import filled
+from fkd.data.sources.parsing import below, leads_out
 from fkd.data.split import Rows, by_subject, shares
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema, point_numbers, schema_of
@@ -88,7 +88,7 @@ class FileSet:
         """The table of listed faces, their splits and pictures.
 
         Faces without both points of the schema's normaliser are left out, since no error of theirs could be told; a
-        remark says how many. Unknown points of the others: see `fkd.data.sources.unknown`.
+        remark says how many. Unknown points of the others: see `fkd.data.sources.missing_points`.
 
         Args:
             listing: every annotated face, with `count` points.

@@ -8,10 +8,10 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
+from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.reading import missing, number
+from fkd.data.sources.parsing import missing, number
 from fkd.errors import UserError, short
 
 

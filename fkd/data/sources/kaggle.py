@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fkd import images
 from fkd.data.cache import ImageCache, files_key
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
 from fkd.data.sources.csv_table import Columns, Table, own_name
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.reading import number
+from fkd.data.sources.parsing import number
 from fkd.errors import UserError, short
+from fkd.io import images
 from fkd.types import Image
 
 _COLUMN, _SIDE = "Image", 96

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fkd import images
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
+from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.reading import below, check_first_pixel, number, text
+from fkd.data.sources.parsing import below, check_first_pixel, number, text
 from fkd.errors import UserError, short
-from fkd.files import walk
+from fkd.io import images
+from fkd.io.atomic import walk
 
 
 def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence[str], first_pixel: int) -> Faces:

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
 from fkd.data.sources import FileSet
+from fkd.io import images
 
 FOUR = {
     "name": "four",

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.data.faces import Faces
+from fkd.data.face_data import Faces
 from fkd.data.sources import FileSet
-from fkd.data.sources.listing import Listing, Row
-from fkd.data.sources.unknown import filled
+from fkd.data.sources.annotation_list import Listing, Row
+from fkd.data.sources.missing_points import filled
 from fkd.errors import UserError
 
 from .conftest import FOUR, face

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd import images
 from fkd.data.sources import pts
 from fkd.errors import UserError
+from fkd.io import images
 
 from .conftest import face
 

@@ -1,0 +1,158 @@
+"""What prediction costs, part by part; both sides of every ratio in one run."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from omegaconf import DictConfig
+
+import fkd
+from benchmarks.figures import Row, in_turn, one_thread
+from fkd.config import build_detector, build_faces, checks, load_net
+from fkd.data.face_data import Faces
+from fkd.detect import Detector
+from fkd.geometry import cut, square_around
+from fkd.inference.export import to_int8, to_onnx
+from fkd.inference.onnx_net import OnnxNet
+from fkd.inference.predictor import Net, Predictor
+from fkd.inference.torch_net import TorchNet
+from fkd.io import images
+from fkd.types import Image, Points
+
+_BLOCK = 20
+_CALIBRATION = 200  # crops
+
+
+def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
+    """Nets, detectors and both together on one thread; then a folder of photos with all that there are."""
+    cfg.channels = 3  # photos have colours
+    ckpt = fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
+    repeats, passes = (checks.whole(cfg, key, least=2) for key in ("repeats", "passes"))
+    detector, faces = build_detector(cfg), build_faces(cfg)
+    table = faces.subset("test")
+    table = table.take(np.random.default_rng(0).permutation(len(table))[: checks.whole(cfg, "pictures", least=1)])
+    frames = [faces.images[int(row)] for row in table.images]
+    small: list[Any] = [cv2.resize(frame, (200, 200), interpolation=cv2.INTER_AREA) for frame in frames]
+    scales = np.array([200 / np.array(frame.shape[1::-1]) for frame in frames], np.float32)
+    squares = square_around((table.keypoints + np.float32(0.5)) * scales[:, None] - np.float32(0.5))
+    wide = [on_a_wide_photo(frame) for frame in frames]
+
+    torch_net = load_net(ckpt, "cpu")
+    to_onnx(torch_net.module, torch_net.facts.window, scratch / "net.onnx")
+    to_int8(scratch / "net.onnx", scratch / "int8.onnx", crops_of(faces, torch_net, detector))
+    net, int8 = OnnxNet(scratch / "net.onnx"), OnnxNet(scratch / "int8.onnx")
+    finds, knows = (
+        Predictor(net, d, flip=False, max_pixels=images.MAX_PIXELS) for d in (detector, Given(detector, small, squares))
+    )
+    photos = write_photos(frames, checks.whole(cfg, "photos", least=1), scratch)
+
+    threaded = [*folder(finds, photos, passes)]
+    one_thread()
+    return {
+        "one face, one thread": [*nets({"torch": torch_net, "ONNX": net, "ONNX int8": int8}, repeats)],
+        "detectors, 200 x 200, one thread": [*detectors(small, detector, repeats)],
+        "200 x 200, one thread": [
+            *pictures_to_faces({"detector and ONNX": finds, "boxes given and ONNX": knows}, small, repeats)
+        ],
+        "1280 x 720, one thread": [*pictures_to_faces({"detector and ONNX": finds}, wide, repeats)],
+        f"{len(photos):,} photos in a folder, ONNX, all threads": threaded,
+    }
+
+
+def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
+    """Milliseconds a face of nets, one crop a call, in turn so that no one has a better moment."""
+    rng = np.random.default_rng(0)
+    calls = {}
+    for name, net in named.items():
+        shape = (1, net.facts.channels, net.facts.size, net.facts.size)
+        calls[name] = partial(net, rng.integers(0, 256, shape, np.uint8))
+    for name, values in in_turn(calls, repeats, block=_BLOCK).items():
+        yield Row.of(name, values, "ms a face")
+
+
+def detectors(pictures: Sequence[Image], detector: Detector, repeats: int) -> Iterator[Row]:
+    """Milliseconds a picture of the detector, beside OpenCV's cascade at its usual settings."""
+    cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
+    greys = [images.in_channels(picture, 1) for picture in pictures]
+    found: dict[str, Callable[[Image], int]] = {
+        "OpenCV's cascade, 1.1 and 5": lambda grey: len(cascade.detectMultiScale(grey, 1.1, 5)),
+        "OpenCV's cascade, 1.2 and 2": lambda grey: len(cascade.detectMultiScale(grey, 1.2, 2)),
+        "detector": lambda grey: len(detector(grey)[0]),
+    }
+    calls = {name: _each(function, greys) for name, function in found.items()}
+    values = in_turn(calls, repeats, block=_BLOCK)
+    for name, function in found.items():
+        yield Row.of(name, values[name], "ms a picture", sum(function(grey) for grey in greys))
+
+
+def pictures_to_faces(named: Mapping[str, Predictor], pictures: Sequence[Image], repeats: int) -> Iterator[Row]:
+    """Milliseconds a picture from pixels to keypoints."""
+    calls = {name: _each(predictor, pictures) for name, predictor in named.items()}
+    values = in_turn(calls, repeats, block=_BLOCK)
+    for name, predictor in named.items():
+        yield Row.of(name, values[name], "ms a picture", sum(len(predictor(picture)) for picture in pictures))
+
+
+def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterator[Row]:
+    """Pictures a second from files, one by one and as a stream."""
+
+    def one_by_one() -> int:
+        return sum(len(predictor(path)) for path in paths)
+
+    def stream() -> int:
+        return sum(len(found.faces) for found in predictor.stream(paths))
+
+    faces: dict[str, int] = {}
+    calls = {"one by one": lambda: faces.update(one=one_by_one()), "as a stream": lambda: faces.update(stream=stream())}
+    values = in_turn(calls, repeats, warm_up=0)
+    for name, found in zip(calls, ("one", "stream"), strict=True):
+        yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "pictures a second", faces[found])
+
+
+def on_a_wide_photo(picture: Image, height: int = 720, width: int = 1280) -> Image:
+    """A picture with one face put small into the middle of a wide photo whose background has no other."""
+    background = cv2.resize(cv2.GaussianBlur(picture, (0, 0), picture.shape[1] / 12), (width, height))
+    half = cv2.resize(picture, (height // 2, height // 2))
+    top, left = height // 4, (width - height // 2) // 2
+    background[top : top + height // 2, left : left + height // 2] = half
+    return background  # type: ignore[return-value]
+
+
+class Given:
+    """A detector that knows the square of the one face of each picture: what the rest costs."""
+
+    limit = None
+
+    def __init__(self, detector: Detector, pictures: Sequence[Image], squares: Points) -> None:
+        self.spread, self._squares = detector.spread, {id(p): s[None] for p, s in zip(pictures, squares, strict=True)}
+
+    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, npt.NDArray[np.float32]]:
+        return self._squares[id(picture)], np.ones(1, np.float32)
+
+
+def write_photos(pictures: Sequence[Image], count: int, root: Path) -> list[Path]:
+    """So many files of these pictures."""
+    paths = [root / f"{i:05}.jpg" for i in range(count)]
+    for i, path in enumerate(paths):
+        images.write(path, pictures[i % len(pictures)])
+    return paths
+
+
+def _each(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Callable[[], Any]:
+    """A call with the next of the arguments each time."""
+    turns = cycle(arguments)
+    return lambda: function(next(turns))
+
+
+def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
+    """Training crops (N, C, S, S) as in use, which set the ranges of 8-bit features."""
+    table = faces.subset("train")
+    rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
+    windows = net.facts.window(detector.spread(square_around(table.keypoints[rows]), np.random.default_rng(0)))
+    seen = [images.in_channels(faces.images[int(image)], net.facts.channels) for image in table.images[rows]]
+    return np.concatenate([cut(picture, w[None], net.facts.size)[1] for picture, w in zip(seen, windows, strict=True)])

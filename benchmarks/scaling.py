@@ -1,0 +1,177 @@
+"""How the time and the memory of an epoch grow: with the faces, the batch, the crops and the processes that load.
+
+Each epoch is trained by a process of its own, since memory that another one has left behind must not count.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
+
+from benchmarks import starting
+from benchmarks.figures import Row
+from benchmarks.own_process import figures_of, memory, tell
+from fkd.config import build_data, build_faces, build_module, build_trainer
+from fkd.config.checks import whole
+from fkd.data.datamodule import KeypointDataModule
+from fkd.data.face_data import Faces
+from fkd.distributed import keep_memory, share_threads
+from fkd.errors import UserError
+from fkd.terminal import progress
+
+_PICTURES = 500
+"""That are shown again and again."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch took.
+
+    Attributes:
+        seconds: from its start to the end of its last training batch.
+        images_per_s: trained in that time.
+        peak, anonymous: MB, of `benchmarks.own_process.memory`, at its end.
+    """
+
+    seconds: float
+    images_per_s: float
+    peak: float
+    anonymous: float
+
+
+def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
+    """An epoch at each number of faces; for `rows` faces at each batch size, crop size and number of loaders.
+
+    And how an epoch of shards starts at each number of `starts`.
+
+    Raises:
+        UserError: a key is none of what it may be, an epoch failed, or the system does not say what a process holds.
+    """
+    if not Path("/proc/self/smaps_rollup").exists():
+        raise UserError("what=scale: expected Linux, which says in /proc what memory a process holds")
+    turns, groups, starts = whole(cfg, "scale_turns", least=1), settings(cfg), _whole_numbers(cfg, "starts", 500)
+    if not groups and not starts:
+        raise UserError("faces, batch_sizes, sizes, workers, starts: expected something to compare, found empty lists")
+    data = build_faces(cfg)  # what decodes or draws pictures for the first time is no part of an epoch
+    rows: dict[str, list[Row]] = {}
+    with progress("epochs", turns * sum(map(len, groups.values())) + len(starts)) as advance:
+        for title, group in groups.items():
+            epochs: dict[str, list[Epoch]] = {name: [] for name in group}
+            for turn in range(turns):
+                for number, (name, overrides) in enumerate(group.items()):
+                    folder = scratch / f"{len(rows)}-{turn}-{number}"
+                    figures = figures_of("epoch", [*cfg.overrides, *overrides], folder)
+                    epochs[name].append(Epoch(**figures))
+                    advance()
+            rows[title] = [row for name, found in epochs.items() for row in _figures(name, found)]
+            rows[title] += _growth(epochs)
+        for number in starts:
+            rows[f"the start of an epoch, {number:,} faces"] = [*starting.measure(cfg, data, number, turns, scratch)]
+            advance()
+    return rows
+
+
+def settings(cfg: DictConfig) -> dict[str, dict[str, list[str]]]:
+    """Title -> name -> overrides of what is compared; an empty list leaves its title out.
+
+    Raises:
+        UserError: a key is no list of whole numbers.
+    """
+    rows, size = f"rows={whole(cfg, 'rows', least=2)}", f"crop.size={whole(cfg, 'faces_size', least=1)}"
+    faces, batches, sizes, workers = (
+        _whole_numbers(cfg, key, least)
+        for key, least in (("faces", 2), ("batch_sizes", 1), ("sizes", 1), ("workers", 0))
+    )
+    groups = {
+        "an epoch by faces": {f"{n:,} faces": [size, f"rows={n}"] for n in faces},
+        "an epoch by batch size": {f"batches of {n:,}": [rows, f"data.batch_size={n}"] for n in batches},
+        "an epoch by size of the crops": {f"{n} x {n} pixels": [rows, f"crop.size={n}"] for n in sizes},
+        "an epoch by processes that load": {f"num_workers={n}": [rows, f"data.num_workers={n}"] for n in workers},
+    }
+    return {title: group for title, group in groups.items() if group}
+
+
+def _whole_numbers(cfg: DictConfig, key: str, least: int) -> list[int]:
+    if not isinstance(values := cfg[key], Sequence) or isinstance(values, str):
+        raise UserError(f"{key}: expected a list of whole numbers, found {values!r}")
+    return [whole(cfg, f"{key}[{i}]", least) for i in range(len(values))]
+
+
+def _figures(name: str, epochs: Sequence[Epoch]) -> Iterator[Row]:
+    yield _row(f"{name}: time", [epoch.seconds for epoch in epochs], "s")
+    yield _row(f"{name}: speed", [epoch.images_per_s for epoch in epochs], "images a second")
+    yield _row(f"{name}: at the peak", [epoch.peak for epoch in epochs], "MB")
+    yield _row(f"{name}: anonymous", [epoch.anonymous for epoch in epochs], "MB")
+
+
+def _growth(epochs: dict[str, list[Epoch]]) -> Iterator[Row]:
+    """How much more memory the last setting takes than the first."""
+    (first, *_), (*_, last) = epochs, epochs
+    if first == last:
+        return
+    for what, held in (("at the peak", attrgetter("peak")), ("anonymous", attrgetter("anonymous"))):
+        ratios = [held(b) / held(a) for a, b in zip(epochs[first], epochs[last], strict=True)]
+        yield _row(f"{last} over {first}: {what}", [100 * (ratio - 1) for ratio in ratios], "% more")
+
+
+def _row(name: str, values: list[float], unit: str) -> Row:
+    return Row.of(name, values if len(values) > 1 else values * 2, unit)  # quartiles need two
+
+
+def serve(cfg: DictConfig) -> None:
+    """Trains one epoch as `scripts/train.py` does, or its first batch, and tells what it took."""
+    tell(starting.start(cfg) if cfg.side == "start" else asdict(train(cfg)))
+
+
+def train(cfg: DictConfig) -> Epoch:
+    """One epoch with all that a training has beside it: callbacks, loggers, validation."""
+    share_threads()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    cfg.trainer.max_epochs, cfg.trainer.num_sanity_val_steps = 1, 0
+    trainer = build_trainer(cfg, sweep=False)
+    trainer.callbacks.append(watch := _Watch())  # type: ignore[attr-defined]
+    module = build_module(cfg)
+    faces = repeated(build_faces(cfg), cfg.rows)
+    faces.fingerprints()
+    data = build_data(cfg, faces)
+    module.learn_about(data.mean_shape(), faces.sample("train"), faces.table.subjects[faces.splits["train"]])
+    keep_memory()
+    trainer.fit(module, datamodule=data)
+    return watch.epoch
+
+
+def repeated(faces: Faces, rows: int) -> Faces:
+    """The data with so many training rows: the first 500 again and again, so that only rows make a difference.
+
+    Val and test stay as they are.
+    """
+    train, kept = faces.splits["train"][:_PICTURES], [faces.splits["val"], faces.splits["test"]]
+    table = faces.table.take(np.concatenate([*kept, np.resize(train, rows)]))
+    places = np.split(np.arange(len(table)), np.cumsum([len(part) for part in kept]))
+    return replace(faces, table=table, splits=dict(zip(("val", "test", "train"), places, strict=True)))
+
+
+class _Watch(Callback):
+    """Takes the figures of an epoch."""
+
+    epoch: Epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begun = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.is_last_batch:
+            self._seconds = time.perf_counter() - self._begun
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, KeypointDataModule)
+        images = int(trainer.num_training_batches) * data.batch_size
+        self.epoch = Epoch(self._seconds, images / self._seconds, **memory())

@@ -1,0 +1,94 @@
+"""How long it takes until the first batch of very many faces is trained, and what memory that holds."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
+
+from benchmarks.figures import Row
+from benchmarks.own_process import figures_of, memory
+from fkd.config import build_data, build_faces, build_module, build_trainer
+from fkd.data.face_data import Faces
+from fkd.data.shards import index
+from fkd.data.shards.writer import Storage, write
+from fkd.data.split import by_subject, shares
+from fkd.distributed import share_threads
+
+_PICTURES = 500
+"""That are shown again and again."""
+_FACES = 20
+"""Of a person."""
+_STEPS = {
+    "load": "loading the annotations",
+    "split": "splitting by person",
+    "start": "from there to the end of the first batch",
+}
+
+
+def measure(cfg: DictConfig, faces: Faces, rows: int, turns: int, scratch: Path) -> Iterator[Row]:
+    """The steps of a start with shards of so many rows, each turn in a process of its own."""
+    folder = scratch / f"shards-{rows}"
+    generate(faces, rows, cfg.channels, folder)
+    own = [override for override in cfg.overrides if not override.startswith(("data=", "data."))]
+    own += ["data=shards", f"data.root='{folder}'", "data.num_workers=4", f"crop.size={cfg.faces_size}"]
+    turned = [figures_of("start", own, scratch / f"start-{rows}-{turn}") for turn in range(turns)]
+    for key, name in _STEPS.items():
+        yield _row(f"{rows:,} faces: {name}", [figures[key] for figures in turned], "s")
+    yield _row(f"{rows:,} faces: at the peak", [figures["peak"] for figures in turned], "MB")
+    yield _row(f"{rows:,} faces: anonymous", [figures["anonymous"] for figures in turned], "MB")
+
+
+def _row(name: str, values: Sequence[float], unit: str) -> Row:
+    return Row.of(name, values if len(values) > 1 else [*values] * 2, unit)  # quartiles need two
+
+
+def generate(faces: Faces, rows: int, channels: int, folder: Path) -> None:
+    """Shards of the first 500 training pictures, of which a table of `rows` repeats the faces, 20 for each person."""
+    folder.mkdir()
+    first = faces.splits["train"][:_PICTURES]
+    few = replace(faces, table=faces.table.take(first), splits=dict.fromkeys(faces.splits, np.arange(len(first))))
+    written = write(few, channels, folder, Storage("raw", 95, size=100, seed=0))
+    people = np.char.add("person ", (np.arange(rows) // _FACES).astype(str))
+    table = replace(written.table.take(np.resize(np.arange(len(first)), rows)), subjects=people)
+    splits = by_subject(people, shares(val=0.01, test=0.01), 0)
+    index.write(folder, replace(written, table=table, splits=splits))
+
+
+def start(cfg: DictConfig) -> dict[str, float]:
+    """Seconds of each step, and memory after the first batch, as `scripts/train.py` takes them.
+
+    What does not depend on the data, such as building the net and the trainer, comes before and does not count.
+    """
+    share_threads()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    trainer, module = build_trainer(cfg, sweep=False), build_module(cfg)
+    trainer.limit_train_batches, trainer.limit_val_batches, trainer.num_sanity_val_steps = 1, 0, 0
+    trainer.fit_loop.max_epochs = 1
+    trainer.callbacks.append(watch := _Watch())  # type: ignore[attr-defined]
+    times = [time.perf_counter()]
+    faces = build_faces(cfg)
+    times.append(time.perf_counter())
+    by_subject(faces.table.subjects, shares(val=0.01, test=0.01), 1)
+    times.append(time.perf_counter())
+    faces.fingerprints()
+    data = build_data(cfg, faces)
+    module.learn_about(data.mean_shape(), faces.sample("train"), faces.table.subjects[faces.splits["train"]])
+    trainer.fit(module, datamodule=data)
+    times.append(watch.ended)
+    return dict(zip(_STEPS, np.diff(times).tolist(), strict=True)) | watch.memory
+
+
+class _Watch(Callback):
+    """When the first batch ended, and what was held then."""
+
+    ended: float
+    memory: dict[str, float]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.ended, self.memory = time.perf_counter(), memory()

@@ -1,0 +1,71 @@
+"""What Hydra asks before and after the jobs of a command: whether its folder is free, and what came of them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from fkd.errors import UserError
+from fkd.terminal import say, show
+from fkd.training.runs.command_line import command, sweep_overrides, task_overrides
+from fkd.training.runs.run_folder import ELSEWHERE, Run
+
+statuses: set[int] = set()
+"""Exit statuses of the jobs of this command that did not end well."""
+
+
+class Folders(Callback):
+    """Keeps folders to the commands that made them; shows the jobs of a sweep, ranked, and why others failed."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        with _refusing():  # before Hydra writes into the folder
+            Run(config.hydra.run.dir, task_overrides(config.hydra), {}, config.ckpt_path)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        with _refusing():
+            _check_folder(Path(config.hydra.sweep.dir), task_overrides(config.hydra))
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        from fkd import comparison  # only sweeps need it
+
+        folder = Path(config.hydra.sweep.dir)
+        show(*comparison.summary(folder), f"look closer: python scripts/compare.py {folder}")
+        if not statuses and not _all_done(folder):  # jobs of other processes
+            statuses.add(1)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:  # Hydra would make a warning of it
+        say(str(error))
+        sys.exit(2)
+
+
+def _check_folder(folder: Path, overrides: list[str]) -> None:
+    if (folder / "result.json").exists():
+        raise UserError(f"{folder}: expected the folder of a sweep, found that of a run; {ELSEWHERE}")
+    if not (folder / "multirun.yaml").exists():
+        return
+    _, before = sweep_overrides(folder)
+    if command(before) != command(overrides):
+        raise UserError(
+            f"{folder}: expected the command of the sweep that is there ({' '.join(before) or 'no overrides'}), "
+            f"found {' '.join(overrides) or 'no overrides'}; {ELSEWHERE}"
+        )
+
+
+def _all_done(folder: Path) -> bool:
+    """Whether no job of a sweep has failed, was cut, or has left nothing; a job that was pruned has done its part."""
+    from fkd import comparison
+
+    try:
+        runs = comparison.read([folder])
+    except UserError:
+        return False
+    return all(run.status in ("done", "running") or run.reason.startswith("pruned") for run in runs)

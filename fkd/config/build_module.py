@@ -1,0 +1,149 @@
+"""The net of a config, and what trains it."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fkd import checkpoint, detect, distributed, losses
+from fkd.config import checks
+from fkd.config.instantiate import instantiate
+from fkd.config.loading import load_module, module_of
+from fkd.errors import UserError
+from fkd.models.backbone import Backbone
+from fkd.training.module import KeypointModule
+from fkd.training.objective import Loss, Maps, ReadsMaps, Recipe, Teacher, within
+from fkd.training.runs.compatibility import check_labels, first_difference, plain
+
+_CONF = Path(__file__).parents[2] / "conf"
+
+
+def build_module(cfg: DictConfig) -> KeypointModule:
+    """A net that trains.
+
+    Raises:
+        UserError: the loss does not fit the model's codec, the net's output does not fit the schema, or its checkpoint
+            could not be loaded again.
+    """
+    config = plain(cfg)
+    for group in ("model", "crop"):
+        checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
+    detect.check(config["detector"])
+    recipe = Recipe(
+        loss=instantiate(cfg.loss, "loss"),
+        optimizer=instantiate(_optimizer(cfg), "optimizer"),
+        schedule=None if cfg.scheduler is None else instantiate(cfg.scheduler, "scheduler"),
+        teacher=None if cfg.get("distill") is None else _teacher(cfg),
+        maps=None if cfg.model.get("maps") is None else _maps(cfg),
+        frozen=config["model"].get("frozen") or (),
+        lr_factors=config["model"].get("lr_factors") or {},
+    )
+    module = module_of(config, recipe)
+    if recipe.teacher is not None:
+        module.subjects = [*recipe.teacher.subjects]
+    _check_loss(cfg, recipe.loss, module.codec.gives)
+    if recipe.maps is not None and not isinstance(module.net, ReadsMaps):
+        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
+    for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
+        _check_parts(module.net, f"model.{key}", parts)
+    names = [name for name, _ in module.net.named_parameters()]
+    if names and all(any(within(name, part) for part in recipe.frozen) for name in names):
+        raise UserError("model.frozen: expected parts that leave something to learn, found all of the net")
+    if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
+        raise UserError(
+            f"data.batch_size=1: model={cfg.model.name} normalises over the batch; expected at least 2 faces"
+        )
+    try:
+        recipe.optimizer(module.parameters())
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer: {error} (optimizer.lr={cfg.optimizer.get('lr')!r})") from error
+    return module
+
+
+def _optimizer(cfg: DictConfig) -> DictConfig:
+    """The optimizer's config; not fused where that would unscale float16 gradients only after they could be clipped."""
+    clipped_float16 = str(cfg.trainer.precision) in ("16", "16-mixed") and cfg.trainer.get("gradient_clip_val")
+    config: DictConfig = cfg.optimizer
+    if clipped_float16 and config.get("fused"):
+        config = OmegaConf.merge(config, {"fused": False})  # type: ignore[assignment]
+    return config
+
+
+def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
+    """What the loss compares must be what the model's codec gives; the error says what would fit, by name."""
+    if (compares := getattr(loss, "compares", gives)) == gives:
+        return
+    model, options_of_class = cfg.model.name, dict[type, str]()
+    for path in sorted((_CONF / "loss").glob("*.yaml")):
+        if found := re.search(r"^_target_: fkd\.losses\.(\w+)", path.read_text(), re.MULTILINE):
+            options_of_class[getattr(losses, found[1])] = path.stem
+    fitting = [f"loss={name}" for kind, name in options_of_class.items() if getattr(kind, "compares", "") == gives]
+    if (_CONF / "experiment" / "face" / f"{model}.yaml").is_file():
+        fitting.append(f"experiment=face/{model}")
+    raise UserError(
+        f"model={model} with loss={options_of_class.get(type(loss), type(loss).__name__)}: the loss compares "
+        f"{compares}, but this model's codec gives {gives}; choose {', '.join(fitting)} or another model"
+    )
+
+
+def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, float]) -> None:
+    known = [name for name, _ in net.named_modules() if name]
+    for part in parts:
+        if part not in known:
+            near = difflib.get_close_matches(str(part), known, n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            whole = ", ".join(name for name, _ in net.named_children())
+            raise UserError(f"{key}: expected parts of the net ({whole}, or parts of these), found {part!r}{hint}")
+    for part, factor in parts.items() if isinstance(parts, Mapping) else ():
+        if not (isinstance(factor, int | float) and factor > 0):
+            raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
+
+
+def _maps(cfg: DictConfig) -> Maps:
+    weight = checks.number(cfg, "model.maps.weight", least=0)
+    return Maps(weight, checks.number(cfg, "model.maps.sigma", least=0.1))
+
+
+def _teacher(cfg: DictConfig) -> Teacher:
+    if (weight := checks.number(cfg, "distill.weight", least=0)) > 1:
+        raise UserError(f"distill.weight: expected a share from 0 to 1, found {weight:g}")
+    seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
+    teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
+    check_labels(cfg, teacher.config)
+    return Teacher(teacher.requires_grad_(False), teacher.size, weight, teacher.subjects)
+
+
+def initialise(module: KeypointModule, cfg: DictConfig) -> None:
+    """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
+
+    With `weights`, as with a teacher, come the people whom that net was trained on.
+
+    Raises:
+        UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
+    """
+    if cfg.weights is not None:
+        other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
+        module.net.load_state_dict(other.net.state_dict())
+        module.subjects = sorted({*module.subjects, *other.subjects})
+    elif cfg.model.get("pretrained") is not None and checks.flag(cfg, "model.pretrained"):
+        if not isinstance(module.net, Backbone):
+            raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")
+        module.net.load_pretrained()
+
+
+def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> KeypointModule:
+    """The net of a checkpoint that a key of the config names, of whose config some parts are as they are now."""
+    path = checks.path(cfg, key)
+    module = load_module(path, key)
+    if (difference := first_difference(module.config, cfg, parts, training=False)) is not None:
+        part, then, now = difference
+        raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
+    if distributed.is_first():
+        epoch, nme = (module.scores.get(name) for name in ("epoch", "val/nme"))
+        reached = "its val/nme is not known" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
+        print(f"{key}: {path} (data={module.config['data']['name']}, {reached})", flush=True)
+    return module

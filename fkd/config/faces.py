@@ -1,0 +1,62 @@
+"""The faces of a config, and loaders over them."""
+
+import inspect
+
+from omegaconf import DictConfig
+
+from fkd import distributed
+from fkd.config import checks
+from fkd.config.build_parts import build_crop, build_schema
+from fkd.config.instantiate import instantiate
+from fkd.data.combine import beside
+from fkd.data.datamodule import KeypointDataModule
+from fkd.data.face_data import Faces
+from fkd.data.overfit import OverfitDataModule, first_faces
+from fkd.errors import UserError
+from fkd.training.precision import gpus
+
+
+def build_faces(cfg: DictConfig) -> Faces:
+    """The source of `data`, split and decoded, and those that `mix` adds to its training split."""
+    faces = _source(cfg.data.source, "data.source")
+    if cfg.get("mix") is not None:
+        faces = beside(faces, _source(cfg.mix.source, "mix.source"))
+    if faces.table.schema != (schema := build_schema(cfg)):
+        raise UserError(
+            f"data={faces.name}: expected faces with the points of schema={schema.name}, found those of "
+            f"{faces.table.schema.name}; choose other data, or train with schema={faces.table.schema.name}"
+        )
+    if cfg.get("overfit") is None:
+        return faces
+    return first_faces(faces, checks.whole(cfg, "overfit.faces", least=2))
+
+
+def _source(config: DictConfig, key: str) -> Faces:
+    source = instantiate(config, key, _partial_=True)  # what fails inside of it is not the config
+    try:
+        inspect.signature(source).bind()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{key}: {error}") from error
+    faces: Faces = source()
+    return faces
+
+
+def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
+    """Loaders over the faces."""
+    settings = {
+        "faces": faces,
+        "crop": build_crop(cfg.crop),
+        "augmentation": instantiate(cfg.augmentation, "augmentation"),
+        "batch_size": checks.whole(cfg, "data.batch_size", least=1),
+        "num_workers": distributed.loader_workers(cfg.data.num_workers, _training_gpus(cfg)),
+        "seed": cfg.seed,
+    }
+    if cfg.overfit is None:
+        return KeypointDataModule(**settings)
+    return OverfitDataModule(checks.whole(cfg, "overfit.passes", least=1), **settings)
+
+
+def _training_gpus(cfg: DictConfig) -> int:
+    """Those that `trainer.devices` takes of this machine's."""
+    found, asked = gpus(cfg.trainer.accelerator), cfg.trainer.devices
+    return min(found, asked) if isinstance(asked, int) and asked > 0 else found

@@ -1,0 +1,73 @@
+"""What a config names by `_target_`, built; without torch, unless the target wants it."""
+
+import sys
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate as instantiate_by_hydra
+from omegaconf import DictConfig
+
+from fkd.errors import UserError
+
+
+def instantiate(config: Any, key: str, **arguments: Any) -> Any:
+    """Hydra's instantiate. What the config got wrong is the user's mistake; a bug in what it calls is not.
+
+    Args:
+        config: with a `_target_`, and so may be its values.
+        key: what the config stands under, for the message.
+        arguments: more than the config has.
+
+    Raises:
+        UserError: no such target, arguments that it does not take, or values that it refuses.
+    """
+    if not isinstance(config, Mapping | DictConfig) or "_target_" not in config:
+        raise UserError(f"{key}: expected a config with a _target_, found {config!r}")
+    try:
+        return instantiate_by_hydra(config, _convert_="all", **arguments)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, ModuleNotFoundError) and (extra := key.rpartition(".")[2]) in _extras():
+            raise UserError(f'{key}: needs what is not installed yet; pip install -e ".[{extra}]"') from error
+        refused = isinstance(cause, (TypeError, ValueError, ImportError, HydraException, *_refusals_of_lightning()))
+        refused &= not _is_of_own_code(cause)
+        if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
+            raise UserError(f"{key}: {cause}") from error
+        raise cause from error
+
+
+def _refusals_of_lightning() -> tuple[type[Exception], ...]:
+    """With which its parts say, as others with ValueError, that they cannot use a value; none if it is not in use."""
+    exceptions = sys.modules.get("lightning_fabric.utilities.exceptions")
+    return () if exceptions is None else (exceptions.MisconfigurationException,)
+
+
+def _extras() -> list[str]:
+    """What can be installed beside fkd; a logger is the extra of its own name."""
+    try:
+        return metadata("fkd").get_all("Provides-Extra", [])
+    except PackageNotFoundError:
+        return []
+
+
+def _is_of_own_code(error: BaseException) -> bool:
+    """Whether code of the user's own was running, neither fkd's nor an installed package's; its traceback helps."""
+    libraries = (
+        str(Path(__file__).parents[1]),
+        *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")),
+    )
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not all(file.startswith((*libraries, "<")) for file in files)
+
+
+def _called_wrongly(error: BaseException) -> bool:
+    """Whether the call itself failed, as with an unknown argument, and not something inside of what was called."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, TypeError) and "hydra" in frame.f_code.co_filename

@@ -1,0 +1,96 @@
+"""The trainer of a config, and what must be looked at before it begins."""
+
+import os
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from fkd.config import checks
+from fkd.config.instantiate import instantiate
+from fkd.errors import UserError
+from fkd.training.precision import choose
+
+OBJECTIVES = ("val/loss", "val/nme", "test/nme")
+"""What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
+
+_MONITORED = ("val/loss", "val/nme", "train/loss")
+"""What callbacks may look at: each epoch has it."""
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Looks at the keys that would only be missed after hours of training.
+
+    Raises:
+        UserError: naming the key.
+    """
+    checks.whole(cfg, "seed", least=0)
+    if checks.whole(cfg, "channels", least=1) not in (1, 3):
+        raise UserError(f"channels={cfg.channels}: expected 1 (grey) or 3 (RGB)")
+    if "name" not in cfg.model:
+        raise UserError("model: expected a network with a name, found what all share; choose another option")
+    checks.whole(cfg, "crop.size", least=1)
+    if "dropout" in cfg.model.get("net", {}) and checks.number(cfg, "model.net.dropout", least=0) > 1:
+        raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
+    checks.whole(cfg, "trainer.max_epochs", least=-1)
+    if cfg.optimizer.get("lr") is not None:
+        checks.number(cfg, "optimizer.lr", least=0)
+    if cfg.trainer.get("gradient_clip_val") is not None:
+        checks.number(cfg, "trainer.gradient_clip_val", least=0)
+    if cfg.optimizer.get("fused") is not None:
+        checks.flag(cfg, "optimizer.fused")
+    if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
+        raise UserError(
+            f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
+        )
+    if cfg.ckpt_path is None and not cfg.train:
+        raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
+
+
+def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
+    """The trainer with its callbacks and loggers; prints the precision that `auto` stands for.
+
+    Raises:
+        UserError: several processes in a sweep; each would start the whole sweep again.
+    """
+    precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
+    print(f"precision: {precision} ({why})", flush=True)
+    devices, cores = cfg.trainer.devices, max(os.cpu_count() or 1, 2)  # two, for trying it, everywhere
+    if cfg.trainer.accelerator == "cpu" and isinstance(devices, int) and devices > cores:
+        raise UserError(f"trainer.devices={devices}: expected at most one process for each of {cores} cores")
+    callbacks = {name: instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None}
+    for name, callback in callbacks.items():
+        if (monitor := getattr(callback, "monitor", None)) not in (None, *_MONITORED):
+            raise UserError(f"callbacks.{name}.monitor={monitor}: expected one of {', '.join(_MONITORED)}")
+    trainer: pl.Trainer = instantiate(
+        OmegaConf.merge(cfg.trainer, {"precision": precision}),
+        "trainer",
+        callbacks=list(callbacks.values()),
+        logger=[instantiate(c, f"logger.{name}") for name, c in cfg.logger.items() if c is not None],
+    )
+    if sweep and trainer.world_size > 1 and not _started_elsewhere(trainer):
+        raise UserError(
+            f"trainer: expected one process in a sweep (-m), found {trainer.world_size}, each of which would start the "
+            f"sweep again; set trainer.devices=1, or let the cluster start them: hydra/launcher=submitit_slurm "
+            f"hydra.launcher.tasks_per_node={trainer.num_devices} trainer.devices={trainer.num_devices}"
+        )
+    return trainer
+
+
+def _started_elsewhere(trainer: pl.Trainer) -> bool:
+    """Whether the processes of this training were started by a cluster, not by Lightning."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return environment is not None and environment.creates_processes_externally
+
+
+def best_checkpoint(trainer: pl.Trainer) -> str:
+    """The file of the epoch of the lowest `val/loss`.
+
+    Raises:
+        UserError: there was no such epoch.
+    """
+    callbacks = (c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == "val/loss")
+    path = next((c.best_model_path for c in callbacks), "")
+    if not path:
+        raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
+    return path

@@ -1,0 +1,113 @@
+"""Pictures of shards by number, and the order in which an epoch reads them."""
+
+import mmap
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from fkd.data.shards.encodings import decode
+from fkd.data.shards.index import HEADER, Index
+from fkd.data.split import Rows
+from fkd.errors import UserError
+from fkd.io import images
+from fkd.types import Image
+
+_OPEN = 128
+"""Shards that a process holds open; each takes a file descriptor, of which systems give a process 256 or more."""
+_BLOCK = 256
+"""Faces of a shard that change places: some megabytes, which systems read ahead and keep."""
+
+
+class ShardPictures:
+    """Read-only pictures in memory-mapped shards.
+
+    The first time that a process reads a picture, its checksum and its size are compared with those of the index.
+
+    Args:
+        folder: of the shards.
+        index: what lies in them.
+        channels: 1 for grey pictures, 3 for RGB.
+        buffer: about how many pictures of an epoch's order are mixed with each other.
+    """
+
+    def __init__(self, folder: Path, index: Index, channels: int, buffer: int) -> None:
+        self.digest, self.buffer = index.digest, buffer
+        self._paths, self._sizes = [folder.absolute() / s.name for s in index.shards], [s.bytes for s in index.shards]
+        self._places, self._channels = index.places, channels
+        self._is_checked = np.zeros(len(index.places), bool)
+
+    @property
+    def key(self) -> str:
+        """What stands for the pictures: the index has the checksum of each."""
+        return self.digest
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Image:
+        shard, start, size, checksum = self._places[index].tolist()
+        path, content = self._paths[shard], _mapped(self._paths[shard], self._sizes[shard])
+        try:
+            if not self._is_checked[index]:
+                _check(content[start - HEADER : start + size], checksum)
+                self._is_checked[index] = True
+            return images.in_channels(decode(content[start : start + size]), self._channels)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: picture {index}, at byte {start:,}: expected what its index says, found {error}; copy the "
+                "shard again or write it anew with scripts/shard.py"
+            ) from error
+
+    def order(self, pictures: Rows, rng: np.random.Generator, world: int) -> Rows:
+        """A new order of faces for an epoch of `world` processes: shards at random, each nearly from start to end.
+
+        Where the buffer holds all faces, they come plainly at random. Else shards follow each other in a random order,
+        and faces change places with others up to `buffer` away, so that a batch is of several shards; but those of one
+        shard with its others up to `_BLOCK` away alone, so that its pictures are read nearly in the order that they lie
+        in (writing has mixed them). Process r takes every `world`-th face from the r-th on, as a sampler deals them
+        out, and gets one piece of the order: few shards are read by two.
+
+        Args:
+            pictures: (R,) the picture of each face.
+            rng: gives the order.
+            world: number of processes.
+
+        Returns:
+            (R,) permutation of the faces; those that do not make up a whole round of processes come last.
+        """
+        count = len(pictures)
+        if count <= self.buffer:
+            return rng.permutation(count)
+        turn = rng.permutation(len(self._paths))[self._places[pictures, 0]]
+        in_line = np.lexsort((self._places[pictures, 1], turn))
+        in_line = in_line[np.lexsort((np.arange(count) + rng.uniform(0, _BLOCK, count), turn[in_line]))]
+        moved = np.arange(count) + rng.uniform(0, self.buffer, count)
+        mixed = turn[in_line][np.argsort(moved, kind="stable")]
+        order = np.empty_like(in_line)
+        order[np.argsort(mixed, kind="stable")] = in_line  # a shard's first place gets its first face, and so on
+        whole = len(order) // world * world
+        order[:whole] = order[:whole].reshape(world, -1).T.ravel()
+        return order
+
+
+@lru_cache(_OPEN)
+def _mapped(path: Path, size: int) -> Image:
+    try:
+        with path.open("rb") as file:
+            content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except (OSError, ValueError) as error:  # ValueError: empty
+        raise UserError(f"{path}: the shard is gone or cannot be read ({error}); copy it again") from error
+    if len(content) != size:
+        raise UserError(f"{path}: expected a shard of {size:,} bytes, found {len(content):,}; copy it again")
+    return content
+
+
+def _check(member: Image, checksum: int) -> None:
+    """Raises ValueError if a file of an archive, with its header, is not what was written."""
+    said = member[124:135].tobytes()  # in octal digits
+    if said != b"%011o" % (len(member) - HEADER):
+        raise ValueError(f"a file of another size (octal {said!r})")
+    if zlib.crc32(member.data) != checksum:
+        raise ValueError("another checksum")

@@ -1,0 +1,212 @@
+"""Faces of any source into shards."""
+
+import io
+import json
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from fkd.data.cache import Keyed
+from fkd.data.face_data import SPLITS, Faces
+from fkd.data.shards.encodings import ENCODINGS, encode
+from fkd.data.shards.index import HEADER, NAME, Index, Places, Shard, digest
+from fkd.data.shards.index import write as write_index
+from fkd.data.split import Rows
+from fkd.errors import UserError
+from fkd.io.atomic import locked, whole_file
+from fkd.terminal import progress
+from fkd.types import Annotations
+
+_SETTINGS = ".settings.json"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How shards hold pictures.
+
+    Attributes:
+        encoding: "raw", "png" or "jpeg".
+        quality: of JPEG, from 1 to 100.
+        size: pictures in a shard.
+        seed: of the order of pictures, which shards keep.
+    """
+
+    encoding: str
+    quality: int
+    size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ENCODINGS:
+            raise UserError(f"encoding={self.encoding}: expected one of {', '.join(ENCODINGS)}")
+        if not 1 <= self.quality <= 100:
+            raise UserError(f"quality={self.quality}: expected a whole number from 1 to 100")
+
+
+def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
+    """Shards of whole pictures, each picture once, however many faces are on it; what was cut goes on.
+
+    Whole, since other crops, a detector and the notebooks' frames need what lies around a face. A picture stands in a
+    shard of the first of the splits that one of its faces is in; pictures of no face are left out.
+
+    Args:
+        faces: the data set.
+        channels: of its pictures.
+        folder: for the files; empty, or with what was begun by the same call.
+        storage: how.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written.
+    """
+    used, images = np.unique(faces.table.images, return_inverse=True)
+    table = replace(faces.table, images=images.astype(np.int64))
+    settings = {
+        **vars(storage),
+        "channels": channels,
+        "source": faces.name,
+        "faces": faces.fingerprints(),
+        "pictures": faces.images.key if isinstance(faces.images, Keyed) else None,
+    }
+    try:
+        with locked(folder / _LOCK, wait=True):
+            _begin(folder, settings)
+            parts = _Parts(faces, table, used, storage)
+            shards, places = _write_shards(folder, parts)
+            index = Index(faces.name, faces.remarks, channels, storage.encoding, shards, places, table, faces.splits)
+            write_index(folder, index)
+            (folder / _SETTINGS).unlink()
+        (folder / _LOCK).unlink()
+    except OSError as error:
+        raise UserError(
+            f"output={folder}: cannot write shards ({error.strerror}); make room or give another folder: the same "
+            "command goes on with what is there"
+        ) from error
+    return index
+
+
+def _begin(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Notes what is written, or makes sure that it is what was begun."""
+    if (folder / NAME).exists():
+        raise UserError(f"output={folder}: expected an empty folder, found shards ({NAME}); give another or remove it")
+    path, text = folder / _SETTINGS, json.dumps(settings, indent=1)
+    if path.exists():
+        if (begun := path.read_text()) != text:
+            then = json.loads(begun)
+            key = next((key for key, value in settings.items() if then.get(key) != value), "settings")
+            raise UserError(
+                f"output={folder}: expected to go on with {key}={then.get(key)}, found {settings.get(key)}; give the "
+                "same command, another folder, or remove this one"
+            )
+        for leftover in folder.glob(".*.tmp"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+        return
+    if others := sorted(path.name for path in folder.iterdir() if path.name != _LOCK):
+        raise UserError(f"output={folder}: expected an empty folder, found {others[0]}; give another")
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+class _Parts:
+    """What goes into which shard.
+
+    Attributes:
+        pictures: how many there are.
+    """
+
+    def __init__(self, faces: Faces, table: Annotations, used: Rows, storage: Storage) -> None:
+        self._table, self._storage, self._images, self._used = table, storage, faces.images, used
+        self.pictures = len(used)
+        self._split = np.full(len(table), len(SPLITS))
+        for number, name in reversed([*enumerate(SPLITS)]):
+            self._split[faces.splits[name]] = number
+        self._by_picture = np.argsort(table.images, kind="stable")
+        self._starts = np.searchsorted(table.images[self._by_picture], np.arange(len(used) + 1))
+
+    def shards(self) -> Iterator[tuple[str, Rows]]:
+        """Name and pictures of each."""
+        first = np.full(self.pictures, len(SPLITS))
+        np.minimum.at(first, self._table.images, self._split)
+        for number, name in enumerate((*SPLITS, "other")):
+            rng = np.random.default_rng((self._storage.seed, number))
+            mixed, size = rng.permutation(np.flatnonzero(first == number)), self._storage.size
+            for shard, start in enumerate(range(0, len(mixed), size)):
+                yield f"{name}-{shard:05}.tar", mixed[start : start + size]
+
+    def files(self, picture: int) -> dict[str, bytes]:
+        """Name -> content of what is written of a picture."""
+        pixels = self._images[int(self._used[picture])]
+        suffix, data = encode(pixels, self._storage.encoding, self._storage.quality)
+        rows = self._by_picture[self._starts[picture] : self._starts[picture + 1]]
+        description = json.dumps(self._description(rows)).encode()
+        return {f"{picture:09}.{suffix}": data, f"{picture:09}.json": description}
+
+    def _description(self, rows: Rows) -> dict[str, Any]:
+        table, splits = self._table.take(rows), (*SPLITS, None)
+        columns = {
+            "row": rows.tolist(),
+            "split": [splits[number] for number in self._split[rows]],
+            "subject": table.subjects.tolist(),
+            "keypoints": table.keypoints.tolist(),
+            "visible": table.visible.tolist(),
+            "label_shift": table.label_shift.tolist(),
+        }
+        faces = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return {"path": str(table.paths[0]), "schema": table.schema.name, "faces": faces}
+
+
+def _write_shards(folder: Path, parts: _Parts) -> tuple[tuple[Shard, ...], Places]:
+    """All shards, and where each picture lies; a shard that is there already is only read."""
+    shards: list[Shard] = []
+    places = np.zeros((parts.pictures, 4), np.int64)
+    with progress("Writing shards", parts.pictures) as advance:
+        for number, (name, pictures) in enumerate(parts.shards()):
+            path = folder / name
+            if not path.exists():
+                with whole_file(path) as file:
+                    _write_shard(file, parts, pictures, advance)
+            places[pictures, 0], places[pictures, 1:] = number, _places(path, pictures)
+            shards.append(Shard(name, path.stat().st_size, digest(path)))
+    return tuple(shards), places
+
+
+def _write_shard(file: BinaryIO, parts: _Parts, pictures: Rows, advance: Callable[[], None]) -> None:
+    """The same bytes for the same pictures: no times, no owners."""
+    threads = min(os.cpu_count() or 1, 16)
+    with ThreadPoolExecutor(threads) as pool, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for start in range(0, len(pictures), 4 * threads):  # piece by piece, since large pictures are large in memory
+            for files in pool.map(parts.files, pictures[start : start + 4 * threads].tolist()):
+                for name, content in files.items():
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+                advance()
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _places(path: Path, pictures: Rows) -> Places:
+    """(P, 3) first byte, number of bytes and checksum of each picture in a shard, which must hold these pictures."""
+    rows = []
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in [member for member in tar.getmembers() if not member.name.endswith(".json")]:
+                file.seek(member.offset_data - HEADER)
+                checksum = zlib.crc32(file.read(HEADER + member.size))
+                rows.append((int(member.name.partition(".")[0]), member.offset_data, member.size, checksum))
+    except (tarfile.TarError, ValueError):
+        rows = []
+    found = np.array(rows, np.int64).reshape(-1, 4)
+    if not np.array_equal(found[:, 0], pictures):
+        raise UserError(
+            f"{path}: expected a shard with {len(pictures):,} pictures of this set, found another file or a part of "
+            "one; remove it, and the same command writes it anew"
+        )
+    return found[:, 1:]

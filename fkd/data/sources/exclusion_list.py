@@ -1,0 +1,70 @@
+"""Lists of faces that are left out."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.data.sources.parsing import text
+from fkd.errors import UserError
+
+_NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Faces that a file names, one a line: ``path``, or ``path<TAB>k`` for the k-th face, from 0 on, of a picture.
+
+    Faces are counted as the same settings of the source give them. Empty lines, and those that begin with # and a
+    space, say nothing.
+
+    Attributes:
+        path: the file.
+        faces: names of pictures -> numbers of their faces; None: all.
+    """
+
+    path: str
+    faces: dict[str, set[int] | None]
+
+    @classmethod
+    def read(cls, path: str) -> "Exclusion":
+        """The list in a file.
+
+        Raises:
+            UserError: there is no such file, or a line is no such name.
+        """
+        faces: dict[str, set[int] | None] = {}
+        advice = "scripts/explore.py writes one; data.exclude=null leaves nothing out"
+        for number, line in enumerate(text(Path(path), "a list of faces", advice).splitlines(), 1):
+            picture, tab, face = line.rstrip().partition("\t")
+            if not picture or picture == "#" or picture.startswith("# "):
+                continue
+            if tab and not face.isdecimal():
+                raise UserError(f"{path} line {number}: expected a face's number after the tab, found {face!r}")
+            known = faces.setdefault(picture, set())
+            faces[picture] = None if known is None or not tab else known | {int(face)}
+        return cls(path, faces)
+
+    def keeps(self, pictures: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """(N,) which faces are not named, by the names of their pictures.
+
+        Raises:
+            UserError: one is named that is not there.
+        """
+        seen: Counter[str] = Counter()
+        kept = []
+        for picture in pictures:
+            named = self.faces.get(picture, _NONE)
+            kept.append(named is not None and seen[picture] not in named)
+            seen[picture] += 1
+        for picture, numbers in self.faces.items():
+            if max(numbers or {0}) >= seen[picture]:
+                what = f"face {max(numbers)} of {picture}" if numbers else picture
+                raise UserError(
+                    f"{self.path}: expected faces of the set, found {what}, which it does not have; remove the line, "
+                    "or let scripts/explore.py write the list anew with the same settings"
+                )
+        return np.array(kept)

@@ -1,0 +1,133 @@
+"""Contact sheets: faces with their labels drawn, large enough to judge points by eye."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fkd.data.face_data import SPLITS, Faces
+from fkd.data.split import Rows
+from fkd.dataset_report.checks import Finding
+from fkd.dataset_report.measurements import Seen
+from fkd.geometry import Crop, adjust, square_around
+from fkd.types import Image, Points
+from fkd.visualization import draw
+
+_SIZE, _WIDER = 224, 1.4
+_COLUMNS = 6
+_QUALITY = 85  # of JPEG
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One face with its labels.
+
+    Attributes:
+        picture: (S, S, 3) RGB.
+        caption: which it is.
+    """
+
+    picture: Image
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as JPEG, as a data URI."""
+        pixels = cv2.cvtColor(self.picture, cv2.COLOR_RGB2BGR)
+        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Some faces of a kind.
+
+    Attributes:
+        name: of its file, without .png.
+        title: what they are, with how they were chosen.
+        tiles: the faces.
+    """
+
+    name: str
+    title: str
+    tiles: tuple[Tile, ...]
+
+    def image(self) -> Image:
+        """All tiles with their captions as one picture."""
+        pictures, captions = zip(*((tile.picture, tile.caption) for tile in self.tiles), strict=True)
+        return draw.sheet(pictures, _COLUMNS, captions)
+
+
+def sheets(faces: Faces, boxes: Points, seen: Seen, count: int, seed: int) -> list[Sheet]:
+    """Random faces of each split, the smallest and largest, and the most turned heads of the sample.
+
+    Args:
+        boxes: (N, 4) around the points of each face.
+        seen: the sample.
+        count: faces on each, at most.
+        seed: of those that are random.
+    """
+    found, rng = [], np.random.default_rng(seed)
+    for split in SPLITS:
+        rows = faces.splits[split]
+        some = np.sort(rng.choice(rows, min(count, len(rows)), replace=False))
+        found.append(_sheet(faces, split, f"{split}: drawn at random", some, lambda row: _name(faces, row)))
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    order = np.argsort(sides)[: np.isfinite(sides).sum()]
+    for name, rows in (("smallest", order[:count]), ("largest", order[::-1][:count])):
+        title = f"{name} faces: longer side of the box around their points"
+        found.append(_sheet(faces, name, title, rows, lambda row: f"{sides[row]:.0f} px"))
+    poses = dict(zip(seen.rows.tolist(), seen.pose, strict=True))
+    known = np.isfinite(seen.turned)
+    most = seen.rows[known][np.argsort(-seen.turned[known], kind="stable")[:count]]
+    found.append(
+        _sheet(
+            faces,
+            "turned",
+            "most turned heads: yaw and pitch in degrees",
+            most,
+            lambda row: "{:+.0f}, {:+.0f}".format(*poses[row]),
+        )
+    )
+    return [sheet for sheet in found if sheet.tiles]
+
+
+def sheet_of(finding: Finding, faces: Faces, count: int) -> Sheet | None:
+    """Faces that show what was found, if it names some."""
+    rows = np.array(finding.rows[:count], np.int64)
+    if len(rows) == 0:
+        return None
+    return _sheet(
+        faces, f"finding_{finding.name}", finding.title, rows, lambda row: f"{_split(faces, row)}{_name(faces, row)}"
+    )
+
+
+def _sheet(faces: Faces, name: str, title: str, rows: Rows, caption: Callable[[int], str]) -> Sheet:
+    return Sheet(name, title, tuple(Tile(face(faces, row), caption(row)) for row in rows.tolist()))
+
+
+def face(faces: Faces, row: int) -> Image:
+    """(S, S, 3) the window about a face with its visible points (`fkd.visualization.draw.sides`); the picture if none is."""
+    table = faces.table
+    photo = faces.images[int(table.images[row])]
+    visible = table.visible[row]
+    points = table.keypoints[row][visible]
+    if len(points) and np.ptp(points, axis=0).max() > 0:
+        window = adjust(square_around(points), _WIDER)
+    else:
+        side = max(photo.shape[:2])
+        window = np.array([-0.5, -0.5, side - 0.5, side - 0.5], np.float32)
+    crop = Crop.from_box(window, _SIZE)
+    shown = crop.points(table.keypoints[row])
+    return draw.sides(crop.image(photo), shown, visible=visible, schema=table.schema)
+
+
+def _split(faces: Faces, row: int) -> str:
+    """The split that a row is in: twins are told apart by it."""
+    return next((f"{split}: " for split in SPLITS if (faces.splits[split] == row).any()), "")
+
+
+def _name(faces: Faces, row: int) -> str:
+    return str(faces.table.paths[row]).rpartition("/")[2]

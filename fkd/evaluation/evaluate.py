@@ -1,0 +1,215 @@
+"""Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich import get_console
+from rich.progress import track
+
+from fkd.data.face_data import Faces
+from fkd.data.split import among
+from fkd.detect import Detector
+from fkd.errors import UserError
+from fkd.evaluation.matching import match
+from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
+from fkd.inference.predictor import Net, answers
+from fkd.metrics import auc, failure_rate, nme, summary
+from fkd.types import Annotations, Points
+
+BOXES = ("keypoints", "jitter", "detector")
+_SEED_OF_JITTER = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A net with what scores need to know of its training.
+
+    Attributes:
+        net: finds keypoints on crops.
+        mean_shape: (K, 2) crop pixels, of the training faces: the baseline, and what stands for a missed face.
+        subjects: the people it was trained on, None if they are not known.
+    """
+
+    net: Net
+    mean_shape: Points
+    subjects: Collection[str] | None
+
+    @classmethod
+    def of_stranger(cls, net: Net, faces: Faces) -> Self:
+        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces."""
+        keypoints = faces.sample("train")
+        matrices = crop_matrices(net.facts.window(square_around(keypoints)), net.facts.size)
+        return cls(net, transform(keypoints, matrices).mean(axis=0), None)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: the content of `metrics.json`.
+        mean_shape: the same for the training faces' mean shape, put into the same windows.
+        windows: (N, 4) what the net was shown of each face, photo pixels.
+        found: (N,) whether the detector found the face.
+        preds: (N, K, 2) photo pixels, in the labels' convention; the mean shape where the face was missed.
+        target: (N, K, 2) labels as published.
+        face_errors: (N,) NME of each face, percent of the inter-ocular distance.
+        mean_shape_errors: the same for the mean shape.
+    """
+
+    metrics: dict[str, Any]
+    mean_shape: dict[str, Any]
+    windows: Points
+    found: npt.NDArray[np.bool_]
+    preds: Points
+    target: Points
+    face_errors: npt.NDArray[np.float32]
+    mean_shape_errors: npt.NDArray[np.float32]
+
+    @property
+    def curve(self) -> npt.NDArray[np.float32]:
+        """(N,) `face_errors` for error curves: infinite where the face was missed."""
+        return np.where(self.found, np.nan_to_num(self.face_errors, nan=np.inf), np.float32(np.inf))
+
+
+def evaluate(
+    candidate: Candidate,
+    faces: Faces,
+    subset: str,
+    boxes: str,
+    detector: Detector,
+    batch_size: int,
+    flip: bool = False,
+) -> Scores:
+    """Scores a net on one subset.
+
+    Args:
+        boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
+            "detector" (found on the picture; a missed face counts at the mean shape's error in the whole picture).
+        flip: average the answers on a crop and on its mirror image.
+        detector: finds the faces, or says how its boxes spread.
+
+    Raises:
+        UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
+    """
+    net, facts = candidate.net, candidate.net.facts
+    table = faces.subset(subset)
+    if len(table.schema) != len(facts.schema):
+        raise UserError(
+            f"ckpt: this net finds {len(facts.schema)} points, but data={faces.name} is labelled with "
+            f"{len(table.schema)}; use data with the same points"
+        )
+    if len(table) == 0:
+        raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
+    squares, found = squares_of(table, faces, boxes, detector)
+    preds = predict(net, table, faces, facts.window(squares), batch_size, flip)
+    if boxes == "detector" and facts.shapes is not None:
+        found &= facts.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
+    if not found.any():
+        raise UserError(
+            f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
+        )
+    windows = np.where(found[:, None], facts.window(squares), whole_pictures(table, faces))
+    mean = np.stack([Crop.from_box(window, facts.size).inverse_points(candidate.mean_shape) for window in windows])
+    preds = np.where(found[:, None, None], preds, mean)
+    preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
+    trained = candidate.subjects
+    known = None if trained is None else int(among(np.unique(table.subjects), trained).sum())
+    seen = {"subjects_in_training": known}
+    return Scores(
+        metrics=score(preds, target, table, found, boxes) | seen,
+        mean_shape=score(mean, target, table, found, boxes) | seen,
+        windows=windows,
+        found=found,
+        preds=preds,
+        target=target,
+        face_errors=face_errors(preds, target, table),
+        mean_shape_errors=face_errors(mean, target, table),
+    )
+
+
+def squares_of(
+    table: Annotations, faces: Faces, boxes: str, detector: Detector
+) -> tuple[Points, npt.NDArray[np.bool_]]:
+    """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found.
+
+    What a detector finds on a picture is one face at most: of its boxes and the labelled faces there, those that
+    overlap most belong together, then those that do of the others.
+    """
+    truth = square_around(table.keypoints)
+    if boxes == "keypoints":
+        return truth, np.ones(len(table), bool)
+    if boxes == "jitter":
+        return detector.spread(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
+    if boxes != "detector":
+        raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
+    squares, found = truth.copy(), np.zeros(len(table), bool)
+    for rows in track(_by_picture(table), "detecting faces", transient=True, disable=_quiet()):
+        candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
+        for label, candidate in match(truth[rows], candidates):
+            squares[rows[label]], found[rows[label]] = candidates[candidate], True
+    return squares, found
+
+
+def _by_picture(table: Annotations) -> list[npt.NDArray[np.int64]]:
+    """The rows of each picture."""
+    order = np.argsort(table.images, kind="stable")
+    return np.split(order, 1 + np.flatnonzero(np.diff(table.images[order])))
+
+
+def _quiet() -> bool:
+    """Whether nobody watches: a bar that goes away would leave an empty line in a file."""
+    return not get_console().is_terminal
+
+
+def whole_pictures(table: Annotations, faces: Faces) -> Points:
+    """(N, 4) the largest square in the middle of each face's picture."""
+    extents = np.array([faces.images[int(i)].shape[1::-1] for i in table.images], np.float64)
+    return square(extents / 2 - 0.5, extents.min(axis=1))
+
+
+def predict(net: Net, table: Annotations, faces: Faces, windows: Points, batch_size: int, flip: bool) -> Points:
+    """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
+    keypoints = []
+    for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True, disable=_quiet()):
+        rows = range(start, min(start + batch_size, len(table)))
+        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], net.facts.size) for row in rows]
+        crops = [crop for (crop,), _ in cuts]
+        found = answers(net, np.concatenate([image for _, image in cuts]), flip)
+        keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]
+    return np.stack(keypoints)
+
+
+def score(
+    preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_], boxes: str
+) -> dict[str, Any]:
+    """The keys of `metrics.json` for predictions (N, K, 2), missed faces as the mean shape, and labels as published.
+
+    The normalised mean errors are those of the faces found; `nme_all` has all faces. In the area under the error curve
+    and in the failure rate, a missed face is a failure.
+    """
+    shown, truth, visible = (torch.from_numpy(array[found]) for array in (preds, target, table.visible))
+    errors = face_errors(preds, target, table)
+    curve = torch.from_numpy(np.where(found, errors, np.inf))
+    return {
+        **summary(shown, truth, visible, table.schema),
+        "auc_10": auc(curve, 10),
+        "failure_rate_10": 100 * failure_rate(curve, 10),
+        "faces": len(table),
+        "missed_faces": int((~found).sum()),
+        "nme_all": float(errors.mean()),
+        "subjects": len(np.unique(table.subjects)),
+        "boxes": boxes,
+        "labels": "published",
+    }
+
+
+def face_errors(preds: Points, target: Points, table: Annotations) -> npt.NDArray[np.float32]:
+    """(N,) NME of each face, percent of the inter-ocular distance."""
+    truth, visible = torch.from_numpy(target), torch.from_numpy(table.visible)
+    errors = nme(torch.from_numpy(preds), truth, table.schema.interocular(truth), visible)
+    return (100 * errors).numpy()

@@ -1,0 +1,94 @@
+"""What a run leaves and shows at its end: pictures, the test faces with their points, a table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from fkd.data.face_data import Faces
+from fkd.evaluation.evaluate import Scores
+from fkd.geometry import Crop
+from fkd.io import images
+from fkd.io.atomic import whole_file
+from fkd.visualization import draw, plots
+
+_TILES, _COLUMNS, _ZOOM = 12, 6, 2
+
+
+def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
+    """Writes `faces.png` (some faces, then the worst, both kinds of points) and `ced.png`; gives the path of faces."""
+    folder = Path(run_dir)
+    table = faces.subset(subset)
+    worst = np.argsort(scores.face_errors)[::-1][: min(_COLUMNS, len(table) // 3)]
+    others = np.random.default_rng(0).permutation(len(table))
+    some = others[~np.isin(others, worst)][:_TILES]
+    tiles, captions = [], []
+    for row in [*some, *worst]:
+        crop = Crop.from_box(scores.windows[row], 128)
+        photo = faces.images[int(table.images[row])]
+        preds, target = crop.points(scores.preds[row]), crop.points(scores.target[row])
+        tiles.append(draw.face(crop.image(photo), preds, target, visible=table.visible[row], zoom=_ZOOM))
+        error = f"{scores.face_errors[row]:.1f} %" if scores.found[row] else "missed"
+        captions.append(f"{'worst: ' if len(tiles) > len(some) else ''}{table.subjects[row]} {error}")
+    images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
+    curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
+    plots.error_curve(curves, folder / "ced.png")
+    return folder / "faces.png"
+
+
+def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> None:
+    """Writes `test_faces.npz` (or of another subset), which lets runs be compared face by face.
+
+    Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
+    distance, of the mean shape where the face was `missed` (N,); `window` (N, 4), `preds` and `target` (N, K, 2) photo
+    pixels; `visible` (N, K), which points of `target` are known.
+    """
+    table = faces.subset(subset)
+    with whole_file(Path(run_dir) / f"{subset}_faces.npz") as file:
+        np.savez_compressed(
+            file,
+            image=table.paths.astype(str),
+            subject=table.subjects.astype(str),
+            nme=scores.face_errors.astype(np.float32),
+            missed=~scores.found,
+            window=scores.windows.astype(np.float32),
+            preds=scores.preds.astype(np.float32),
+            target=scores.target.astype(np.float32),
+            visible=table.visible,
+        )
+
+
+def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Scores side by side: column title -> content of a `metrics.json`."""
+    table = Table("", *columns, title=title, title_justify="left")
+    rows = {
+        "NME inter-ocular %": "nme_interocular",
+        "NME inter-pupil %": "nme_interpupil",
+        "NME box %": "nme_box",
+        "AUC to 10 %": "auc_10",
+        "failures over 10 %": "failure_rate_10",
+        "NME, all faces %": "nme_all",
+        "faces": "faces",
+        "missed faces": "missed_faces",
+        "people": "subjects",
+        "of them in the net's training": "subjects_in_training",
+    }
+    for label, key in rows.items():
+        table.add_row(label, *(_number(metrics.get(key)) for metrics in columns.values()))
+    return table
+
+
+def part_table(metrics: Mapping[str, Any]) -> Table:
+    """NME of each part of the face."""
+    table = Table("part", "NME inter-ocular (%)")
+    for part, value in metrics.get("per_part", {}).items():
+        table.add_row(part, _number(value))
+    return table
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"

@@ -1,0 +1,266 @@
+"""Trained nets as files for other programs: ONNX, ONNX in 8 bits, torch.export; and as safetensors for fkd itself.
+
+Those for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
+pixels: scaling and decoding are in the graph.
+"""
+
+import importlib.util
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from fkd.checkpoint import SAFETENSORS
+from fkd.errors import UserError
+from fkd.geometry import Window
+from fkd.inference.metadata import Facts
+from fkd.inference.onnx_net import INPUT, KEY, OUTPUT, OnnxNet
+from fkd.inference.torch_net import facts_of
+from fkd.io.atomic import whole_file
+from fkd.training.module import KeypointModule
+from fkd.types import Image, Points
+
+SUFFIXES = (".onnx", ".pt2", SAFETENSORS)
+_OPSET = 18  # what torch 2.6 writes by itself; ONNX Runtime reads it since 1.14
+_WEIGHTED = ("Conv", "Gemm")
+_KEPT_IN_8_BITS = ("Add", "Mul", "Relu", "MaxPool", "Resize")
+"""What ONNX Runtime computes in 8 bits between convolutions; anything else would go to float and back."""
+
+
+def check_output(path: Path, int8: bool) -> None:
+    """Makes sure, before the long work, that a net can be written to a file.
+
+    Raises:
+        UserError: the suffix is of no kind that can be written, a package is missing, or the place cannot be written.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"output={path}: expected a name that ends with {', '.join(SUFFIXES)}, found {path.suffix!r}")
+    if int8 and path.suffix != ".onnx":
+        raise UserError(f"output={path}: expected a name that ends with .onnx with int8=true, found {path.suffix!r}")
+    if path.suffix == ".onnx":
+        _check_packages()
+    if path.is_dir():
+        raise UserError(f"output={path}: expected the name of a file, found a folder; give e.g. {path}/net.onnx")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"output={path}: cannot be written ({error.strerror}); choose another place") from error
+
+
+def to_onnx(module: KeypointModule, window: Window, path: Path) -> None:
+    """Writes one ONNX file that `fkd.inference.onnx_net.OnnxNet` runs without torch; the same net gives the same bytes.
+
+    Args:
+        module: on the CPU; it is left in evaluation mode.
+        window: of its crop plan.
+        path: of the new file.
+
+    Raises:
+        UserError: torch.export cannot follow the net, or `fkd[export]` is not installed.
+    """
+    _check_packages()
+    program = _program(module)
+    with _quiet():
+        try:
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=_OPSET,
+                external_data=False,
+                verbose=False,
+                optimize=True,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise UserError(f"{_named(module)}: ONNX has no words for it ({_first_line(error)})") from error
+    assert exported is not None
+    model = exported.model_proto
+    _rename(model.graph)
+    for part in (model, *model.functions):
+        _strip(part)
+    _write(model, facts_of(module, window), path)
+
+
+def to_torch_export(module: KeypointModule, window: Window, path: Path) -> None:
+    """Writes a torch.export program (.pt2); its extra file `fkd` holds what an ONNX file has in its metadata.
+
+    Arguments and errors as of `to_onnx`.
+    """
+    program = _program(module)
+    for part in program.graph_module.modules():
+        for node in getattr(part, "graph", torch.fx.Graph()).nodes:
+            node.meta.pop("stack_trace", None)  # names files of this machine
+    with _quiet(), whole_file(path) as file:
+        torch.export.save(program, file, extra_files={KEY: facts_of(module, window).to_json()})
+
+
+def to_int8(source: Path, path: Path, crops: Image) -> None:
+    """Writes an exported net with 8-bit weights and features (static quantisation by ONNX Runtime).
+
+    The layer that sees the picture and the one that gives the coordinates stay in float32, and so does all that is not
+    a dense layer behind the last convolution: eight bits are too few for coordinates. Weights have one scale per
+    channel, features one per layer (Krishnamoorthi, arXiv:1806.08342, section 3). Weights use 7 bits, so that sums
+    cannot overflow on processors without VNNI.
+
+    Args:
+        source: what `to_onnx` wrote.
+        path: of the new file.
+        crops: (N, C, S, S) uint8 as in use, a few hundred; their features set the range of each layer.
+
+    Raises:
+        UserError: `fkd[export]` is not installed.
+    """
+    _check_packages()
+    import onnx
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.crops = iter(crops)
+
+        def get_next(self) -> dict[str, Image] | None:
+            crop = next(self.crops, None)
+            return None if crop is None else {INPUT: crop[None]}
+
+    model = onnx.load(source)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        small = Path(folder) / "int8.onnx"
+        quantization.quantize_static(
+            model,
+            small,
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=[*_WEIGHTED, *_KEPT_IN_8_BITS],
+            nodes_to_exclude=_stay_float(model.graph.node),
+        )
+        _write(onnx.load(small), OnnxNet(source).facts, path)
+
+
+def reader(path: Path) -> Callable[[Image], Points]:
+    """Runs an exported file: crops (B, C, S, S) uint8 -> (B, K, 2) crop pixels."""
+    if path.suffix == ".onnx":
+        return OnnxNet(path)
+    program = torch.export.load(path).module()
+
+    def run(crops: Image) -> Points:
+        with torch.inference_mode():
+            keypoints: Points = program(torch.from_numpy(crops)).numpy()
+        return keypoints
+
+    return run
+
+
+def _program(module: KeypointModule) -> ExportedProgram:
+    images = torch.zeros(2, module.channels, module.size, module.size, dtype=torch.uint8)  # of one would stay of one
+    shapes = ({0: Dim("batch", min=1)},)
+    module.eval()
+    with _quiet(), torch.inference_mode(False), torch.no_grad():
+        try:
+            return torch.export.export(module, (images,), dynamic_shapes=shapes, strict=False)
+        except Exception:  # slower, but follows more of Python, e.g. len(x)
+            try:
+                return torch.export.export(module, (images,), dynamic_shapes=shapes, strict=True)
+            except Exception as error:  # the net may be the user's own, and fails as it likes
+                raise UserError(f"{_named(module)}: torch.export cannot follow it ({_first_line(error)})") from error
+
+
+def _stay_float(nodes: Any) -> list[str]:
+    """Names of the nodes that must not be in 8 bits, of nodes in topological order."""
+    seen: set[str] = set()  # what has gone through weights already
+    awaited: set[str] = set()  # what goes through weights later
+    convolved: set[str] = set()  # what goes through a convolution later
+    names = []
+    for node in nodes:
+        is_first = node.op_type in _WEIGHTED and not seen.intersection(node.input)
+        if is_first:
+            names.append(node.name)
+        if node.op_type in _WEIGHTED or seen.intersection(node.input):
+            seen.update(node.output)
+    for node in reversed(nodes):
+        weighs, convolves = awaited.intersection(node.output), convolved.intersection(node.output)
+        if not (weighs if node.op_type in _WEIGHTED else convolves):
+            names.append(node.name)
+        if weighs or node.op_type in _WEIGHTED:
+            awaited.update(node.input)
+        if convolves or node.op_type == "Conv":
+            convolved.update(node.input)
+    return sorted(set(names))
+
+
+def _rename(graph: Any) -> None:
+    """Plain numbers for names: torch's counters differ between exports, and names come from the user's code."""
+    names = {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}
+    for put in (*graph.initializer, *(name for node in graph.node for name in node.output)):
+        name = getattr(put, "name", put)
+        names.setdefault(name, f"v{len(names)}")
+    for initializer in graph.initializer:
+        initializer.name = names[initializer.name]
+    for number, node in enumerate(graph.node):
+        node.name = f"n{number}"
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for put in (*graph.input, *graph.output):
+        for dim in put.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param"):
+                dim.dim_param = "batch"
+    graph.name = KEY
+    graph.ClearField("value_info")  # whoever reads the graph infers it
+
+
+def _strip(message: Any) -> None:
+    """Takes the exporter's notes, which name files of this machine, off an ONNX message and all below it."""
+    for name in ("doc_string", "metadata_props"):
+        if name in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for child in value if hasattr(value, "__len__") else [value]:
+                _strip(child)
+
+
+def _write(model: Any, said: Facts, path: Path) -> None:
+    del model.metadata_props[:]
+    model.producer_name, model.producer_version = "fkd", ""
+    model.metadata_props.add(key=KEY, value=said.to_json())
+    with whole_file(path) as file:
+        file.write(model.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice that torch and ONNX Runtime give to their own developers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _check_packages() -> None:
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f'export: expected the package {package}, found none; pip install "fkd[export]"')
+
+
+def _named(module: KeypointModule) -> str:
+    return f"model={module.config['model']['name']}"
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]

@@ -1,0 +1,110 @@
+"""What prediction must know of a net apart from its weights, and how a file carries it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from fkd.errors import short
+from fkd.geometry import Window
+from fkd.schema import IBUG68, KeypointSchema, schema_of
+from fkd.shape_model import ShapeModel
+
+_FORMAT = 1
+_LARGEST_SIZE = 4096  # pixels
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A net in words; travels in an exported file as JSON.
+
+    Attributes:
+        model: what config files call the network.
+        schema: what the K points mean.
+        size: width and height of the crops in pixels.
+        channels: 1 for grey, 3 for RGB.
+        window: from the squares of a detector to what the net is shown.
+        shapes: the shapes it was trained on, if they were kept.
+        detector: plain config of the detector that it was trained for.
+    """
+
+    model: str
+    schema: KeypointSchema
+    size: int
+    channels: int
+    window: Window
+    shapes: ShapeModel | None
+    detector: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """One line; the same facts always give the same."""
+        content = {
+            "format": _FORMAT,
+            "model": self.model,
+            "schema": self.schema.name if self.schema == IBUG68 else self.schema.to_dict(),
+            "size": self.size,
+            "channels": self.channels,
+            "window": {"scale": self.window.scale, "y": self.window.y},
+            "shapes": None if self.shapes is None else self.shapes.to_dict(),
+            "detector": self.detector,
+        }
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
+        return text.replace("location", "\\u006cocation")  # the same to JSON; see `fkd.inference.onnx_net`
+
+    @classmethod
+    def from_json(cls, text: str) -> Facts:
+        """What `to_json` gave; the text may come from a stranger.
+
+        Raises:
+            ValueError: saying what was expected and what was found.
+        """
+        try:
+            content = json.loads(text, parse_constant=_no_number)
+        except RecursionError as error:
+            raise ValueError("expected plain JSON, found a pile of brackets") from error
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            found = content.get("format") if isinstance(content, dict) else content
+            raise ValueError(
+                f"expected format {_FORMAT}, found {short(found)}; export it again with this version of fkd"
+            )
+        schema = schema_of(_get(content, "schema", str | dict))
+        window, shapes = _get(content, "window", dict), _get(content, "shapes", dict | None)
+        return cls(
+            model=_get(content, "model", str),
+            schema=schema,
+            size=int(_within(content, "size", int, 1, _LARGEST_SIZE)),
+            channels=_channels(content),
+            window=Window(
+                _within(window, "scale", int | float, 0.01, 100), _within(window, "y", int | float, -100, 100)
+            ),
+            shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
+            detector=_get(content, "detector", dict),
+        )
+
+
+def _channels(content: Mapping[str, Any]) -> int:
+    channels: int = _get(content, "channels", int)
+    if channels not in (1, 3):
+        raise ValueError(f"channels: expected 1 (grey) or 3 (RGB), found {channels}")
+    return channels
+
+
+def _get(content: Mapping[str, Any], key: str, kind: Any) -> Any:
+    value = content.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        name = getattr(kind, "__name__", str(kind))
+        raise ValueError(f"{key}: expected {name}, found {short(value)}")
+    return value
+
+
+def _within(content: Mapping[str, Any], key: str, kind: Any, low: float, high: float) -> float:
+    value: float = _get(content, key, kind)
+    if not low <= value <= high:
+        raise ValueError(f"{key}: expected {low} to {high}, found {short(value)}")
+    return value
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"expected finite numbers, found {constant}")

@@ -1,0 +1,112 @@
+"""Exported nets, run with ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fkd.errors import UserError, short
+from fkd.inference.metadata import Facts
+from fkd.types import Image, Points
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+INPUT, OUTPUT, KEY = "image", "keypoints", "fkd"
+"""Names in the graph, and the key in the file's metadata."""
+
+_MOST_BYTES = 2**31  # that one ONNX file can have
+_THREADS = 1
+
+
+class OnnxNet:
+    """An exported net, for `fkd.inference.predictor.Predictor` or by itself. Needs neither torch nor a config.
+
+    It runs on one thread of the processor, and several threads may call it at once: a small net gains nothing from
+    more, and a predictor's detecting threads want the other cores.
+
+    Args:
+        path: a file that `fkd.inference.export.to_onnx` or `to_int8` wrote.
+
+    Raises:
+        UserError: the file is missing, broken, of another program or of another form, or ONNX Runtime is not installed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._session = _session(path)
+        try:
+            self.facts = _facts(self._session)
+            self._shape = (self.facts.channels, self.facts.size, self.facts.size)
+            self._check_answer()
+        except Exception as error:  # whatever fails, the file's content made it fail
+            raise UserError(f"{path}: expected a net exported by fkd; {' '.join(str(error).split())[:300]}") from error
+
+    def __call__(self, crops: Image) -> Points:
+        """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels.
+
+        Raises:
+            ValueError: crops of another shape or type.
+        """
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != self._shape:
+            raise ValueError(f"crops: expected uint8 (B, *{self._shape}), found {crops.dtype} {crops.shape}")
+        if len(crops) == 0:  # which ONNX Runtime cannot reshape
+            return np.zeros((0, len(self.facts.schema), 2), np.float32)
+        keypoints: Points = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(crops)})[0]
+        return keypoints
+
+    def _check_answer(self) -> None:
+        """Runs the graph on two black crops."""
+        found = self(np.zeros((2, *self._shape), np.uint8))
+        if (expected := (2, len(self.facts.schema), 2)) != found.shape or found.dtype != np.float32:
+            raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
+
+
+def _session(path: str | Path) -> InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            f'{path}: exported nets need ONNX Runtime, which is not installed; pip install "fkd[export]", '
+            "or pip install onnxruntime"
+        ) from error
+    data = _bytes_of(Path(path))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = _THREADS
+    options.log_severity_level = 4  # what fails is raised, too
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no other class
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path}: expected a net in ONNX, found a broken file or one of another kind ({reason})"
+        ) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    """The file's content. Weights in a second file are refused: it would choose which of the user's files are read."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: expected an exported net, found {found}; scripts/export.py writes one")
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path}: expected an ONNX file of at most 2 GiB, found {path.stat().st_size:,} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if b"location" in data:  # the key without which ONNX knows no second file; fkd's own files do without the word
+        raise UserError(
+            f"{path}: expected a net in one file, found one that refers to others; export it again with fkd"
+        )
+    return data
+
+
+def _facts(session: InferenceSession) -> Facts:
+    inputs = [(put.name, put.type) for put in session.get_inputs()]
+    if inputs != [(INPUT, "tensor(uint8)")] or [put.name for put in session.get_outputs()] != [OUTPUT]:
+        raise ValueError(f"expected one input {INPUT!r} of uint8 and one output {OUTPUT!r}, found {short(inputs)}")
+    metadata = session.get_modelmeta().custom_metadata_map
+    if KEY not in metadata:
+        raise ValueError(f"found no {KEY!r} in its metadata: another program wrote it")
+    return Facts.from_json(metadata[KEY])

@@ -1,0 +1,207 @@
+"""From any picture to keypoints on every face: detector, crops, net, and back to photo pixels."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.detect import Detector
+from fkd.errors import UserError
+from fkd.geometry import Crop, cut
+from fkd.inference.metadata import Facts
+from fkd.io import images
+from fkd.schema import KeypointSchema
+from fkd.types import Face, Image, Points
+
+Picture = str | Path | Image
+"""The path of a picture, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
+
+_CROPS, _PIXELS = 16, 20_000_000
+"""Pictures wait for each other until they have so many faces, or so many pixels, in all: enough for the net, and few
+enough that the threads need not wait for it."""
+_MOST_THREADS = 8
+"""Each has two decoded pictures in hand; with more of them, all would wait for the net."""
+
+
+class Net(Protocol):
+    """A net that finds K keypoints on crops."""
+
+    @property
+    def facts(self) -> Facts:
+        """What must be known of it."""
+
+    def __call__(self, crops: Image) -> Points:
+        """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
+
+
+class Found(NamedTuple):
+    """What a stream gives for each picture."""
+
+    picture: Image | None  # (H, W, 3) RGB or (H, W) grey; None if it could not be read
+    faces: list[Face]  # the surest first
+    error: UserError | None  # why it could not be read
+
+
+class Predictor:
+    """Finds the faces of pictures and the keypoints of each.
+
+    Args:
+        net: finds keypoints on crops.
+        detector: finds faces; a face whose points look less like one than its `limit` allows is dropped.
+        flip: average the answers on a crop and on its mirror image.
+        max_pixels: larger picture files are refused before they are decoded.
+    """
+
+    def __init__(self, net: Net, detector: Detector, flip: bool, max_pixels: int) -> None:
+        self.net, self.detector, self.flip, self.max_pixels = net, detector, flip, max_pixels
+
+    @property
+    def schema(self) -> KeypointSchema:
+        """What the points mean."""
+        return self.net.facts.schema
+
+    @overload
+    def __call__(self, picture: Picture) -> list[Face]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, picture: Sequence[Picture]) -> list[list[Face]]: ...
+    def __call__(self, picture: Picture | Sequence[Picture]) -> list[Face] | list[list[Face]]:
+        """The faces of a picture, the surest first; for several pictures a list for each.
+
+        Args:
+            picture: path of a file, or pixels: (H, W) grey or (H, W, 3) RGB uint8. Several: a sequence of these, or
+                (N, H, W, 3).
+
+        Raises:
+            UserError: a file cannot be read.
+            ValueError: pixels of another shape or type.
+        """
+        is_batch = isinstance(picture, Sequence) or (isinstance(picture, np.ndarray) and picture.ndim == 4)
+        if isinstance(picture, str) or not is_batch:
+            return self._faces([self._look(cast(Picture, picture))])[0]
+        several = []
+        for found in self.stream(cast(Sequence[Picture], picture)):
+            if found.error is not None:
+                raise found.error
+            several.append(found.faces)
+        return several
+
+    def stream(self, pictures: Iterable[Picture]) -> Generator[Found]:
+        """What is found on each picture, in order, in memory that does not grow with their number.
+
+        Pictures are read and searched by threads that stay a few ahead, and the faces of several pictures go through
+        the net together. A file that cannot be read gives its error, and the stream goes on.
+        """
+        if isinstance(pictures, str | Path):
+            raise ValueError(f"pictures: expected several, found one path, {pictures}; give a list")
+        threads = min(_processors(), _MOST_THREADS)
+        pictures, waiting = iter(pictures), deque[Future[_Look]]()
+        with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
+            try:
+                group: list[_Look] = []
+                while True:
+                    more = islice(pictures, 2 * threads - len(waiting))
+                    waiting.extend(pool.submit(self._try_to_look, picture) for picture in more)
+                    if waiting:
+                        group.append(waiting.popleft().result())
+                    if not waiting or _is_full(group):
+                        yield from self._answers(group)
+                        group = []
+                    if not waiting:
+                        return
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _answers(self, looks: Sequence[_Look]) -> Iterator[Found]:
+        for look, faces in zip(looks, self._faces(looks), strict=True):
+            yield Found(look.picture, faces, look.error)
+
+    def _try_to_look(self, picture: Picture) -> _Look:
+        try:
+            return self._look(picture)
+        except UserError as error:
+            return _Look.nothing(error)
+
+    def _look(self, picture: Picture) -> _Look:
+        """Reads a picture, finds its faces and cuts them out."""
+        path = str(picture) if isinstance(picture, str | Path) else None
+        pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
+        squares, scores = self.detector(pixels, path)
+        shown = images.in_channels(pixels, self.net.facts.channels)
+        crops, batch = cut(shown, self.net.facts.window(squares), self.net.facts.size)
+        return _Look(pixels, squares, scores, crops, batch, None)
+
+    def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
+        """The faces on each picture; one call of the net for all of them."""
+        keypoints = iter(self._keypoints([look.batch for look in looks if len(look.batch)]))
+        return [self._faces_of(look, [crop.inverse_points(next(keypoints)) for crop in look.crops]) for look in looks]
+
+    def _faces_of(self, look: _Look, keypoints: Sequence[Points]) -> list[Face]:
+        """The faces of one picture, without what looks like none."""
+        shapes, limit = self.net.facts.shapes, self.detector.limit
+        return [
+            Face(self.schema, square, None if np.isnan(score) else float(score), points)
+            for square, score, points in zip(look.squares, look.scores, keypoints, strict=True)
+            if shapes is None or shapes.plausible(points, limit)
+        ]
+
+    def _keypoints(self, batches: Sequence[Image]) -> Points:
+        """Crops (N, C, S, S) of several pictures, B in all -> (B, K, 2) crop pixels."""
+        if not batches:
+            return np.zeros((0, len(self.schema), 2), np.float32)
+        return answers(self.net, np.concatenate(batches), self.flip)
+
+
+def answers(net: Net, crops: Image, flip: bool) -> Points:
+    """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels; with `flip` the mean of those on crops and mirror images."""
+    if not flip:
+        return net(crops)
+    both = net(np.concatenate([crops, crops[..., ::-1]]))
+    plain, mirrored = both[: len(crops)], net.facts.schema.mirrored(both[len(crops) :], net.facts.size)
+    mean: Points = (plain + mirrored) / np.float32(2)
+    return mean
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A picture and its candidates."""
+
+    picture: Image | None
+    squares: Points  # (N, 4) photo pixels
+    scores: npt.NDArray[np.float32]  # (N,)
+    crops: list[Crop]
+    batch: Image  # (N, C, S, S)
+    error: UserError | None
+
+    @classmethod
+    def nothing(cls, error: UserError) -> _Look:
+        return cls(None, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [], np.zeros(0, np.uint8), error)
+
+
+def _is_full(looks: Sequence[_Look]) -> bool:
+    crops = sum(len(look.crops) for look in looks)
+    pixels = sum(look.picture.shape[0] * look.picture.shape[1] for look in looks if look.picture is not None)
+    return crops >= _CROPS or pixels >= _PIXELS
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _checked(pixels: Any) -> Image:
+    """Pixels that a caller gave."""
+    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8):
+        found = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ValueError(f"picture: expected a path or an array of uint8 pixels, found {found}")
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise ValueError(f"picture: expected (H, W) grey or (H, W, 3) RGB pixels, found shape {pixels.shape}")
+    return pixels

@@ -1,0 +1,204 @@
+"""Pictures from files and into files."""
+
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import Image as Pillow
+from PIL import WebPImagePlugin as WebpImagePlugin
+from PIL.ImageFile import ImageFile
+
+from fkd.errors import UserError
+from fkd.io.atomic import whole_file
+from fkd.types import Image
+
+SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+"""Files in folders whose names end with one of these are pictures, whatever may be in them."""
+
+MAX_PIXELS = 100_000_000
+"""The largest picture that is read unless the caller says otherwise. Reading one takes up to 12 bytes a pixel."""
+
+# Called directly, not through `PIL.Image.open`: that would apply Pillow's own, process-wide limit before ours.
+_KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
+    (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
+    (rb"(?s:RIFF....WEBP)", WebpImagePlugin.WebPImageFile),
+    (rb"II[*+]\0|MM\0[*+]", TiffImagePlugin.TiffImageFile),
+    (rb"BM", BmpImagePlugin.BmpImageFile),
+)
+"""What a file starts with, as a regular expression, and what reads it."""
+
+_BAND = 1 << 18  # pixels
+_TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
+
+
+def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Image:
+    """The picture in a file, upright, whatever its name ends with (JPEG, PNG, BMP, WebP, TIFF, GIF).
+
+    Of an animation or of several pages the first is read. 16 bits become 8, palettes and CMYK become colours, and the
+    camera's note on how it was held (EXIF) is obeyed in every format that can carry one. Colour profiles are not
+    applied. Grey is OpenCV's luma, 0.299 R + 0.587 G + 0.114 B, and so the same from a JPEG as from a PNG.
+
+    Args:
+        path: the file.
+        channels: 1 for grey (H, W), 3 for RGB (H, W, 3) with alpha dropped, 4 for RGBA (H, W, 4) with straight alpha,
+            255 (opaque) where the file has none.
+        max_pixels: more than these are refused when only the file's header has been read.
+
+    Raises:
+        UserError: the file is missing, not a regular file, unreadable, empty, cut off, damaged, too large or not a
+            picture.
+    """
+    if channels not in (1, 3, 4):
+        raise UserError(f"channels={channels}: expected 1 (grey), 3 (RGB) or 4 (RGBA)")
+    path = Path(path)
+    with _opened(path) as file:
+        kind = _kind(path, file)
+        try:
+            picture = kind(file)  # reads the header
+            _check(path, picture, max_pixels)
+            return _decoded(picture, channels)
+        except UserError:
+            raise
+        except Pillow.DecompressionBombError as error:
+            raise UserError(f"{path}: expected fewer pixels, found: {error}; scale the picture down") from error
+        except MemoryError as error:
+            raise UserError(f"{path}: the picture does not fit into memory; scale it down") from error
+        except Exception as error:  # a decoder can stumble over a stranger's file in more ways than it lists
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{path}: the picture is cut off, damaged or of a rare kind ({reason});"
+                " copy or download the file again, or save it as PNG"
+            ) from error
+
+
+def in_channels(pixels: Image, channels: int) -> Image:
+    """Grey (H, W) or RGB (H, W, 3) pixels as `read` gives them with 1 or 3 channels."""
+    if channels == 1:
+        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+
+
+def write(path: Path | str, image: Image) -> None:
+    """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA pixels as the kind of file that the name's suffix says.
+
+    The file appears under its name only when it is complete; one that was there before stays until then.
+
+    Raises:
+        UserError: the suffix belongs to no kind of picture, or to one without alpha for RGBA; or the place cannot be
+            written.
+    """
+    path = Path(path)
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+        raise ValueError(f"image: expected uint8 (H, W), (H, W, 3) or (H, W, 4), found {image.dtype} {image.shape}")
+    has_alpha = image.shape[2:] == (4,)
+    if has_alpha and path.suffix.lower() not in (".png", ".webp"):
+        raise UserError(f"{path}: cannot keep transparency as {path.suffix!r}; use a name that ends with .png or .webp")
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
+    try:
+        is_done, data = cv2.imencode(path.suffix, image)
+    except cv2.error:  # some kinds that cannot be written raise, others say so
+        is_done, data = False, np.zeros(0, np.uint8)
+    if not is_done:
+        raise UserError(
+            f"{path}: cannot write pictures of {image.shape[1]} x {image.shape[0]} pixels as {path.suffix!r};"
+            " use a name that ends with .png or .jpg"
+        )
+    try:
+        with whole_file(path) as file:
+            file.write(data.tobytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot write the picture ({error.strerror}); choose another place") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, if it is one: opening a pipe or a device could wait for ever."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return path.open("rb")
+        found = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
+    except FileNotFoundError as error:
+        found = "a link to nothing" if path.is_symlink() else "no such file"
+        raise UserError(f"{path}: expected a picture, found {found}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{path}: expected a picture, found a file that cannot be read ({reason})") from error
+    raise UserError(f"{path}: expected a picture, found {found}")
+
+
+def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
+    """What reads this file."""
+    try:
+        start = file.read(12)
+    except OSError as error:
+        raise UserError(f"{path}: expected a picture, found a file that cannot be read ({error.strerror})") from error
+    if not start:
+        raise UserError(f"{path}: the file is empty (0 bytes); copy or download it again")
+    file.seek(0)
+    for pattern, kind in _KINDS:
+        if re.match(pattern, start):
+            return kind
+    raise UserError(f"{path}: expected a picture (JPEG, PNG, BMP, WebP, TIFF or GIF), found something else")
+
+
+def _check(path: Path, picture: ImageFile, max_pixels: int) -> None:
+    """Refuse what the header says before memory is spent on it."""
+    if picture.width * picture.height > max_pixels:
+        raise UserError(
+            f"{path}: expected at most {max_pixels:,} pixels, found {picture.width:,} x {picture.height:,};"
+            " raise max_pixels or scale the picture down"
+        )
+    if picture.mode in ("F", "I", "LAB"):
+        raise UserError(
+            f"{path}: expected grey, RGB, CMYK or palette pixels of up to 16 bits, found Pillow's mode"
+            f" {picture.mode!r}; save it as PNG"
+        )
+
+
+def _decoded(picture: ImageFile, channels: int) -> Image:
+    picture.load()
+    upright: Pillow.Image = picture
+    if (turn := _TURNS.get(_orientation(picture))) is not None:
+        upright = picture.transpose(turn)
+    width, height = upright.size
+    pixels = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
+    # In bands: handing out all of a large picture at once costs Pillow as much as decoding it, and more memory.
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        band = upright if rows >= height else upright.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = _converted(band, channels)
+    return pixels
+
+
+def _converted(band: Pillow.Image, channels: int) -> Image:
+    if band.mode.startswith("I;16"):  # which Pillow would clip, not scale
+        band = Pillow.fromarray((np.asarray(band) >> 8).astype(np.uint8))
+    if channels == 4 and band.has_transparency_data:
+        return np.asarray(band.convert("RGBA"))
+    colours = np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
+    if channels == 3:
+        return colours
+    return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_RGB2RGBA)  # type: ignore[return-value]
+
+
+def _orientation(picture: ImageFile) -> int:
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a broken note around good pixels, in as many ways as above
+        return 1

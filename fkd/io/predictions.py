@@ -1,0 +1,150 @@
+"""What was found on many pictures, as files: predictions.json, and on request predictions.csv and .pts.
+
+predictions.json is an array with one line for each picture or frame:
+``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
+"keypoints": [[x, y], ...]}]}``, for a frame with ``"frame": int`` from 0 on, in photo pixels (the centre of the first
+pixel at (0, 0)) to a thousandth. "image" is the picture's name below the folder that was searched, as in
+`fkd.io.media.Place`, so that the file can be moved with the pictures.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from fkd.errors import UserError
+from fkd.io.atomic import whole_file
+from fkd.schema import KeypointSchema
+from fkd.types import Face
+
+
+class Entry(NamedTuple):
+    """What was found on one picture or frame."""
+
+    image: str
+    frame: int | None
+    width: int
+    height: int
+    faces: Sequence[Face]
+
+
+class Writer:
+    """Files in a folder that grow with each entry, and memory that does not (but for names of .pts); see `writing`."""
+
+    def __init__(self, folder: Path, json_file: BinaryIO, csv_file: BinaryIO | None, pts: bool) -> None:
+        self.folder, self._json, self._csv, self._is_pts = folder, json_file, csv_file, pts
+        self._entries = 0
+        self._taken: set[str] = set()  # names of .pts files
+
+    def add(self, entry: Entry) -> None:
+        """Appends an entry.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        with _as_user_error(self.folder):
+            self._json.write((",\n" if self._entries else "\n").encode() + _json_line(entry))
+            if self._csv is not None and entry.faces:
+                self._csv.write(_csv_lines(_csv_row(entry, i) for i in range(len(entry.faces))))
+            if self._is_pts:
+                self._write_pts(entry)
+        self._entries += 1
+
+    def _write_pts(self, entry: Entry) -> None:
+        names = _pts_names(entry, Path(entry.image).with_suffix(""))
+        if self._taken & set(names):
+            names = _pts_names(entry, Path(entry.image))
+        self._taken.update(names)
+        for name, face in zip(names, entry.faces, strict=True):
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as file:
+                file.write(pts(face))
+
+
+@contextmanager
+def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> Iterator[Writer]:
+    """`predictions.json` in a folder, open for entries; it appears when the block ends well.
+
+    Args:
+        folder: where the files go; it exists.
+        schema: of the faces.
+        csv: also `predictions.csv`, a row for each face: image, frame, face (its place in the entry), left, top, right,
+            bottom, score, x0, y0, x1, y1, ...
+        pts: also one .pts for each face, named as its picture (`a.pts` for `a.jpg`); where there are several, with
+            their place (`a_0.pts`); for frame 12 of a video, `clip/000012.pts`. Where a name is taken (`a.pts` may be
+            when `a.png` comes), the picture's suffix stays in it (`a.png.pts`).
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    with ExitStack() as files:
+        files.enter_context(_as_user_error(folder))
+        json_file = files.enter_context(whole_file(folder / "predictions.json"))
+        csv_file = files.enter_context(whole_file(folder / "predictions.csv")) if csv else None
+        json_file.write(b"[")
+        if csv_file is not None:
+            points = [f"{axis}{i}" for i in range(len(schema)) for axis in "xy"]
+            csv_file.write(_csv_lines([["image", "frame", "face", "left", "top", "right", "bottom", "score", *points]]))
+        yield Writer(folder, json_file, csv_file, pts)
+        json_file.write(b"\n]\n")
+
+
+def pts(face: Face) -> bytes:
+    """A face's points in the format of 300-W, whose pixels count from 1: Sagonas et al., "300 Faces in-the-Wild
+    Challenge", ICCV Workshops 2013, with the set's own note that it follows Matlab's convention.
+    """
+    rows = "".join(f"{x + 1:.6f} {y + 1:.6f}\n" for x, y in face.keypoints.astype(float).tolist())
+    return f"version: 1\nn_points: {len(face.keypoints)}\n{{\n{rows}}}\n".encode()
+
+
+def _pts_names(entry: Entry, stem: Path) -> list[str]:
+    if entry.frame is not None:
+        stem = stem / f"{entry.frame:06d}"
+    if len(entry.faces) == 1:
+        return [f"{stem.as_posix()}.pts"]
+    return [f"{stem.as_posix()}_{i}.pts" for i in range(len(entry.faces))]
+
+
+def _json_line(entry: Entry) -> bytes:
+    frame = {} if entry.frame is None else {"frame": entry.frame}
+    faces = [
+        {"box": _rounded(face.box), "score": _score(face), "keypoints": _rounded(face.keypoints)}
+        for face in entry.faces
+    ]
+    values = {"image": entry.image, **frame, "width": entry.width, "height": entry.height, "faces": faces}
+    return json.dumps(values, allow_nan=False).encode()  # NaN is no JSON
+
+
+def _csv_row(entry: Entry, i: int) -> list[Any]:
+    face = entry.faces[i]
+    return [entry.image, entry.frame, i, *_rounded(face.box), _score(face), *_rounded(face.keypoints.ravel())]
+
+
+def _csv_lines(rows: Any) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")  # names of files may be any bytes
+
+
+def _rounded(numbers: np.ndarray) -> Any:
+    return np.round(numbers.astype(np.float64), 3).tolist()
+
+
+def _score(face: Face) -> float | None:
+    return None if face.score is None else round(face.score, 4)
+
+
+@contextmanager
+def _as_user_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot write what was found ({error.strerror}); make room or choose another"
+        ) from error

@@ -1,0 +1,5 @@
+"""Generated pictures of people, with exactly known keypoints."""
+
+from fkd.synthetic.render import face
+
+__all__ = ["face"]

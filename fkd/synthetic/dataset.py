@@ -1,0 +1,134 @@
+"""Drawn faces with exact keypoints: a data set that needs no download."""
+
+import hashlib
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import starmap
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fkd.data.cache import ImageCache
+from fkd.data.face_data import Faces, remark_on_people
+from fkd.data.split import by_subject, shares
+from fkd.errors import UserError
+from fkd.io.atomic import whole_file
+from fkd.schema import IBUG68
+from fkd.synthetic.render import face
+from fkd.types import Annotations, Image, Points
+
+_CHUNK = 32  # faces that a process draws at a time
+
+_PREFIX = "synthetic-"
+"""Of the names of all files in the folder."""
+
+_Shot = tuple[int, int, int, int]  # seed, subject, frame, size: what `face` takes
+_Drawn = tuple[Image, Points]
+
+
+def synthetic_faces(
+    root: str, subjects: int, frames: int, size: int, seed: int, val_share: float, test_share: float, channels: int
+) -> Faces:
+    """Faces drawn once and kept under a folder, with all processors at work.
+
+    Args:
+        root: the folder, made if need be.
+        subjects: number of people; every one is in one split only.
+        frames: pictures of each.
+        size: width and height of a picture in pixels.
+        seed: of the people, the pictures and the split.
+        val_share, test_share: share of the pictures for validation and test.
+        channels: 1 for grey pictures, 3 for RGB.
+
+    Raises:
+        UserError: a number is out of its range, or the folder cannot be written, or holds other files.
+    """
+    if not isinstance(root, str):
+        raise UserError(f"data.root={root}: expected a folder")
+    _check_root(Path(root))
+    for key, value, least in (("subjects", subjects, 3), ("frames", frames, 1), ("size", size, 96), ("seed", seed, 0)):
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"data.{key}={value}: expected a whole number, {least} or more")
+    if channels not in (1, 3):
+        raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
+    shots = [(seed, subject, frame, size) for subject in range(subjects) for frame in range(frames)]
+    people = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
+    splits = by_subject(people, shares(val=val_share, test=test_share), seed)
+    names = np.char.add(f"drawn_{seed}/", people)  # another seed's people are others
+    images, keypoints = _images_and_keypoints(Path(root), shots, channels)
+    table = Annotations(
+        schema=IBUG68,
+        paths=np.array([f"{name}/{frame:04}" for name, (_, _, frame, _) in zip(names, shots, strict=True)]),
+        images=np.arange(len(shots), dtype=np.int64),
+        keypoints=keypoints,
+        visible=np.ones(keypoints.shape[:2], bool),
+        subjects=names,
+        label_shift=np.zeros((len(shots), 2), np.float32),
+    )
+    remarks = (remark_on_people(table, splits), "drawn faces: figures on them say little about photographs")
+    return Faces(table, splits, images, "synthetic", remarks)
+
+
+def _check_root(root: Path) -> None:
+    """Somebody's own pictures are not to be mixed with drawn ones, and were probably meant to be trained on."""
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
+        raise UserError(
+            f"data.root={root}: expected a folder for drawn faces alone, found {foreign[0]} in it; to train on files "
+            f"of your own say what they are: data=udacity data.root={root}, data=pts, ..."
+        )
+
+
+def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tuple[ImageCache, Points]:
+    """Drawing gives both at once; keypoints (N, 68, 2) lie beside the pictures, of the same name."""
+    key = f"{_PREFIX}{_digest(shots, channels)}"
+    path = root / f"{key}.npy"
+
+    def pictures() -> Iterator[Image]:
+        return _keeping_keypoints(_draw(shots), path, channels)  # starts the processes before any bar is shown
+
+    images = ImageCache.from_pictures(root, key, len(shots), pictures, "Drawing faces", "data.root")
+    try:
+        keypoints: Points = np.load(path)
+    except (OSError, ValueError, EOFError):  # deleted or cut off while the pictures stayed
+        for _ in pictures():
+            pass
+        keypoints = np.load(path)
+    return images, keypoints
+
+
+def _keeping_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Iterator[Image]:
+    """Hands on the pictures, grey or as they are; writes the keypoints when all have been taken."""
+    keypoints = []
+    for image, points in drawn:
+        keypoints.append(points)
+        yield cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if channels == 1 else image  # type: ignore[misc]
+    data = io.BytesIO()
+    np.save(data, np.stack(keypoints).astype(np.float32))
+    with whole_file(path) as file:
+        file.write(data.getvalue())
+
+
+def _draw(shots: list[_Shot]) -> Iterator[_Drawn]:
+    workers = min(os.cpu_count() or 1, len(shots) // (2 * _CHUNK))
+    if workers < 2:
+        return starmap(face, shots)
+    # Forked processes start at once, others import everything anew; no forked one touches torch or OpenCV's threads.
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(0,))
+    drawn = pool.map(face, *zip(*shots, strict=True), chunksize=_CHUNK)
+    pool.shutdown(wait=False)  # the processes end with the last face
+    return drawn
+
+
+def _digest(shots: list[_Shot], channels: int) -> str:
+    """Changes with what is drawn and with the code that draws it."""
+    digest = hashlib.sha256(repr((len(shots), shots[-1], channels)).encode())
+    for source in sorted({*Path(__file__).parent.glob("*.py")} - {Path(__file__)}):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:20]

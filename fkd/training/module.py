@@ -1,0 +1,273 @@
+"""The LightningModule: a net, its codec, and how they are trained and validated."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Self, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import CatMetric, MeanMetric
+
+from fkd.codecs import Codec
+from fkd.errors import UserError
+from fkd.metrics import NME, PartNME, point_errors
+from fkd.schema import KeypointSchema
+from fkd.shape_model import ShapeModel
+from fkd.training.objective import ReadsMaps, Recipe
+from fkd.types import Batch, Points, Prediction
+
+
+class KeypointModule(pl.LightningModule):
+    """Finds K keypoints on crops.
+
+    Args:
+        net: (B, C, S, S) float images in [0, 1] -> raw output.
+        codec: between raw output and crop pixels.
+        schema: what the K points mean.
+        size: S, width and height of the crops the net is made for.
+        channels: C, 1 for grey or 3 for RGB.
+        config: plain dict stored in every checkpoint, enough to build this module again.
+        recipe: needed to train, not to predict.
+
+    Logs `train/loss` and `val/loss` (of the labels, without what a teacher or maps add), `val/nme` (percent of the
+    inter-ocular distance, photo pixels against the labels as published), `val/nme_part/<part>` and `lr`.
+    """
+
+    mean_shape: Tensor  # (K, 2) crop pixels
+
+    def __init__(
+        self,
+        net: nn.Module,
+        codec: Codec,
+        schema: KeypointSchema,
+        size: int,
+        channels: int,
+        config: Mapping[str, Any],
+        recipe: Recipe | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)
+        self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
+        self.config, self.recipe = config, recipe
+        self.subjects: list[str] = []  # the people it was trained on
+        self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
+        self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
+        self._training_shapes: ShapeModel | None = None  # the same in their own unit
+        self._steps: float | None = None  # of the training, if its schedule depends on them
+        self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
+        self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
+        # NaN stays, since a loss that is not finite must be seen; torchmetrics' "disable" would forget the weights.
+        self.train_loss, self.val_loss = MeanMetric(nan_strategy=math.nan), MeanMetric(nan_strategy=math.nan)
+        self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
+        self.val_distances = CatMetric()  # of the net's answers from the training shapes
+
+    def raw(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 -> the net's raw output, float32.
+
+        Scaling to [0, 1] is part of it: prediction cannot forget it.
+        """
+        return cast(Tensor, self.net(self._scaled(images))).float()
+
+    def raw_with_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the maps that the net `ReadsMaps` off, float32."""
+        raw, maps = cast(ReadsMaps, self.net).with_maps(self._scaled(images))
+        return raw.float(), maps.float()
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
+        return self.codec.decode(self.raw(images))
+
+    def both_ways(self, images: Tensor) -> Tensor:
+        """The mean of the answers on crops and on their mirror images, (B, K, 2) crop pixels."""
+        mean: Tensor = (self(images) + self.schema.mirrored(self(images.flip(-1)), self.size)) / 2
+        return mean
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, own = self.training_loss(batch)
+        self.train_loss.update(own.detach(), _weight(batch))
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:  # type: ignore[override]
+        raw = self.raw(batch.image)
+        keypoints = self.codec.decode(raw).detach()
+        photo = (inverse_points(points, batch.matrix) for points in (keypoints, batch.keypoints))
+        preds, target = (self.schema.shifted(points, batch.label_shift) for points in photo)
+        normaliser = self.schema.interocular(target)
+        self.val_nme.update(preds, target, normaliser, batch.visible)
+        self.val_parts.update(preds, target, normaliser, batch.visible)
+        if self._training_shapes is not None:
+            distances = self._training_shapes.distance(keypoints.float().cpu().numpy())
+            self.val_distances.update(torch.from_numpy(distances).to(keypoints.device, torch.float32))
+        size = len(batch.image)
+        self.val_loss.update(self._loss(raw, batch), _weight(batch))
+        self.log("val/loss", self.val_loss, on_epoch=True, batch_size=size)
+        self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
+        return Prediction(keypoints, point_errors(preds, target, normaliser))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(
+            {f"val/nme_part/{part}": value for part, value in self.val_parts.compute().items()}, sync_dist=True
+        )
+        self.val_parts.reset()
+        if self._training_shapes is not None:
+            self.shapes = self._training_shapes.in_units_of(self.val_distances.compute().cpu().numpy())
+        self.val_distances.reset()
+
+    def on_fit_start(self) -> None:
+        if self.recipe is not None and self.recipe.teacher is not None:
+            self.recipe.teacher.net.to(self.device)  # no part of this module, so that no checkpoint holds it
+
+    def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
+            for group in optimizer.param_groups:
+                if "fused" in group:
+                    group["fused"] = optimizer.defaults["fused"]
+
+    def on_train_epoch_end(self) -> None:
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
+
+    def setup(self, stage: str) -> None:
+        """Frozen parts need no gradients, which ddp must know before it counts them."""
+        for part in self._frozen():
+            part.requires_grad_(False)
+
+    def configure_optimizers(self) -> Any:
+        if self.recipe is None:
+            raise ValueError("KeypointModule without a recipe predicts only; give one to train it")
+        optimizer, schedule = self.recipe.optimizer_of(self.net), self.recipe.schedule
+        if schedule is None:
+            return optimizer
+        steps = None if schedule.length is None else self._steps_of_training()
+        return {"optimizer": optimizer, "lr_scheduler": schedule.of(optimizer, steps)}
+
+    def _steps_of_training(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        if self._steps not in (None, steps):
+            raise UserError(
+                f"scheduler: expected {self._steps} steps of training, for which its learning rates were made, found "
+                f"{steps}; give the data and data.batch_size of that run, or begin another one"
+            )
+        if not np.isfinite(steps):
+            raise UserError(
+                "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
+            )
+        self._steps = int(steps)
+        return self._steps
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
+
+    def _frozen(self) -> Iterator[nn.Module]:
+        names = () if self.recipe is None else self.recipe.frozen
+        return (part for name, part in self.net.named_modules() if name in names)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As Lightning's, which refuses fused optimizers with bfloat16, too, where gradients need no unscaling."""
+        if self.trainer.precision != "bf16-mixed":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val is not None:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision().clip_gradients(optimizer, gradient_clip_val, algorithm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        logged = self.trainer.callback_metrics
+        scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
+        checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
+        checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
+        epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
+        checkpoint["scores"] = {"epoch": epochs, **scores}
+        checkpoint["steps"], checkpoint["faces"] = self._steps, dict(self.fingerprints)
+        own = torch.stack([cast(Tensor, value) for value in self.train_loss.metric_state.values()])
+        every = cast(Tensor, self.all_gather(own))  # of an epoch that is not over, and of each process
+        checkpoint["train_losses"] = every.reshape(-1, len(own))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
+        self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
+        if (kept := checkpoint.get("train_losses")) is not None:
+            self._take_over_loss(kept)
+        if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
+            return
+        self._steps = checkpoint.get("steps")
+        then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))
+        if then != now:
+            raise UserError(
+                f"ckpt_path: expected trainer.max_epochs={then}, which its schedule of the learning rate was made for, "
+                f"found {now}; keep it, or begin another run that trains on: ckpt_path=FILE scheduler=none"
+            )
+
+    def _take_over_loss(self, kept: Tensor) -> None:
+        """Goes on with the loss (processes, 2) of an epoch that was cut: each with its own, to add up alike."""
+        if len(kept) != self.trainer.world_size:  # the first with all, to which the others add
+            kept = kept.sum(dim=0) if self.global_rank == 0 else torch.zeros_like(kept[0])
+        else:
+            kept = kept[self.global_rank]
+        for name, value in zip(self.train_loss.metric_state, kept, strict=True):
+            setattr(self.train_loss, name, value.to(self.device, copy=True))
+
+    def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:
+        """Keeps in checkpoints what scores and predictions need to know of the training faces; people add up.
+
+        Args:
+            mean_shape: (K, 2) crop pixels, the baseline of every score.
+            keypoints: (N, K, 2) in any pixels, whose shapes a prediction is compared with.
+            subjects: the people, so that a score on people seen in training can say so.
+        """
+        self.mean_shape.copy_(torch.from_numpy(mean_shape))
+        self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
+        self.subjects = sorted({*self.subjects, *map(str, subjects)})
+
+    def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What a step makes smaller, and the recipe's loss of the labels alone, which `val/loss` is, too."""
+        recipe = cast(Recipe, self.recipe)
+        if recipe.maps is None:
+            raw, regularised = self.raw(batch.image), None
+        else:
+            raw, maps = self.raw_with_maps(batch.image)
+            regularised = partial(recipe.maps, maps)
+
+        def loss(batch: Batch) -> tuple[Tensor, Tensor]:
+            own = self._loss(raw, batch)
+            return own if regularised is None else own + regularised(batch), own
+
+        total, own = loss(batch)
+        if recipe.teacher is not None:
+            answers = recipe.teacher(batch.image)
+            learned, _ = loss(batch._replace(keypoints=answers, visible=torch.ones_like(batch.visible)))
+            total = (1 - recipe.teacher.weight) * total + recipe.teacher.weight * learned
+        return total, own
+
+    def _loss(self, raw: Tensor, batch: Batch) -> Tensor:
+        if self.recipe is None:
+            raise ValueError("KeypointModule without a recipe has no loss")
+        target = self.codec.encode(batch.keypoints)
+        return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
+
+
+def _weight(batch: Batch) -> Tensor:
+    """What a batch's loss, a mean over its visible points, counts in that of an epoch: so many faces show as many."""
+    return batch.visible.sum() / batch.visible.shape[1]
+
+
+def inverse_points(keypoints: Tensor, matrix: Tensor) -> Tensor:
+    """`fkd.geometry.Crop.inverse_points` for a batch: crop pixels (B, K, 2) and matrices (B, 2, 3) -> photo pixels."""
+    photo: Tensor = torch.linalg.solve(matrix[:, :, :2], (keypoints - matrix[:, None, :, 2]).mT).mT
+    return photo

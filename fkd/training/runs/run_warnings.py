@@ -1,0 +1,69 @@
+"""Signs in a finished training that it failed or ended too early, and what to try."""
+
+from collections.abc import Iterator, Mapping
+
+from fkd.training.runs.metrics_csv import Curve
+
+JUMP = 10.0
+"""A `val/nme` above the lowest so far times this has exploded."""
+STEEP = 0.05
+"""Relative fall of `val/nme` over the last tenth of the epochs, above which the training ended too early."""
+_FEWEST = 5
+"""Epochs that tell whether a curve was still falling."""
+
+
+def training_warnings(
+    curves: Mapping[str, Curve], test_nme: float | None = None, mean_shape_nme: float | None = None
+) -> list[str]:
+    """One line for each sign that a training failed or ended too early, with what to try; none if it went well.
+
+    Args:
+        curves: "val/loss" and "val/nme" by epoch, as far as they were logged.
+        test_nme: of the best epoch, percent of the inter-ocular distance; None if it was not tested.
+        mean_shape_nme: of the mean face on the same test faces.
+    """
+    return [*_no_better(test_nme, mean_shape_nme), *_exploded(curves), *_first_is_best(curves), *_still_falling(curves)]
+
+
+def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator[str]:
+    if test_nme is not None and mean_shape_nme is not None and test_nme >= mean_shape_nme:
+        yield (
+            f"the net is no better than the mean face (test NME {test_nme:.2f} %, mean face {mean_shape_nme:.2f} %); "
+            "try debug=lr for a learning rate, debug=overfit to see whether it can learn, or more epochs "
+            "(trainer.max_epochs)"
+        )
+
+
+def _exploded(curves: Mapping[str, Curve]) -> Iterator[str]:
+    lowest = float("inf")
+    for epoch, value in sorted(curves.get("val/nme", {}).items()):
+        if value > JUMP * lowest:
+            yield (
+                f"val/nme jumped from {lowest:.3g} to {value:.3g} % in epoch {epoch}; try a lower optimizer.lr "
+                "(debug=lr suggests one)"
+            )
+            return
+        lowest = min(lowest, value)
+
+
+def _first_is_best(curves: Mapping[str, Curve]) -> Iterator[str]:
+    losses = curves.get("val/loss", {})
+    if len(losses) > 1 and min(losses, key=lambda epoch: losses[epoch]) == min(losses):
+        yield (
+            f"the first of {len(losses)} epochs has the lowest val/loss: nothing was learned after it; try a lower "
+            "optimizer.lr (debug=lr suggests one)"
+        )
+
+
+def _still_falling(curves: Mapping[str, Curve]) -> Iterator[str]:
+    curve = sorted(curves.get("val/nme", {}).items())
+    if len(curve) < _FEWEST:
+        return
+    last = max(1, round(len(curve) / 10))
+    before, after = (min(value for _, value in part) for part in (curve[:-last], curve[-last:]))
+    if after < (1 - STEEP) * before:
+        epochs = curve[-1][0] - curve[-last - 1][0]
+        yield (
+            f"val/nme was still falling: from {before:.2f} to {after:.2f} % in the last "
+            f"{'epoch' if epochs == 1 else f'{epochs} epochs'}; try more epochs (trainer.max_epochs)"
+        )
