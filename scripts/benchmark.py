@@ -7,6 +7,7 @@ python scripts/benchmark.py predict ckpt=outputs/.../checkpoints/best.ckpt data=
 """
 
 import importlib
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from omegaconf import DictConfig
 from fkd.cli.command import command
 from fkd.errors import UserError
 from fkd.terminal import facts, show
+
+sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks, which is not installed
 
 PARTS = {"train": "training", "data": "loading", "scale": "scaling", "predict": "prediction"}
 """What can be timed, and the module of benchmarks that does."""

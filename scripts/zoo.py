@@ -4,19 +4,25 @@ python scripts/zoo.py outputs/train data.root=DIR
 python scripts/zoo.py results=results/zoo into=README.md
 """
 
+import sys
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from benchmarks.zoo.records import read
-from benchmarks.zoo.table import Table, around_table, rows
 from fkd import comparison
 from fkd.cli.command import command
 from fkd.config import checks
 from fkd.io.media import make_folder
 from fkd.terminal import facts, show
 
+sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks, which is not installed
+
 
 @command("zoo", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
+    from benchmarks.zoo.records import read
+    from benchmarks.zoo.table import Table, around_table, rows
+
     folders = None if cfg.runs is None else comparison.folders(cfg.runs)
     repeats = checks.whole(cfg, "repeats", least=2)
     results, output = checks.path(cfg, "results"), checks.path(cfg, "output")

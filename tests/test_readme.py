@@ -21,8 +21,8 @@ from fkd.io import images
 from fkd.schema import IBUG68, KeypointSchema
 from fkd.synthetic import face
 from fkd.types import Face
+from tests.config.test_conf import CONF, compose
 from tests.conftest import PROJECT
-from tests.test_conf import CONF, compose
 
 README = (PROJECT / "README.md").read_text()
 HEADINGS = re.findall(r"^#+ (.*)$", README, re.M)
@@ -43,7 +43,7 @@ def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
     conf = tmp_path / "conf"
     shutil.copytree(CONF, conf)
     (conf / "model" / "tiny.yaml").write_text(block("yaml", "# conf/model/tiny.yaml"))
-    monkeypatch.setattr("tests.test_conf.CONF", conf)
+    monkeypatch.setattr("tests.config.test_conf.CONF", conf)
     net = build_module(compose("model=tiny"))
     assert type(net.net).__name__ == "Tiny"
     assert net(torch.zeros(2, 1, 96, 96, dtype=torch.uint8)).shape == (2, 68, 2)

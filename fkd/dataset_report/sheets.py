@@ -109,7 +109,7 @@ def _sheet(faces: Faces, name: str, title: str, rows: Rows, caption: Callable[[i
 
 
 def face(faces: Faces, row: int) -> Image:
-    """(S, S, 3) the window about a face with its visible points (`fkd.visualization.draw.sides`); the picture if none is."""
+    """(S, S, 3) the window about a face with its visible points (`fkd.visualization.draw.sides`), or the whole one."""
     table = faces.table
     photo = faces.images[int(table.images[row])]
     visible = table.visible[row]

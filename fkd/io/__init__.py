@@ -1,0 +1,1 @@
+"""Files: images, videos, predictions, downloads, and atomic writes."""

@@ -24,7 +24,7 @@ from fkd.evaluation.report import save_faces
 from fkd.io import images
 from fkd.visualization.draw import PREDICTED, TARGET
 from tests.comparison.folders import write_run
-from tests.test_conf import compose
+from tests.config.test_conf import compose
 
 
 def source(root: Path, cache: Path) -> dict[str, object]:

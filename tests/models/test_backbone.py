@@ -14,7 +14,7 @@ from fkd.config import build_module, initialise, load_module
 from fkd.errors import UserError
 from fkd.models.backbone import Backbone
 from fkd.training.runs.compatibility import plain
-from tests.test_conf import compose
+from tests.config.test_conf import compose
 
 NAMES = ("resnet18", "resnet34", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "vgg16_bn")
 OFF = ("model.pretrained=false", "crop.size=64")

@@ -16,7 +16,7 @@ from fkd.models.conv5 import Conv5
 from fkd.models.naimish import NaimishNet
 from fkd.models.naimish_bn import NaimishNetBatchNorm
 from fkd.models.simple import Simple
-from tests.test_conf import compose
+from tests.config.test_conf import compose
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 

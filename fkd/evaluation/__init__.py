@@ -1,0 +1,1 @@
+"""Scores on annotated faces: metrics, reports, conditions, and calibration of detectors."""

@@ -1,0 +1,1 @@
+"""Downloads: the client, checksums, and archives."""

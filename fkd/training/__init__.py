@@ -1,0 +1,1 @@
+"""Training: the LightningModule, the objective, callbacks, and the run folder."""

@@ -1,0 +1,1 @@
+"""Pictures of keypoints, textures on images, and plots."""

@@ -1,0 +1,401 @@
+"""Checkpoints: what they hold, that they are enough, and that a hostile or broken one is refused in one line."""
+
+import pickle
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fkd.checkpoint import check_paths, check_trusted
+from fkd.config import build_module, initialise, load_module, remarks_on_boxes
+from fkd.config.build_parts import build_schema
+from fkd.config.instantiate import instantiate
+from fkd.errors import UserError
+from fkd.schema import IBUG68
+from fkd.training.runs import compatibility
+from tests.config.test_conf import SMALL, compose
+from tests.training.test_module import fit
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The content of a best.ckpt for an untrained net."""
+    cfg = compose("model=compact", *SMALL)
+    torch.manual_seed(1)
+    module = build_module(cfg)
+    path = tmp_path / "best.ckpt"
+    content = {
+        "config": compatibility.plain(cfg),
+        "state_dict": module.state_dict(),
+        "scores": {"epoch": 3},
+        "subjects": [],
+    }
+    torch.save(content, path)
+    return path
+
+
+def changed(path: Path, change: Any) -> Path:
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    return path
+
+
+def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
+    torch.manual_seed(1)
+    module = build_module(compose("model=compact", *SMALL)).eval()
+    loaded = load_module(checkpoint)
+    images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    assert torch.equal(loaded(images), module(images))
+    assert not loaded.training
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "fkd.config.loading.torch.hub.load",  # a trusted name that leads to a stranger's home
+        "fkd.cli.command.os.system",
+        "fkd.io.images.write",  # at home in fkd, but neither a class nor of a trusted package
+        "fkd.data.cache.ImageCache",
+        "torchvision.models._api.WeightsEnum.get_state_dict",  # downloads and unpickles
+        "torchvision.models._api.Weights",
+        "torchvision.models.get_model",
+        "torch.nn.parallel.DistributedDataParallel",
+        "torch.nn.utils.prune.torch.load",
+        "torch.nn.Nonsense",
+        "torch.nnsense.Linear",
+        "builtins.eval",
+        17,
+    ],
+)
+def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(
+    checkpoint: Path, target: object
+) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": target}]}
+
+    with pytest.raises(UserError, match=r"best\.ckpt: expected classes of fkd.*found _target_"):
+        load_module(changed(checkpoint, change))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "${oc.create:{_target_:os.system,command:true}}",
+        {"_target_": "torch.nn.Identity", "x": "${oc.env:HOME}"},
+        {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"},
+        {"_target_": "torchvision.models.resnet18", "pretrained": True},
+        {"_target_": "torchvision.models.resnet18", "_args_": ["DEFAULT"]},
+        {"_target_": "torch.nn.Sequential", "_args_": [[{"_target_": "os.getcwd"}]]},
+    ],
+    ids=["created config", "environment", "download", "old download", "plain download", "nested"],
+)
+def test_configs_that_would_become_more_when_resolved_are_refused(checkpoint: Path, node: object) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [node]}
+
+    with pytest.raises(UserError, match=r"best\.ckpt: expected (classes|plain values)"):
+        load_module(changed(checkpoint, change))
+
+
+def test_classes_of_fkd_and_torch_and_networks_of_torchvision_are_trusted() -> None:
+    trusted = ("fkd.models.compact.Compact", "torch.nn.Conv2d", "fkd.codecs.Coordinates", "torchvision.models.resnet18")
+    check_trusted([{"_target_": target} for target in trusted], "here")
+
+
+@pytest.mark.parametrize("change", [("size", "big"), ("size", None), ("plan", None)])
+def test_a_spoilt_crop_is_refused(checkpoint: Path, change: tuple[str, object]) -> None:
+    def spoil(content: dict[str, Any]) -> None:
+        content["config"]["crop"][change[0]] = change[1]
+
+    with pytest.raises(UserError, match=r"best\.ckpt: "):
+        load_module(changed(checkpoint, spoil))
+
+
+def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["crop"]["plan"]["_target_"] = "os.system"
+
+    with pytest.raises(UserError, match=r"os\.system"):
+        load_module(changed(checkpoint, change))
+
+
+@pytest.mark.parametrize("path", ["local:///victim", "memory://a", "simplecache::file:///a", "/runs/../../victim"])
+def test_states_of_callbacks_that_would_delete_elsewhere_are_refused(path: str) -> None:
+    """Lightning deletes the checkpoint that a new best one replaces, and takes its name from the file."""
+    with pytest.raises(UserError, match="expected plain paths"):
+        check_paths({"ModelCheckpoint{'monitor': 'val/loss'}": {"best_k_models": {path: 1.0}}}, "here")
+    check_paths(
+        {"ModelCheckpoint{'monitor': 'val/loss'}": {"best_model_path": "/runs/a/best.ckpt", "x": [1.0, None]}}, "here"
+    )
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return (print, ("boom",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint at all", pickle.dumps({"config": 1}), pickle.dumps(Bomb())],
+    ids=["empty", "text", "pickle", "code"],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"other\.ckpt: expected a checkpoint of fkd"):
+        load_module(path)
+    assert "boom" not in capsys.readouterr().out
+
+
+def test_a_truncated_checkpoint_is_refused(checkpoint: Path) -> None:
+    whole = checkpoint.read_bytes()
+    for size in (100, len(whole) // 2, len(whole) - 30):
+        checkpoint.write_bytes(whole[:size])
+        with pytest.raises(UserError, match=r"best\.ckpt: expected a checkpoint of fkd.*truncated"):
+            load_module(checkpoint)
+
+
+def test_a_missing_checkpoint_is_named() -> None:
+    with pytest.raises(UserError, match=r"ckpt=gone/best\.ckpt: .*no such file"):
+        load_module("gone/best.ckpt")
+
+
+@pytest.mark.parametrize(
+    "content", [{"state_dict": {}}, [1, 2], {"config": {}, "state_dict": {}}, {"config": 3, "state_dict": {}}]
+)
+def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match=r"other\.ckpt: expected"):
+        load_module(tmp_path / "other.ckpt")
+
+
+def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"]["widths"] = [16, 32, 64]
+
+    with pytest.raises(UserError, match=r"best\.ckpt: expected a config and fitting weights.*size mismatch"):
+        load_module(changed(checkpoint, change))
+
+
+def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["model"]["net"]["keypoints"] = 15
+
+    with pytest.raises(UserError, match=r"best\.ckpt: .*\(1, 68, 2\) for 68 points.*\(1, 30\)"):
+        load_module(changed(checkpoint, change))
+
+
+class HeatmapLoss(nn.Module):
+    compares = "heatmaps"
+
+    def forward(self, raw: torch.Tensor, target: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+        return raw.mean()
+
+
+class Maps(nn.Module):
+    """A user's net in a file of its own below fkd/models."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.new_zeros(len(image), 68, 24, 24)
+
+
+def test_a_loss_that_does_not_fit_the_codec_is_refused_by_both_names() -> None:
+    cfg = compose("model=compact", *SMALL)
+    cfg.loss = {"_target_": "tests.config.test_build_module.HeatmapLoss"}
+    with pytest.raises(
+        UserError, match=r"model=compact with loss=HeatmapLoss: the loss compares heatmaps.*coordinates"
+    ):
+        build_module(cfg)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["model=heatmap"],
+            "model=heatmap with loss=l1: the loss compares coordinates, but this model's codec gives heatmaps; choose "
+            "loss=adaptive_wing, loss=heatmap_mse, experiment=face/heatmap or another model",
+        ),
+        (["model=simcc", "loss=wing"], "loss=wing: .* gives bins; choose loss=simcc_kl, experiment=face/simcc or "),
+        (
+            ["model=simple", "loss=simcc_kl"],
+            "loss=simcc_kl: .*; choose loss=interval, loss=l1, .*, loss=wing or another",
+        ),
+    ],
+)
+def test_the_losses_that_fit_a_model_are_named(overrides: list[str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        build_module(compose(*overrides, "crop.size=64"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fused"),
+    [
+        (["trainer.precision=16-mixed"], False),
+        (["trainer.precision=16"], False),
+        (["trainer.precision=16-mixed", "trainer.gradient_clip_val=null"], True),
+        (["trainer.precision=bf16-mixed"], True),
+    ],
+)
+def test_an_optimizer_is_fused_unless_float16_gradients_must_be_unscaled_and_clipped(
+    overrides: list[str], fused: bool
+) -> None:
+    module = build_module(compose(*SMALL, *overrides))
+    assert module.recipe is not None
+    assert module.recipe.optimizer_of(module.net).defaults["fused"] is fused
+
+
+def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = compose("model=compact", *SMALL)
+    own = types.ModuleType("fkd.models.own")
+    own.Maps = type("Maps", (Maps,), {"__module__": "fkd.models.own"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fkd.models.own", own)
+    monkeypatch.setattr("fkd.models.own", own, raising=False)
+    cfg.model.net = {"_target_": "fkd.models.own.Maps"}
+    with pytest.raises(
+        UserError, match=r"model=compact: expected output of shape \(1, 68, 2\).*found \(1, 68, 24, 24\)"
+    ):
+        build_module(cfg)
+
+
+def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training() -> None:
+    cfg = compose("model=compact", *SMALL)
+    cfg.model.net = {"_target_": "tests.config.test_build_module.Maps"}
+    with pytest.raises(UserError, match=r"model=compact: .*tests\.test_experiment\.Maps.*fkd/models"):
+        build_module(cfg)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["model=simple", "+model.maps={weight: 1, sigma: 1}", "crop.size=64"],
+            "model.maps: expected null, .*model=simple",
+        ),
+        (["model=compact", "model.maps.sigma=0"], "model.maps.sigma: expected a number from 0.1 on, found 0"),
+        (["model=compact", "model.maps.weight=-1"], "model.maps.weight: expected a number from 0 on, found -1"),
+    ],
+)
+def test_maps_that_cannot_be_trained_are_refused(overrides: list[str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        build_module(compose(*SMALL, *overrides))
+
+
+def test_maps_are_left_alone_if_one_wishes() -> None:
+    recipe = build_module(compose("model=compact", "model.maps=null", *SMALL)).recipe
+    assert recipe is not None
+    assert recipe.maps is None
+
+
+def test_frozen_statistics_stay_as_they_are_while_maps_are_trained(tmp_path: Path) -> None:
+    module = build_module(compose("model=compact", "+model.frozen=[stem]", "scheduler=none", "crop.size=64"))
+    before = {name: value.clone() for name, value in module.net.stem.state_dict().items()}
+    fit(module, tmp_path, epochs=1)
+    after = module.net.stem.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def teacher(path: Path, *overrides: str) -> str:
+    """The file of an untrained net that knows Ada."""
+    cfg = compose("model=compact", *SMALL, *overrides)
+    module = build_module(cfg)
+    content = {"config": compatibility.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    torch.save(content, path / "teacher.ckpt")
+    return f"distill.teacher={path / 'teacher.ckpt'}"
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"), [({"epoch": 7, "val/nme": 5.318}, "epoch 7, val/nme 5.32 %"), ({}, "its val/nme is not known")]
+)
+def test_what_a_net_had_reached_that_others_learn_from_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scores: dict[str, float], said: str
+) -> None:
+    distill = teacher(tmp_path)
+    path = changed(tmp_path / "teacher.ckpt", lambda content: content.update(scores=scores))
+    cfg = compose("distill=default", distill, f"weights={path}", *SMALL)
+    initialise(build_module(cfg), cfg)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{key}: {path} (data=synthetic, {said})" for key in ("distill.teacher", "weights")]
+
+
+def test_the_people_that_a_teacher_knows_are_known_to_its_pupil(tmp_path: Path) -> None:
+    module = build_module(compose("distill=default", teacher(tmp_path, "crop.size=64"), *SMALL))
+    assert module.subjects == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["crop=frame"], "distill.teacher=.*: expected a net with crop=face, found frame"),
+        (["crop.plan.scale=2"], "distill.teacher=.*: expected a net with crop.plan.scale=1.35, found 2"),
+        (["data.label_shift=false"], "data.label_shift=True: expected False"),
+        (["channels=3"], "distill.teacher=.*: expected a net with channels=1, found 3"),
+    ],
+)
+def test_a_teacher_of_other_windows_or_labels_is_refused(tmp_path: Path, overrides: list[str], line: str) -> None:
+    udacity = ("data=udacity", "data.root=faces")
+    with pytest.raises(UserError, match=line):
+        build_module(compose("distill=default", teacher(tmp_path, *udacity, *overrides), *udacity, *SMALL))
+
+
+class Buggy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing.strip()
+
+
+class BuggyLoss:
+    def __init__(self, weight: float) -> None:
+        self.weight = weight + "1" if weight > 0 else torch.nn.Conv2d(1, 2, 3, groups=5)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("weight", "kind"), [(1.0, TypeError), (0.0, ValueError)])
+def test_a_bug_in_a_users_class_keeps_its_traceback(weight: float, kind: type[Exception]) -> None:
+    target = {"_target_": "tests.config.test_build_module.BuggyLoss"}
+    with pytest.raises(kind):
+        instantiate({**target, "weight": weight}, "loss")
+    with pytest.raises(UserError, match=r"loss: .*unexpected keyword argument 'wight'"):
+        instantiate({**target, "wight": 1.0}, "loss")
+    with pytest.raises(UserError, match=r"loss: .*missing 1 required positional argument: 'weight'"):
+        instantiate(target, "loss")
+    with pytest.raises(UserError, match=r"loss: .*in_channels must be divisible by groups"):
+        instantiate(
+            {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": 3, "groups": 5}, "loss"
+        )
+
+
+def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
+    """Its traceback is what the author needs."""
+    with pytest.raises(AttributeError, match="nothing"):
+        instantiate({"_target_": "tests.config.test_build_module.Buggy"}, "model.net")
+    with pytest.raises(UserError, match=r"model\.net: .*depth"):
+        instantiate({"_target_": "tests.config.test_build_module.Buggy", "depth": 3}, "model.net")
+    with pytest.raises(UserError, match=r"model\.net: .*Bugy"):
+        instantiate({"_target_": "tests.config.test_build_module.Bugy"}, "model.net")
+
+
+@pytest.mark.parametrize("key", ["detector._target_", "detector.correction._target_"])
+def test_a_detector_that_no_checkpoint_could_name_is_refused_before_training(key: str) -> None:
+    line = (
+        rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which no file of a net may name"
+    )
+    with pytest.raises(UserError, match=line):
+        build_module(compose(f"{key}=mine.Detector", *SMALL))
+
+
+@pytest.mark.parametrize("name", ["haar", "whole_image", "yunet", "boxes"])
+def test_every_detector_of_fkd_may_be_trained_for(name: str) -> None:
+    build_module(compose(f"detector={name}", "detector.file=x" if name == "boxes" else "seed=0", *SMALL))
+
+
+def test_a_detector_whose_boxes_are_guessed_is_said_to_be() -> None:
+    for schema in (IBUG68, build_schema(compose("schema=wflw98"))):
+        (line,) = remarks_on_boxes("yunet", schema)
+        assert "guessed, not measured" in line
+    assert remarks_on_boxes("haar", IBUG68) == ()

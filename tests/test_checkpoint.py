@@ -1,0 +1,100 @@
+"""A net as a safetensors file: the same answers, nothing of the machine it was trained on, and refused when broken."""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fkd import checkpoint
+from fkd.config import build_module, load_module
+from fkd.errors import UserError
+from fkd.training.runs.compatibility import plain
+from tests.config.test_conf import SMALL, compose
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    """What a best.ckpt holds of an untrained net."""
+    cfg = compose("model=compact", *SMALL, "data=udacity", "data.root=/home/me/faces")
+    module = build_module(cfg)
+    module.learn_about(
+        np.zeros((68, 2), np.float32), np.random.default_rng(0).random((30, 68, 2)), ["Ada_Lovelace", "Alan_Turing"]
+    )
+    shapes = None if module.shapes is None else module.shapes.to_dict()
+    return {
+        "config": plain(cfg),
+        "state_dict": module.state_dict(),
+        "scores": {"epoch": 3, "val/nme": 5.0},
+        "subjects": module.subjects,
+        "shapes": shapes,
+    }
+
+
+@pytest.fixture
+def file(content: dict[str, Any], tmp_path: Path) -> Path:
+    checkpoint.write_safetensors(content, tmp_path / "net.safetensors")
+    return tmp_path / "net.safetensors"
+
+
+def test_it_answers_as_the_checkpoint(content: dict[str, Any], file: Path, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "best.ckpt")
+    first, second = (load_module(path) for path in (tmp_path / "best.ckpt", file))
+    images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    assert torch.equal(first(images), second(images))
+    assert (first.scores, first.size) == (second.scores, second.size)
+    assert first.shapes is not None
+    assert second.shapes is not None
+    assert np.array_equal(first.shapes.axes, second.shapes.axes)
+
+
+def test_paths_settings_and_names_stay_behind(file: Path) -> None:
+    for told in (b"/home/me", b"Ada_Lovelace", b"Alan_Turing"):
+        assert told not in file.read_bytes()
+    people = load_module(file).subjects
+    assert people == ["sha256:" + hashlib.sha256(name).hexdigest()[:16] for name in (b"Ada_Lovelace", b"Alan_Turing")]
+    config = checkpoint.read(file, "ckpt")["config"]
+    assert set(config) == {"model", "crop", "schema", "channels", "detector", "data"}
+    assert set(config["data"]) == {"name", "label_shift", "split"}
+
+
+def with_metadata(file: Path, change: Any) -> Path:
+    """The same file, its JSON changed."""
+    data = file.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    said = json.loads(header["__metadata__"]["fkd"])
+    header["__metadata__"]["fkd"] = json.dumps(change(said))
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    return file
+
+
+def named_os_system(said: dict[str, Any]) -> dict[str, Any]:
+    said["config"]["model"]["net"]["_target_"] = "os.system"
+    return said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (named_os_system, "expected classes of .* found _target_ 'os.system'"),
+        (lambda said: None, "expected a checkpoint of fkd"),
+        (lambda said: [1, 2], "expected a checkpoint of fkd"),
+        (lambda said: {**said, "subjects": None}, "expected a checkpoint of fkd with .* subjects"),
+    ],
+)
+def test_a_hostile_or_foreign_file_is_one_line(file: Path, change: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_module(with_metadata(file, change))
+
+
+@pytest.mark.parametrize("keep", [0, 5, 200, -10])
+def test_a_truncated_file_is_one_line(file: Path, keep: int) -> None:
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(UserError, match="expected a checkpoint of fkd, found a truncated file or one of another kind"):
+        load_module(file)
