@@ -11,6 +11,8 @@ import yaml
 _ROOT_KEY = re.compile(r"(\w+): (\S+) +# (.*)")
 _HIDDEN = ("base",)
 """Files that others are made of."""
+_NO_CHOICE = ("hydra", "data/loader")
+"""Groups with one option, or with Hydra's own settings."""
 
 
 def help_text(conf: Path, config_name: str) -> str:
@@ -51,11 +53,11 @@ def _docstring(script: Path) -> tuple[str, list[str]]:
 
 
 def _groups(conf: Path, config_name: str) -> dict[str, str | None]:
-    """Group -> default option, of a config and of those it is made of; Hydra's own settings are no choice."""
+    """Group -> default option, of a config and of those it is made of."""
     found: dict[str, str | None] = {}
     for entry in _read(conf / f"{config_name}.yaml").get("defaults", []):
         if isinstance(entry, Mapping):
-            found |= {str(group): option for group, option in entry.items() if group != "hydra"}
+            found |= {str(group): option for group, option in entry.items() if group not in _NO_CHOICE}
         elif entry != "_self_":
             found |= _groups(conf, entry)
     return found

@@ -17,10 +17,10 @@ from fkd.training.precision import gpus
 
 
 def build_faces(cfg: DictConfig) -> Faces:
-    """The source of `data`, split and decoded, and those that `mix` adds to its training split."""
+    """The source of `data`, split and decoded, and those that `extra_train` adds to its training split."""
     faces = _source(cfg.data.source, "data.source")
-    if cfg.get("mix") is not None:
-        faces = beside(faces, _source(cfg.mix.source, "mix.source"))
+    if cfg.get("extra_train") is not None:
+        faces = beside(faces, _source(cfg.extra_train.source, "extra_train.source"))
     if faces.table.schema != (schema := build_schema(cfg)):
         raise UserError(
             f"data={faces.name}: expected faces with the points of schema={schema.name}, found those of "

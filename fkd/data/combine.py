@@ -30,14 +30,14 @@ def beside(faces: Faces, others: Faces) -> Faces:
     first, second = faces.table, others.table
     if first.schema != second.schema:
         raise UserError(
-            f"mix: expected faces with the points of data={faces.name}, {first.schema.name}, found "
-            f"{second.schema.name} in {others.name}; leave mix out or choose another source"
+            f"extra_train: expected faces with the points of data={faces.name}, {first.schema.name}, found "
+            f"{second.schema.name} in {others.name}; leave extra_train out or choose another source"
         )
     held_out = np.concatenate([faces.subset("val").subjects, faces.subset("test").subjects])
     if known := shared_subjects(held_out, second.subjects):
         raise UserError(
-            f"mix: expected nobody of data={faces.name}'s val and test splits, found {len(known)} of their people in "
-            f"{others.name} ({known[0]}, ...); choose another source, for drawn faces another mix.source.seed"
+            f"extra_train: expected nobody of data={faces.name}'s val and test splits, found {len(known)} of their "
+            f"subjects in {others.name} ({known[0]}, ...); choose another source, for synthetic faces another extra_train.seed"
         )
     table, images = joined([faces, others])
     train = np.concatenate([faces.splits["train"], len(first) + np.arange(len(second))])

@@ -288,7 +288,7 @@ def test_a_net_that_was_not_scored_on_the_last_split_comes_last() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_terminal_shows_whole_cells_the_most_telling_ones(width: int) -> None:
-    long = "face/compact, mix=[a], 80 epochs, after face/drawn, augmentation=strong, 20 epochs"
+    long = "face/compact, extra_train=[a], 80 epochs, after face/drawn, augmentation=strong, 20 epochs"
     seeds = [
         record(value, split, long, seed) for split, value in (("official", 3.0), ("subject", 4.0)) for seed in (0, 1)
     ]
@@ -301,7 +301,7 @@ def test_a_terminal_shows_whole_cells_the_most_telling_ones(width: int) -> None:
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     words = text.split()
-    assert {"compact", "face/compact,", "mix=[a],", "4.10", "0.14"} <= {*words}
+    assert {"compact", "face/compact,", "extra_train=[a],", "4.10", "0.14"} <= {*words}
     assert ("ONNX" in words, "training" in words) == (width >= 80, width >= 120)
 
 

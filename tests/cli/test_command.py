@@ -41,7 +41,7 @@ def on(root: Path) -> tuple[str, ...]:
         (["-m", "hydra.launcher.n_jobs=2", "seed=0,1"], ["no launcher has been chosen", "hydra/launcher=NAME"]),
         (["-m", "sweep=seeds5,tpe"], ["sweep=seeds5,tpe: expected one preset"]),
         (["sweep=seeds5,tpe"], ["sweep=seeds5,tpe: expected one preset"]),
-        (["-m", "debug=fast,overfit"], ["debug=fast,overfit: expected one preset"]),
+        (["-m", "debug=lr,overfit"], ["debug=lr,overfit: expected one preset"]),
         (["-m", "hydra/launcher=joblib,basic", "seed=0,1"], ["hydra/launcher=joblib,basic: expected one preset"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

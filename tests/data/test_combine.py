@@ -63,7 +63,8 @@ def test_nobody_who_is_mixed_in_is_validated_or_tested_on(sources: tuple[Faces, 
     first, _ = sources
     held = first.subset(split).subjects
     other = replace(first, table=first.table.take(first.splits[split]), name="other")
-    message = rf"^mix: expected nobody of data=synthetic's val and test splits, found 1 .* in other \({held[0]}, "
+    nobody = "expected nobody of data=synthetic's val and test splits"
+    message = rf"^extra_train: {nobody}, found 1 .* in other \({held[0]}, "
     with pytest.raises(UserError, match=message):
         beside(first, other)
 
@@ -87,7 +88,7 @@ def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> 
     first, second = sources
     schema = replace(second.table.schema, name="other")
     other = replace(second, table=replace(second.table, schema=schema))
-    with pytest.raises(UserError, match="mix: expected faces with the points of data=synthetic, ibug68, found other"):
+    with pytest.raises(UserError, match="extra_train: .* points of data=synthetic, ibug68, found other"):
         beside(first, other)
 
 

@@ -116,17 +116,6 @@ def test_a_net_trains_in_evaluation_mode_after_its_first_epochs(tmp_path: Path) 
     assert net.modes == [(0, True)] * 2 + [(1, False)] * 2 + [(2, False)] * 2
 
 
-def test_debug_fast_runs_one_batch_and_all_that_follows(script: Script) -> None:
-    outcome = script(
-        "train", "debug=fast", *FEW, "crop.size=32", "data.batch_size=8", "trainer=cpu", "hydra.run.dir=run"
-    )
-    assert outcome.status == 0, outcome.err
-    result = json.loads(Path("run/result.json").read_text())
-    assert (result["status"], result["best"]["epoch"]) == ("done", 1)
-    assert result["test"]["faces"] > 0
-    assert torch.load("run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
-
-
 def test_debug_lr_takes_as_many_batches_as_it_needs_and_validates_once(script: Script) -> None:
     few = [*FEW, "crop.size=32", "data.batch_size=16", "trainer=cpu", "trainer.max_epochs=1"]
     outcome = script("train", "debug=lr", *few, "callbacks.lr_range.steps=20", "hydra.run.dir=run")

@@ -14,7 +14,7 @@ from fkd.errors import UserError
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
 _HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
 _HOW_OF_DATA = {"root", "cache_dir", "num_workers", "download"}
-"""Parts of keys below `data` and `mix`: a set may be a part of others, and hands its settings on."""
+"""Parts of keys below `data` and `extra_train`: a set may be a part of others, and hands its settings on."""
 
 
 _DISPLAY_CALLBACKS = {"overlays", "progress", "throughput"}
@@ -24,7 +24,7 @@ _DISPLAY_CALLBACKS = {"overlays", "progress", "throughput"}
 def is_learned(key: str) -> bool:
     """Whether what a net learns depends on a key; where a run computes, loads, writes and logs makes no other run."""
     group, *parts = key.lstrip("+~").split(".")
-    if group in ("data", "mix"):
+    if group in ("data", "extra_train"):
         return not _HOW_OF_DATA.intersection(parts)
     if group == "callbacks" and parts:
         return parts[0] not in _DISPLAY_CALLBACKS

@@ -13,7 +13,7 @@ from fkd.errors import UserError
 from fkd.training.runs.command_line import is_learned
 
 _OF_ITS_OWN = (
-    *("loss", "augmentation", "data", "mix", "distill", "overfit", "seed", "callbacks.ema"),
+    *("loss", "augmentation", "data", "extra_train", "distill", "overfit", "seed", "callbacks.ema"),
     *(f"trainer.{key}" for key in ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")),
     *(f"trainer.{key}" for key in ("limit_train_batches", "overfit_batches")),
 )
