@@ -37,7 +37,8 @@ def beside(faces: Faces, others: Faces) -> Faces:
     if known := shared_subjects(held_out, second.subjects):
         raise UserError(
             f"extra_train: expected nobody of data={faces.name}'s val and test splits, found {len(known)} of their "
-            f"subjects in {others.name} ({known[0]}, ...); choose another source, for synthetic faces another extra_train.seed"
+            f"subjects in {others.name} ({known[0]}, ...); choose another source, for synthetic faces another "
+            "extra_train.seed"
         )
     table, images = joined([faces, others])
     train = np.concatenate([faces.splits["train"], len(first) + np.arange(len(second))])

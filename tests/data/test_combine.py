@@ -88,7 +88,7 @@ def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> 
     first, second = sources
     schema = replace(second.table.schema, name="other")
     other = replace(second, table=replace(second.table, schema=schema))
-    with pytest.raises(UserError, match="extra_train: .* points of data=synthetic, ibug68, found other"):
+    with pytest.raises(UserError, match=r"extra_train: .* points of data=synthetic, ibug68, found other"):
         beside(first, other)
 
 
