@@ -13,14 +13,14 @@ from omegaconf import DictConfig
 
 import fkd
 from benchmarks.figures import Row, in_turn, one_thread
-from fkd.config import build_detector, build_faces, checks, load_net
+from fkd.config import build_detector, build_faces, checks
 from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.geometry import cut, square_around
 from fkd.inference.export import to_int8, to_onnx
 from fkd.inference.onnx_net import OnnxNet
 from fkd.inference.predictor import Net, Predictor
-from fkd.inference.torch_net import TorchNet
+from fkd.inference.torch_net import TorchNet, load_net
 from fkd.io import images
 from fkd.types import Image, Points
 
@@ -43,7 +43,7 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     wide = [on_a_wide_photo(frame) for frame in frames]
 
     torch_net = load_net(ckpt, "cpu")
-    to_onnx(torch_net.module, torch_net.facts.window, scratch / "net.onnx")
+    to_onnx(torch_net.model, torch_net.metadata, scratch / "net.onnx")
     to_int8(scratch / "net.onnx", scratch / "int8.onnx", crops_of(faces, torch_net, detector))
     net, int8 = OnnxNet(scratch / "net.onnx"), OnnxNet(scratch / "int8.onnx")
     finds, knows = (
@@ -69,7 +69,7 @@ def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     calls = {}
     for name, net in named.items():
-        shape = (1, net.facts.channels, net.facts.size, net.facts.size)
+        shape = (1, net.metadata.channels, net.metadata.size, net.metadata.size)
         calls[name] = partial(net, rng.integers(0, 256, shape, np.uint8))
     for name, values in in_turn(calls, repeats, block=_BLOCK).items():
         yield Row.of(name, values, "ms a face")
@@ -153,6 +153,8 @@ def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
     """Training crops (N, C, S, S) as in use, which set the ranges of 8-bit features."""
     table = faces.subset("train")
     rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
-    windows = net.facts.window(detector.spread(square_around(table.keypoints[rows]), np.random.default_rng(0)))
-    seen = [images.in_channels(faces.images[int(image)], net.facts.channels) for image in table.images[rows]]
-    return np.concatenate([cut(picture, w[None], net.facts.size)[1] for picture, w in zip(seen, windows, strict=True)])
+    windows = net.metadata.window(detector.spread(square_around(table.keypoints[rows]), np.random.default_rng(0)))
+    seen = [images.in_channels(faces.images[int(image)], net.metadata.channels) for image in table.images[rows]]
+    return np.concatenate(
+        [cut(picture, w[None], net.metadata.size)[1] for picture, w in zip(seen, windows, strict=True)]
+    )

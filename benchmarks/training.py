@@ -209,9 +209,8 @@ class Notebook:
         if "fused" in cfg.optimizer:
             cfg.optimizer.fused = None
         module = build_module(cfg)
-        assert module.recipe is not None
-        self.net = as_written(module.net)
-        self.optimizer, self.loss = module.recipe.optimizer(self.net.parameters()), module.recipe.loss
+        self.net, objective = as_written(module.model.net), module.objective
+        self.optimizer, self.loss = objective.optimizer(self.net.parameters()), objective.loss
         dataset = notebook_dataset(cfg, build_faces(cfg), Path(cfg.run_dir))
         self.batches = _endless(DataLoader(dataset, cfg.data.batch_size, shuffle=True, drop_last=True))
 
@@ -241,8 +240,7 @@ class Bare:
 
     def __init__(self, cfg: DictConfig) -> None:
         self.data, self.module = _data(cfg), build_module(cfg).train()
-        assert self.module.recipe is not None
-        self.optimizer = self.module.recipe.optimizer(self.module.parameters())
+        self.optimizer = self.module.objective.optimizer(self.module.parameters())
         precision, _ = choose(cfg.trainer.precision, cfg.trainer.accelerator)
         if precision not in ("bf16-mixed", "32-true"):
             raise UserError(f"trainer.precision={precision}: expected auto, bf16-mixed or 32-true")

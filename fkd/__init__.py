@@ -51,11 +51,13 @@ def load(
             f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
         )
     net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
-    return predictor.Predictor(net, detector or detect.build(net.facts.detector), flip, max_pixels or images.MAX_PIXELS)
+    return predictor.Predictor(
+        net, detector or detect.build(net.metadata.detector), flip, max_pixels or images.MAX_PIXELS
+    )
 
 
 def _checkpoint(path: str | Path, device: str) -> Net:
-    from fkd.config import load_net  # imports torch
+    from fkd.inference.torch_net import load_net  # imports torch
 
     return load_net(path, device)
 

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -11,8 +10,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import torchvision
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from safetensors import SafetensorError, safe_open
 
 from fkd.data.split import anonymous
@@ -38,22 +35,9 @@ _TORCHVISION = {"_target_", "num_classes"}
 """All that a network of torchvision.models may be given: weights would be downloaded."""
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Writes checkpoints beside their place and renames them, so that a kill leaves the one before.
-
-    Lightning's own writer goes through the system's temporary folder: from another disk a file is copied, not renamed.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(Path(path)) as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-
-
 SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # where such a file keeps all but the tensors, as JSON
+_MODEL = "model."  # begins the names of a KeypointNet's weights in Lightning's module
 _KEPT_DATA = ("name", "label_shift", "split")
 
 
@@ -121,11 +105,34 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
 
 
 def _read_torch(path: str | Path, key: str) -> Any:
+    """What Lightning saved, with the weights named as those of the `KeypointNet` in its module."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()  # torch does not look at the checksums
     if damaged is not None:
         raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(content, dict) and isinstance(state := content.get("state_dict"), dict):
+        if "mean_shape" in state:
+            raise UserError(
+                f"{key}={path}: written by an older version of fkd, which named weights otherwise; train again"
+            )
+        content["state_dict"] = {str(name).removeprefix(_MODEL): tensor for name, tensor in state.items()}
+    return content
+
+
+def build(node: Any) -> Any:
+    """What a trusted config names: `_target_` is called with its other keys, `_args_` are positional.
+
+    Args:
+        node: of a config that `check_trusted` has let pass.
+    """
+    if isinstance(node, Mapping):
+        values = {str(key): build(child) for key, child in node.items()}
+        if (name := values.pop("_target_", None)) is None:
+            return values
+        module, _, attribute = str(name).rpartition(".")
+        return getattr(importlib.import_module(module), attribute)(*values.pop("_args_", ()), **values)
+    return [build(child) for child in node] if isinstance(node, list | tuple) else node
 
 
 def check_trusted(node: Any, key: str) -> None:
@@ -143,7 +150,9 @@ def check_trusted(node: Any, key: str) -> None:
                 f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "
                 f"found _target_ {name!r}; put a model of your own into fkd/models"
             )
-        for child in node.values():
+        for name, child in node.items():
+            if str(name).startswith("_") and name not in ("_target_", "_args_"):
+                raise UserError(f"{key}: expected _target_ and _args_ as Hydra's only words, found {name}")
             check_trusted(child, key)
     elif isinstance(node, list | tuple):
         for child in node:
@@ -173,6 +182,8 @@ def _trusted(target: Any, node: Mapping[Any, Any]) -> bool:
     """Whether a target is at home in a trusted package; what such a package has merely imported is not."""
     module, _, name = str(target).rpartition(".")
     if module == "torchvision.models":
+        import torchvision  # slow, and needed by few nets
+
         return name in torchvision.models.list_models(torchvision.models) and node.keys() <= _TORCHVISION
     if not (_below(module) or module == "torch.nn"):
         return False

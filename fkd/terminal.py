@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 
-def facts(rows: Mapping[str, str]) -> str:
+def labelled_lines(rows: Mapping[str, str]) -> str:
     """Labelled lines; a table would cut long paths."""
     width = max(len(label) for label in rows)
     return "\n".join(f"{label:<{width}}  {value}" for label, value in rows.items())

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from fkd.cli.command import command
 from fkd.errors import UserError
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks, which is not installed
 
@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> None:
     show(*(figures.table(title, group) for title, group in rows.items()))
     write_json(run_dir / "benchmark.json", {"environment": around, "figures": figures.as_json(rows)})
     figures.bars(rows, run_dir / "benchmark.png")
-    show(facts({"all figures": f"{run_dir}/benchmark.json", "bars": f"{run_dir}/benchmark.png"}))
+    show(labelled_lines({"all figures": f"{run_dir}/benchmark.json", "bars": f"{run_dir}/benchmark.png"}))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from fkd.cli.command import command
 from fkd.comparison.page import write_page
 from fkd.comparison.pictures import write_pictures
 from fkd.config import checks
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 
 
 @command("compare", positional="runs", rewrite=comparison.alone)
@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     names = ", ".join(["comparison.csv", *(path.name for path in pictures)])
     show(
         *comparison.shown(ranking, judgement, rows),
-        facts({"look closer": f"{output}/comparison.html (opens in any browser)", "beside it": names}),
+        labelled_lines({"look closer": f"{output}/comparison.html (opens in any browser)", "beside it": names}),
     )
 
 

@@ -9,15 +9,15 @@ from omegaconf import DictConfig
 
 import fkd
 from fkd.cli.command import command
-from fkd.config import build_detector, build_faces, candidate_of, checks
+from fkd.config import build_detector, build_faces, checks
 from fkd.data.face_data import Faces
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown, breakdown_table
 from fkd.evaluation.evaluate import Candidate, evaluate
 from fkd.evaluation.report import metrics_table, part_table, save_figures
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.inference.torch_net import TorchNet
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 from fkd.training.runs import compatibility
 from fkd.training.runs.run_folder import write_json
 
@@ -27,11 +27,11 @@ def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), build_detector(cfg)
     net = fkd.load(None if cfg.ckpt is None else checks.path(cfg, "ckpt"), device=cfg.device).net
     if isinstance(net, TorchNet):
-        compatibility.check_labels(cfg, net.module.config)
-    faces = faces_for(cfg, net.facts)
+        compatibility.check_labels(cfg, net.config)
+    faces = faces_for(cfg, net.metadata)
     show(*faces.remarks)
     if isinstance(net, TorchNet):
-        candidate = candidate_of(net.module)
+        candidate = Candidate.of(net)
     else:
         candidate = Candidate.of_stranger(net, faces)
         show("an exported net does not say whom it was trained on: people of the test may be among them")
@@ -47,31 +47,33 @@ def main(cfg: DictConfig) -> float:
         metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
         part_table(scores.metrics),
         breakdown_table(conditions),
-        facts({"metrics": f"{run_dir}/metrics.json", "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}),
+        labelled_lines(
+            {"metrics": f"{run_dir}/metrics.json", "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}
+        ),
     )
     return scores.metrics["nme_interocular"]
 
 
-def faces_for(cfg: DictConfig, facts: Facts) -> Faces:
+def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
     """The faces with the net's points and channels.
 
     Raises:
         UserError: they cannot be read, or have the points of another schema.
     """
-    cfg.channels = facts.channels
+    cfg.channels = metadata.channels
     own = cfg.copy()
-    cfg.schema = facts.schema.to_dict()
+    cfg.schema = metadata.schema.to_dict()
     try:
         return build_faces(cfg)
     except UserError as error:
         try:
             found = build_faces(own).table.schema
         except UserError:
-            found = facts.schema  # the points are not what is wrong
-        if found == facts.schema:
+            found = metadata.schema  # the points are not what is wrong
+        if found == metadata.schema:
             raise
         raise UserError(
-            f"ckpt={cfg.ckpt}: expected faces with the points of {facts.schema.name}, which this net finds, found "
+            f"ckpt={cfg.ckpt}: expected faces with the points of {metadata.schema.name}, which this net finds, found "
             f"data={cfg.data.name} with those of {found.name}; give another net or other data"
         ) from error
 

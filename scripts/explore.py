@@ -10,11 +10,12 @@ from omegaconf import DictConfig
 
 from fkd import dataset_report
 from fkd.cli.command import command
-from fkd.config import build_faces, checks, load_net
+from fkd.config import build_faces, checks
 from fkd.dataset_report.checks import examine
 from fkd.errors import UserError
+from fkd.inference.torch_net import load_net
 from fkd.io.media import unless_wrong
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 
 
 @command("explore")
@@ -31,13 +32,13 @@ def main(cfg: DictConfig) -> None:
     is_whole = cfg.data.get("exclude") is None
     has_folder = is_whole and cfg.data.get("root")  # pictures of those left out would seem to have no label
     root = Path(cfg.data.root) if has_folder else None
-    findings = examine(faces, net, root, () if net is None else net.module.subjects)
+    findings = examine(faces, net, root, () if net is None else net.subjects)
     found = dataset_report.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
     dataset_report.write(output, found, count, seed)
 
     show(
         dataset_report.findings_table(found) if findings else "nothing was found to be wrong",
-        facts(
+        labelled_lines(
             {
                 "page": f"{output}/report.html (opens in any browser; it shows people's faces)",
                 "numbers": f"{output}/report.json",

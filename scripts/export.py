@@ -18,17 +18,17 @@ from rich.table import Table
 
 from fkd import WEIGHTS, checkpoint
 from fkd.cli.command import command
-from fkd.config import build_detector, build_faces, checks, load_net
+from fkd.config import build_detector, build_faces, checks
 from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.evaluate import squares_of
 from fkd.geometry import cut
 from fkd.inference import export
-from fkd.inference.torch_net import TorchNet
+from fkd.inference.torch_net import TorchNet, load_net
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 from fkd.training.runs import compatibility
 from fkd.types import Image, Points
 
@@ -44,10 +44,10 @@ def main(cfg: DictConfig) -> None:
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
     ckpt = WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
     net = load_net(ckpt, "cpu")
-    compatibility.check_labels(cfg, net.module.config)
-    cfg.channels, cfg.schema = net.facts.channels, net.module.config["schema"]
+    compatibility.check_labels(cfg, net.config)
+    cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
     faces = build_faces(cfg)
-    if (learned := net.module.config["data"]["name"]) != faces.name:
+    if (learned := net.config["data"]["name"]) != faces.name:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
         )
@@ -61,7 +61,7 @@ def main(cfg: DictConfig) -> None:
             again: Run = load_net(written, "cpu", "output")
         else:
             write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
-            write(net.module, net.facts.window, written)
+            write(net.model, net.metadata, written)
             again = export.reader(written)
         nets: dict[str, Run] = {"checkpoint": net, "float32": again}
         if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # nor where it is no number
@@ -79,7 +79,7 @@ def main(cfg: DictConfig) -> None:
 
     title = f"one thread, {len(test.crops)} crops of data={faces.name}, boxes={cfg.boxes}"
     show(comparison(title, nets, test, val if int8 else None))
-    show(facts({"exported": f"{output} ({size:,} bytes)"}))
+    show(labelled_lines({"exported": f"{output} ({size:,} bytes)"}))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Sample:
         if len(table) == 0:
             raise UserError(f"data={faces.name}: expected faces in its {subset} split, found none; give other data")
         squares, _ = squares_of(table, faces, boxes, detector)
-        windows, size = net.facts.window(squares), net.facts.size
+        windows, size = net.metadata.window(squares), net.metadata.size
         cuts = [cut(faces.images[int(i)], windows[row : row + 1], size) for row, i in enumerate(table.images)]
         keypoints = [crop.points(points) for ((crop,), _), points in zip(cuts, table.keypoints, strict=True)]
         return cls(table.schema, np.concatenate([image for _, image in cuts]), np.stack(keypoints), table.visible)

@@ -10,7 +10,7 @@ from fkd.cli.command import command
 from fkd.config import build_faces, checks
 from fkd.data.shards.writer import Storage, write
 from fkd.io.media import make_folder
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 
 
 @command("shard")
@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
         "shards": f"{len(index.shards):,} of together {size / 1e9:,.2f} GB in {output}",
         "train on it": f"python scripts/train.py data=shards data.root={output}{points}{colour}",
     }
-    show(facts(lines))
+    show(labelled_lines(lines))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from fkd.cli.command import command
 from fkd.config import checks
 from fkd.distributed import join_tasks, keep_memory, leave_printing_to_first, share_threads
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 from fkd.training.runs import command_line, metrics_csv
 from fkd.training.runs.run_folder import Run
 from fkd.training.runs.run_warnings import training_warnings
@@ -34,14 +34,13 @@ def main(cfg: DictConfig) -> float:
         build_faces,
         build_module,
         build_trainer,
-        candidate_of,
         check_config,
         initialise,
-        load_module,
         remarks_on_boxes,
     )
-    from fkd.evaluation.evaluate import evaluate
+    from fkd.evaluation.evaluate import Candidate, evaluate
     from fkd.evaluation.report import metrics_table, save_faces, save_figures
+    from fkd.inference.torch_net import load_net
     from fkd.training.callbacks import log_hyperparameters
     from fkd.training.runs import compatibility
     from fkd.training.runs.environment import environment
@@ -92,13 +91,13 @@ def main(cfg: DictConfig) -> float:
             speed = trainer.callback_metrics.get("train/images_per_s")
             run.values["train_images_per_s"] = None if speed is None else round(float(speed), 1)
 
-        net = load_module(kept).to(trainer.strategy.root_device)
+        net = load_net(kept, str(trainer.strategy.root_device))
         best = net.scores
-        run.values |= {"best": best, "parameters": sum(p.numel() for p in net.net.parameters())}
+        run.values |= {"best": best, "parameters": sum(p.numel() for p in net.model.net.parameters())}
         columns, picture, baseline = {}, None, None
         finals = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
         if cfg.test:
-            candidate = candidate_of(net)
+            candidate = Candidate.of(net)
             for subset in ("val", "test"):
                 scores = evaluate(candidate, faces, subset, cfg.boxes, detector, cfg.data.batch_size)
                 columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}
@@ -124,7 +123,7 @@ def main(cfg: DictConfig) -> float:
         "faces drawn": picture,
         "look at it": f"tensorboard --logdir {run_dir}",
     }
-    show(facts({label: str(line) for label, line in lines.items() if line is not None}))
+    show(labelled_lines({label: str(line) for label, line in lines.items() if line is not None}))
     show(*(f"warning: {line}" for line in run.values["warnings"]))
     return run.values["objective"]
 

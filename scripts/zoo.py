@@ -13,7 +13,7 @@ from fkd import comparison
 from fkd.cli.command import command
 from fkd.config import checks
 from fkd.io.media import make_folder
-from fkd.terminal import facts, show
+from fkd.terminal import labelled_lines, show
 
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks, which is not installed
 
@@ -46,7 +46,9 @@ def main(cfg: DictConfig) -> None:
     show(
         table.shown,
         *(f"left out: {name} ({why})" for name, why in left_out.items()),
-        facts({"table": f"{output}/zoo.md", "every run": f"{output}/zoo.csv", "error and cost": f"{output}/zoo.png"}),
+        labelled_lines(
+            {"table": f"{output}/zoo.md", "every run": f"{output}/zoo.csv", "error and cost": f"{output}/zoo.png"}
+        ),
     )
 
 

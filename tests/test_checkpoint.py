@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from fkd import checkpoint
-from fkd.config import build_module, load_module
+from fkd.config import build_module
 from fkd.errors import UserError
+from fkd.inference.torch_net import load_net
 from fkd.training.runs.compatibility import plain
 from tests.config.test_conf import SMALL, compose
 
@@ -43,19 +44,19 @@ def file(content: dict[str, Any], tmp_path: Path) -> Path:
 
 def test_it_answers_as_the_checkpoint(content: dict[str, Any], file: Path, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "best.ckpt")
-    first, second = (load_module(path) for path in (tmp_path / "best.ckpt", file))
+    first, second = (load_net(path) for path in (tmp_path / "best.ckpt", file))
     images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
-    assert torch.equal(first(images), second(images))
-    assert (first.scores, first.size) == (second.scores, second.size)
-    assert first.shapes is not None
-    assert second.shapes is not None
-    assert np.array_equal(first.shapes.axes, second.shapes.axes)
+    assert torch.equal(first.model(images), second.model(images))
+    assert (first.scores, first.metadata.size) == (second.scores, second.metadata.size)
+    assert first.metadata.shapes is not None
+    assert second.metadata.shapes is not None
+    assert np.array_equal(first.metadata.shapes.axes, second.metadata.shapes.axes)
 
 
 def test_paths_settings_and_names_stay_behind(file: Path) -> None:
     for told in (b"/home/me", b"Ada_Lovelace", b"Alan_Turing"):
         assert told not in file.read_bytes()
-    people = load_module(file).subjects
+    people = load_net(file).subjects
     assert people == ["sha256:" + hashlib.sha256(name).hexdigest()[:16] for name in (b"Ada_Lovelace", b"Alan_Turing")]
     config = checkpoint.read(file, "ckpt")["config"]
     assert set(config) == {"model", "crop", "schema", "channels", "detector", "data"}
@@ -90,11 +91,11 @@ def named_os_system(said: dict[str, Any]) -> dict[str, Any]:
 )
 def test_a_hostile_or_foreign_file_is_one_line(file: Path, change: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_module(with_metadata(file, change))
+        load_net(with_metadata(file, change))
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, -10])
 def test_a_truncated_file_is_one_line(file: Path, keep: int) -> None:
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(UserError, match="expected a checkpoint of fkd, found a truncated file or one of another kind"):
-        load_module(file)
+        load_net(file)

@@ -26,7 +26,7 @@ from PIL import Image as Pillow
 from fkd.detect import WholeImage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter, Window
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.inference.predictor import Predictor
 from fkd.io import images
 from fkd.schema import IBUG68
@@ -185,7 +185,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
 class Middle:
     """A net that puts all points into the middle of the crop."""
 
-    facts = Facts("middle", IBUG68, 32, 1, Window(1.0, 0.0), None, {})
+    facts = Metadata("middle", IBUG68, 32, 1, Window(1.0, 0.0), None, {})
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         return np.full((len(crops), 68, 2), 15.5, np.float32)

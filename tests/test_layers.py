@@ -8,8 +8,8 @@ import pytest
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "schema", "terminal"},
-    {"types", "distributed", "models", "codecs", "losses", "metrics"},
-    {"geometry", "shape_model", "io"},
+    {"types", "distributed", "codecs", "losses", "metrics"},
+    {"geometry", "models", "shape_model", "io"},
     {"detect", "data", "visualization"},
     {"synthetic", "checkpoint", "filters"},
     {"head_pose", "training"},

@@ -16,18 +16,18 @@ from benchmarks.figures import one_thread
 from benchmarks.prediction import nets
 from benchmarks.zoo.records import BOXES, Record
 from benchmarks.zoo.trainings import Training
-from fkd.config import build_crop, build_detector, build_faces, candidate_of, checks, load_module
+from fkd.config import build_detector, build_faces, checks
 from fkd.data.face_data import Faces
 from fkd.data.split import shared_subjects
 from fkd.errors import UserError
-from fkd.evaluation.evaluate import evaluate
+from fkd.evaluation.evaluate import Candidate, evaluate
 from fkd.inference.export import to_onnx
 from fkd.inference.onnx_net import OnnxNet
 from fkd.inference.predictor import Net
-from fkd.inference.torch_net import TorchNet
+from fkd.inference.torch_net import TorchNet, load_net
+from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import schema_of
 from fkd.terminal import show
-from fkd.training.module import KeypointModule
 from fkd.training.runs import metrics_csv
 from fkd.training.runs.compatibility import check_labels, plain
 from fkd.training.runs.environment import environment
@@ -54,21 +54,21 @@ def measure(trainings: Sequence[Training], cfg: DictConfig, repeats: int) -> tup
         UserError: the data cannot be read, all runs are left out, or `fkd[export]` is not installed.
     """
     score, left_out = _Scoring(cfg), dict[str, str]()
-    kept, modules = [], dict[tuple[str, str], KeypointModule]()
+    kept, nets_of = [], dict[tuple[str, str], TorchNet]()
     for training in trainings:
         show(f"scoring {training.run.name}")
         try:
-            module, split, metrics = score(training.best)
+            net, split, metrics = score(training.best)
         except _LeftOut as error:
             left_out[training.run.name] = str(error)
             continue
-        kept.append((training, split, metrics, _cost(module)))
-        modules[training.model, training.recipe] = module
+        kept.append((training, split, metrics, _cost(net.model)))
+        nets_of[training.model, training.recipe] = net
     if not kept:
         name, why = next(iter(left_out.items()))
         raise UserError(f"runs: expected one that can be scored, found {len(left_out)} that cannot; {name}: {why}")
     show("timing nets")
-    times = dict(zip(modules, _milliseconds([*modules.values()], repeats), strict=True))
+    times = dict(zip(nets_of, _milliseconds([*nets_of.values()], repeats), strict=True))
     records = [
         _record(training, split, metrics, cost, times[training.model, training.recipe], cfg.data.name)
         for training, split, metrics, cost in kept
@@ -76,8 +76,8 @@ def measure(trainings: Sequence[Training], cfg: DictConfig, repeats: int) -> tup
     return records, left_out
 
 
-def _cost(module: KeypointModule) -> dict[str, int]:
-    return {"parameters": sum(p.numel() for p in module.net.parameters()), "multiply_adds": multiply_adds(module)}
+def _cost(model: KeypointNet) -> dict[str, int]:
+    return {"parameters": sum(p.numel() for p in model.net.parameters()), "multiply_adds": multiply_adds(model)}
 
 
 def _record(
@@ -138,15 +138,15 @@ class _Scoring:
         self.batch_size = checks.whole(cfg, "data.batch_size", least=1)
         self.faces = cache(self._faces)
 
-    def __call__(self, path: Path) -> tuple[KeypointModule, str, Mapping[str, Mapping[str, Any]]]:
+    def __call__(self, path: Path) -> tuple[TorchNet, str, Mapping[str, Mapping[str, Any]]]:
         """The net, the name of its split, and boxes -> content of `metrics.json`."""
         try:
-            module = load_module(path)
-            check_labels(self.cfg, module.config)
-            split = self._split(module.config["data"])
+            net = load_net(path)
+            check_labels(self.cfg, net.config)
+            split = self._split(net.config["data"])
         except UserError as error:
             raise _LeftOut(str(error)) from error
-        faces, candidate = self._fitting(module, split), candidate_of(module)
+        faces, candidate = self._fitting(net.model, split), Candidate.of(net)
         metrics = {
             boxes: evaluate(candidate, faces, "test", boxes, self.detector, self.batch_size).metrics for boxes in BOXES
         }
@@ -155,7 +155,7 @@ class _Scoring:
         seen, people = (metrics[BOXES[0]][key] for key in ("subjects_in_training", "subjects"))
         if seen and not shared_subjects(test, train):
             raise _LeftOut(f"{name}: of {people} people kept for the test the net has learned from {seen}")
-        return module, name, metrics
+        return net, name, metrics
 
     def _split(self, trained: Mapping[str, Any]) -> dict[str, str | int | float]:
         """Who is tested, as a net's config tells."""
@@ -165,14 +165,14 @@ class _Scoring:
                 raise UserError(f"data.{key}: expected a plain value, found {value!r}")
         return split
 
-    def _fitting(self, module: KeypointModule, split: Mapping[str, str | int | float]) -> Faces:
+    def _fitting(self, model: KeypointNet, split: Mapping[str, str | int | float]) -> Faces:
         """The faces with the net's points; if only those of the command line's schema can be had, it is left out."""
         try:
-            return self.faces(module.channels, json.dumps(module.schema.to_dict()), **split)
+            return self.faces(model.channels, json.dumps(model.schema.to_dict()), **split)
         except UserError as error:
-            if module.schema == (own := schema_of(plain(self.cfg)["schema"])):
+            if model.schema == (own := schema_of(plain(self.cfg)["schema"])):
                 raise
-            raise _LeftOut(f"its net finds the points of {module.schema.name}, not {own.name}: {error}") from error
+            raise _LeftOut(f"its net finds the points of {model.schema.name}, not {own.name}: {error}") from error
 
     def _faces(self, channels: int, schema: str, **split: str | int | float) -> Faces:
         cfg = OmegaConf.merge(self.cfg, {"channels": channels, "data": split})
@@ -181,21 +181,21 @@ class _Scoring:
         return build_faces(cfg)
 
 
-def multiply_adds(module: KeypointModule) -> int:
+def multiply_adds(model: KeypointNet) -> int:
     """Of the net's convolutions, matrix products and attention, for one face."""
-    image = torch.zeros(1, module.channels, module.size, module.size, dtype=torch.uint8)
+    image = torch.zeros(1, model.channels, model.size, model.size, dtype=torch.uint8)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(image)
+        model(image)
     return int(counter.get_total_flops()) // 2
 
 
-def _milliseconds(modules: Sequence[KeypointModule], repeats: int) -> list[dict[str, float]]:
+def _milliseconds(torch_nets: Sequence[TorchNet], repeats: int) -> list[dict[str, float]]:
     """For one face, of each net in torch and in ONNX Runtime."""
     named: dict[str, Net] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for number, module in enumerate(modules):
-            net, path = TorchNet(module, build_crop(module.config["crop"]).window), Path(scratch, "net.onnx")
-            to_onnx(module, net.facts.window, path)
+        for number, net in enumerate(torch_nets):
+            path = Path(scratch, "net.onnx")
+            to_onnx(net.model, net.metadata, path)
             named |= {f"{number} torch": net, f"{number} ONNX": OnnxNet(path)}
     one_thread()
     medians = [row.median for row in nets(named, repeats)]

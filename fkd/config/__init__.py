@@ -1,10 +1,9 @@
-"""From config to objects, and from a checkpoint back to a net: the one place that builds what a `_target_` names."""
+"""From config to objects: the one place that builds what a `_target_` names."""
 
 from fkd.config import resolvers  # noqa: F401 (configs call them)
 from fkd.config.build_module import build_module, initialise
 from fkd.config.build_parts import build_crop, build_detector, remarks_on_boxes
 from fkd.config.faces import build_data, build_faces
-from fkd.config.loading import candidate_of, device, load_module, load_net
 from fkd.config.trainer import OBJECTIVES, best_checkpoint, build_trainer, check_config
 
 __all__ = [
@@ -16,11 +15,7 @@ __all__ = [
     "build_faces",
     "build_module",
     "build_trainer",
-    "candidate_of",
     "check_config",
-    "device",
     "initialise",
-    "load_module",
-    "load_net",
     "remarks_on_boxes",
 ]

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -11,12 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fkd import checkpoint, detect, distributed, losses
 from fkd.config import checks
+from fkd.config.build_parts import build_schema
 from fkd.config.instantiate import instantiate
-from fkd.config.loading import load_module, module_of
 from fkd.errors import UserError
+from fkd.inference.torch_net import TorchNet, load_net
 from fkd.models.backbone import Backbone
+from fkd.models.keypoint_net import KeypointNet, ReadsHeatmaps
 from fkd.training.module import KeypointModule
-from fkd.training.objective import Loss, Maps, ReadsMaps, Recipe, Teacher, within
+from fkd.training.objective import HeatmapLoss, Loss, Objective, Teacher, within
 from fkd.training.runs.compatibility import check_labels, first_difference, plain
 
 _CONF = Path(__file__).parents[2] / "conf"
@@ -33,35 +36,47 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     for group in ("model", "crop"):
         checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
     detect.check(config["detector"])
-    recipe = Recipe(
+    objective = Objective(
         loss=instantiate(cfg.loss, "loss"),
         optimizer=instantiate(_optimizer(cfg), "optimizer"),
         schedule=None if cfg.scheduler is None else instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
-        maps=None if cfg.model.get("maps") is None else _maps(cfg),
+        heatmap_loss=None if cfg.model.get("heatmaps") is None else _heatmap_loss(cfg),
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
-    module = module_of(config, recipe)
-    if recipe.teacher is not None:
-        module.subjects = [*recipe.teacher.subjects]
-    _check_loss(cfg, recipe.loss, module.codec.gives)
-    if recipe.maps is not None and not isinstance(module.net, ReadsMaps):
-        raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
-    for key, parts in (("frozen", recipe.frozen), ("lr_factors", recipe.lr_factors)):
-        _check_parts(module.net, f"model.{key}", parts)
-    names = [name for name, _ in module.net.named_parameters()]
-    if names and all(any(within(name, part) for part in recipe.frozen) for name in names):
+    model = _model(config)
+    module = KeypointModule(model, objective, config)
+    if objective.teacher is not None:
+        module.subjects = [*objective.teacher.subjects]
+    _check_loss(cfg, objective.loss, model.codec.gives)
+    if objective.heatmap_loss is not None and not isinstance(model.net, ReadsHeatmaps):
+        raise UserError(f"model.heatmaps: expected null, since model={cfg.model.name} has no heatmaps to train")
+    for key, parts in (("frozen", objective.frozen), ("lr_factors", objective.lr_factors)):
+        _check_parts(model.net, f"model.{key}", parts)
+    names = [name for name, _ in model.net.named_parameters()]
+    if names and all(any(within(name, part) for part in objective.frozen) for name in names):
         raise UserError("model.frozen: expected parts that leave something to learn, found all of the net")
-    if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in module.net.modules()):
+    if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in model.net.modules()):
         raise UserError(
             f"data.batch_size=1: model={cfg.model.name} normalises over the batch; expected at least 2 faces"
         )
     try:
-        recipe.optimizer(module.parameters())
+        objective.optimizer(module.parameters())
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer: {error} (optimizer.lr={cfg.optimizer.get('lr')!r})") from error
     return module
+
+
+def _model(config: Mapping[str, Any]) -> KeypointNet:
+    """The net of a plain config; it has been run once, so that what it gives is known to fit."""
+    net = instantiate(config["model"]["net"], "model.net")
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
+    codec = instantiate(config["model"]["codec"], "model.codec")
+    model = KeypointNet(net, codec, build_schema(config), config["crop"]["size"], config["channels"])
+    model.check_output(config["model"]["name"])
+    return model
 
 
 def _optimizer(cfg: DictConfig) -> DictConfig:
@@ -103,9 +118,9 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
 
 
-def _maps(cfg: DictConfig) -> Maps:
-    weight = checks.number(cfg, "model.maps.weight", least=0)
-    return Maps(weight, checks.number(cfg, "model.maps.sigma", least=0.1))
+def _heatmap_loss(cfg: DictConfig) -> HeatmapLoss:
+    weight = checks.number(cfg, "model.heatmaps.weight", least=0)
+    return HeatmapLoss(weight, checks.number(cfg, "model.heatmaps.sigma", least=0.1))
 
 
 def _teacher(cfg: DictConfig) -> Teacher:
@@ -114,7 +129,7 @@ def _teacher(cfg: DictConfig) -> Teacher:
     seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
     teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
     check_labels(cfg, teacher.config)
-    return Teacher(teacher.requires_grad_(False), teacher.size, weight, teacher.subjects)
+    return Teacher(teacher.model.requires_grad_(False), teacher.model.size, weight, teacher.subjects)
 
 
 def initialise(module: KeypointModule, cfg: DictConfig) -> None:
@@ -127,23 +142,23 @@ def initialise(module: KeypointModule, cfg: DictConfig) -> None:
     """
     if cfg.weights is not None:
         other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
-        module.net.load_state_dict(other.net.state_dict())
+        module.model.net.load_state_dict(other.model.net.state_dict())
         module.subjects = sorted({*module.subjects, *other.subjects})
     elif cfg.model.get("pretrained") is not None and checks.flag(cfg, "model.pretrained"):
-        if not isinstance(module.net, Backbone):
+        if not isinstance(module.model.net, Backbone):
             raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")
-        module.net.load_pretrained()
+        module.model.net.load_pretrained()
 
 
-def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> KeypointModule:
+def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
     """The net of a checkpoint that a key of the config names, of whose config some parts are as they are now."""
     path = checks.path(cfg, key)
-    module = load_module(path, key)
-    if (difference := first_difference(module.config, cfg, parts, training=False)) is not None:
+    net = load_net(path, key=key)
+    if (difference := first_difference(net.config, cfg, parts, training=False)) is not None:
         part, then, now = difference
         raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
     if distributed.is_first():
-        epoch, nme = (module.scores.get(name) for name in ("epoch", "val/nme"))
+        epoch, nme = (net.scores.get(name) for name in ("epoch", "val/nme"))
         reached = "its val/nme is not known" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
-        print(f"{key}: {path} (data={module.config['data']['name']}, {reached})", flush=True)
-    return module
+        print(f"{key}: {path} (data={net.config['data']['name']}, {reached})", flush=True)
+    return net

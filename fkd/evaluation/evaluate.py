@@ -17,6 +17,7 @@ from fkd.errors import UserError
 from fkd.evaluation.matching import match
 from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
 from fkd.inference.predictor import Net, answers
+from fkd.inference.torch_net import TorchNet
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.types import Annotations, Points
 
@@ -39,10 +40,15 @@ class Candidate:
     subjects: Collection[str] | None
 
     @classmethod
+    def of(cls, net: TorchNet) -> Self:
+        """The net of a checkpoint."""
+        return cls(net, net.model.mean_shape.cpu().numpy(), net.subjects)
+
+    @classmethod
     def of_stranger(cls, net: Net, faces: Faces) -> Self:
         """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces."""
         keypoints = faces.sample("train")
-        matrices = crop_matrices(net.facts.window(square_around(keypoints)), net.facts.size)
+        matrices = crop_matrices(net.metadata.window(square_around(keypoints)), net.metadata.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 
 
@@ -96,25 +102,25 @@ def evaluate(
     Raises:
         UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
     """
-    net, facts = candidate.net, candidate.net.facts
+    net, metadata = candidate.net, candidate.net.metadata
     table = faces.subset(subset)
-    if len(table.schema) != len(facts.schema):
+    if len(table.schema) != len(metadata.schema):
         raise UserError(
-            f"ckpt: this net finds {len(facts.schema)} points, but data={faces.name} is labelled with "
+            f"ckpt: this net finds {len(metadata.schema)} points, but data={faces.name} is labelled with "
             f"{len(table.schema)}; use data with the same points"
         )
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
-    preds = predict(net, table, faces, facts.window(squares), batch_size, flip)
-    if boxes == "detector" and facts.shapes is not None:
-        found &= facts.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
+    preds = predict(net, table, faces, metadata.window(squares), batch_size, flip)
+    if boxes == "detector" and metadata.shapes is not None:
+        found &= metadata.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
     if not found.any():
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
         )
-    windows = np.where(found[:, None], facts.window(squares), whole_pictures(table, faces))
-    mean = np.stack([Crop.from_box(window, facts.size).inverse_points(candidate.mean_shape) for window in windows])
+    windows = np.where(found[:, None], metadata.window(squares), whole_pictures(table, faces))
+    mean = np.stack([Crop.from_box(window, metadata.size).inverse_points(candidate.mean_shape) for window in windows])
     preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     trained = candidate.subjects
@@ -177,7 +183,7 @@ def predict(net: Net, table: Annotations, faces: Faces, windows: Points, batch_s
     keypoints = []
     for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True, disable=_quiet()):
         rows = range(start, min(start + batch_size, len(table)))
-        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], net.facts.size) for row in rows]
+        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], net.metadata.size) for row in rows]
         crops = [crop for (crop,), _ in cuts]
         found = answers(net, np.concatenate([image for _, image in cuts]), flip)
         keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]

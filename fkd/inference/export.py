@@ -18,12 +18,10 @@ from torch.export import Dim, ExportedProgram
 
 from fkd.checkpoint import SAFETENSORS
 from fkd.errors import UserError
-from fkd.geometry import Window
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_net import INPUT, KEY, OUTPUT, OnnxNet
-from fkd.inference.torch_net import facts_of
 from fkd.io.atomic import whole_file
-from fkd.training.module import KeypointModule
+from fkd.models.keypoint_net import KeypointNet
 from fkd.types import Image, Points
 
 SUFFIXES = (".onnx", ".pt2", SAFETENSORS)
@@ -55,19 +53,19 @@ def check_output(path: Path, int8: bool) -> None:
         raise UserError(f"output={path}: cannot be written ({error.strerror}); choose another place") from error
 
 
-def to_onnx(module: KeypointModule, window: Window, path: Path) -> None:
+def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
     """Writes one ONNX file that `fkd.inference.onnx_net.OnnxNet` runs without torch; the same net gives the same bytes.
 
     Args:
-        module: on the CPU; it is left in evaluation mode.
-        window: of its crop plan.
+        model: on the CPU; it is left in evaluation mode.
+        metadata: what prediction must know of it; travels in the file.
         path: of the new file.
 
     Raises:
         UserError: torch.export cannot follow the net, or `fkd[export]` is not installed.
     """
     _check_packages()
-    program = _program(module)
+    program = _program(model, metadata.model)
     with _quiet():
         try:
             exported = torch.onnx.export(
@@ -81,26 +79,26 @@ def to_onnx(module: KeypointModule, window: Window, path: Path) -> None:
                 optimize=True,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise UserError(f"{_named(module)}: ONNX has no words for it ({_first_line(error)})") from error
+            raise UserError(f"model={metadata.model}: cannot be exported to ONNX ({_first_line(error)})") from error
     assert exported is not None
-    model = exported.model_proto
-    _rename(model.graph)
-    for part in (model, *model.functions):
+    proto = exported.model_proto
+    _rename(proto.graph)
+    for part in (proto, *proto.functions):
         _strip(part)
-    _write(model, facts_of(module, window), path)
+    _write(proto, metadata, path)
 
 
-def to_torch_export(module: KeypointModule, window: Window, path: Path) -> None:
+def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
     """Writes a torch.export program (.pt2); its extra file `fkd` holds what an ONNX file has in its metadata.
 
     Arguments and errors as of `to_onnx`.
     """
-    program = _program(module)
+    program = _program(model, metadata.model)
     for part in program.graph_module.modules():
         for node in getattr(part, "graph", torch.fx.Graph()).nodes:
             node.meta.pop("stack_trace", None)  # names files of this machine
     with _quiet(), whole_file(path) as file:
-        torch.export.save(program, file, extra_files={KEY: facts_of(module, window).to_json()})
+        torch.export.save(program, file, extra_files={KEY: metadata.to_json()})
 
 
 def to_int8(source: Path, path: Path, crops: Image) -> None:
@@ -146,7 +144,7 @@ def to_int8(source: Path, path: Path, crops: Image) -> None:
             op_types_to_quantize=[*_WEIGHTED, *_KEPT_IN_8_BITS],
             nodes_to_exclude=_stay_float(model.graph.node),
         )
-        _write(onnx.load(small), OnnxNet(source).facts, path)
+        _write(onnx.load(small), OnnxNet(source).metadata, path)
 
 
 def reader(path: Path) -> Callable[[Image], Points]:
@@ -163,18 +161,18 @@ def reader(path: Path) -> Callable[[Image], Points]:
     return run
 
 
-def _program(module: KeypointModule) -> ExportedProgram:
-    images = torch.zeros(2, module.channels, module.size, module.size, dtype=torch.uint8)  # of one would stay of one
+def _program(model: KeypointNet, name: str) -> ExportedProgram:
+    images = torch.zeros(2, model.channels, model.size, model.size, dtype=torch.uint8)  # of one would stay of one
     shapes = ({0: Dim("batch", min=1)},)
-    module.eval()
+    model.eval()
     with _quiet(), torch.inference_mode(False), torch.no_grad():
         try:
-            return torch.export.export(module, (images,), dynamic_shapes=shapes, strict=False)
+            return torch.export.export(model, (images,), dynamic_shapes=shapes, strict=False)
         except Exception:  # slower, but follows more of Python, e.g. len(x)
             try:
-                return torch.export.export(module, (images,), dynamic_shapes=shapes, strict=True)
+                return torch.export.export(model, (images,), dynamic_shapes=shapes, strict=True)
             except Exception as error:  # the net may be the user's own, and fails as it likes
-                raise UserError(f"{_named(module)}: torch.export cannot follow it ({_first_line(error)})") from error
+                raise UserError(f"model={name}: torch.export cannot follow it ({_first_line(error)})") from error
 
 
 def _stay_float(nodes: Any) -> list[str]:
@@ -231,10 +229,10 @@ def _strip(message: Any) -> None:
                 _strip(child)
 
 
-def _write(model: Any, said: Facts, path: Path) -> None:
+def _write(model: Any, metadata: Metadata, path: Path) -> None:
     del model.metadata_props[:]
     model.producer_name, model.producer_version = "fkd", ""
-    model.metadata_props.add(key=KEY, value=said.to_json())
+    model.metadata_props.add(key=KEY, value=metadata.to_json())
     with whole_file(path) as file:
         file.write(model.SerializeToString(deterministic=True))
 
@@ -256,10 +254,6 @@ def _check_packages() -> None:
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise UserError(f'export: expected the package {package}, found none; pip install "fkd[export]"')
-
-
-def _named(module: KeypointModule) -> str:
-    return f"model={module.config['model']['name']}"
 
 
 def _first_line(error: Exception) -> str:

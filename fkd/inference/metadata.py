@@ -17,7 +17,7 @@ _LARGEST_SIZE = 4096  # pixels
 
 
 @dataclass(frozen=True)
-class Facts:
+class Metadata:
     """A net in words; travels in an exported file as JSON.
 
     Attributes:
@@ -54,7 +54,7 @@ class Facts:
         return text.replace("location", "\\u006cocation")  # the same to JSON; see `fkd.inference.onnx_net`
 
     @classmethod
-    def from_json(cls, text: str) -> Facts:
+    def from_json(cls, text: str) -> Metadata:
         """What `to_json` gave; the text may come from a stranger.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fkd.errors import UserError, short
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.types import Image, Points
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class OnnxNet:
     def __init__(self, path: str | Path) -> None:
         self._session = _session(path)
         try:
-            self.facts = _facts(self._session)
-            self._shape = (self.facts.channels, self.facts.size, self.facts.size)
+            self.metadata = _facts(self._session)
+            self._shape = (self.metadata.channels, self.metadata.size, self.metadata.size)
             self._check_answer()
         except Exception as error:  # whatever fails, the file's content made it fail
             raise UserError(f"{path}: expected a net exported by fkd; {' '.join(str(error).split())[:300]}") from error
@@ -52,14 +52,14 @@ class OnnxNet:
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != self._shape:
             raise ValueError(f"crops: expected uint8 (B, *{self._shape}), found {crops.dtype} {crops.shape}")
         if len(crops) == 0:  # which ONNX Runtime cannot reshape
-            return np.zeros((0, len(self.facts.schema), 2), np.float32)
+            return np.zeros((0, len(self.metadata.schema), 2), np.float32)
         keypoints: Points = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(crops)})[0]
         return keypoints
 
     def _check_answer(self) -> None:
         """Runs the graph on two black crops."""
         found = self(np.zeros((2, *self._shape), np.uint8))
-        if (expected := (2, len(self.facts.schema), 2)) != found.shape or found.dtype != np.float32:
+        if (expected := (2, len(self.metadata.schema), 2)) != found.shape or found.dtype != np.float32:
             raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
 
 
@@ -102,11 +102,11 @@ def _bytes_of(path: Path) -> bytes:
     return data
 
 
-def _facts(session: InferenceSession) -> Facts:
+def _facts(session: InferenceSession) -> Metadata:
     inputs = [(put.name, put.type) for put in session.get_inputs()]
     if inputs != [(INPUT, "tensor(uint8)")] or [put.name for put in session.get_outputs()] != [OUTPUT]:
         raise ValueError(f"expected one input {INPUT!r} of uint8 and one output {OUTPUT!r}, found {short(inputs)}")
     metadata = session.get_modelmeta().custom_metadata_map
     if KEY not in metadata:
         raise ValueError(f"found no {KEY!r} in its metadata: another program wrote it")
-    return Facts.from_json(metadata[KEY])
+    return Metadata.from_json(metadata[KEY])

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.geometry import Crop, cut
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.io import images
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Image, Points
@@ -36,7 +36,7 @@ class Net(Protocol):
     """A net that finds K keypoints on crops."""
 
     @property
-    def facts(self) -> Facts:
+    def metadata(self) -> Metadata:
         """What must be known of it."""
 
     def __call__(self, crops: Image) -> Points:
@@ -67,7 +67,7 @@ class Predictor:
     @property
     def schema(self) -> KeypointSchema:
         """What the points mean."""
-        return self.net.facts.schema
+        return self.net.metadata.schema
 
     @overload
     def __call__(self, picture: Picture) -> list[Face]: ...  # type: ignore[overload-overlap]
@@ -135,8 +135,8 @@ class Predictor:
         path = str(picture) if isinstance(picture, str | Path) else None
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
         squares, scores = self.detector(pixels, path)
-        shown = images.in_channels(pixels, self.net.facts.channels)
-        crops, batch = cut(shown, self.net.facts.window(squares), self.net.facts.size)
+        shown = images.in_channels(pixels, self.net.metadata.channels)
+        crops, batch = cut(shown, self.net.metadata.window(squares), self.net.metadata.size)
         return _Look(pixels, squares, scores, crops, batch, None)
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
@@ -146,7 +146,7 @@ class Predictor:
 
     def _faces_of(self, look: _Look, keypoints: Sequence[Points]) -> list[Face]:
         """The faces of one picture, without what looks like none."""
-        shapes, limit = self.net.facts.shapes, self.detector.limit
+        shapes, limit = self.net.metadata.shapes, self.detector.limit
         return [
             Face(self.schema, square, None if np.isnan(score) else float(score), points)
             for square, score, points in zip(look.squares, look.scores, keypoints, strict=True)
@@ -165,7 +165,7 @@ def answers(net: Net, crops: Image, flip: bool) -> Points:
     if not flip:
         return net(crops)
     both = net(np.concatenate([crops, crops[..., ::-1]]))
-    plain, mirrored = both[: len(crops)], net.facts.schema.mirrored(both[len(crops) :], net.facts.size)
+    plain, mirrored = both[: len(crops)], net.metadata.schema.mirrored(both[len(crops) :], net.metadata.size)
     mean: Points = (plain + mirrored) / np.float32(2)
     return mean
 

@@ -1,32 +1,115 @@
-"""A trained module as the net of a predictor."""
+"""Nets that run in torch: from a checkpoint to a net that predicts, without Hydra and Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from fkd.geometry import Window
-from fkd.inference.metadata import Facts
-from fkd.training.module import KeypointModule
+from fkd import checkpoint
+from fkd.errors import UserError
+from fkd.inference.metadata import Metadata
+from fkd.models.keypoint_net import KeypointNet
+from fkd.schema import schema_of
+from fkd.shape_model import ShapeModel
 from fkd.types import Image, Points
 
 
 class TorchNet:
-    """A `fkd.inference.predictor.Net` that runs in torch, on the module's device.
+    """A `fkd.inference.predictor.Net` that runs in torch, on the device of its weights.
 
     Args:
-        module: a trained net.
-        window: of its crop plan.
+        model: a trained net.
+        metadata: what prediction must know of it.
+        config: plain config that it was trained with.
+        subjects: the people it was trained on.
+        scores: of its best epoch: epoch, val/loss, val/nme.
     """
 
-    def __init__(self, module: KeypointModule, window: Window) -> None:
-        self.module, self.facts = module.eval(), facts_of(module, window)
+    def __init__(
+        self,
+        model: KeypointNet,
+        metadata: Metadata,
+        config: Mapping[str, Any] | None = None,
+        subjects: Sequence[str] = (),
+        scores: Mapping[str, float] | None = None,
+    ) -> None:
+        self.model, self.metadata, self.config = model.eval(), metadata, config or {}
+        self.subjects, self.scores = subjects, scores or {}
 
     @torch.inference_mode()
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
-        keypoints: Points = self.module(torch.from_numpy(crops).to(self.module.device)).cpu().numpy()
+        keypoints: Points = self.model(torch.from_numpy(crops).to(self.model.mean_shape.device)).cpu().numpy()
         return keypoints
 
 
-def facts_of(module: KeypointModule, window: Window) -> Facts:
-    """What prediction must know of a module with the window of its crop plan."""
-    name, detector = module.config["model"]["name"], module.config["detector"]
-    return Facts(name, module.schema, module.size, module.channels, window, module.shapes, detector)
+def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> TorchNet:
+    """The net of a checkpoint; needs nothing but the file.
+
+    Args:
+        path: a checkpoint of fkd (.ckpt, .safetensors).
+        device_name: "auto" (a GPU if there is one), "cpu", "cuda", ...
+        key: what the user called the file by, for messages.
+
+    Raises:
+        UserError: the file is missing, unreadable or no checkpoint of fkd, names classes that are not trusted (see
+            `fkd.checkpoint.check_trusted`), its parts do not fit each other, or there is no such device.
+    """
+    content = checkpoint.read(path, key)
+    device = device_of(device_name)
+    try:
+        net = _net_of(content, f"{key}={path}")
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{key}={path}: {error}") from error
+    except Exception as error:  # whatever fails, the file's content made it fail
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{key}={path}: expected a config and fitting weights, found others ({type(error).__name__}, {reason}); "
+            "train again or give another file"
+        ) from error
+    net.model.to(device)
+    return net
+
+
+def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
+    """The net of what a checkpoint holds."""
+    config, shapes = content["config"], content.get("shapes")
+    checkpoint.check_trusted([config["model"], config["crop"]], where)
+    net = checkpoint.build(config["model"]["net"])
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
+    schema = schema_of(config["schema"])
+    codec = checkpoint.build(config["model"]["codec"])
+    model = KeypointNet(net, codec, schema, config["crop"]["size"], config["channels"])
+    model.check_output(config["model"]["name"])
+    model.load_state_dict(content["state_dict"])
+    metadata = Metadata(
+        model=config["model"]["name"],
+        schema=schema,
+        size=model.size,
+        channels=model.channels,
+        window=checkpoint.build(config["crop"]["plan"]).window,
+        shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
+        detector=config["detector"],
+    )
+    config["data"]["name"], config["detector"]["_target_"]  # asked for later
+    return TorchNet(model, metadata, config, content["subjects"], content["scores"])
+
+
+def device_of(name: str) -> torch.device:
+    """A device that is there; "auto" is a GPU if there is one.
+
+    Raises:
+        UserError: torch does not know it, or this machine has none.
+    """
+    try:
+        chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else torch.device(name)
+        torch.zeros(1, device=chosen).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={name}: expected auto, cpu or a device of this machine ({reason})") from None
+    return chosen

@@ -38,9 +38,9 @@ class Compact(Hourglass):
         self.coordinates = SoftArgmax((cells - center) / unit, keypoints)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.with_maps(image)[0]
+        return self.with_heatmaps(image)[0]
 
-    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def with_heatmaps(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The output and the maps that it was read off, (B, K, size / 4, size / 4), before their softmax."""
         maps = self.features(image)
         return self.coordinates(maps), maps

@@ -1,4 +1,4 @@
-"""The LightningModule: a net, its codec, and how they are trained and validated."""
+"""The LightningModule: how a `KeypointNet` is trained and validated."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,82 +14,43 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import CatMetric, MeanMetric
 
-from fkd.codecs import Codec
 from fkd.errors import UserError
 from fkd.metrics import NME, PartNME, point_errors
-from fkd.schema import KeypointSchema
+from fkd.models.keypoint_net import KeypointNet
 from fkd.shape_model import ShapeModel
-from fkd.training.objective import ReadsMaps, Recipe
+from fkd.training.objective import Objective
 from fkd.types import Batch, Points, Prediction
 
 
 class KeypointModule(pl.LightningModule):
-    """Finds K keypoints on crops.
+    """Trains a `KeypointNet`.
 
     Args:
-        net: (B, C, S, S) float images in [0, 1] -> raw output.
-        codec: between raw output and crop pixels.
-        schema: what the K points mean.
-        size: S, width and height of the crops the net is made for.
-        channels: C, 1 for grey or 3 for RGB.
-        config: plain dict stored in every checkpoint, enough to build this module again.
-        recipe: needed to train, not to predict.
+        model: what is trained.
+        objective: what it is trained to do, and by which optimizer.
+        config: plain dict stored in every checkpoint, enough to build the model again.
 
-    Logs `train/loss` and `val/loss` (of the labels, without what a teacher or maps add), `val/nme` (percent of the
+    Logs `train/loss` and `val/loss` (of the labels, without what a teacher or heatmaps add), `val/nme` (percent of the
     inter-ocular distance, photo pixels against the labels as published), `val/nme_part/<part>` and `lr`.
     """
 
-    mean_shape: Tensor  # (K, 2) crop pixels
-
-    def __init__(
-        self,
-        net: nn.Module,
-        codec: Codec,
-        schema: KeypointSchema,
-        size: int,
-        channels: int,
-        config: Mapping[str, Any],
-        recipe: Recipe | None = None,
-    ) -> None:
+    def __init__(self, model: KeypointNet, objective: Objective, config: Mapping[str, Any]) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last)
-        self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
-        self.config, self.recipe = config, recipe
+        self.model, self.objective, self.config = model, objective, config
         self.subjects: list[str] = []  # the people it was trained on
         self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
         self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
         self._steps: float | None = None  # of the training, if its schedule depends on them
-        self.scores: dict[str, float] = {}  # of the checkpoint it was loaded from: epoch, val/loss, val/nme
-        self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
         # NaN stays, since a loss that is not finite must be seen; torchmetrics' "disable" would forget the weights.
         self.train_loss, self.val_loss = MeanMetric(nan_strategy=math.nan), MeanMetric(nan_strategy=math.nan)
-        self.val_nme, self.val_parts = NME(), PartNME(schema.parts)
+        self.val_nme, self.val_parts = NME(), PartNME(model.schema.parts)
         self.val_distances = CatMetric()  # of the net's answers from the training shapes
-
-    def raw(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) uint8 -> the net's raw output, float32.
-
-        Scaling to [0, 1] is part of it: prediction cannot forget it.
-        """
-        return cast(Tensor, self.net(self._scaled(images))).float()
-
-    def raw_with_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with the maps that the net `ReadsMaps` off, float32."""
-        raw, maps = cast(ReadsMaps, self.net).with_maps(self._scaled(images))
-        return raw.float(), maps.float()
-
-    def _scaled(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
-        return self.codec.decode(self.raw(images))
-
-    def both_ways(self, images: Tensor) -> Tensor:
-        """The mean of the answers on crops and on their mirror images, (B, K, 2) crop pixels."""
-        mean: Tensor = (self(images) + self.schema.mirrored(self(images.flip(-1)), self.size)) / 2
-        return mean
+        keypoints: Tensor = self.model(images)
+        return keypoints
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, own = self.training_loss(batch)
@@ -98,11 +59,11 @@ class KeypointModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:  # type: ignore[override]
-        raw = self.raw(batch.image)
-        keypoints = self.codec.decode(raw).detach()
+        raw = self.model.raw(batch.image)
+        keypoints = self.model.codec.decode(raw).detach()
         photo = (inverse_points(points, batch.matrix) for points in (keypoints, batch.keypoints))
-        preds, target = (self.schema.shifted(points, batch.label_shift) for points in photo)
-        normaliser = self.schema.interocular(target)
+        preds, target = (self.model.schema.shifted(points, batch.label_shift) for points in photo)
+        normaliser = self.model.schema.interocular(target)
         self.val_nme.update(preds, target, normaliser, batch.visible)
         self.val_parts.update(preds, target, normaliser, batch.visible)
         if self._training_shapes is not None:
@@ -124,8 +85,8 @@ class KeypointModule(pl.LightningModule):
         self.val_distances.reset()
 
     def on_fit_start(self) -> None:
-        if self.recipe is not None and self.recipe.teacher is not None:
-            self.recipe.teacher.net.to(self.device)  # no part of this module, so that no checkpoint holds it
+        if self.objective.teacher is not None:
+            self.objective.teacher.net.to(self.device)  # no part of this module, so that no checkpoint holds it
 
     def on_train_start(self) -> None:
         for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
@@ -142,9 +103,7 @@ class KeypointModule(pl.LightningModule):
             part.requires_grad_(False)
 
     def configure_optimizers(self) -> Any:
-        if self.recipe is None:
-            raise ValueError("KeypointModule without a recipe predicts only; give one to train it")
-        optimizer, schedule = self.recipe.optimizer_of(self.net), self.recipe.schedule
+        optimizer, schedule = self.objective.optimizer_of(self.model.net), self.objective.schedule
         if schedule is None:
             return optimizer
         steps = None if schedule.length is None else self._steps_of_training()
@@ -171,8 +130,7 @@ class KeypointModule(pl.LightningModule):
         return self
 
     def _frozen(self) -> Iterator[nn.Module]:
-        names = () if self.recipe is None else self.recipe.frozen
-        return (part for name, part in self.net.named_modules() if name in names)
+        return (part for name, part in self.model.net.named_modules() if name in self.objective.frozen)
 
     def configure_gradient_clipping(
         self,
@@ -204,7 +162,7 @@ class KeypointModule(pl.LightningModule):
         self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
         if (kept := checkpoint.get("train_losses")) is not None:
             self._take_over_loss(kept)
-        if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
+        if self.objective.schedule is None or self.objective.schedule.length is None:
             return
         self._steps = checkpoint.get("steps")
         then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))
@@ -231,39 +189,37 @@ class KeypointModule(pl.LightningModule):
             keypoints: (N, K, 2) in any pixels, whose shapes a prediction is compared with.
             subjects: the people, so that a score on people seen in training can say so.
         """
-        self.mean_shape.copy_(torch.from_numpy(mean_shape))
+        self.model.mean_shape.copy_(torch.from_numpy(mean_shape))
         self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
         self.subjects = sorted({*self.subjects, *map(str, subjects)})
 
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What a step makes smaller, and the recipe's loss of the labels alone, which `val/loss` is, too."""
-        recipe = cast(Recipe, self.recipe)
-        if recipe.maps is None:
-            raw, regularised = self.raw(batch.image), None
+        """What a step makes smaller, and the loss of the labels alone, which `val/loss` is, too."""
+        teacher, heatmap_loss = self.objective.teacher, self.objective.heatmap_loss
+        if heatmap_loss is None:
+            raw, regularised = self.model.raw(batch.image), None
         else:
-            raw, maps = self.raw_with_maps(batch.image)
-            regularised = partial(recipe.maps, maps)
+            raw, heatmaps = self.model.raw_with_heatmaps(batch.image)
+            regularised = partial(heatmap_loss, heatmaps)
 
         def loss(batch: Batch) -> tuple[Tensor, Tensor]:
             own = self._loss(raw, batch)
             return own if regularised is None else own + regularised(batch), own
 
         total, own = loss(batch)
-        if recipe.teacher is not None:
-            answers = recipe.teacher(batch.image)
+        if teacher is not None:
+            answers = teacher(batch.image)
             learned, _ = loss(batch._replace(keypoints=answers, visible=torch.ones_like(batch.visible)))
-            total = (1 - recipe.teacher.weight) * total + recipe.teacher.weight * learned
+            total = (1 - teacher.weight) * total + teacher.weight * learned
         return total, own
 
     def _loss(self, raw: Tensor, batch: Batch) -> Tensor:
-        if self.recipe is None:
-            raise ValueError("KeypointModule without a recipe has no loss")
-        target = self.codec.encode(batch.keypoints)
-        return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
+        target = self.model.codec.encode(batch.keypoints)
+        return self.objective.loss(raw.reshape(target.shape), target, batch.visible)
 
 
 def _weight(batch: Batch) -> Tensor:
-    """What a batch's loss, a mean over its visible points, counts in that of an epoch: so many faces show as many."""
+    """Weight of the batch in the epoch's mean: visible points / K."""
     return batch.visible.sum() / batch.visible.shape[1]
 
 

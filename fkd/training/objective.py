@@ -1,8 +1,8 @@
-"""What trains a net: its loss, its optimizer with a schedule, a teacher, and what its maps learn."""
+"""What a net is trained to do: its loss, its optimizer with a schedule, a teacher, and a loss of its heatmaps."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -89,37 +89,28 @@ class Teacher:
         return (answers + 0.5) * (size / self.size) - 0.5
 
 
-@runtime_checkable
-class ReadsMaps(Protocol):
-    """A net that reads its coordinates off maps."""
-
-    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, S, S) in [0, 1] -> the net's output, and its maps (B, K, cells, cells) before their softmax."""
-        ...
-
-
 @dataclass(frozen=True)
-class Maps:
-    """What the maps are trained on that a net reads its coordinates off: a Gaussian about each point on the crop.
+class HeatmapLoss:
+    """Trains the heatmaps that a net reads its coordinates off: a Gaussian about each point on the crop.
 
     Attributes:
-        weight: of the maps' loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
-        sigma: standard deviation of the Gaussian in cells of the map.
+        weight: of this loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
+        sigma: standard deviation of the Gaussian in cells of the heatmap.
     """
 
     weight: float
     sigma: float
 
-    def __call__(self, maps: Tensor, batch: Batch) -> Tensor:
-        """The weighted loss of (B, K, cells, cells) maps; points beside the crop have no place on them."""
+    def __call__(self, heatmaps: Tensor, batch: Batch) -> Tensor:
+        """The weighted loss of heatmaps (B, K, cells, cells); points beside the crop have no place on them."""
         size = batch.image.shape[-1]
-        target = Heatmaps(size, size // maps.shape[-1], self.sigma, decode="dark").encode(batch.keypoints)
+        target = Heatmaps(size, size // heatmaps.shape[-1], self.sigma, decode="dark").encode(batch.keypoints)
         inside = ((batch.keypoints > -0.5) & (batch.keypoints < size - 0.5)).all(dim=-1)
-        return self.weight * heatmap_kl(maps, target, batch.visible & inside)
+        return self.weight * heatmap_kl(heatmaps, target, batch.visible & inside)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Objective:
     """What training adds to a net.
 
     Attributes:
@@ -127,7 +118,7 @@ class Recipe:
         optimizer: makes the optimizer from the parameters.
         schedule: of the learning rate, or None for a constant one.
         teacher: whose answers are learned beside the labels, or None.
-        maps: what the net's maps are trained on beside its coordinates, or None; it `ReadsMaps` then.
+        heatmap_loss: of the heatmaps that the net reads its coordinates off, or None.
         frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
         lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
     """
@@ -136,7 +127,7 @@ class Recipe:
     optimizer: Callable[..., Optimizer]
     schedule: Schedule | None
     teacher: Teacher | None = None
-    maps: Maps | None = None
+    heatmap_loss: HeatmapLoss | None = None
     frozen: Sequence[str] = ()
     lr_factors: Mapping[str, float] = field(default_factory=dict)
 

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from fkd.checkpoint import check_paths, check_trusted
-from fkd.config import build_module, initialise, load_module, remarks_on_boxes
+from fkd.config import build_module, initialise, remarks_on_boxes
 from fkd.config.build_parts import build_schema
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
+from fkd.inference.torch_net import load_net
 from fkd.schema import IBUG68
 from fkd.training.runs import compatibility
 from tests.config.test_conf import SMALL, compose
@@ -48,10 +49,10 @@ def changed(path: Path, change: Any) -> Path:
 def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     torch.manual_seed(1)
     module = build_module(compose("model=compact", *SMALL)).eval()
-    loaded = load_module(checkpoint)
+    loaded = load_net(checkpoint)
     images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
-    assert torch.equal(loaded(images), module(images))
-    assert not loaded.training
+    assert torch.equal(loaded.model(images), module(images))
+    assert not loaded.model.training
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_targets_outside_the_trusted_classes_are_refused_before_they_are_called(
         content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": target}]}
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected classes of fkd.*found _target_"):
-        load_module(changed(checkpoint, change))
+        load_net(changed(checkpoint, change))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_configs_that_would_become_more_when_resolved_are_refused(checkpoint: Pa
         content["config"]["model"]["net"] = {"_target_": "torch.nn.Sequential", "_args_": [node]}
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected (classes|plain values)"):
-        load_module(changed(checkpoint, change))
+        load_net(changed(checkpoint, change))
 
 
 def test_classes_of_fkd_and_torch_and_networks_of_torchvision_are_trusted() -> None:
@@ -114,7 +115,7 @@ def test_a_spoilt_crop_is_refused(checkpoint: Path, change: tuple[str, object]) 
         content["config"]["crop"][change[0]] = change[1]
 
     with pytest.raises(UserError, match=r"best\.ckpt: "):
-        load_module(changed(checkpoint, spoil))
+        load_net(changed(checkpoint, spoil))
 
 
 def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
@@ -122,7 +123,7 @@ def test_the_crops_targets_are_checked_too(checkpoint: Path) -> None:
         content["config"]["crop"]["plan"]["_target_"] = "os.system"
 
     with pytest.raises(UserError, match=r"os\.system"):
-        load_module(changed(checkpoint, change))
+        load_net(changed(checkpoint, change))
 
 
 @pytest.mark.parametrize("path", ["local:///victim", "memory://a", "simplecache::file:///a", "/runs/../../victim"])
@@ -149,7 +150,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, capsys: pytest.
     path = tmp_path / "other.ckpt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"other\.ckpt: expected a checkpoint of fkd"):
-        load_module(path)
+        load_net(path)
     assert "boom" not in capsys.readouterr().out
 
 
@@ -158,12 +159,12 @@ def test_a_truncated_checkpoint_is_refused(checkpoint: Path) -> None:
     for size in (100, len(whole) // 2, len(whole) - 30):
         checkpoint.write_bytes(whole[:size])
         with pytest.raises(UserError, match=r"best\.ckpt: expected a checkpoint of fkd.*truncated"):
-            load_module(checkpoint)
+            load_net(checkpoint)
 
 
 def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(UserError, match=r"ckpt=gone/best\.ckpt: .*no such file"):
-        load_module("gone/best.ckpt")
+        load_net("gone/best.ckpt")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_missing_checkpoint_is_named() -> None:
 def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match=r"other\.ckpt: expected"):
-        load_module(tmp_path / "other.ckpt")
+        load_net(tmp_path / "other.ckpt")
 
 
 def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
@@ -180,7 +181,7 @@ def test_weights_of_another_net_are_refused(checkpoint: Path) -> None:
         content["config"]["model"]["net"]["widths"] = [16, 32, 64]
 
     with pytest.raises(UserError, match=r"best\.ckpt: expected a config and fitting weights.*size mismatch"):
-        load_module(changed(checkpoint, change))
+        load_net(changed(checkpoint, change))
 
 
 def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
@@ -188,7 +189,7 @@ def test_another_number_of_points_is_refused(checkpoint: Path) -> None:
         content["config"]["model"]["net"]["keypoints"] = 15
 
     with pytest.raises(UserError, match=r"best\.ckpt: .*\(1, 68, 2\) for 68 points.*\(1, 30\)"):
-        load_module(changed(checkpoint, change))
+        load_net(changed(checkpoint, change))
 
 
 class HeatmapLoss(nn.Module):
@@ -247,8 +248,7 @@ def test_an_optimizer_is_fused_unless_float16_gradients_must_be_unscaled_and_cli
     overrides: list[str], fused: bool
 ) -> None:
     module = build_module(compose(*SMALL, *overrides))
-    assert module.recipe is not None
-    assert module.recipe.optimizer_of(module.net).defaults["fused"] is fused
+    assert module.objective.optimizer_of(module.model.net).defaults["fused"] is fused
 
 
 def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,29 +275,27 @@ def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training
     ("overrides", "line"),
     [
         (
-            ["model=simple", "+model.maps={weight: 1, sigma: 1}", "crop.size=64"],
-            "model.maps: expected null, .*model=simple",
+            ["model=simple", "+model.heatmaps={weight: 1, sigma: 1}", "crop.size=64"],
+            "model.heatmaps: expected null, .*model=simple",
         ),
-        (["model=compact", "model.maps.sigma=0"], "model.maps.sigma: expected a number from 0.1 on, found 0"),
-        (["model=compact", "model.maps.weight=-1"], "model.maps.weight: expected a number from 0 on, found -1"),
+        (["model=compact", "model.heatmaps.sigma=0"], "model.heatmaps.sigma: expected a number from 0.1 on, found 0"),
+        (["model=compact", "model.heatmaps.weight=-1"], "model.heatmaps.weight: expected a number from 0 on, found -1"),
     ],
 )
-def test_maps_that_cannot_be_trained_are_refused(overrides: list[str], line: str) -> None:
+def test_heatmaps_that_cannot_be_trained_are_refused(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         build_module(compose(*SMALL, *overrides))
 
 
-def test_maps_are_left_alone_if_one_wishes() -> None:
-    recipe = build_module(compose("model=compact", "model.maps=null", *SMALL)).recipe
-    assert recipe is not None
-    assert recipe.maps is None
+def test_heatmaps_are_left_alone_if_one_wishes() -> None:
+    assert build_module(compose("model=compact", "model.heatmaps=null", *SMALL)).objective.heatmap_loss is None
 
 
 def test_frozen_statistics_stay_as_they_are_while_maps_are_trained(tmp_path: Path) -> None:
     module = build_module(compose("model=compact", "+model.frozen=[stem]", "scheduler=none", "crop.size=64"))
-    before = {name: value.clone() for name, value in module.net.stem.state_dict().items()}
+    before = {name: value.clone() for name, value in module.model.net.stem.state_dict().items()}
     fit(module, tmp_path, epochs=1)
-    after = module.net.stem.state_dict()
+    after = module.model.net.stem.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 

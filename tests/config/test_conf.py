@@ -58,7 +58,7 @@ def test_every_model_trains_a_step(option: str) -> None:
     module = build_module(compose(f"model={option}", *LOSSES.get(option, []), "crop.size=64"))
     images = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8)
     assert module(images).shape == (2, 68, 2)
-    module.raw(images).square().mean().backward()
+    module.model.raw(images).square().mean().backward()
     assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
 
 
@@ -66,14 +66,13 @@ def test_every_model_trains_a_step(option: str) -> None:
 def test_every_loss_optimizer_and_scheduler_builds(group: str, option: str) -> None:
     model = next((model for model, losses in LOSSES.items() if f"{group}={option}" in losses), "compact")
     module = build_module(compose(f"model={model}", *LOSSES.get(model, []), f"{group}={option}", *SMALL))
-    assert module.recipe is not None
-    optimizer = module.recipe.optimizer(module.parameters())
-    if (schedule := module.recipe.schedule) is not None:
+    optimizer = module.objective.optimizer(module.parameters())
+    if (schedule := module.objective.schedule) is not None:
         length = {schedule.length: 10} if schedule.length else {}
         schedule.scheduler(optimizer, **length)
-    target = module.codec.encode(torch.rand(2, 68, 2) * 32)
+    target = module.model.codec.encode(torch.rand(2, 68, 2) * 32)
     raw = torch.rand(target.shape, requires_grad=True)
-    module.recipe.loss(raw, target, torch.ones(2, 68, dtype=torch.bool)).backward()
+    module.objective.loss(raw, target, torch.ones(2, 68, dtype=torch.bool)).backward()
     assert raw.grad is not None
     assert raw.grad.abs().sum() > 0
 

@@ -16,7 +16,7 @@ from fkd.dataset_report.checks.quantization import cell_error, lattice
 from fkd.dataset_report.checks.shift import line, shift
 from fkd.errors import UserError
 from fkd.geometry import Window
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.schema import IBUG68, KeypointSchema
 from fkd.synthetic.dataset import synthetic_faces
 from fkd.types import Annotations, Image, Points
@@ -321,8 +321,8 @@ class Compass:
     schema: KeypointSchema = IBUG68
 
     @property
-    def facts(self) -> Facts:
-        return Facts("compass", self.schema, 48, 3, Window(1.3, 0.0), None, {})
+    def facts(self) -> Metadata:
+        return Metadata("compass", self.schema, 48, 3, Window(1.3, 0.0), None, {})
 
     def __call__(self, crops: Image) -> Points:
         return np.stack([self._answer(crop.astype(np.float64)) for crop in crops]).astype(np.float32)

@@ -7,20 +7,18 @@ import torch
 from torch import nn
 
 from fkd.codecs import Coordinates
-from fkd.config import candidate_of
 from fkd.data.face_data import Faces
 from fkd.errors import UserError
 from fkd.evaluation.evaluate import Candidate, evaluate, squares_of
-from fkd.geometry import Jitter, square_around
+from fkd.geometry import Jitter, Window, square_around
+from fkd.inference.metadata import Metadata
 from fkd.inference.torch_net import TorchNet
+from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import IBUG68
-from fkd.training.module import KeypointModule
+from fkd.shape_model import ShapeModel
 from fkd.types import Annotations
 
 SIZE = 64
-SPREAD = {"_target_": "fkd.geometry.Jitter", "scale": 0.0, "x": 0.0, "y": 0.0}
-PLAN = {"_target_": "fkd.data.crop_plans.FaceCrop", "size": SIZE, "scale": 1.35, "jitter": SPREAD}
-CONFIG = {"model": {"name": "answer"}, "crop": {"plan": PLAN}, "detector": {}}
 
 
 class Nobody:
@@ -64,12 +62,19 @@ def faces() -> Faces:
     return Faces(table, {"train": rows[:4], "val": rows[4:6], "test": rows[6:]}, photos, "made up", ())
 
 
+def net_of(answer: np.ndarray, shapes: np.ndarray | None = None) -> TorchNet:
+    """Always answers the same (68, 2); plausible are `shapes` (N, 68, 2)."""
+    model = KeypointNet(Answer(answer), Coordinates(0, 1), IBUG68, SIZE, 1)
+    plausible = None if shapes is None else ShapeModel.fit(shapes)
+    metadata = Metadata("answer", IBUG68, SIZE, 1, Window(1.35, 0.0), plausible, {})
+    return TorchNet(model, metadata, subjects=["person 1", "person 3", "somebody else"])
+
+
 @pytest.fixture
-def module() -> KeypointModule:
-    shape = np.random.default_rng(1).uniform(10, 50, (68, 2)).astype(np.float32)
-    net = KeypointModule(Answer(shape), Coordinates(0, 1), IBUG68, SIZE, 1, CONFIG)
-    shape = np.random.default_rng(2).uniform(10, 50, (68, 2)).astype(np.float32)
-    net.learn_about(shape, np.stack([shape, shape + 1]), ["person 1", "person 3", "somebody else"])
+def net() -> TorchNet:
+    answer, mean = (np.random.default_rng(seed).uniform(10, 50, (68, 2)).astype(np.float32) for seed in (1, 2))
+    net = net_of(answer, np.stack([mean, mean + 1]))
+    net.model.mean_shape.copy_(torch.from_numpy(mean))
     return net
 
 
@@ -95,9 +100,9 @@ def window_of(keypoints: np.ndarray) -> np.ndarray:
     return np.concatenate([centre - half, centre + half])
 
 
-def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) -> None:
-    scores = evaluate(candidate_of(module), faces, "all", "keypoints", Nobody(), batch_size=5)
-    answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
+def test_scores_are_those_of_a_plain_loop(faces: Faces, net: TorchNet) -> None:
+    scores = evaluate(Candidate.of(net), faces, "all", "keypoints", Nobody(), batch_size=5)
+    answer, mean = net.model.net.keypoints.numpy(), net.model.mean_shape.numpy()
     expected = [plain_error(answer, window_of(k), k) for k in faces.table.keypoints]
     np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
     assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(expected), rel=1e-4)
@@ -109,27 +114,27 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) 
     assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
 
 
-def test_hidden_points_have_no_part_in_scores(faces: Faces, module: KeypointModule) -> None:
+def test_hidden_points_have_no_part_in_scores(faces: Faces, net: TorchNet) -> None:
     """Wherever they were filled in: only the normaliser's points must be known."""
     visible = faces.table.visible
     visible[:] = np.random.default_rng(3).random(visible.shape) < 0.7
     visible[:, [36, 45]] = True
-    scores = evaluate(candidate_of(module), faces, "all", "keypoints", Nobody(), batch_size=5)
-    shown, truth, answer = visible, faces.table.keypoints, module.net.keypoints.numpy()
+    scores = evaluate(Candidate.of(net), faces, "all", "keypoints", Nobody(), batch_size=5)
+    shown, truth, answer = visible, faces.table.keypoints, net.model.net.keypoints.numpy()
     expected = [plain_error(answer, window_of(k), k, v) for k, v in zip(truth, shown, strict=True)]
     np.testing.assert_allclose(scores.face_errors, expected, rtol=1e-3)
     assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert scores.metrics["nme_all"] == pytest.approx(np.mean(expected), rel=1e-4)
 
 
-def test_a_face_whose_points_lie_on_a_line_costs_its_box_error_alone(faces: Faces, module: KeypointModule) -> None:
+def test_a_face_whose_points_lie_on_a_line_costs_its_box_error_alone(faces: Faces, net: TorchNet) -> None:
     faces.table.visible[2] = False
     faces.table.visible[2, [36, 45]] = True
     faces.table.keypoints[2, [36, 45], 1] = 50
-    scores = evaluate(candidate_of(module), faces, "all", "keypoints", Nobody(), batch_size=5)
+    scores = evaluate(Candidate.of(net), faces, "all", "keypoints", Nobody(), batch_size=5)
     assert np.isfinite(scores.face_errors).all()
     others = Faces(faces.table.take(np.delete(np.arange(N), 2)), {}, faces.images, "others", ())
-    box = evaluate(candidate_of(module), others, "all", "keypoints", Nobody(), batch_size=5).metrics["nme_box"]
+    box = evaluate(Candidate.of(net), others, "all", "keypoints", Nobody(), batch_size=5).metrics["nme_box"]
     assert scores.metrics["nme_box"] == box
 
 
@@ -169,11 +174,11 @@ def test_a_perfect_answer_scores_nought_against_shifted_labels(faces: Faces) -> 
     keypoints = one.table.keypoints[0]
     window = window_of(keypoints)
     inside = ((keypoints - window[:2]) / (window[2] - window[0]) * SIZE - 0.5).astype(np.float32)
-    module = KeypointModule(Answer(inside), Coordinates(0, 1), IBUG68, SIZE, 1, CONFIG)
-    assert evaluate(candidate_of(module), one, "all", "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
+    net = net_of(inside)
+    assert evaluate(Candidate.of(net), one, "all", "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
 
 
-def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, module: KeypointModule) -> None:
+def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, net: TorchNet) -> None:
     """A detector that finds the exact square on some photos and nothing, or something else, on others."""
     squares = square_around(faces.table.keypoints)
 
@@ -186,8 +191,8 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
                 return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)  # a false box
             return np.stack([np.array([0, 0, 8, 8], np.float32), squares[row]]), np.ones(2, np.float32)
 
-    scores = evaluate(candidate_of(module), faces, "all", "detector", Some(), 5)
-    answer, mean = module.net.keypoints.numpy(), module.mean_shape.numpy()
+    scores = evaluate(Candidate.of(net), faces, "all", "detector", Some(), 5)
+    answer, mean = net.model.net.keypoints.numpy(), net.model.mean_shape.numpy()
     whole = np.array([-0.5, 14.5, 119.5, 134.5])  # the middle square of a photo 120 wide and 150 high
     errors = [
         plain_error(answer, window_of(k), k) if row % 3 == 2 else plain_error(mean, whole, k)
@@ -202,7 +207,7 @@ def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, m
     assert np.isinf(scores.curve).sum() == 8
 
 
-def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, module: KeypointModule) -> None:
+def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, net: TorchNet) -> None:
     """As a predictor would drop it."""
 
     class Strict(Nobody):
@@ -212,27 +217,27 @@ def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, module: Keypo
             row = next(i for i, other in enumerate(faces.images) if other is picture)
             return square_around(faces.table.keypoints[row : row + 1]), np.ones(1, np.float32)
 
-    answer = module.net.keypoints.numpy()
-    assert module.shapes is not None
-    assert module.shapes.distance(answer) > 1
+    answer = net.model.net.keypoints.numpy()
+    assert net.metadata.shapes is not None
+    assert net.metadata.shapes.distance(answer) > 1
     with pytest.raises(UserError, match="found none of 6"):
-        evaluate(candidate_of(module), faces, "test", "detector", Strict(), 5)
-    module.learn_about(module.mean_shape.numpy(), np.stack([answer, answer * 2]), [])
-    assert evaluate(candidate_of(module), faces, "test", "detector", Strict(), 5).metrics["missed_faces"] == 0
+        evaluate(Candidate.of(net), faces, "test", "detector", Strict(), 5)
+    net = net_of(answer, np.stack([answer, answer * 2]))
+    assert evaluate(Candidate.of(net), faces, "test", "detector", Strict(), 5).metrics["missed_faces"] == 0
 
 
-def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, module: KeypointModule) -> None:
-    first, again = (evaluate(candidate_of(module), faces, "test", "jitter", Nobody(), 5) for _ in range(2))
-    perfect = evaluate(candidate_of(module), faces, "test", "keypoints", Nobody(), 5)
+def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, net: TorchNet) -> None:
+    first, again = (evaluate(Candidate.of(net), faces, "test", "jitter", Nobody(), 5) for _ in range(2))
+    perfect = evaluate(Candidate.of(net), faces, "test", "keypoints", Nobody(), 5)
     assert (first.windows == again.windows).all()
     assert (first.windows != perfect.windows).all(axis=1).all()  # though the net itself trained on perfect boxes
     assert first.metrics["nme_interocular"] == again.metrics["nme_interocular"]
 
 
-def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces: Faces, module: KeypointModule) -> None:
+def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces: Faces, net: TorchNet) -> None:
     """Beside it stands the mean of the training faces at hand, each in the window around its own points."""
-    known = candidate_of(module)
-    stranger = Candidate.of_stranger(TorchNet(module, known.net.facts.window), faces)
+    known = Candidate.of(net)
+    stranger = Candidate.of_stranger(net, faces)
     windows = [window_of(k) for k in faces.table.keypoints[:4]]
     inside = [
         (k - window[:2]) / (window[2] - window[0]) * SIZE - 0.5
@@ -245,10 +250,10 @@ def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces:
     assert scores == expected
 
 
-def test_wrong_subsets_and_boxes_are_refused(faces: Faces, module: KeypointModule) -> None:
+def test_wrong_subsets_and_boxes_are_refused(faces: Faces, net: TorchNet) -> None:
     with pytest.raises(UserError, match="subset=tset"):
-        evaluate(candidate_of(module), faces, "tset", "keypoints", Nobody(), 5)
+        evaluate(Candidate.of(net), faces, "tset", "keypoints", Nobody(), 5)
     with pytest.raises(ValueError, match="boxes"):
-        evaluate(candidate_of(module), faces, "test", "perfect", Nobody(), 5)
+        evaluate(Candidate.of(net), faces, "test", "perfect", Nobody(), 5)
     with pytest.raises(UserError, match="found none of 6"):
-        evaluate(candidate_of(module), faces, "test", "detector", Nobody(), 5)
+        evaluate(Candidate.of(net), faces, "test", "detector", Nobody(), 5)

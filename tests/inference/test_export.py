@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ from fkd.config import build_module
 from fkd.errors import UserError
 from fkd.geometry import Window
 from fkd.inference import export
-from fkd.inference.metadata import Facts
+from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_net import OnnxNet
-from fkd.inference.torch_net import facts_of
+from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import IBUG68
 from fkd.shape_model import ShapeModel
 from fkd.synthetic import face
@@ -54,14 +55,13 @@ def module(name: str, channels: int = 1) -> KeypointModule:
     made = build_module(
         compose(f"model={name}", *LOSSES.get(name, []), *init, f"crop.size={SIZES[name]}", f"channels={channels}")
     )
-    made.shapes = SHAPES
     made.train()
     with torch.no_grad():
         for _ in range(12):  # statistics of BatchNorm
             made(torch.from_numpy(crops(8, SIZES[name], channels)))
         if name == "compact":
-            made.net.maps.weight *= 20
-            made.net.coordinates.correction.weight.normal_(0, 0.02)
+            made.model.net.maps.weight *= 20
+            made.model.net.coordinates.correction.weight.normal_(0, 0.02)
     return made.eval()
 
 
@@ -72,7 +72,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @cache
     def write(name: str) -> Path:
         path = tmp_path_factory.mktemp(name) / "net.onnx"
-        export.to_onnx(module(name), WINDOW, path)
+        model = module(name).model
+        export.to_onnx(model, metadata(name, model), path)
         return path
 
     return write
@@ -91,9 +92,16 @@ class Own(nn.Module):
         return keypoints
 
 
-def own(points: int = 68) -> KeypointModule:
-    config = {"model": {"name": "own"}, "detector": {"_target_": "fkd.detect.Haar", "location": "é\n"}}
-    return KeypointModule(Own(points), Coordinates(10, 5), IBUG68, 20, 3, config).eval()
+DETECTOR = {"_target_": "fkd.detect.Haar", "location": "é\n"}
+
+
+def metadata(name: str, model: KeypointNet) -> Metadata:
+    """With strings that JSON must escape."""
+    return Metadata(name, IBUG68, model.size, model.channels, WINDOW, SHAPES, DETECTOR)
+
+
+def own(points: int = 68) -> KeypointNet:
+    return KeypointNet(Own(points), Coordinates(10, 5), IBUG68, 20, 3).eval()
 
 
 @pytest.mark.parametrize("name", [option for group, option in OPTIONS if group == "model" and option in SIZES])
@@ -118,7 +126,9 @@ def test_a_users_own_net_answers_as_in_torch_from_one_quiet_file(
     shown, path = crops(5, 20, 3), tmp_path / f"net{suffix}"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (export.to_onnx if suffix == ".onnx" else export.to_torch_export)(own_net := own(), WINDOW, path)
+        (export.to_onnx if suffix == ".onnx" else export.to_torch_export)(
+            own_net := own(), metadata("own", own_net), path
+        )
         run = export.reader(path)
     with torch.inference_mode():
         expected = own_net(torch.from_numpy(shown)).numpy()
@@ -134,20 +144,19 @@ def test_the_same_net_gives_the_same_bytes(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = own()
     for name in ("one.onnx", "two.onnx"):
-        export.to_onnx(net, WINDOW, tmp_path / name)
+        export.to_onnx(net, metadata("own", net), tmp_path / name)
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
 
 
 def test_a_file_says_what_prediction_needs(exported: Callable[[str], Path]) -> None:
-    net, source = OnnxNet(exported("compact")), module("compact")
-    facts = net.facts
-    assert (facts.schema, facts.size, facts.channels, facts.window) == (IBUG68, 32, 1, WINDOW)
-    assert facts.detector == source.config["detector"]
-    assert facts.shapes is not None
+    found = OnnxNet(exported("compact")).metadata
+    assert (found.schema, found.size, found.channels, found.window) == (IBUG68, 32, 1, WINDOW)
+    assert found.detector == DETECTOR
+    assert found.shapes is not None
     shifted = crops(1, 68, 1)[0, 0, :, :2].astype(np.float32)
-    assert facts.shapes.distance(shifted) == pytest.approx(SHAPES.distance(shifted))
-    facts = facts_of(own(), WINDOW)
-    assert Facts.from_json(facts.to_json()) == facts  # with no shapes, and strings that JSON must escape
+    assert found.shapes.distance(shifted) == pytest.approx(SHAPES.distance(shifted))
+    shapeless = replace(metadata("own", own()), shapes=None)
+    assert Metadata.from_json(shapeless.to_json()) == shapeless
 
 
 def test_a_net_that_cannot_be_followed_is_named(tmp_path: Path) -> None:
@@ -155,9 +164,9 @@ def test_a_net_that_cannot_be_followed_is_named(tmp_path: Path) -> None:
         def forward(self, image: Tensor) -> Tensor:
             return image.new_zeros(len(image), 136) if image.mean() > 0.5 else image.new_ones(len(image), 136)
 
-    net = KeypointModule(Moody(), Coordinates(10, 5), IBUG68, 20, 3, own().config)
+    net = KeypointNet(Moody(), Coordinates(10, 5), IBUG68, 20, 3)
     with pytest.raises(UserError, match=r"model=own: torch\.export cannot follow it"):
-        export.to_onnx(net, WINDOW, tmp_path / "net.onnx")
+        export.to_onnx(net, metadata("own", net), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -211,7 +220,7 @@ def test_answers_in_8_bits_follow_those_in_float(int8: tuple[str, Path, Path]) -
     about_mean = [(points - expected.mean(axis=0)).ravel() for points in (expected, found)]
     assert np.corrcoef(about_mean)[0, 1] > 0.9
     assert path.stat().st_size < 0.45 * source.stat().st_size
-    assert OnnxNet(path).facts.to_json() == OnnxNet(source).facts.to_json()
+    assert OnnxNet(path).metadata.to_json() == OnnxNet(source).metadata.to_json()
     assert [entry.name for entry in path.parent.iterdir()] == ["small.onnx"]
 
 
@@ -287,7 +296,7 @@ def test_shapes_of_another_number_of_points_are_refused(exported: Callable[[str]
 
 
 def test_a_graph_that_answers_otherwise_than_it_says_is_refused(tmp_path: Path) -> None:
-    export.to_onnx(own(5), WINDOW, tmp_path / "five.onnx")
+    export.to_onnx(own(5), metadata("own", own(5)), tmp_path / "five.onnx")
     with pytest.raises(UserError, match=re.escape("expected float32 (2, 68, 2), found float32 (2, 5, 2)")):
         OnnxNet(tmp_path / "five.onnx")
 
@@ -350,7 +359,7 @@ class TestScript:
         assert checkpoint == 0
         assert float32 < 1e-3 < int8
         net, shown = OnnxNet("out/net.onnx"), crops(8, 32, 1)
-        assert net.facts.window.scale == 1.35  # of conf/crop/face.yaml
+        assert net.metadata.window.scale == 1.35  # of conf/crop/face.yaml
         with torch.inference_mode():
             apart = np.linalg.norm(net(shown) - module("compact")(torch.from_numpy(shown)).numpy(), axis=-1).mean()
         assert int8 == pytest.approx(apart, rel=1)

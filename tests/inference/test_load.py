@@ -11,10 +11,11 @@ import pytest
 
 import fkd
 from fkd import detect
-from fkd.config import build_crop, build_module, load_module
+from fkd.config import build_module
 from fkd.errors import UserError
 from fkd.geometry import Crop, channels_first, square_around
 from fkd.inference import export
+from fkd.inference.torch_net import load_net
 from fkd.io import images
 from fkd.shape_model import ShapeModel
 from fkd.synthetic import face
@@ -46,7 +47,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         root / "net.ckpt",
     )
-    export.to_onnx(module, build_crop(cfg.crop).window, root / "net.onnx")
+    net = load_net(root / "net.ckpt")
+    export.to_onnx(net.model, net.metadata, root / "net.onnx")
     images.write(root / "photo.png", PHOTO)
     return root
 
@@ -55,17 +57,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["net.ckpt", "net.onnx"])
 def test_a_file_alone_finds_what_its_parts_find_by_hand(files: Path, name: str, flip: bool) -> None:
     (found,) = fkd.load(files / name, device="cpu", flip=flip)(files / "photo.png")
-    module = load_module(files / "net.ckpt")
+    net = load_net(files / "net.ckpt")
     grey = images.read(files / "photo.png", 1)
-    square = detect.build(module.config["detector"])(grey)[0]
+    square = detect.build(net.metadata.detector)(grey)[0]
     np.testing.assert_array_equal(found.box, square[0])
-    crop = Crop.from_box(build_crop(module.config["crop"]).window(square)[0], 32)
+    crop = Crop.from_box(net.metadata.window(square)[0], 32)
 
     def answer(shown: np.ndarray) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
-            return module(torch.from_numpy(channels_first(np.ascontiguousarray(shown))[None]))[0].numpy()
+            return net.model(torch.from_numpy(channels_first(np.ascontiguousarray(shown))[None]))[0].numpy()
 
     keypoints = answer(crop.image(grey))
     if flip:
@@ -143,7 +145,7 @@ def test_a_checkpoint_with_a_changed_byte_is_refused(files: Path) -> None:
 
 def test_an_exported_net_is_not_called_a_broken_checkpoint(files: Path) -> None:
     with pytest.raises(UserError, match=r"expected a checkpoint \(\.ckpt\), found an exported net \(\.onnx\)"):
-        load_module(files / "net.onnx")
+        load_net(files / "net.onnx")
 
 
 def test_a_detector_is_no_name(files: Path) -> None:
@@ -171,8 +173,8 @@ def test_the_net_that_comes_with_fkd_finds_points_on_drawn_faces() -> None:
     net, errors = fkd.load(device="cpu").net, []
     for person in range(10):
         photo, points = face(11, person, 0, 192)
-        box = net.facts.window(square_around(points))
-        crop = Crop.from_box(box, net.facts.size)
+        box = net.metadata.window(square_around(points))
+        crop = Crop.from_box(box, net.metadata.size)
         found = net(channels_first(crop.image(images.in_channels(photo, 1)))[None])
         distances = np.linalg.norm(crop.inverse_points(found[0]) - points, axis=-1)
         errors.append(distances.mean() / np.linalg.norm(points[36] - points[45]))

@@ -10,8 +10,9 @@ from hydra.utils import instantiate
 from torch import nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from fkd.config import build_module, initialise, load_module
+from fkd.config import build_module, initialise
 from fkd.errors import UserError
+from fkd.inference.torch_net import load_net
 from fkd.models.backbone import Backbone
 from fkd.training.runs.compatibility import plain
 from tests.config.test_conf import compose
@@ -62,7 +63,7 @@ def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
     cfg = compose("model=resnet18", *ON)
     module = build_module(cfg)
     initialise(module, cfg)
-    assert torch.equal(module.net.get_parameter("body.layer1.0.conv1.weight"), learned["layer1.0.conv1.weight"])
+    assert torch.equal(module.model.net.get_parameter("body.layer1.0.conv1.weight"), learned["layer1.0.conv1.weight"])
 
     def download(*_: Any, **__: Any) -> None:
         raise AssertionError("a checkpoint has its own weights")
@@ -70,8 +71,8 @@ def test_a_training_begins_with_them_and_a_checkpoint_never_asks_for_them(
     monkeypatch.setattr(ResNet18_Weights, "get_state_dict", download)
     content = {"config": plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": []}
     torch.save(content, tmp_path / "best.ckpt")
-    loaded = load_module(tmp_path / "best.ckpt")
-    assert torch.equal(loaded.net.get_parameter("head.4.weight"), module.net.get_parameter("head.4.weight"))
+    loaded = load_net(tmp_path / "best.ckpt")
+    assert torch.equal(loaded.model.net.get_parameter("head.4.weight"), module.model.net.get_parameter("head.4.weight"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,11 +107,11 @@ def groups(*overrides: str, scheduler: str = "none") -> tuple[Any, Any]:
 def test_frozen_parts_do_not_learn() -> None:
     module, optimizer = groups("model.frozen=[body.conv1,body.bn1]")
     learning = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    for name, parameter in module.net.named_parameters():
+    for name, parameter in module.model.net.named_parameters():
         assert (id(parameter) in learning) is not name.startswith(("body.conv1.", "body.bn1."))
     module.train()
-    assert not module.net.body.bn1.training
-    assert module.net.body.layer1.training
+    assert not module.model.net.body.bn1.training
+    assert module.model.net.body.layer1.training
 
 
 @pytest.mark.parametrize("scheduler", ["none", "onecycle", "cosine"])
@@ -120,7 +121,7 @@ def test_parts_have_their_share_of_the_learning_rate(scheduler: str) -> None:
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     _, plain = groups(scheduler=scheduler)
     whole = plain.param_groups[0]["lr"]
-    for name, parameter in module.net.named_parameters():
+    for name, parameter in module.model.net.named_parameters():
         factor = 0.5 if name.startswith("body.layer4.") else 0.1 if name.startswith("body.") else 1.0
         assert rates[id(parameter)] == pytest.approx(factor * whole)
 
@@ -188,7 +189,7 @@ def test_a_net_is_gone_on_with_in_another_way_but_not_as_another_net(tmp_path: P
     other = compose("model=resnet18", *OFF, weights, "model.frozen=[body]", "model.lr_factors={head: 2}")
     module = build_module(other)
     initialise(module, other)
-    assert torch.equal(module.net.get_parameter("head.4.weight"), first.net.get_parameter("head.4.weight"))
+    assert torch.equal(module.model.net.get_parameter("head.4.weight"), first.model.net.get_parameter("head.4.weight"))
     assert module.subjects == ["Ada"]
     wider = compose("model=resnet18", *OFF, weights, "model.net.reduced=64")
     with pytest.raises(UserError, match=r"first.ckpt: expected a net with model\.net\.reduced=64, found 128"):

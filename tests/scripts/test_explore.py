@@ -133,7 +133,7 @@ def test_the_doctor_is_asked_and_the_net_shown_to_it(
     outcome = script("explore", *on(faces_root), "output=out", "faces=1", f"ckpt={WEIGHTS}")
     assert outcome.status == 0, outcome.err
     (faces, net, _, trained) = asked[0]
-    assert (len(faces.table), net.facts.model, len(trained) > 0) == (40, "compact", True)
+    assert (len(faces.table), net.metadata.model, len(trained) > 0) == (40, "compact", True)
     names = {finding["name"] for finding in json.loads(Path("out/report.json").read_text())["findings"]}
     assert "people" in names  # everybody of the test is in training
 

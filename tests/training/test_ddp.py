@@ -26,7 +26,7 @@ NET = (
     "+model.net={_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Flatten}, {_target_: torch.nn.Linear, "
     "in_features: 1024, out_features: 200}, {_target_: torch.nn.ReLU}, {_target_: torch.nn.Linear, in_features: 200, "
     "out_features: 136}]}",
-    "model.maps=null",
+    "model.heatmaps=null",
 )
 STEPS = ("optimizer=sgd", "optimizer.lr=0.1", "scheduler=none", "trainer.max_epochs=2", "trainer.precision=32-true")
 

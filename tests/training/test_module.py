@@ -20,9 +20,10 @@ from fkd.data.crop_plans import FaceCrop
 from fkd.data.dataset import CropDataset, as_it_is
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1, heatmap_kl
+from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import IBUG68
 from fkd.training.module import KeypointModule, inverse_points
-from fkd.training.objective import Maps, Recipe, Schedule, Teacher
+from fkd.training.objective import HeatmapLoss, Objective, Schedule, Teacher
 from tests.data.test_dataset import dataset
 
 SIZE = 64
@@ -31,8 +32,9 @@ SIZE = 64
 def make(schedule: Schedule | None = None) -> KeypointModule:
     torch.manual_seed(0)
     net = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, 136))
-    recipe = Recipe(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.5), schedule)
-    return KeypointModule(net, Coordinates(31.5, 32), IBUG68, SIZE, 1, {"trainer": {"max_epochs": 3}}, recipe)
+    objective = Objective(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.5), schedule)
+    model = KeypointNet(net, Coordinates(31.5, 32), IBUG68, SIZE, 1)
+    return KeypointModule(model, objective, {"trainer": {"max_epochs": 3}})
 
 
 def fit(
@@ -95,7 +97,7 @@ def weighed(batch_size: int, folder: Path, hidden: bool) -> tuple[float, list[tu
     loader = torch.utils.data.DataLoader(data, batch_size=batch_size, collate_fn=as_it_is)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     logged = pl.Trainer(default_root_dir=folder, accelerator="cpu", **quiet).validate(module, loader, verbose=False)[0]
-    batches = [(module._loss(module.raw(batch.image), batch).item(), len(batch.image)) for batch in loader]
+    batches = [(module._loss(module.model.raw(batch.image), batch).item(), len(batch.image)) for batch in loader]
     whole = data.__getitems__(range(len(data)))
     errors = (module(whole.image) - whole.keypoints).abs()[whole.visible] / 32
     return logged["val/loss"], batches, errors.mean().item()
@@ -120,7 +122,7 @@ def test_where_all_points_are_visible_batches_count_as_many_as_they_have_faces(t
 def test_the_training_loss_is_weighed_alike(tmp_path: Path) -> None:
     """With a learning rate of nought it is the mean over all visible points."""
     module, data = make(), dataset(augmented=False)
-    module.recipe = Recipe(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.0), None)
+    module.objective = Objective(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.0), None)
     data.table.visible[:4, 5:] = False
     loader = torch.utils.data.DataLoader(data, batch_size=4, collate_fn=as_it_is)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -168,21 +170,14 @@ def test_a_checkpoint_says_what_its_epoch_scored_and_holds_plain_data_only(tmp_p
     assert content["scores"]["val/nme"] == pytest.approx(float(trainer.callback_metrics["val/nme"]))
 
 
-def test_pictures_are_scaled_to_the_unit_interval_inside_the_module() -> None:
+def test_images_are_scaled_to_the_unit_interval_inside_the_net() -> None:
     class Highest(nn.Module):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return image.amax(dim=(1, 2, 3)).view(-1, 1, 1).expand(-1, 68, 2)
 
-    module = KeypointModule(Highest(), Coordinates(0, 1), IBUG68, SIZE, 1, {})
+    model = KeypointNet(Highest(), Coordinates(0, 1), IBUG68, SIZE, 1)
     images = torch.stack([torch.zeros(1, SIZE, SIZE), torch.full((1, SIZE, SIZE), 255)]).to(torch.uint8)
-    assert module(images)[:, 0, 0].tolist() == [0.0, 1.0]
-
-
-def test_a_module_without_a_recipe_does_not_train(tmp_path: Path) -> None:
-    module = make()
-    module.recipe = None
-    with pytest.raises(ValueError, match="without a recipe"):
-        fit(module, tmp_path)
+    assert model(images)[:, 0, 0].tolist() == [0.0, 1.0]
 
 
 def test_a_batch_goes_back_to_photo_pixels_as_each_crop_does() -> None:
@@ -197,7 +192,7 @@ def test_a_batch_goes_back_to_photo_pixels_as_each_crop_does() -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_gradients_are_clipped_with_fused_optimizers_too(tmp_path: Path, precision: str) -> None:
     module = make()
-    module.recipe = Recipe(L1(), lambda parameters: torch.optim.SGD(parameters, lr=1.0, fused=True), None)
+    module.objective = Objective(L1(), lambda parameters: torch.optim.SGD(parameters, lr=1.0, fused=True), None)
     before = torch.cat([p.detach().flatten() for p in module.parameters()])
     loader = torch.utils.data.DataLoader(dataset(augmented=False), batch_size=6, collate_fn=as_it_is)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -212,23 +207,22 @@ def test_a_training_computes_as_it_is_told_whatever_its_checkpoint_did(tmp_path:
     ends = []
     for fused in (False, True):
         module = make()
-        module.recipe = Recipe(L1(), partial(torch.optim.Adam, lr=0.01, fused=False), None)
+        module.objective = Objective(L1(), partial(torch.optim.Adam, lr=0.01, fused=False), None)
         fit(module, tmp_path, epochs=1).save_checkpoint(tmp_path / "last.ckpt")
-        module.recipe = Recipe(L1(), partial(torch.optim.Adam, lr=0.01, fused=fused), None)
+        module.objective = Objective(L1(), partial(torch.optim.Adam, lr=0.01, fused=fused), None)
         trainer = fit(module, tmp_path, epochs=3, start=tmp_path / "last.ckpt")
         assert trainer.optimizers[0].param_groups[0]["fused"] is fused
         ends.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
     torch.testing.assert_close(*ends)
 
 
-def taught(weight: float, size: int = SIZE) -> tuple[KeypointModule, KeypointModule]:
+def taught(weight: float, size: int = SIZE) -> tuple[KeypointModule, KeypointNet]:
     """A net and its teacher, whose crops are `size` pixels wide."""
     torch.manual_seed(1)
     net = nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(64, 136))
-    teacher = KeypointModule(net, Coordinates((size - 1) / 2, size / 2), IBUG68, size, 1, {}).eval()
+    teacher = KeypointNet(net, Coordinates((size - 1) / 2, size / 2), IBUG68, size, 1).eval()
     module = make()
-    assert module.recipe is not None
-    module.recipe = replace(module.recipe, teacher=Teacher(teacher, teacher.size, weight))
+    module.objective = replace(module.objective, teacher=Teacher(teacher, teacher.size, weight))
     return module, teacher
 
 
@@ -257,7 +251,7 @@ def test_a_teacher_of_larger_crops_answers_in_the_pupils_pixels() -> None:
 
 def test_a_copy_of_the_pupil_has_the_same_teacher() -> None:
     module, teacher = taught(0.5)
-    assert copy.deepcopy(module).recipe.teacher.net is teacher  # type: ignore[union-attr]
+    assert copy.deepcopy(module).objective.teacher.net is teacher  # type: ignore[union-attr]
 
 
 def test_a_teacher_is_in_no_checkpoint_and_does_not_learn(tmp_path: Path) -> None:
@@ -278,27 +272,27 @@ class WithMaps(nn.Module):
         self.maps = nn.Conv2d(1, 68, 8, stride=8)
         self.read = nn.Linear(64, 2)
 
-    def with_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def with_heatmaps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         maps = self.maps(image)
         return self.read(maps.flatten(2)), maps
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.with_maps(image)[0]
+        return self.with_heatmaps(image)[0]
 
 
 @pytest.mark.parametrize("taught", [False, True])
 def test_maps_are_trained_beside_coordinates_where_points_lie_on_the_crop(taught: bool) -> None:
     torch.manual_seed(0)
     module, codec = make(), Heatmaps(SIZE, 8, 1.0, "dark")
-    module.net = WithMaps()
-    teacher = Teacher(make().eval(), SIZE, 0.25) if taught else None
-    module.recipe = replace(module.recipe, maps=Maps(0.3, 1.0), teacher=teacher)  # type: ignore[type-var]
+    module.model.net = WithMaps()
+    teacher = Teacher(make().model.eval(), SIZE, 0.25) if taught else None
+    module.objective = replace(module.objective, heatmap_loss=HeatmapLoss(0.3, 1.0), teacher=teacher)  # type: ignore[type-var]
     batch = dataset(augmented=False).__getitems__([0, 1, 2])
     batch.keypoints[0, 5] = torch.tensor([70.0, 20.0])  # right of the crop
     total, own = module.training_loss(batch)
-    assert own.item() == pytest.approx(module._loss(module.raw(batch.image), batch).item(), rel=1e-6)
+    assert own.item() == pytest.approx(module._loss(module.model.raw(batch.image), batch).item(), rel=1e-6)
 
-    _, maps = module.net.with_maps(batch.image.float() / 255)
+    _, maps = module.model.net.with_heatmaps(batch.image.float() / 255)
     on_the_crop = [[all(0 <= round(v) < SIZE for v in point) for point in face] for face in batch.keypoints.tolist()]
     assert not on_the_crop[0][5]
     visible = batch.visible & torch.tensor(on_the_crop)
@@ -308,15 +302,6 @@ def test_maps_are_trained_beside_coordinates_where_points_lie_on_the_crop(taught
         return
     answers = batch._replace(keypoints=teacher(batch.image), visible=torch.ones_like(batch.visible))  # type: ignore[misc]
     inside = ((answers.keypoints > -0.5) & (answers.keypoints < SIZE - 0.5)).all(dim=-1)
-    of_answers = module._loss(module.raw(batch.image), answers)
+    of_answers = module._loss(module.model.raw(batch.image), answers)
     of_answers = of_answers + 0.3 * heatmap_kl(maps, codec.encode(answers.keypoints), inside)
     assert total.item() == pytest.approx((0.75 * of_labels + 0.25 * of_answers).item(), rel=1e-5)
-
-
-def test_both_ways_answers_alike_on_a_crop_and_its_mirror_image() -> None:
-    module = make().eval()
-    image = torch.randint(0, 256, (2, 1, SIZE, SIZE), dtype=torch.uint8)
-    plain, mirrored = module.both_ways(image), module.both_ways(image.flip(-1))[:, list(IBUG68.flip)]
-    torch.testing.assert_close(plain[..., 0], SIZE - 1 - mirrored[..., 0])
-    torch.testing.assert_close(plain[..., 1], mirrored[..., 1])
-    assert not torch.allclose(plain, module(image))

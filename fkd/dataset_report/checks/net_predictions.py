@@ -19,7 +19,7 @@ _BATCH = 64
 
 def check_net(net: Net, faces: Faces) -> None:
     """Raises UserError where the net finds other points than those of the faces."""
-    wanted, found = faces.table.schema, net.facts.schema
+    wanted, found = faces.table.schema, net.metadata.schema
     if (found.name, len(found)) != (wanted.name, len(wanted)):
         raise UserError(
             f"ckpt: expected a net for the {len(wanted)} points {wanted.name} of data={faces.name}, found one for"
@@ -45,7 +45,7 @@ def answers(net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = 
         for batch in np.split(rows, range(_BATCH, len(rows), _BATCH)):
             crops, matrices = _crops(net, faces, batch, degrees)
             if mirrored:
-                keypoints = faces.table.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), net.facts.size)
+                keypoints = faces.table.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), net.metadata.size)
             else:
                 keypoints = net(crops)
             found.append(transform(keypoints, invert(matrices)))
@@ -58,13 +58,13 @@ def _crops(
     net: Net, faces: Faces, rows: Rows, degrees: float
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.floating]]:
     """(B, C, S, S) what the net is shown, and matrices (B, 2, 3) from photo to crop pixels."""
-    keypoints, size = faces.table.keypoints[rows], net.facts.size
+    keypoints, size = faces.table.keypoints[rows], net.metadata.size
     turns = turns_about(keypoints.mean(axis=1), degrees)
-    windows = net.facts.window(square_around(transform(keypoints, turns)))
+    windows = net.metadata.window(square_around(transform(keypoints, turns)))
     matrices = affine_after(crop_matrices(windows, size), turns)
     crops = []
     for picture, matrix in zip(faces.table.images[rows].tolist(), matrices, strict=True):
-        photo = images.in_channels(faces.images[picture], net.facts.channels)
+        photo = images.in_channels(faces.images[picture], net.metadata.channels)
         crops.append(channels_first(warp(photo, matrix, np.empty((size, size, *photo.shape[2:]), np.uint8))))
     return np.stack(crops), matrices
 

@@ -90,7 +90,7 @@ class Overlays(Callback):
         if not _is_training(trainer):
             return
         self._validations += 1
-        gathered, schema = self._gathered, cast(KeypointSchema, pl_module.schema)
+        gathered, schema = self._gathered, cast(KeypointSchema, pl_module.model.schema)
         if gathered.first is not None:
             picture = self._show(trainer, "val/faces", gathered.first, schema)
             if self.picture is not None:

@@ -472,7 +472,7 @@ class ByHand(pl.Callback):
 def normalised():
     """A module with BatchNorm, which has running means of its own and counts batches."""
     module = test_module.make()
-    module.net.insert(2, torch.nn.BatchNorm1d(64))
+    module.model.net.insert(2, torch.nn.BatchNorm1d(64))
     return module
 
 

@@ -145,7 +145,6 @@ def test_a_range_that_is_none_is_refused(rates: tuple[float, float]) -> None:
 
 def test_parts_keep_their_share_of_the_rate(tmp_path: Path) -> None:
     module = make()
-    assert module.recipe is not None
     optimizer = torch.optim.SGD([{"params": module.parameters(), "lr_factor": 0.1}], lr=0.5)
     finder = LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png"))
     trainer = type("Trainer", (), {"optimizers": [optimizer]})()

@@ -1,0 +1,76 @@
+"""A network with all that is needed to find keypoints with it: no training, no config."""
+
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from fkd.codecs import Codec
+from fkd.errors import UserError
+from fkd.schema import KeypointSchema
+
+
+@runtime_checkable
+class ReadsHeatmaps(Protocol):
+    """A network that reads its coordinates off heatmaps."""
+
+    def with_heatmaps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, S, S) in [0, 1] -> the output, and the heatmaps (B, K, cells, cells) before their softmax."""
+        ...
+
+
+class KeypointNet(nn.Module):
+    """Finds K keypoints on crops.
+
+    Args:
+        net: (B, C, S, S) float images in [0, 1] -> raw output.
+        codec: between raw output and crop pixels.
+        schema: what the K points mean.
+        size: S, width and height of the crops.
+        channels: C, 1 for grey or 3 for RGB.
+    """
+
+    mean_shape: Tensor
+    """(K, 2) crop pixels, of the training faces: the baseline of every score. Zero before training."""
+
+    def __init__(self, net: nn.Module, codec: Codec, schema: KeypointSchema, size: int, channels: int) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)
+        self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
+        self.register_buffer("mean_shape", torch.zeros(len(schema), 2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
+        return self.codec.decode(self.raw(images))
+
+    def raw(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) uint8 -> the network's raw output, float32.
+
+        Scaling to [0, 1] is part of it: prediction cannot forget it.
+        """
+        return cast(Tensor, self.net(self._scaled(images))).float()
+
+    def raw_with_heatmaps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the heatmaps of a network that `ReadsHeatmaps`, float32."""
+        raw, heatmaps = cast(ReadsHeatmaps, self.net).with_heatmaps(self._scaled(images))
+        return raw.float(), heatmaps.float()
+
+    def check_output(self, name: str) -> None:
+        """Runs the network on one black crop: its output must hold what the codec encodes for the schema's points.
+
+        Raises:
+            UserError: it does not; the message calls the model by `name`.
+        """
+        training, points = self.training, torch.zeros(1, len(self.schema), 2)
+        with torch.inference_mode():
+            raw = self.eval().raw(torch.zeros(1, self.channels, self.size, self.size, dtype=torch.uint8))
+        self.train(training)
+        target = self.codec.encode(points)
+        if raw.numel() != target.numel():
+            raise UserError(
+                f"model={name}: expected output of shape {tuple(target.shape)} for {len(self.schema)} points through "
+                f"{type(self.codec).__name__}, found {tuple(raw.shape)}; mend its last layer or choose another codec"
+            )
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)
