@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from fkd.io import images
+from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import KeypointSchema
 from fkd.training.callbacks.images import log_picture
 from fkd.types import Batch, Image, Prediction
@@ -90,7 +91,7 @@ class Overlays(Callback):
         if not _is_training(trainer):
             return
         self._validations += 1
-        gathered, schema = self._gathered, cast(KeypointSchema, pl_module.model.schema)
+        gathered, schema = self._gathered, cast(KeypointNet, pl_module.model).schema
         if gathered.first is not None:
             picture = self._show(trainer, "val/faces", gathered.first, schema)
             if self.picture is not None:
