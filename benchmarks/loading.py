@@ -23,7 +23,9 @@ from benchmarks.figures import Row, in_turn, one_thread
 from benchmarks.notebook import NotebookDataset, notebook_dataset
 from fkd.cli.command import CONF
 from fkd.codecs import Codec
-from fkd.config import build_crop, build_faces, checks
+from fkd.config import checks
+from fkd.config.build_parts import build_crop
+from fkd.config.faces import build_faces
 from fkd.config.instantiate import instantiate
 from fkd.data.augment import Augmentation
 from fkd.data.counter_random import Draws

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fkd.codecs import Coordinates
-from fkd.config import build_crop
+from fkd.config.build_parts import build_crop
 from fkd.config.instantiate import instantiate
 from fkd.data.cache import Pictures
 from fkd.data.crop_plans import CropPlan, FrameCrop

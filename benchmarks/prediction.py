@@ -13,7 +13,9 @@ from omegaconf import DictConfig
 
 import fkd
 from benchmarks.figures import Row, in_turn, one_thread
-from fkd.config import build_detector, build_faces, checks
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.geometry import cut, square_around

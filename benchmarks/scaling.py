@@ -18,8 +18,10 @@ from pytorch_lightning.callbacks import Callback
 from benchmarks import starting
 from benchmarks.figures import Row
 from benchmarks.own_process import figures_of, memory, tell
-from fkd.config import build_data, build_faces, build_module, build_trainer
+from fkd.config.build_module import build_module
 from fkd.config.checks import whole
+from fkd.config.faces import build_data, build_faces
+from fkd.config.trainer import build_trainer
 from fkd.data.datamodule import KeypointDataModule
 from fkd.data.face_data import Faces
 from fkd.distributed import keep_memory, share_threads

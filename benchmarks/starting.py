@@ -13,7 +13,9 @@ from pytorch_lightning.callbacks import Callback
 
 from benchmarks.figures import Row
 from benchmarks.own_process import figures_of, memory
-from fkd.config import build_data, build_faces, build_module, build_trainer
+from fkd.config.build_module import build_module
+from fkd.config.faces import build_data, build_faces
+from fkd.config.trainer import build_trainer
 from fkd.data.face_data import Faces
 from fkd.data.shards import index
 from fkd.data.shards.writer import Storage, write

@@ -28,7 +28,10 @@ from benchmarks.figures import Row
 from benchmarks.notebook import notebook_dataset
 from fkd import distributed
 from fkd.cli.command import CONF
-from fkd.config import build_data, build_faces, build_module, build_trainer, checks
+from fkd.config import checks
+from fkd.config.build_module import build_module
+from fkd.config.faces import build_data, build_faces
+from fkd.config.trainer import build_trainer
 from fkd.data.datamodule import KeypointDataModule
 from fkd.errors import UserError
 from fkd.models import layers

@@ -10,7 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from fkd.cli.command import command
-from fkd.config import build_detector, build_faces, checks
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
 from fkd.errors import UserError
 from fkd.evaluation.calibration import Calibration, calibrate, halves, look
 from fkd.io.atomic import whole_file

@@ -9,7 +9,9 @@ from omegaconf import DictConfig
 
 import fkd
 from fkd.cli.command import command
-from fkd.config import build_detector, build_faces, checks
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown, breakdown_table

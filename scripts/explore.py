@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 
 from fkd import dataset_report
 from fkd.cli.command import command
-from fkd.config import build_faces, checks
+from fkd.config import checks
+from fkd.config.faces import build_faces
 from fkd.dataset_report.checks import examine
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net

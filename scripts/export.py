@@ -18,7 +18,9 @@ from rich.table import Table
 
 from fkd import WEIGHTS, checkpoint
 from fkd.cli.command import command
-from fkd.config import build_detector, build_faces, checks
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError

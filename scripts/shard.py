@@ -7,7 +7,8 @@ python scripts/shard.py data=udacity data.root=DIR output=DIR channels=3 encodin
 from omegaconf import DictConfig
 
 from fkd.cli.command import command
-from fkd.config import build_faces, checks
+from fkd.config import checks
+from fkd.config.faces import build_faces
 from fkd.data.shards.writer import Storage, write
 from fkd.io.media import make_folder
 from fkd.terminal import labelled_lines, show

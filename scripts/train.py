@@ -27,17 +27,10 @@ def main(cfg: DictConfig) -> float:
         checks.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
     import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
 
-    from fkd.config import (
-        best_checkpoint,
-        build_data,
-        build_detector,
-        build_faces,
-        build_module,
-        build_trainer,
-        check_config,
-        initialise,
-        remarks_on_boxes,
-    )
+    from fkd.config.build_module import build_module, initialise
+    from fkd.config.build_parts import build_detector, remarks_on_boxes
+    from fkd.config.faces import build_data, build_faces
+    from fkd.config.trainer import best_checkpoint, build_trainer, check_config
     from fkd.evaluation.evaluate import Candidate, evaluate
     from fkd.evaluation.report import metrics_table, save_faces, save_figures
     from fkd.inference.torch_net import load_net

@@ -15,6 +15,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 import fkd
+import fkd.config.resolvers
 from fkd.errors import UserError
 from fkd.inference.predictor import Found, Picture
 from fkd.io import images

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fkd import checkpoint
-from fkd.config import build_module
+from fkd.config.build_module import build_module
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net
 from fkd.training.runs.compatibility import plain
@@ -29,7 +29,7 @@ def content() -> dict[str, Any]:
     shapes = None if module.shapes is None else module.shapes.to_dict()
     return {
         "config": plain(cfg),
-        "state_dict": module.state_dict(),
+        "state_dict": module.model.state_dict(),
         "scores": {"epoch": 3, "val/nme": 5.0},
         "subjects": module.subjects,
         "shapes": shapes,
@@ -43,7 +43,8 @@ def file(content: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def test_it_answers_as_the_checkpoint(content: dict[str, Any], file: Path, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / "best.ckpt")
+    state = {f"model.{name}": weights for name, weights in content["state_dict"].items()}  # of Lightning's module
+    torch.save(content | {"state_dict": state}, tmp_path / "best.ckpt")
     first, second = (load_net(path) for path in (tmp_path / "best.ckpt", file))
     images = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
     assert torch.equal(first.model(images), second.model(images))

@@ -185,7 +185,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
 class Middle:
     """A net that puts all points into the middle of the crop."""
 
-    facts = Metadata("middle", IBUG68, 32, 1, Window(1.0, 0.0), None, {})
+    metadata = Metadata("middle", IBUG68, 32, 1, Window(1.0, 0.0), None, {})
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         return np.full((len(crops), 68, 2), 15.5, np.float32)

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fkd.config import build_module
+from fkd.config.build_module import build_module
 from fkd.config.instantiate import instantiate as instantiate_target
 from fkd.io import images
 from fkd.schema import IBUG68, KeypointSchema

@@ -16,7 +16,9 @@ from benchmarks.figures import one_thread
 from benchmarks.prediction import nets
 from benchmarks.zoo.records import BOXES, Record
 from benchmarks.zoo.trainings import Training
-from fkd.config import build_detector, build_faces, checks
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.data.split import shared_subjects
 from fkd.errors import UserError

@@ -12,6 +12,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate as instantiate_by_hydra
 from omegaconf import DictConfig
 
+from fkd.config import resolvers  # noqa: F401 (configs call them)
 from fkd.errors import UserError
 
 

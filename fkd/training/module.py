@@ -98,9 +98,9 @@ class KeypointModule(pl.LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def setup(self, stage: str) -> None:
-        """Frozen parts need no gradients, which ddp must know before it counts them."""
+        """Frozen parts need no gradients, which ddp must know before it counts them, and keep their running means."""
         for part in self._frozen():
-            part.requires_grad_(False)
+            part.requires_grad_(False).eval()
 
     def configure_optimizers(self) -> Any:
         optimizer, schedule = self.objective.optimizer_of(self.model.net), self.objective.schedule

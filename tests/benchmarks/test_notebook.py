@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from benchmarks.notebook import NotebookDataset, from_frame, notebook_dataset
-from fkd.config import build_faces
+from fkd.config.faces import build_faces
 from fkd.data.crop_plans import FaceCrop, FrameCrop
 from fkd.data.face_data import Faces
 from fkd.errors import UserError

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from fkd import synthetic
 from fkd.comparison import overlays, tested
 from fkd.comparison.tested import FaceErrors
-from fkd.config import build_faces
+from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.data.shards.writer import Storage
 from fkd.data.shards.writer import write as write_shards

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from fkd.checkpoint import check_paths, check_trusted
-from fkd.config import build_module, initialise, remarks_on_boxes
-from fkd.config.build_parts import build_schema
+from fkd.config.build_module import build_module, initialise
+from fkd.config.build_parts import build_schema, remarks_on_boxes
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net
@@ -59,7 +59,7 @@ def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     "target",
     [
         "os.system",
-        "fkd.config.loading.torch.hub.load",  # a trusted name that leads to a stranger's home
+        "fkd.inference.torch_net.torch.hub.load",  # a trusted name that leads to a stranger's home
         "fkd.cli.command.os.system",
         "fkd.io.images.write",  # at home in fkd, but neither a class nor of a trusted package
         "fkd.data.cache.ImageCache",

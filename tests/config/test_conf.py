@@ -13,8 +13,10 @@ from omegaconf import DictConfig
 
 from fkd import detect
 from fkd.cli.command import CONF
-from fkd.config import build_detector, build_module, build_trainer
+from fkd.config.build_module import build_module
+from fkd.config.build_parts import build_detector
 from fkd.config.instantiate import instantiate
+from fkd.config.trainer import build_trainer
 from fkd.data.counter_random import Draws
 from fkd.errors import UserError
 from fkd.schema import IBUG68

@@ -321,7 +321,7 @@ class Compass:
     schema: KeypointSchema = IBUG68
 
     @property
-    def facts(self) -> Metadata:
+    def metadata(self) -> Metadata:
         return Metadata("compass", self.schema, 48, 3, Window(1.3, 0.0), None, {})
 
     def __call__(self, crops: Image) -> Points:

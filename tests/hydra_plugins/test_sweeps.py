@@ -9,7 +9,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
 from fkd.cli.command import CONF
-from fkd.config import build_module
+from fkd.config.build_module import build_module
 from tests.config.test_conf import compose
 from tests.conftest import Outcome
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import fkd
 from fkd.codecs import Coordinates
-from fkd.config import build_module
+from fkd.config.build_module import build_module
 from fkd.errors import UserError
 from fkd.geometry import Window
 from fkd.inference import export
@@ -72,8 +72,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @cache
     def write(name: str) -> Path:
         path = tmp_path_factory.mktemp(name) / "net.onnx"
-        model = module(name).model
-        export.to_onnx(model, metadata(name, model), path)
+        model, detector = module(name).model, module(name).config["detector"]
+        export.to_onnx(model, metadata(name, model, detector), path)
         return path
 
     return write
@@ -95,9 +95,9 @@ class Own(nn.Module):
 DETECTOR = {"_target_": "fkd.detect.Haar", "location": "é\n"}
 
 
-def metadata(name: str, model: KeypointNet) -> Metadata:
+def metadata(name: str, model: KeypointNet, detector: Mapping[str, Any] = DETECTOR) -> Metadata:
     """With strings that JSON must escape."""
-    return Metadata(name, IBUG68, model.size, model.channels, WINDOW, SHAPES, DETECTOR)
+    return Metadata(name, IBUG68, model.size, model.channels, WINDOW, SHAPES, detector)
 
 
 def own(points: int = 68) -> KeypointNet:
@@ -151,7 +151,7 @@ def test_the_same_net_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_file_says_what_prediction_needs(exported: Callable[[str], Path]) -> None:
     found = OnnxNet(exported("compact")).metadata
     assert (found.schema, found.size, found.channels, found.window) == (IBUG68, 32, 1, WINDOW)
-    assert found.detector == DETECTOR
+    assert found.detector == module("compact").config["detector"]
     assert found.shapes is not None
     shifted = crops(1, 68, 1)[0, 0, :, :2].astype(np.float32)
     assert found.shapes.distance(shifted) == pytest.approx(SHAPES.distance(shifted))

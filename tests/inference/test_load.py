@@ -11,7 +11,7 @@ import pytest
 
 import fkd
 from fkd import detect
-from fkd.config import build_module
+from fkd.config.build_module import build_module
 from fkd.errors import UserError
 from fkd.geometry import Crop, channels_first, square_around
 from fkd.inference import export

@@ -25,7 +25,7 @@ LOOKS_LIKE_A_FACE = face(5, 0, 0, SIZE)[1]
 class Brightest:
     """Puts all points on the brightest pixel of the crop, as one that can be found again in the photo."""
 
-    facts = Metadata("brightest", IBUG68, SIZE, 1, Window(2.0, 0.25), None, {})
+    metadata = Metadata("brightest", IBUG68, SIZE, 1, Window(2.0, 0.25), None, {})
     calls = 0
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def test_all_faces_of_a_picture_go_through_the_net_at_once() -> None:
 
 def test_a_colour_net_sees_colours_and_a_grey_one_grey() -> None:
     class Colour(Brightest):
-        facts = replace(Brightest.metadata, channels=3)
+        metadata = replace(Brightest.metadata, channels=3)
 
     for net, shape in itertools.product((Colour(), Brightest()), ((120, 160), (120, 160, 3))):
         assert len(predictor(net, Squares((60, 40, 100, 80)))(spot(77, 63, shape))) == 1
@@ -96,7 +96,7 @@ def test_the_mirror_image_is_seen_swapped_and_put_back() -> None:
     """A net that always gives the same face gives, with its mirror image, the symmetrical mean of both."""
 
     class Stubborn(Brightest):
-        facts = replace(Brightest.metadata, window=Window(1.0, 0.0))
+        metadata = replace(Brightest.metadata, window=Window(1.0, 0.0))
 
         def __call__(self, crops: np.ndarray) -> np.ndarray:
             return np.repeat(LOOKS_LIKE_A_FACE[None], len(crops), axis=0)
@@ -120,7 +120,7 @@ def test_a_detector_without_scores_gives_none() -> None:
 
 def test_points_that_look_like_no_face_are_dropped_where_the_detector_has_a_limit() -> None:
     class Sometimes(Brightest):
-        facts = replace(Brightest.metadata, shapes=SHAPES)
+        metadata = replace(Brightest.metadata, shapes=SHAPES)
 
         def __call__(self, crops: np.ndarray) -> np.ndarray:
             points = super().__call__(crops)

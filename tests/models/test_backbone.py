@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from torch import nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from fkd.config import build_module, initialise
+from fkd.config.build_module import build_module, initialise
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net
 from fkd.models.backbone import Backbone

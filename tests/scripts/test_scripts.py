@@ -295,14 +295,6 @@ def test_a_run_that_was_moved_keeps_its_best_epoch(script: Script, faces_root: P
     assert not Path("old").exists()
 
 
-def test_resuming_keeps_whom_the_net_was_trained_on(trained: Path, script: Script, faces_root: Path) -> None:
-    """Another split may hold out people that the first part of the training has seen."""
-    before = set(torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["subjects"])
-    other = ("data.split_seed=1", f"ckpt_path={trained}/checkpoints/last.ckpt", "hydra.run.dir=more", "test=false")
-    script("train", *on(faces_root), *FAST, "trainer.max_epochs=2", *other)
-    assert set(torch.load("more/checkpoints/last.ckpt", weights_only=True)["subjects"]) > before
-
-
 def test_ddp_in_a_sweep_is_refused(script: Script, faces_root: Path) -> None:
     outcome = script(
         "train", "-m", *on(faces_root), *FAST[1:], "trainer=ddp", "trainer.accelerator=cpu", "seed=0,1", *SWEEP

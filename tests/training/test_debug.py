@@ -16,7 +16,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fkd.cli.command import CONF
-from fkd.config import build_data, build_faces, build_module, build_trainer
+from fkd.config.build_module import build_module
+from fkd.config.faces import build_data, build_faces
+from fkd.config.trainer import build_trainer
 from fkd.data.face_data import SPLITS
 from fkd.training.callbacks.evaluation_mode import EvaluationMode
 from fkd.training.profiler import StepProfiler

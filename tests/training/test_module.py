@@ -305,3 +305,11 @@ def test_maps_are_trained_beside_coordinates_where_points_lie_on_the_crop(taught
     of_answers = module._loss(module.model.raw(batch.image), answers)
     of_answers = of_answers + 0.3 * heatmap_kl(maps, codec.encode(answers.keypoints), inside)
     assert total.item() == pytest.approx((0.75 * of_labels + 0.25 * of_answers).item(), rel=1e-5)
+
+
+def test_subjects_of_a_checkpoint_and_of_the_data_add_up() -> None:
+    """A resumed run may split otherwise: its test must know all that either part was trained on."""
+    module, mean = make(), np.zeros((68, 2), np.float32)
+    module.learn_about(mean, np.random.default_rng(0).random((9, 68, 2)), ["Ada", "Eve"])
+    module.on_load_checkpoint({"subjects": ["Bob", "Eve"]})
+    assert module.subjects == ["Ada", "Bob", "Eve"]
