@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from fkd import images
 from fkd.data.cache import ImageCache, files_key
 from fkd.errors import UserError
@@ -12,37 +15,58 @@ from fkd.types import Image
 _SHOWN = 5
 
 
-def decoded(name: str, folder: Path, files: Sequence[str], channels: int, cache_dir: Path) -> ImageCache:
+def decoded(
+    name: str,
+    folder: Path,
+    files: Sequence[str | None],
+    needed: npt.NDArray[np.bool_],
+    channels: int,
+    cache_dir: Path,
+) -> ImageCache:
     """The pictures of some files, in order.
+
+    All of them are kept, so that the cache is the same whichever are needed.
 
     Args:
         name: of the set.
         folder: of the files.
-        files: their names in it.
+        files: their names in it; None for an image that nobody needs and that is not there.
+        needed: (N,) which of them must be readable.
         channels: 1 for grey, 3 for RGB.
         cache_dir: where decoded pictures are kept.
 
     Raises:
-        UserError: pictures that cannot be read, all of them: who mends one should not meet the next one then.
+        UserError: needed pictures that cannot be read, all of them: who mends one should not meet the next one then.
     """
 
     def read(index: int) -> Image:
+        file = files[index]
+        if file is None:
+            return no_pixels(channels)
         try:
-            return images.read(folder / files[index], channels)
+            return images.read(folder / file, channels)
         except UserError as error:
+            if not needed[index]:
+                return no_pixels(channels)
             raise _UnreadableError(str(error)) from error
 
-    key = f"{name}-{files_key([folder / file for file in files], channels)}"
+    key = f"{name}-{files_key([None if file is None else folder / file for file in files], channels)}"
     try:
-        return ImageCache.build(cache_dir, key, len(files), read, "Decoding pictures")
+        return ImageCache.build(cache_dir, key, len(files), read, "Decoding pictures", needed)
     except _UnreadableError as error:
-        if len(broken := _unreadable(folder, files, channels)) < 2:
+        wanted = [file for file, is_needed in zip(files, needed, strict=True) if is_needed and file is not None]
+        if len(broken := _unreadable(folder, wanted, channels)) < 2:
             raise UserError(str(error)) from error
         shown = ", ".join(broken[:_SHOWN]) + ", ..." * (len(broken) > _SHOWN)
         raise UserError(
-            f"{error}; {len(broken):,} of {len(files):,} pictures cannot be read: {shown}; copy them again, or name "
+            f"{error}; {len(broken):,} of {len(wanted):,} pictures cannot be read: {shown}; copy them again, or name "
             "them in a file, one a line, that data.exclude=FILE leaves out"
         ) from error
+
+
+def no_pixels(channels: int) -> Image:
+    """What a cache holds of an image that nobody needs and that cannot be read."""
+    return np.zeros((0, 0) if channels == 1 else (0, 0, channels), np.uint8)
 
 
 def _unreadable(folder: Path, files: Sequence[str], channels: int) -> list[str]:

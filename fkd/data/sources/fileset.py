@@ -83,7 +83,10 @@ class FileSet:
         return Path(self.root)
 
     def faces(
-        self, listing: Listing, named: Collection[str], pictures: Callable[[list[str]], Pictures] | None = None
+        self,
+        listing: Listing,
+        named: Collection[str],
+        pictures: Callable[[list[str], npt.NDArray[np.bool_]], Pictures] | None = None,
     ) -> Faces:
         """The table of listed faces, their splits and pictures.
 
@@ -93,7 +96,8 @@ class FileSet:
         Args:
             listing: every annotated face, with `count` points.
             named: the splits that have files of their own; the others are held out of the training rows.
-            pictures: gives the pictures of these names, in order, where they are not files of that name.
+            pictures: gives the pictures of these names, in order, where they are not files of that name; those that
+                `data.exclude` leaves out, which the mask does not have, need not be readable.
 
         Raises:
             UserError: what a face lacks, by file and place; or a picture, or a setting.
@@ -112,10 +116,13 @@ class FileSet:
                 f"data={self.name}: expected annotated faces below {self.root}, found none (of {listed} rows)"
             )
         kept = np.ones(known, bool) if self.exclude is None else Exclusion.read(self.exclude).keeps(listing.pictures)
-        subjects, given, listing = self._people(listing), listing.splits, listing.take(kept)
+        subjects, given = self._people(listing), listing.splits
         number = {name: i for i, name in enumerate(dict.fromkeys(listing.pictures))}
         images_of = np.array([number[name] for name in listing.pictures], np.int64)
-        shown = self._decoded(listing, images_of) if pictures is None else pictures([*number])
+        needed = np.zeros(len(number), bool)
+        needed[images_of[kept]] = True
+        shown = self._decoded(listing, images_of, needed) if pictures is None else pictures([*number], needed)
+        listing, images_of = listing.take(kept), images_of[kept]
         _check_sizes(listing, images_of, shown)
         table = Annotations(
             schema=self.points,
@@ -169,16 +176,20 @@ class FileSet:
         known = listing.visible[:, first] & listing.visible[:, second]
         return np.logical_and(known, self.points.interocular(listing.keypoints) > 0)
 
-    def _decoded(self, listing: Listing, images_of: npt.NDArray[np.int64]) -> Pictures:
+    def _decoded(self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]) -> Pictures:
         """The picture files, each once."""
-        names = []
-        for row in np.unique(images_of, return_index=True)[1].tolist():
+        names: list[str | None] = []
+        firsts = np.unique(images_of, return_index=True)[1].tolist()
+        for row, is_needed in zip(firsts, needed.tolist(), strict=True):
             name = listing.pictures[row]
-            if leads_out(name) or not (self.folder / name).is_file():  # to say where takes a look at the file
+            if not leads_out(name) and (self.folder / name).is_file():
+                names.append(name)
+                continue
+            if is_needed:  # to say where takes a look at the file
                 path = below(self.folder, name, where := listing.where(row))
                 raise UserError(f"{where}: the picture {path} is missing; put it there or leave the row out")
-            names.append(name)
-        return decoded(self.name, self.folder, names, self.channels, Path(self.cache_dir))
+            names.append(None)
+        return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
 
     def _people(self, listing: Listing) -> npt.NDArray[np.str_]:
         """(N,) names."""

@@ -180,12 +180,28 @@ def test_broken_pixels_are_one_line(root, fileset, tmp_path, change, found):
 
 
 def test_pictures_belong_to_their_rows_whichever_are_left_out(root, fileset, tmp_path):
+    load_kaggle(root, fileset, kaggle_csv())
     for left_out in (1, 4):
         exclude = tmp_path / "exclude.txt"
         exclude.write_text(f"training.csv/{left_out + 2:07}\n")
-        faces = load_kaggle(root, fileset, kaggle_csv(), exclude=str(exclude))
+        faces = kaggle(fileset(exclude=str(exclude)), "training.csv", ["{name}_x", "{name}_y"])
         for row, i in enumerate(i for i in range(6) if i != left_out):
             assert np.array_equal(faces.images[faces.table.images[row]], PIXELS[i])
+    assert len([*(tmp_path / "cache").glob("*.images")]) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_broken_pixels_may_be_left_out(root, fileset, tmp_path, channels):
+    (tmp_path / "exclude.txt").write_text("training.csv/0000002\n")
+    first, *others = kaggle_csv().split("\n", 2)[1:]
+    text = "\n".join([kaggle_csv().partition("\n")[0], f"{first} 256", *others])
+    faces = load_kaggle(root, fileset, text, channels=channels, exclude=str(tmp_path / "exclude.txt"))
+    assert len(faces.table) == 5
+    for row in range(5):
+        picture = faces.images[faces.table.images[row]]
+        assert np.array_equal(picture if channels == 1 else picture[..., 0], PIXELS[row + 1])
+    with pytest.raises(UserError, match="line 2: expected 96 x 96 values"):
+        load_kaggle(root, fileset, text, channels=channels)
 
 
 def test_more_points_than_the_schema_has_are_not_read_as_its_first(load):
