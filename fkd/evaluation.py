@@ -10,7 +10,7 @@ import torch
 from rich import get_console
 from rich.progress import track
 
-from fkd.data.faces import Faces
+from fkd.data.faces import SPLITS, Faces
 from fkd.data.split import among
 from fkd.detect import Detector, match
 from fkd.errors import UserError
@@ -39,8 +39,11 @@ class Candidate:
 
     @classmethod
     def of_stranger(cls, net: Net, faces: Faces) -> Self:
-        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces."""
-        keypoints = faces.sample("train")
+        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces.
+
+        That is of the training faces, or of the first split that has some.
+        """
+        keypoints = faces.sample(next(split for split in SPLITS if len(faces.splits[split])))
         matrices = crop_matrices(net.facts.window(square_around(keypoints)), net.facts.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 

@@ -126,6 +126,14 @@ class TestMixed:
         for counted in (counts[of_a], counts[~of_a]):
             assert counted.max() - counted.min() <= 1  # as evenly as whole numbers allow
 
+    def test_a_source_that_only_tests_is_shown_in_no_epoch(self, parts) -> None:
+        faces, nothing = parts["b"]["source"], np.arange(0)
+        tested = replace(faces, splits={"train": nothing, "val": nothing, "test": np.arange(len(faces.table))})
+        both = mixed({**parts, "b": {"source": tested}}, {"a": 1, "b": 50})
+        assert both.splits["train"].tolist() == parts["a"]["source"].splits["train"].tolist()
+        assert len(both.splits["test"]) == len(parts["a"]["source"].splits["test"]) + len(faces.table)
+        assert "a's 1 times, b's 0 times" in both.remarks[-1]
+
     @pytest.mark.parametrize(
         "weights", [{"a": 1}, {"a": 1, "b": 0}, {"a": 1, "b": "x"}, {"a": 1, "b": 1, "c": 1}, [1, 2], 3, "a"]
     )

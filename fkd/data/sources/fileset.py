@@ -39,7 +39,8 @@ class FileSet:
         subject: who is on a picture: "picture" (everybody another), "folder" (a folder is one person), or a regular
             expression whose first group is the person's name, searched for in the picture's name.
         exclude: a file of faces to leave out, see `Exclusion`; or None.
-        val_share, test_share: share of the rows held out by person where the files name no such split.
+        val_share, test_share: share of the training rows held out by person where the files name no such split; no
+            training files, none are held out.
         split_seed: of who is held out.
         channels: 1 for grey pictures, 3 for RGB.
         cache_dir: where decoded pictures are kept.
@@ -95,7 +96,7 @@ class FileSet:
 
         Args:
             listing: every annotated face, with `count` points.
-            named: the splits that have files of their own; the others are held out of the training rows.
+            named: the splits that have files of their own; the others are held out of the training rows, if there are.
             pictures: gives the pictures of these names, in order, where they are not files of that name; those that
                 `data.exclude` leaves out, which the mask does not have, need not be readable.
 
@@ -229,18 +230,20 @@ class FileSet:
     def _splits(
         self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_], named: Collection[str]
     ) -> dict[str, Rows]:
-        """As the files say; what they do not name is held out of their training rows by person."""
+        """As the files say; what they do not name is held out of their training rows by person, if they have any."""
         rows = {name: np.flatnonzero(given == name) for name in SPLITS}
         for name in named:
             if not len(rows[name]):
                 raise UserError(f"data.{name}: expected annotated faces, found none whose error could be told")
+        if "train" not in named:
+            return rows
         lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if name not in named}
         people, wanted = len({*subjects[rows["train"]].tolist()}), " and ".join(f"data.{name}" for name in lacking)
         if people <= len(lacking):
-            name_them = f"; name {wanted}, be it that of data.train to look or to try" if lacking else ""
             raise UserError(
                 f"data={self.name}: expected more than {len(lacking)} people in data.train, found {people} "
-                f"(data.subject={self.subject}){name_them}"
+                f"(data.subject={self.subject}); name {wanted}, be it that of data.train to try a training, or score "
+                "and look at it as data.test with data.train=null"
             )
         held = by_subject(subjects[rows["train"]], shares(**lacking), self.split_seed)
         return rows | {name: rows["train"][some] for name, some in held.items()}
@@ -249,7 +252,7 @@ class FileSet:
         """The splits of those faces (N,) that are kept."""
         places = np.cumsum(kept) - 1
         left = {name: places[rows[kept[rows]]] for name, rows in splits.items()}
-        if empty := [name for name, rows in left.items() if not len(rows)]:
+        if empty := [name for name, rows in left.items() if len(splits[name]) and not len(rows)]:
             raise UserError(
                 f"data.exclude={self.exclude}: expected to leave faces for {empty[0]}, found none; shorten the list"
             )

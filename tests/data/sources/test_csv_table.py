@@ -38,6 +38,14 @@ def test_a_row_is_taken_for_no_header_wherever_its_picture_stands(load):
         load("\n".join(rows), 0, 8)
 
 
+def test_a_test_file_alone(root, fileset):
+    (root / "t.csv").write_text(whole())
+    faces = csv_table(fileset(), None, None, "t.csv", ".", "file", 1, None)
+    assert {name: len(rows) for name, rows in faces.splits.items()} == {"train": 0, "val": 0, "test": 10}
+    with pytest.raises(UserError, match=r"data\.train, data\.val, data\.test: expected files .* found none"):
+        csv_table(fileset(), None, None, None, ".", "file", 1, None)
+
+
 @pytest.mark.parametrize("header", [",".join(map(str, range(9))), HEADER.replace("file", "image.path")])
 def test_headers_may_be_counted_or_have_dots(load, header):
     assert len(load(whole(header=header), 1, 0).table) == 10

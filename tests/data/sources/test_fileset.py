@@ -49,6 +49,18 @@ class TestSplits:
             "test": [2],
         }
 
+    @pytest.mark.parametrize("split", ["val", "test"])
+    def test_a_set_may_have_one_split_alone(self, fileset, tmp_path, split):
+        faces = faces_of(fileset(), [row(0, split), row(1, split)])
+        others = {name: rows.tolist() for name, rows in faces.splits.items() if name != split}
+        assert [*others.values()] == [[], []]
+        assert faces.splits[split].tolist() == [0, 1]
+        sizes = ", ".join(f"{2 * (name == split)} {name}" for name in ("train", "val", "test"))
+        assert faces.remarks[0] == f"2 faces ({sizes}) of 2 people"
+        (tmp_path / "list").write_text("p1.png\n")
+        less = faces_of(fileset(exclude=str(tmp_path / "list")), [row(0, split), row(1, split)])
+        assert less.splits[split].tolist() == [0]
+
     def test_people_stay_together(self, fileset):
         with pytest.raises(UserError, match=r"file line 5: expected a picture name that data\.subject="):
             faces_of(fileset(subject=r"^p([0-4])|(?=)"), rows())
@@ -57,7 +69,8 @@ class TestSplits:
 
     def test_too_few_people_to_hold_some_out(self, fileset):
         with pytest.raises(
-            UserError, match=r"expected more than 2 people in data\.train, found 2 .* name data\.val and"
+            UserError,
+            match=r"more than 2 people in data\.train, found 2 .* name data\.val and data\.test.* data\.train=null",
         ):
             faces_of(fileset(), [row(0), row(1)])
         assert len(faces_of(fileset(), [row(0), row(0, "val"), row(0, "test")]).table) == 3
