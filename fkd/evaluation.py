@@ -1,7 +1,7 @@
 """Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from fkd.errors import UserError
 from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.predictor import Net, answers
-from fkd.types import Annotations, Points
+from fkd.types import UNKNOWN, Annotations, Hashes, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 _SEED_OF_JITTER = 0
@@ -31,11 +31,13 @@ class Candidate:
         net: finds keypoints on crops.
         mean_shape: (K, 2) crop pixels, of the training faces: the baseline, and what stands for a missed face.
         subjects: the people it was trained on, None if they are not known.
+        image_hashes: of the images it was trained on.
     """
 
     net: Net
     mean_shape: Points
     subjects: Collection[str] | None
+    image_hashes: Hashes = field(default_factory=UNKNOWN.copy)
 
     @classmethod
     def of_stranger(cls, net: Net, faces: Faces) -> Self:
@@ -46,6 +48,19 @@ class Candidate:
         keypoints = faces.sample(next(split for split in SPLITS if len(faces.splits[split])))
         matrices = crop_matrices(net.facts.window(square_around(keypoints)), net.facts.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
+
+    def trained_on(self, table: Annotations) -> set[str] | None:
+        """The people of a table whom the net was trained on, by their names or by images of them.
+
+        None where that is not known: no name is the same, which it need not be where the set's folder is called by
+        another name, and the hashes of some images are not known.
+        """
+        if self.subjects is None:
+            return None
+        names, hashes = np.unique(table.subjects), table.image_hashes
+        found = {*names[among(names, self.subjects)].tolist()}
+        found |= {*table.subjects[np.isin(hashes, self.image_hashes) & (hashes != 0)].tolist()}
+        return found if found or (hashes.all() and self.image_hashes.all()) else None
 
 
 @dataclass(frozen=True)
@@ -119,9 +134,8 @@ def evaluate(
     mean = np.stack([Crop.from_box(window, facts.size).inverse_points(candidate.mean_shape) for window in windows])
     preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
-    trained = candidate.subjects
-    known = None if trained is None else int(among(np.unique(table.subjects), trained).sum())
-    seen = {"subjects_in_training": known}
+    trained_on = candidate.trained_on(table)
+    seen = {"subjects_in_training": None if trained_on is None else len(trained_on)}
     return Scores(
         metrics=score(preds, target, table, found, boxes) | seen,
         mean_shape=score(mean, target, table, found, boxes) | seen,

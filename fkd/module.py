@@ -20,7 +20,7 @@ from fkd.metrics import NME, PartNME, point_errors
 from fkd.recipe import ReadsMaps, Recipe
 from fkd.schema import KeypointSchema
 from fkd.shape import ShapeModel
-from fkd.types import Batch, Points, Prediction
+from fkd.types import UNKNOWN, Batch, Hashes, Points, Prediction
 
 
 class KeypointModule(pl.LightningModule):
@@ -56,6 +56,7 @@ class KeypointModule(pl.LightningModule):
         self.codec, self.schema, self.size, self.channels = codec, schema, size, channels
         self.config, self.recipe = config, recipe
         self.subjects: list[str] = []  # the people it was trained on
+        self.image_hashes: Hashes = UNKNOWN[:0]  # of the images it was trained on, in ascending order
         self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
         self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
@@ -191,6 +192,7 @@ class KeypointModule(pl.LightningModule):
         logged = self.trainer.callback_metrics
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
+        checkpoint["image_hashes"] = torch.from_numpy(self.image_hashes.view(np.int64))
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
         checkpoint["scores"] = {"epoch": epochs, **scores}
@@ -200,8 +202,8 @@ class KeypointModule(pl.LightningModule):
         checkpoint["train_losses"] = every.reshape(-1, len(own))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
-        self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
+        """Takes over what the net was trained on; refuses a learning rate schedule that would run past its end."""
+        self.add_training(checkpoint["subjects"], hashes_of(checkpoint))
         if (kept := checkpoint.get("train_losses")) is not None:
             self._take_over_loss(kept)
         if self.recipe is None or self.recipe.schedule is None or self.recipe.schedule.length is None:
@@ -223,17 +225,24 @@ class KeypointModule(pl.LightningModule):
         for name, value in zip(self.train_loss.metric_state, kept, strict=True):
             setattr(self.train_loss, name, value.to(self.device, copy=True))
 
-    def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:
-        """Keeps in checkpoints what scores and predictions need to know of the training faces; people add up.
+    def learn_about(
+        self, mean_shape: Points, keypoints: Points, subjects: Iterable[str], image_hashes: Hashes = UNKNOWN
+    ) -> None:
+        """Keeps in checkpoints what scores and predictions need to know of the training faces.
 
         Args:
             mean_shape: (K, 2) crop pixels, the baseline of every score.
             keypoints: (N, K, 2) in any pixels, whose shapes a prediction is compared with.
-            subjects: the people, so that a score on people seen in training can say so.
+            subjects, image_hashes: see `add_training`.
         """
         self.mean_shape.copy_(torch.from_numpy(mean_shape))
         self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
+        self.add_training(subjects, image_hashes)
+
+    def add_training(self, subjects: Iterable[str], image_hashes: Hashes) -> None:
+        """Keeps people and images that the net was trained on, beside those it has, so that scores on them say so."""
         self.subjects = sorted({*self.subjects, *map(str, subjects)})
+        self.image_hashes = np.union1d(self.image_hashes, image_hashes)
 
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What a step makes smaller, and the recipe's loss of the labels alone, which `val/loss` is, too."""
@@ -260,6 +269,12 @@ class KeypointModule(pl.LightningModule):
             raise ValueError("KeypointModule without a recipe has no loss")
         target = self.codec.encode(batch.keypoints)
         return self.recipe.loss(raw.reshape(target.shape), target, batch.visible)
+
+
+def hashes_of(checkpoint: Mapping[str, Any]) -> Hashes:
+    """Those of the images that a checkpoint's net was trained on; one of a version that kept none has unknown ones."""
+    kept = checkpoint.get("image_hashes")
+    return UNKNOWN if kept is None else kept.cpu().numpy().view(np.uint64)
 
 
 def _weight(batch: Batch) -> Tensor:

@@ -11,8 +11,10 @@ from omegaconf import DictConfig
 from fkd import doctor, experiment, exploring, options
 from fkd.cli import command
 from fkd.console import facts, show
+from fkd.data.faces import Faces
 from fkd.errors import UserError
 from fkd.inputs import unless_wrong
+from fkd.module import KeypointModule
 
 
 @command("explore")
@@ -29,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     is_whole = cfg.data.get("exclude") is None
     has_folder = is_whole and cfg.data.get("root")  # pictures of those left out would seem to have no label
     root = Path(cfg.data.root) if has_folder else None
-    findings = doctor.examine(faces, net, root, () if net is None else net.module.subjects)
+    findings = doctor.examine(faces, net, root, () if net is None else learned_from(net.module, faces))
     found = exploring.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
     exploring.write(output, found, count, seed)
 
@@ -43,6 +45,11 @@ def main(cfg: DictConfig) -> None:
             }
         ),
     )
+
+
+def learned_from(module: KeypointModule, faces: Faces) -> set[str]:
+    """People that a net was trained on; those of these faces also where only their images are known."""
+    return {*module.subjects, *(experiment.candidate(module).trained_on(faces.table) or ())}
 
 
 if __name__ == "__main__":

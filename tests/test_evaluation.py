@@ -110,6 +110,33 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, module: KeypointModule) 
     assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("subjects", "learned", "shown", "expected"),
+    [
+        (["person 1"], [], "all", 1),  # by name
+        (["x"], [3, 4, 5], "all", 3),  # by image: persons 2, 3 and 4
+        (["person 2"], [3, 4, 5], "all", 3),  # both ways, and still one
+        (["x"], [77], "all", 0),
+        (["x"], [], "all", 0),  # of a net that was trained on nothing
+        (["x"], [0, 77], "all", None),  # some that it was trained on are not known
+        (["x"], [0, 3], "all", 1),
+        (["x"], [77], "some", None),  # some that it is scored on are not known
+        (["x"], [0], "none", None),
+        (["person 1"], [0], "none", 1),
+        (None, [0], "all", None),
+    ],
+)
+def test_people_are_known_by_name_or_image_and_never_said_not_to_be_where_that_is_not_known(
+    faces: Faces, module: KeypointModule, subjects: list[str] | None, learned: list[int], shown: str, expected: int
+) -> None:
+    hashes = np.arange(1, N + 1, dtype=np.uint64)  # of person 0, 1, ..., 4, 0, ...
+    hashes[{"all": N, "some": N - 1, "none": 0}[shown] :] = 0
+    faces = replace(faces, table=replace(faces.table, image_hashes=hashes))
+    known = replace(candidate(module), subjects=subjects, image_hashes=np.array(learned, np.uint64))
+    scores = evaluate(known, faces, "all", "keypoints", Nobody(), batch_size=5)
+    assert scores.metrics["subjects_in_training"] == scores.mean_shape["subjects_in_training"] == expected
+
+
 def test_hidden_points_have_no_part_in_scores(faces: Faces, module: KeypointModule) -> None:
     """Wherever they were filled in: only the normaliser's points must be known."""
     visible = faces.table.visible

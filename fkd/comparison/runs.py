@@ -13,6 +13,9 @@ from fkd.comparison.settings import chosen, completed, told_apart
 from fkd.errors import UserError
 from fkd.files import is_locked
 
+TRAINED_ON = "subjects_in_training"
+"""Key of `metrics.json`: on how many of the tested people the net was trained; None where that is not known."""
+
 _NOT_RUNS = ("checkpoints", "tensorboard")
 
 

@@ -12,7 +12,7 @@ from fkd.errors import UserError
 from fkd.evaluation import Candidate
 from fkd.experiment.parts import build_crop, build_schema, instantiate
 from fkd.inference import TorchNet
-from fkd.module import KeypointModule
+from fkd.module import KeypointModule, hashes_of
 from fkd.recipe import Recipe
 from fkd.shape import ShapeModel
 
@@ -43,6 +43,7 @@ def load(path: str | Path, key: str = "ckpt") -> KeypointModule:
             "train again or give another file"
         ) from error
     module.subjects, module.scores = content["subjects"], content["scores"]
+    module.image_hashes = hashes_of(content)
     return module.eval()
 
 
@@ -59,7 +60,7 @@ def load_net(path: str | Path, device_name: str, key: str = "ckpt") -> TorchNet:
 def candidate(module: KeypointModule) -> Candidate:
     """A net that knows what it was trained on, for scores."""
     net = TorchNet(module, build_crop(module.config["crop"]).window)
-    return Candidate(net, module.mean_shape.cpu().numpy(), module.subjects)
+    return Candidate(net, module.mean_shape.cpu().numpy(), module.subjects, module.image_hashes)
 
 
 def device(name: str) -> torch.device:

@@ -43,7 +43,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     )
     module = module_of(config, recipe)
     if recipe.teacher is not None:
-        module.subjects = [*recipe.teacher.subjects]
+        module.add_training(recipe.teacher.subjects, recipe.teacher.image_hashes)
     _check_loss(cfg, recipe.loss, module.codec.gives)
     if recipe.maps is not None and not isinstance(module.net, ReadsMaps):
         raise UserError(f"model.maps: expected null, since model={cfg.model.name} reads no coordinates off maps")
@@ -113,13 +113,13 @@ def _teacher(cfg: DictConfig) -> Teacher:
     seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
     teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
     check_labels(cfg, teacher.config)
-    return Teacher(teacher.requires_grad_(False), teacher.size, weight, teacher.subjects)
+    return Teacher(teacher.requires_grad_(False), teacher.size, weight, teacher.subjects, teacher.image_hashes)
 
 
 def begin(module: KeypointModule, cfg: DictConfig) -> None:
     """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
 
-    With `weights`, as with a teacher, come the people whom that net was trained on.
+    With `weights`, as with a teacher, come the people and the images that that net was trained on.
 
     Raises:
         UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
@@ -127,7 +127,7 @@ def begin(module: KeypointModule, cfg: DictConfig) -> None:
     if cfg.weights is not None:
         other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
         module.net.load_state_dict(other.net.state_dict())
-        module.subjects = sorted({*module.subjects, *other.subjects})
+        module.add_training(other.subjects, other.image_hashes)
     elif cfg.model.get("pretrained") is not None and options.flag(cfg, "model.pretrained"):
         if not isinstance(module.net, Backbone):
             raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")

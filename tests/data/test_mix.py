@@ -41,6 +41,14 @@ def test_all_faces_of_the_other_source_are_trained_on(sources: tuple[Faces, Face
         assert np.array_equal(both.images[int(both.table.images[row])], first.images[int(first.table.images[row])])
 
 
+def test_images_are_known_as_those_of_their_source(sources: tuple[Faces, Faces]) -> None:
+    first, second = sources
+    expected = [*first.table.image_hashes.tolist(), *second.table.image_hashes.tolist()]
+    assert beside(first, second).table.image_hashes.tolist() == expected
+    assert mixed({"a": {"source": first}, "b": {"source": second}}, None).table.image_hashes.tolist() == expected
+    assert len({0, *expected}) == 21
+
+
 def test_validation_and_test_stay_as_they_are(sources: tuple[Faces, Faces]) -> None:
     first, second = sources
     before, after = first.fingerprints(), beside(first, second).fingerprints()

@@ -20,7 +20,7 @@ from fkd.data.sources.unknown import filled
 from fkd.data.split import Rows, by_subject, shares
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema, point_numbers, schema_of
-from fkd.types import Annotations
+from fkd.types import Annotations, Hashes
 
 _LARGEST = 1e6  # pixels: beyond, a coordinate is nowhere near any picture
 
@@ -87,7 +87,7 @@ class FileSet:
         self,
         listing: Listing,
         named: Collection[str],
-        pictures: Callable[[list[str], npt.NDArray[np.bool_]], Pictures] | None = None,
+        pictures: Callable[[list[str], npt.NDArray[np.bool_]], tuple[Pictures, Hashes]] | None = None,
     ) -> Faces:
         """The table of listed faces, their splits and pictures.
 
@@ -97,8 +97,8 @@ class FileSet:
         Args:
             listing: every annotated face, with `count` points.
             named: the splits that have files of their own; the others are held out of the training rows, if there are.
-            pictures: gives the pictures of these names, in order, where they are not files of that name; those that
-                `data.exclude` leaves out, which the mask does not have, need not be readable.
+            pictures: gives the pictures of these names, in order, and their hashes, where they are not files of that
+                name; those that `data.exclude` leaves out, which the mask does not have, need not be readable.
 
         Raises:
             UserError: what a face lacks, by file and place; or a picture, or a setting.
@@ -122,7 +122,7 @@ class FileSet:
         images_of = np.array([number[name] for name in listing.pictures], np.int64)
         needed = np.zeros(len(number), bool)
         needed[images_of[kept]] = True
-        shown = self._decoded(listing, images_of, needed) if pictures is None else pictures([*number], needed)
+        shown, hashes = self._decoded(listing, images_of, needed) if pictures is None else pictures([*number], needed)
         listing, images_of = listing.take(kept), images_of[kept]
         _check_sizes(listing, images_of, shown)
         table = Annotations(
@@ -133,6 +133,7 @@ class FileSet:
             visible=listing.visible,
             subjects=subjects[kept],
             label_shift=np.zeros((len(listing), 2), np.float32),
+            image_hashes=hashes[images_of],
         )
         whole = self._splits(given, subjects, named)  # those that stay are split as without a list
         splits = self._without(kept, whole)
@@ -177,8 +178,10 @@ class FileSet:
         known = listing.visible[:, first] & listing.visible[:, second]
         return np.logical_and(known, self.points.interocular(listing.keypoints) > 0)
 
-    def _decoded(self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]) -> Pictures:
-        """The picture files, each once."""
+    def _decoded(
+        self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]
+    ) -> tuple[Pictures, Hashes]:
+        """The picture files, each once, and their hashes."""
         names: list[str | None] = []
         firsts = np.unique(images_of, return_index=True)[1].tolist()
         for row, is_needed in zip(firsts, needed.tolist(), strict=True):

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from fkd import images
 from fkd.data.cache import ImageCache, files_key
+from fkd.data.contents import kept_hashes, pixel_hash
 from fkd.data.faces import Faces
 from fkd.data.sources.csv_table import Columns, Table, own_name
 from fkd.data.sources.decoding import no_pixels
 from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.reading import number
 from fkd.errors import UserError, short
-from fkd.types import Image
+from fkd.types import Hashes, Image
 
 _COLUMN, _SIDE = "Image", 96
 
@@ -40,12 +41,17 @@ def kaggle(files: FileSet, train: str, columns: Sequence[str]) -> Faces:
     table = Table(files, files.folder / train, Columns(None, columns, None, may_lack=True), "")
     column = table.column(_COLUMN)
 
-    def decoded(names: list[str], needed: npt.NDArray[np.bool_]) -> ImageCache:
+    def decoded(names: list[str], needed: npt.NDArray[np.bool_]) -> tuple[ImageCache, Hashes]:
         rows = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]  # other points, other faces that are scored
         key = f"{files.name}-{files_key([table.path], files.channels)}-{rows}"
         pictures = partial(_pictures, table, column, dict(zip(names, needed.tolist(), strict=True)), files.channels)
-        return ImageCache.from_pictures(
+        cache = ImageCache.from_pictures(
             Path(files.cache_dir), key, len(names), pictures, "Reading pictures", "data.cache_dir", needed
+        )
+        return cache, kept_hashes(
+            cache.path.with_suffix(".hashes.npy"),
+            len(cache),
+            lambda: np.array([pixel_hash(cache[i]) for i in range(len(cache))], np.uint64),
         )
 
     return files.faces(table.listing("train"), ["train"], decoded)

@@ -161,6 +161,13 @@ def test_pictures_inside_the_file(root, fileset, channels):
         np.testing.assert_allclose(faces.table.keypoints[i], face(i))
 
 
+def test_pictures_inside_the_file_are_known_by_their_pixels(root, fileset):
+    grey, again, colour = (load_kaggle(root, fileset, kaggle_csv(), channels=channels) for channels in (1, 1, 3))
+    hashes = grey.table.image_hashes.tolist()
+    assert len({0, *hashes}) == 7
+    assert again.table.image_hashes.tolist() == colour.table.image_hashes.tolist() == hashes
+
+
 def test_rows_that_are_left_out_take_no_picture_from_others(root, fileset):
     lines = kaggle_csv().splitlines()
     lines[2] = ",," + lines[2].split(",", 2)[2]  # the second row lacks its right eye

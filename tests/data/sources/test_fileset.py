@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,44 @@ class TestFilled:
         visible[:, 3] = False
         after = filled(shapes, visible, (0, 1))
         np.testing.assert_allclose(after[:, 3], shapes[:, :2].mean(axis=1), atol=0.2 * np.ptp(shapes))
+
+
+class TestHashes:
+    @staticmethod
+    def expected(root: Path, table) -> list[int]:
+        digests = [hashlib.blake2b((root / path).read_bytes(), digest_size=8) for path in table.paths]
+        return [int.from_bytes(each.digest(), "little") for each in digests]
+
+    def test_each_face_has_that_of_its_file(self, root, fileset):
+        listed = [*rows(), row(3, keypoints=face(4))]
+        for channels in (1, 3):
+            table = faces_of(fileset(channels=channels), listed).table
+            assert table.image_hashes.tolist() == self.expected(root, table)
+            assert len({*table.image_hashes.tolist()}) == 10
+
+    def test_files_are_read_for_them_once(self, root, fileset, tmp_path, monkeypatch):
+        before = faces_of(fileset(), rows()).table.image_hashes
+        monkeypatch.setattr("fkd.data.sources.decoding.file_hash", lambda path: pytest.fail("a file was read"))
+        (tmp_path / "list").write_text("p3.png\n")
+        after = faces_of(fileset(exclude=str(tmp_path / "list")), rows()).table.image_hashes
+        np.testing.assert_array_equal(after, np.delete(before, 3))
+
+    def test_a_cache_of_a_version_without_them_gets_them(self, root, fileset, tmp_path):
+        table = faces_of(fileset(), rows()).table
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        hashes.unlink()
+        again = faces_of(fileset(), rows()).table
+        assert again.image_hashes.tolist() == table.image_hashes.tolist() == self.expected(root, table)
+        assert hashes.exists()
+
+    def test_an_image_that_was_left_out_unread_has_one_when_it_is_read(self, root, fileset, tmp_path):
+        (root / "p2.png").rename(tmp_path / "p2.png")
+        (tmp_path / "list").write_text("p2.png\n")
+        less = faces_of(fileset(exclude=str(tmp_path / "list")), rows()).table
+        assert less.image_hashes.tolist() == self.expected(root, less)
+        (tmp_path / "p2.png").rename(root / "p2.png")
+        table = faces_of(fileset(), rows()).table
+        assert table.image_hashes.tolist() == self.expected(root, table)
 
 
 def test_several_faces_of_a_picture_share_it(fileset: FileSet):
