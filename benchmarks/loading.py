@@ -55,7 +55,7 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     torch.manual_seed(cfg.seed)
     turns, size = checks.whole(cfg, "turns", least=2), checks.whole(cfg, "data.batch_size", least=1)
     faces, crop = build_faces(cfg), build_crop(cfg.crop)
-    data = CropDataset(faces.subset("train"), faces.images, crop.training, crop.size, None, cfg.seed)
+    data = CropDataset(faces.some("train"), faces.images, crop.training, crop.size, None, cfg.seed)
     notebook, codec = notebook_dataset(cfg, faces, scratch), instantiate(cfg.model.codec, "model.codec")
     timed = partial(microseconds, faces=len(data), size=size, turns=turns)
     augmentations: dict[str, Any] = {

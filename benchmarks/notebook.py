@@ -75,7 +75,7 @@ def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDa
     Raises:
         UserError: the model is trained on something else than coordinates.
     """
-    train, codec = faces.subset("train"), instantiate(cfg.model.codec, "model.codec")
+    train, codec = faces.some("train"), instantiate(cfg.model.codec, "model.codec")
     if not isinstance(codec, Coordinates):
         raise UserError(
             f"model={cfg.model.name}: expected the codec fkd.codecs.Coordinates, the notebooks' own, found "

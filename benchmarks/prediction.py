@@ -153,7 +153,7 @@ def _each(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Callable[
 
 def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
     """Training crops (N, C, S, S) as in use, which set the ranges of 8-bit features."""
-    table = faces.subset("train")
+    table = faces.some("train")
     rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
     windows = net.metadata.window(detector.spread(square_around(table.keypoints[rows]), np.random.default_rng(0)))
     seen = [images.in_channels(faces.images[int(image)], net.metadata.channels) for image in table.images[rows]]

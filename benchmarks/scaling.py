@@ -143,7 +143,8 @@ def train(cfg: DictConfig) -> Epoch:
     faces = repeated(build_faces(cfg), cfg.rows)
     faces.fingerprints()
     data = build_data(cfg, faces)
-    module.learn_about(data.mean_shape(), faces.sample("train"), faces.table.subjects[faces.splits["train"]])
+    table, rows = faces.table, faces.splits["train"]
+    module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])
     keep_memory()
     trainer.fit(module, datamodule=data)
     return watch.epoch

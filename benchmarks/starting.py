@@ -80,7 +80,8 @@ def start(cfg: DictConfig) -> dict[str, float]:
     times.append(time.perf_counter())
     faces.fingerprints()
     data = build_data(cfg, faces)
-    module.learn_about(data.mean_shape(), faces.sample("train"), faces.table.subjects[faces.splits["train"]])
+    table, rows = faces.table, faces.splits["train"]
+    module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])
     trainer.fit(module, datamodule=data)
     times.append(watch.ended)
     return dict(zip(_STEPS, np.diff(times).tolist(), strict=True)) | watch.memory

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from fkd.data.split import anonymous
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
+from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
@@ -38,19 +40,23 @@ _TORCHVISION = {"_target_", "num_classes"}
 SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # where such a file keeps all but the tensors, as JSON
 _MODEL = "model."  # begins the names of a KeypointNet's weights in Lightning's module
+_HASHES = "image_hashes"
 _KEPT_DATA = ("name", "label_shift", "split")
 
 
 def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
 
-    Paths and settings of the training stay behind; people's names become pseudonyms (`fkd.data.split.anonymous`).
+    Paths and settings of the training stay behind; people's names become pseudonyms (`fkd.data.split.anonymous`). By
+    these and by the hashes of images, whoever has a name or an image can test whether the net was trained on it.
     """
     config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
     people = [anonymous(subject) for subject in content["subjects"]]
     said = {"config": config, "scores": content["scores"], "subjects": people, "shapes": content["shapes"]}
     weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
+    if (hashes := content.get(_HASHES)) is not None:
+        weights[_HASHES] = hashes
     with whole_file(path) as file:
         file.write(safetensors.torch.save(weights, {_METADATA: json.dumps(said)}))
 
@@ -59,7 +65,7 @@ def _read_safetensors(path: str | Path) -> Any:
     with safe_open(path, "pt") as file:
         said = json.loads((file.metadata() or {}).get(_METADATA, "null"))
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
-    return {**said, "state_dict": weights} if said else None
+    return {**said, _HASHES: weights.pop(_HASHES, None), "state_dict": weights} if said else None
 
 
 def read(path: str | Path, key: str) -> dict[str, Any]:
@@ -97,11 +103,24 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
             "train again or give another file"
         ) from None
     needed = {"config": dict, "state_dict": dict, "scores": dict, "subjects": list, "shapes": dict | None}
-    if not isinstance(content, dict) or any(not isinstance(content.get(name), kind) for name, kind in needed.items()):
+    if not isinstance(content, dict) or not (
+        all(isinstance(content.get(name), kind) for name, kind in needed.items()) and _are_hashes(content.get(_HASHES))
+    ):
         raise UserError(
             f"{key}={path}: expected a checkpoint of fkd with {', '.join(needed)}, found a file of another kind"
         )
     return content
+
+
+def hashes_of(content: Mapping[str, Any]) -> Hashes:
+    """Those of the images that a checkpoint's net was trained on; a version that kept none has unknown ones."""
+    kept = content.get(_HASHES)
+    return UNKNOWN if kept is None else kept.cpu().numpy().view(np.uint64)
+
+
+def _are_hashes(kept: Any) -> bool:
+    """Whether these are hashes of images; a version kept none."""
+    return kept is None or (isinstance(kept, torch.Tensor) and kept.dtype == torch.int64 and kept.ndim == 1)
 
 
 def _read_torch(path: str | Path, key: str) -> Any:

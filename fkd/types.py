@@ -20,6 +20,12 @@ if TYPE_CHECKING:  # an exported net is used without torch
 Image = npt.NDArray[np.uint8]
 """A decoded picture: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA."""
 
+Hashes = npt.NDArray[np.uint64]
+"""Hashes of images, by which they are known under any name; 0 stands for an image whose hash is not known."""
+
+UNKNOWN: Hashes = np.zeros(1, np.uint64)
+"""Of images that nothing is known of, be they many."""
+
 Points = npt.NDArray[np.float32]
 """Keypoints (..., K, 2) as (x, y), or boxes (..., 4) as left, top, right, bottom."""
 
@@ -37,6 +43,7 @@ class Annotations:
         subjects: (N,) name of the person.
         label_shift: (N, 2) how far the published labels lie to the right of the true place: pixels, and a share of the
             distance between the schema's normaliser points. Zero where the source knows of no shift.
+        image_hashes: (N,) of each face's image; zeros of a source that gives none.
     """
 
     schema: KeypointSchema
@@ -46,15 +53,19 @@ class Annotations:
     visible: npt.NDArray[np.bool_]
     subjects: npt.NDArray[np.str_]
     label_shift: npt.NDArray[np.float32]
+    image_hashes: Hashes = field(default_factory=lambda: UNKNOWN)
 
     def __post_init__(self) -> None:
         rows, points = len(self.paths), len(self.schema)
+        if self.image_hashes is UNKNOWN:
+            object.__setattr__(self, "image_hashes", np.zeros(rows, np.uint64))
         expected = {
             "images": (rows,),
             "keypoints": (rows, points, 2),
             "visible": (rows, points),
             "subjects": (rows,),
             "label_shift": (rows, 2),
+            "image_hashes": (rows,),
         }
         for name, shape in expected.items():
             if (found := getattr(self, name).shape) != shape:

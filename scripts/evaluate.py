@@ -31,12 +31,14 @@ def main(cfg: DictConfig) -> float:
     if isinstance(net, TorchNet):
         compatibility.check_labels(cfg, net.config)
     faces = faces_for(cfg, net.metadata)
-    show(*faces.remarks)
+    show(*faces.remarks, *remarks_on_part(cfg, faces))
     if isinstance(net, TorchNet):
         candidate = Candidate.of(net)
     else:
         candidate = Candidate.of_stranger(net, faces)
         show("an exported net does not say whom it was trained on: people of the test may be among them")
+        if not len(faces.splits["train"]):
+            show("mean shape: of the faces scored here, since no others are named; data.train names some")
     batch_size = checks.whole(cfg, "data.batch_size", least=1)
     scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, checks.flag(cfg, "flip"))
     conditions = breakdown(scores, faces.subset(cfg.subset))
@@ -54,6 +56,19 @@ def main(cfg: DictConfig) -> float:
         ),
     )
     return scores.metrics["nme_interocular"]
+
+
+def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
+    """Says so where a part of data.train is scored, since splits without files of their own are held out of it."""
+    lacking = [split for split in ("val", "test") if not cfg.data.get(split)] if cfg.data.get("train") else []
+    if not lacking or cfg.subset not in ("train", *lacking):
+        return ()
+    those = f"held out by person, since data.{cfg.subset} names none"
+    if cfg.subset == "train":
+        those = f"left when others are held out by person, since {' and '.join(f'data.{s}' for s in lacking)} name none"
+    whole = sum(len(faces.splits[split]) for split in ("train", *lacking))
+    scored = f"{len(faces.subset(cfg.subset)):,} of the {whole:,} faces of data.train"
+    return (f"subset={cfg.subset}: {scored} are scored, those {those}; subset=all scores all",)
 
 
 def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:

@@ -12,9 +12,11 @@ from fkd import dataset_report
 from fkd.cli.command import command
 from fkd.config import checks
 from fkd.config.faces import build_faces
+from fkd.data.face_data import Faces
 from fkd.dataset_report.checks import examine
 from fkd.errors import UserError
-from fkd.inference.torch_net import load_net
+from fkd.evaluation.evaluate import Candidate
+from fkd.inference.torch_net import TorchNet, load_net
 from fkd.io.media import unless_wrong
 from fkd.terminal import labelled_lines, show
 
@@ -33,7 +35,7 @@ def main(cfg: DictConfig) -> None:
     is_whole = cfg.data.get("exclude") is None
     has_folder = is_whole and cfg.data.get("root")  # pictures of those left out would seem to have no label
     root = Path(cfg.data.root) if has_folder else None
-    findings = examine(faces, net, root, () if net is None else net.subjects)
+    findings = examine(faces, net, root, () if net is None else learned_from(net, faces))
     found = dataset_report.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
     dataset_report.write(output, found, count, seed)
 
@@ -47,6 +49,11 @@ def main(cfg: DictConfig) -> None:
             }
         ),
     )
+
+
+def learned_from(net: TorchNet, faces: Faces) -> set[str]:
+    """People that a net was trained on; those of these faces also where only their images are known."""
+    return {*net.subjects, *(Candidate.of(net).trained_on(faces.table) or ())}
 
 
 if __name__ == "__main__":

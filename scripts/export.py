@@ -103,10 +103,8 @@ class Sample:
     @classmethod
     def of(cls, faces: Faces, subset: str, count: int, net: TorchNet, boxes: str, detector: Detector) -> "Sample":
         """At most `count` faces of a split, the same at every call."""
-        table = faces.subset(subset)
+        table = faces.some(subset)
         table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:count]))
-        if len(table) == 0:
-            raise UserError(f"data={faces.name}: expected faces in its {subset} split, found none; give other data")
         squares, _ = squares_of(table, faces, boxes, detector)
         windows, size = net.metadata.window(squares), net.metadata.size
         cuts = [cut(faces.images[int(i)], windows[row : row + 1], size) for row, i in enumerate(table.images)]

@@ -70,8 +70,8 @@ def main(cfg: DictConfig) -> float:
         if run.start is not None and run.goes_on:
             compatibility.check_faces(run.start, begun, module.fingerprints)
         data = build_data(cfg, faces)
-        subjects = faces.table.subjects[faces.splits["train"]]
-        module.learn_about(data.mean_shape(), faces.sample("train"), subjects)
+        table, rows = faces.table, faces.splits["train"]
+        module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])
 
         kept = run.start
         if cfg.train:

@@ -32,6 +32,7 @@ def content() -> dict[str, Any]:
         "state_dict": module.model.state_dict(),
         "scores": {"epoch": 3, "val/nme": 5.0},
         "subjects": module.subjects,
+        "image_hashes": torch.tensor([5, -1]),
         "shapes": shapes,
     }
 
@@ -52,6 +53,13 @@ def test_it_answers_as_the_checkpoint(content: dict[str, Any], file: Path, tmp_p
     assert first.metadata.shapes is not None
     assert second.metadata.shapes is not None
     assert np.array_equal(first.metadata.shapes.axes, second.metadata.shapes.axes)
+    assert first.image_hashes.tolist() == second.image_hashes.tolist() == [5, 2**64 - 1]
+
+
+def test_hashes_that_are_not_known_stay_so(content: dict[str, Any], tmp_path: Path) -> None:
+    del content["image_hashes"]
+    checkpoint.write_safetensors(content, tmp_path / "net.safetensors")
+    assert load_net(tmp_path / "net.safetensors").image_hashes.tolist() == [0]
 
 
 def test_paths_settings_and_names_stay_behind(file: Path) -> None:

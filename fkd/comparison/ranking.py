@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from fkd.comparison.run_reader import Run
+from fkd.comparison.run_reader import TRAINED_ON, Run
 from fkd.comparison.settings import Settings, but_seed, data_of, shared
 from fkd.errors import UserError
 
@@ -150,7 +150,21 @@ def _cautions(ranked: Sequence[Run], recipes: int) -> list[str]:
             f"the best of {recipes} recipes was chosen by these test faces, so its error on them is too low an "
             "estimate; rank=val chooses without them"
         )
-    return cautions
+    return cautions + _remembered(ranked)
+
+
+def _remembered(ranked: Sequence[Run]) -> list[str]:
+    """Which nets were trained on people of the test, and of which that is not known."""
+    lines = []
+    if known := [run for run in ranked if run.test_score(TRAINED_ON)]:
+        most, people = (max(run.test_score(key) or 0 for run in known) for key in (TRAINED_ON, "subjects"))
+        lines.append(
+            f"{_count(known)} trained on people of this test, on up to {most:,} of {people:,}: their error measures "
+            "memory of faces as well as skill"
+        )
+    if unknown := [run for run in ranked if run.test.get(TRAINED_ON, 0) is None]:
+        lines.append(f"whether {_count(unknown)} trained on people of this test is unknown")
+    return lines
 
 
 def _comparable(runs: Sequence[Run], split: str) -> tuple[list[Run], list[Run]]:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fkd.comparison.columns import COLUMNS, Column, ranked_keys, recipe_keys, used, words
 from fkd.comparison.ranking import Ranking, Spread
-from fkd.comparison.run_reader import Run
+from fkd.comparison.run_reader import TRAINED_ON, Run
 from fkd.comparison.settings import Settings, short_names, text
 from fkd.io.atomic import whole_file
 
@@ -167,6 +167,8 @@ def write_csv(path: Path, ranking: Ranking) -> None:
 
 def _line(run: Run, place: int | str) -> dict[str, Any]:
     test = {f"test/{key}": value for key, value in run.test.items() if isinstance(value, int | float | str)}
+    if run.test.get(TRAINED_ON, 0) is None:
+        test[f"test/{TRAINED_ON}"] = "unknown"
     parts = run.test.get("per_part")
     test |= {f"test/part/{part}": value for part, value in parts.items()} if isinstance(parts, dict) else {}
     return {

@@ -48,7 +48,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     model = _model(config)
     module = KeypointModule(model, objective, config)
     if objective.teacher is not None:
-        module.subjects = [*objective.teacher.subjects]
+        module.add_training(objective.teacher.subjects, objective.teacher.image_hashes)
     _check_loss(cfg, objective.loss, model.codec.gives)
     if objective.heatmap_loss is not None and not isinstance(model.net, ReadsHeatmaps):
         raise UserError(f"model.heatmaps: expected null, since model={cfg.model.name} has no heatmaps to train")
@@ -129,13 +129,15 @@ def _teacher(cfg: DictConfig) -> Teacher:
     seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
     teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
     check_labels(cfg, teacher.config)
-    return Teacher(teacher.model.requires_grad_(False), teacher.model.size, weight, teacher.subjects)
+    return Teacher(
+        teacher.model.requires_grad_(False), teacher.model.size, weight, teacher.subjects, teacher.image_hashes
+    )
 
 
 def initialise(module: KeypointModule, cfg: DictConfig) -> None:
     """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
 
-    With `weights`, as with a teacher, come the people whom that net was trained on.
+    With `weights`, as with a teacher, come the people and the images that that net was trained on.
 
     Raises:
         UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
@@ -143,7 +145,7 @@ def initialise(module: KeypointModule, cfg: DictConfig) -> None:
     if cfg.weights is not None:
         other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
         module.model.net.load_state_dict(other.model.net.state_dict())
-        module.subjects = sorted({*module.subjects, *other.subjects})
+        module.add_training(other.subjects, other.image_hashes)
     elif cfg.model.get("pretrained") is not None and checks.flag(cfg, "model.pretrained"):
         if not isinstance(module.model.net, Backbone):
             raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")

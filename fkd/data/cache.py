@@ -49,14 +49,23 @@ class Keyed(Protocol):
 class ImageCache:
     """Read-only pictures of any sizes in one file. Pickling it carries the file's name only.
 
-    ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, that costs no copy.
+    ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, that costs no copy. An image that nobody needs and
+    that could not be read has no pixels.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
-    def build(cls, directory: Path, key: str, count: int, read: Callable[[int], Image], title: str) -> "ImageCache":
+    def build(
+        cls,
+        directory: Path,
+        key: str,
+        count: int,
+        read: Callable[[int], Image],
+        title: str,
+        needed: npt.NDArray[np.bool_] | None = None,
+    ) -> "ImageCache":
         """The cache of this key, opened where it exists and is whole, made with a pool of threads where not.
 
         Args:
@@ -65,15 +74,23 @@ class ImageCache:
             count: number of pictures.
             read: gives picture i; called from several threads.
             title: what the progress bar says.
+            needed: (count,) which images must have pixels, or the cache is made anew; None: those it has.
 
         Raises:
             UserError: the folder cannot be written or is full (then nothing half written stays), or ``read`` says so.
         """
-        return cls.from_pictures(directory, key, count, lambda: _in_order(read, count), title, "data.cache_dir")
+        return cls.from_pictures(directory, key, count, lambda: _in_order(read, count), title, "data.cache_dir", needed)
 
     @classmethod
     def from_pictures(
-        cls, directory: Path, key: str, count: int, pictures: Callable[[], Iterable[Image]], title: str, option: str
+        cls,
+        directory: Path,
+        key: str,
+        count: int,
+        pictures: Callable[[], Iterable[Image]],
+        title: str,
+        option: str,
+        needed: npt.NDArray[np.bool_] | None = None,
     ) -> "ImageCache":
         """The same for a source that makes its pictures in order: ``pictures`` is called only if the cache is missing.
 
@@ -81,12 +98,12 @@ class ImageCache:
         """
         cache = cls(directory.absolute() / f"{key}.images")
         try:
-            if not cache._is_whole(count):
+            if not cache._is_whole(count, needed):
                 directory.mkdir(parents=True, exist_ok=True)
                 with locked(directory / f".{key}.lock", wait=True) as alone:
-                    if not cache._is_whole(count):  # else another process made it meanwhile
+                    if not cache._is_whole(count, needed):  # else another process made it meanwhile
                         _write(cache.path, _with_progress(pictures(), count, title), alone)
-                        cache._is_whole(count)
+                        cache._is_whole(count, needed)
         except OSError as error:
             raise UserError(
                 f"{directory}: cannot keep decoded pictures here ({error.strerror});"
@@ -117,22 +134,29 @@ class ImageCache:
             raise UserError(f"{self.path}: the decoded pictures are gone or cut off; run again to make them anew")
         return content
 
-    def _is_whole(self, count: int) -> bool:
+    def _is_whole(self, count: int, needed: npt.NDArray[np.bool_] | None) -> bool:
         content = _open(self.path)
         if content is None or len(content[1]) != count:
+            return False
+        if needed is not None and not content[1][needed, 1].all():
             return False
         self._content = content
         return True
 
 
-def files_key(paths: Sequence[Path], channels: int) -> str:
+def files_key(paths: Sequence[Path | None], channels: int) -> str:
     """A digest that changes when a file's name, size or time of change does, or the number of channels.
+
+    None stands for a file that there is not.
 
     Raises:
         UserError: a file is missing.
     """
     digest = hashlib.sha256(_FORMAT + f"{channels}\0".encode())
     for path in paths:
+        if path is None:
+            digest.update(b"\0")
+            continue
         try:
             status = path.stat()
         except OSError as error:

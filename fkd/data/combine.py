@@ -177,7 +177,7 @@ def _check_held_out(parts: Mapping[str, Faces]) -> None:
 
 
 def _times(faces: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:
-    """How often an epoch shows each source's faces: once at least."""
+    """How often an epoch shows each source's faces: once at least, if it has any to train on."""
     is_whole = isinstance(weights, Mapping) and weights.keys() == faces.keys()
     if not is_whole or not all(isinstance(w, int | float) and 0 < w < np.inf for w in weights.values()):
         raise UserError(f"data.weights: expected a number above 0 for each of {', '.join(faces)}, found {weights}")
@@ -188,7 +188,7 @@ def _times(faces: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, 
             f"data.weights: expected an epoch of at most {_LONGEST} times the {total:,} training faces, found "
             f"{shown:.3g} faces; choose weights nearer to each other"
         )
-    return {name: length * weights[name] / max(count, 1) for name, count in faces.items()}
+    return {name: length * weights[name] / count if count else 0.0 for name, count in faces.items()}
 
 
 def _repeated(rows: Rows, times: float) -> Rows:

@@ -32,7 +32,8 @@ class KeypointDataModule(pl.LightningDataModule):
         num_workers: processes that load; with 0 a thread of the training process does.
         seed: of the order, boxes and augmentation.
 
-    `train_dataloader` raises UserError when a process's share of the training split is smaller than one batch.
+    Raises:
+        UserError: no faces to train on or to validate with; of `train_dataloader`, fewer for a process than one batch.
     """
 
     def __init__(
@@ -45,6 +46,11 @@ class KeypointDataModule(pl.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
+        if lacking := [split for split in ("train", "val") if not len(faces.splits[split])]:
+            raise UserError(
+                f"data={faces.name}: expected faces in train and val, found none in {' and '.join(lacking)}; "
+                "a training needs data.train"
+            )
         self.faces, self.crop, self.seed = faces, crop, seed
         self.batch_size, self.num_workers = batch_size, num_workers
         table, splits, images = faces.table, faces.splits, faces.images

@@ -23,7 +23,8 @@ class Faces:
 
     Attributes:
         table: every annotated row, N faces.
-        splits: "train", "val" and "test" -> their rows of the table.
+        splits: "train", "val" and "test" -> their rows of the table; a set that is only looked at or scored may have no
+            training rows.
         images: the decoded pictures that ``table.images`` points to.
         name: what config files call it.
         remarks: lines that a run prints, so that its figures are read for what they are.
@@ -46,6 +47,16 @@ class Faces:
         if name not in SPLITS:
             raise UserError(f"subset={name}: expected one of {', '.join(SPLITS)}, all")
         return self.table.take(self.splits[name])
+
+    def some(self, name: str) -> Annotations:
+        """The same, where faces are needed.
+
+        Raises:
+            UserError: another name, or there are none.
+        """
+        if not len(table := self.subset(name)):
+            raise UserError(f"data={self.name}: expected faces in its {name} split, found none; give other data")
+        return table
 
     def sample(self, name: str) -> Points:
         """(N, K, 2) keypoints of "train", "val" or "test"; of a larger split 20,000, evenly spread.
@@ -84,6 +95,8 @@ def remark_on_people(table: Annotations, splits: Mapping[str, Rows], advice: str
     people = {split: {*table.subjects[rows].tolist()} for split, rows in splits.items()}
     sizes = ", ".join(f"{len(splits[split]):,} {split}" for split in SPLITS)
     start = f"{len(table):,} faces ({sizes}) of {len({*table.subjects.tolist()}):,} people"
+    if sum(map(bool, people.values())) < 2:
+        return start  # one split shares nobody with the others
     shared = {split: len(people["test"] & people[split]) for split in ("train", "val")}
     if known := len(people["val"] & people["train"]):
         start += f"; val shares {known:,} of its {len(people['val']):,} people with train"

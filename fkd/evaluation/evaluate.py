@@ -1,7 +1,7 @@
 """Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from rich import get_console
 from rich.progress import track
 
-from fkd.data.face_data import Faces
+from fkd.data.face_data import SPLITS, Faces
 from fkd.data.split import among
 from fkd.detect import Detector
 from fkd.errors import UserError
@@ -19,7 +19,7 @@ from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transf
 from fkd.inference.predictor import Net, answers
 from fkd.inference.torch_net import TorchNet
 from fkd.metrics import auc, failure_rate, nme, summary
-from fkd.types import Annotations, Points
+from fkd.types import UNKNOWN, Annotations, Hashes, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 _SEED_OF_JITTER = 0
@@ -33,23 +33,41 @@ class Candidate:
         net: finds keypoints on crops.
         mean_shape: (K, 2) crop pixels, of the training faces: the baseline, and what stands for a missed face.
         subjects: the people it was trained on, None if they are not known.
+        image_hashes: of the images it was trained on.
     """
 
     net: Net
     mean_shape: Points
     subjects: Collection[str] | None
+    image_hashes: Hashes = field(default_factory=UNKNOWN.copy)
 
     @classmethod
     def of(cls, net: TorchNet) -> Self:
         """The net of a checkpoint."""
-        return cls(net, net.model.mean_shape.cpu().numpy(), net.subjects)
+        return cls(net, net.model.mean_shape.cpu().numpy(), net.subjects, net.image_hashes)
 
     @classmethod
     def of_stranger(cls, net: Net, faces: Faces) -> Self:
-        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces."""
-        keypoints = faces.sample("train")
+        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces.
+
+        That is of the training faces, or of the first split that has some.
+        """
+        keypoints = faces.sample(next(split for split in SPLITS if len(faces.splits[split])))
         matrices = crop_matrices(net.metadata.window(square_around(keypoints)), net.metadata.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
+
+    def trained_on(self, table: Annotations) -> set[str] | None:
+        """The people of a table whom the net was trained on, by their names or by images of them.
+
+        None where that is not known: no name is the same, which it need not be where the set's folder is called by
+        another name, and the hashes of some images are not known.
+        """
+        if self.subjects is None:
+            return None
+        names, hashes = np.unique(table.subjects), table.image_hashes
+        found = {*names[among(names, self.subjects)].tolist()}
+        found |= {*table.subjects[np.isin(hashes, self.image_hashes) & (hashes != 0)].tolist()}
+        return found if found or (hashes.all() and self.image_hashes.all()) else None
 
 
 @dataclass(frozen=True)
@@ -123,9 +141,8 @@ def evaluate(
     mean = np.stack([Crop.from_box(window, metadata.size).inverse_points(candidate.mean_shape) for window in windows])
     preds = np.where(found[:, None, None], preds, mean)
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
-    trained = candidate.subjects
-    known = None if trained is None else int(among(np.unique(table.subjects), trained).sum())
-    seen = {"subjects_in_training": known}
+    trained_on = candidate.trained_on(table)
+    seen = {"subjects_in_training": None if trained_on is None else len(trained_on)}
     return Scores(
         metrics=score(preds, target, table, found, boxes) | seen,
         mean_shape=score(mean, target, table, found, boxes) | seen,

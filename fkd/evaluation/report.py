@@ -76,7 +76,8 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table
         "of them in the net's training": "subjects_in_training",
     }
     for label, key in rows.items():
-        table.add_row(label, *(_number(metrics.get(key)) for metrics in columns.values()))
+        lacking = "unknown" if key == "subjects_in_training" else "-"
+        table.add_row(label, *(_number(metrics.get(key), lacking) for metrics in columns.values()))
     return table
 
 
@@ -88,7 +89,7 @@ def part_table(metrics: Mapping[str, Any]) -> Table:
     return table
 
 
-def _number(value: Any) -> str:
+def _number(value: Any, lacking: str = "-") -> str:
     if value is None:
-        return "-"
+        return lacking
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"

@@ -15,7 +15,7 @@ from fkd.inference.metadata import Metadata
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import schema_of
 from fkd.shape_model import ShapeModel
-from fkd.types import Image, Points
+from fkd.types import UNKNOWN, Hashes, Image, Points
 
 
 class TorchNet:
@@ -26,6 +26,7 @@ class TorchNet:
         metadata: what prediction must know of it.
         config: plain config that it was trained with.
         subjects: the people it was trained on.
+        image_hashes: of the images it was trained on.
         scores: of its best epoch: epoch, val/loss, val/nme.
     """
 
@@ -36,9 +37,10 @@ class TorchNet:
         config: Mapping[str, Any] | None = None,
         subjects: Sequence[str] = (),
         scores: Mapping[str, float] | None = None,
+        image_hashes: Hashes = UNKNOWN,
     ) -> None:
         self.model, self.metadata, self.config = model.eval(), metadata, config or {}
-        self.subjects, self.scores = subjects, scores or {}
+        self.subjects, self.scores, self.image_hashes = subjects, scores or {}, image_hashes
 
     @torch.inference_mode()
     def __call__(self, crops: Image) -> Points:
@@ -97,7 +99,7 @@ def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
         detector=config["detector"],
     )
     config["data"]["name"], config["detector"]["_target_"]  # asked for later
-    return TorchNet(model, metadata, config, content["subjects"], content["scores"])
+    return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))
 
 
 def device_of(name: str) -> torch.device:

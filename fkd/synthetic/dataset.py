@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fkd.data.cache import ImageCache
+from fkd.data.contents import text_hash
 from fkd.data.face_data import Faces, remark_on_people
 from fkd.data.split import by_subject, shares
 from fkd.errors import UserError
@@ -61,14 +62,16 @@ def synthetic_faces(
     splits = by_subject(people, shares(val=val_share, test=test_share), seed)
     names = np.char.add(f"drawn_{seed}/", people)  # another seed's people are others
     images, keypoints = _images_and_keypoints(Path(root), shots, channels)
+    paths = [f"{name}/{frame:04}" for name, (_, _, frame, _) in zip(names, shots, strict=True)]
     table = Annotations(
         schema=IBUG68,
-        paths=np.array([f"{name}/{frame:04}" for name, (_, _, frame, _) in zip(names, shots, strict=True)]),
+        paths=np.array(paths),
         images=np.arange(len(shots), dtype=np.int64),
         keypoints=keypoints,
         visible=np.ones(keypoints.shape[:2], bool),
         subjects=names,
         label_shift=np.zeros((len(shots), 2), np.float32),
+        image_hashes=np.array([text_hash(f"{path}, {size}") for path in paths], np.uint64),
     )
     remarks = (remark_on_people(table, splits), "drawn faces: figures on them say little about photographs")
     return Faces(table, splits, images, "synthetic", remarks)

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import CatMetric, MeanMetric
 
+from fkd.checkpoint import hashes_of
 from fkd.errors import UserError
 from fkd.metrics import NME, PartNME, point_errors
 from fkd.models.keypoint_net import KeypointNet
 from fkd.shape_model import ShapeModel
 from fkd.training.objective import Objective
-from fkd.types import Batch, Points, Prediction
+from fkd.types import UNKNOWN, Batch, Hashes, Points, Prediction
 
 
 class KeypointModule(pl.LightningModule):
@@ -38,6 +39,7 @@ class KeypointModule(pl.LightningModule):
         super().__init__()
         self.model, self.objective, self.config = model, objective, config
         self.subjects: list[str] = []  # the people it was trained on
+        self.image_hashes: Hashes = UNKNOWN[:0]  # of the images it was trained on, in ascending order
         self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
         self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
         self._training_shapes: ShapeModel | None = None  # the same in their own unit
@@ -149,6 +151,7 @@ class KeypointModule(pl.LightningModule):
         logged = self.trainer.callback_metrics
         scores = {name: float(logged[name]) for name in ("val/loss", "val/nme") if name in logged}
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
+        checkpoint["image_hashes"] = torch.from_numpy(self.image_hashes.view(np.int64))
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
         epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
         checkpoint["scores"] = {"epoch": epochs, **scores}
@@ -158,8 +161,8 @@ class KeypointModule(pl.LightningModule):
         checkpoint["train_losses"] = every.reshape(-1, len(own))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes over whom the net was trained on; refuses a learning rate schedule that would run past its end."""
-        self.subjects = sorted({*self.subjects, *checkpoint["subjects"]})
+        """Takes over what the net was trained on; refuses a learning rate schedule that would run past its end."""
+        self.add_training(checkpoint["subjects"], hashes_of(checkpoint))
         if (kept := checkpoint.get("train_losses")) is not None:
             self._take_over_loss(kept)
         if self.objective.schedule is None or self.objective.schedule.length is None:
@@ -181,17 +184,24 @@ class KeypointModule(pl.LightningModule):
         for name, value in zip(self.train_loss.metric_state, kept, strict=True):
             setattr(self.train_loss, name, value.to(self.device, copy=True))
 
-    def learn_about(self, mean_shape: Points, keypoints: Points, subjects: Iterable[str]) -> None:
-        """Keeps in checkpoints what scores and predictions need to know of the training faces; people add up.
+    def learn_about(
+        self, mean_shape: Points, keypoints: Points, subjects: Iterable[str], image_hashes: Hashes = UNKNOWN
+    ) -> None:
+        """Keeps in checkpoints what scores and predictions need to know of the training faces.
 
         Args:
             mean_shape: (K, 2) crop pixels, the baseline of every score.
             keypoints: (N, K, 2) in any pixels, whose shapes a prediction is compared with.
-            subjects: the people, so that a score on people seen in training can say so.
+            subjects, image_hashes: see `add_training`.
         """
         self.model.mean_shape.copy_(torch.from_numpy(mean_shape))
         self.shapes = self._training_shapes = ShapeModel.fit(keypoints)
+        self.add_training(subjects, image_hashes)
+
+    def add_training(self, subjects: Iterable[str], image_hashes: Hashes) -> None:
+        """Keeps people and images that the net was trained on, beside those it has, so that scores on them say so."""
         self.subjects = sorted({*self.subjects, *map(str, subjects)})
+        self.image_hashes = np.union1d(self.image_hashes, image_hashes)
 
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What a step makes smaller, and the loss of the labels alone, which `val/loss` is, too."""

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fkd.codecs import Heatmaps
 from fkd.errors import UserError
 from fkd.losses import heatmap_kl
-from fkd.types import Batch
+from fkd.types import UNKNOWN, Batch, Hashes
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -66,13 +66,14 @@ class Teacher:
         net: (B, C, size, size) uint8 crops -> (B, K, 2) pixels of these crops; in evaluation mode.
         size: width and height of its crops, which need not be the pupil's.
         weight: share of its answers in the loss.
-        subjects: the people whom it was trained on.
+        subjects, image_hashes: the people and the images that it was trained on.
     """
 
     net: nn.Module
     size: int
     weight: float
     subjects: Sequence[str] = ()
+    image_hashes: Hashes = field(default_factory=UNKNOWN.copy)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: it does not change, and a running mean of the pupil needs no second one."""

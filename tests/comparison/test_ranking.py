@@ -12,6 +12,7 @@ import pytest
 from fkd import comparison
 from fkd.comparison.columns import labels, ranked_keys, recipe_keys
 from fkd.comparison.settings import differing
+from fkd.comparison.table import write_csv
 from fkd.errors import UserError
 from tests.comparison.folders import write_run
 
@@ -98,6 +99,23 @@ def test_the_best_of_many_by_the_test_is_said_to_look_too_good(tmp_path: Path) -
     assert note.startswith("the best of 3 recipes was chosen by these test faces, so its error on them is too low")
     assert "rank=val" in note
     assert ranked(tmp_path, "val").notes == ()
+
+
+def test_whom_the_nets_know_from_training_is_said_beside_their_test(tmp_path: Path) -> None:
+    test = {"nme_interocular": 5.0, "boxes": "keypoints", "faces": 100, "subjects": 1234, "labels": "published"}
+    for name, known in {"many": 1000, "few": 3, "nobody": 0, "untold": None}.items():
+        write_run(tmp_path / name, {"model": "a", "seed": len(name)}, test=test | {"subjects_in_training": known})
+    write_run(tmp_path / "old", {"model": "a", "seed": 0}, test=test)  # says nothing of it
+    assert ranked(tmp_path).notes == (
+        "2 runs were trained on people of this test, on up to 1,000 of 1,234: their error measures memory of faces as "
+        "well as skill",
+        "whether 1 run was trained on people of this test is unknown",
+    )
+    assert ranked(tmp_path, "val").notes == ()
+    write_csv(tmp_path / "table.csv", ranked(tmp_path))
+    with (tmp_path / "table.csv").open() as file:
+        said = {row["run"]: row["test/subjects_in_training"] for row in csv.DictReader(file)}
+    assert said == {"many": "1000", "few": "3", "nobody": "0", "untold": "unknown", "old": ""}
 
 
 def test_runs_on_other_data_are_not_ranked_at_all(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -300,10 +301,11 @@ def test_frozen_statistics_stay_as_they_are_while_maps_are_trained(tmp_path: Pat
 
 
 def teacher(path: Path, *overrides: str) -> str:
-    """The file of an untrained net that knows Ada."""
+    """The file of an untrained net that knows Ada and the images 5 and 2^64 - 1."""
     cfg = compose("model=compact", *SMALL, *overrides)
     module = build_module(cfg)
     content = {"config": compatibility.plain(cfg), "state_dict": module.state_dict(), "scores": {}, "subjects": ["Ada"]}
+    content["image_hashes"] = torch.tensor([5, -1])
     torch.save(content, path / "teacher.ckpt")
     return f"distill.teacher={path / 'teacher.ckpt'}"
 
@@ -322,9 +324,34 @@ def test_what_a_net_had_reached_that_others_learn_from_is_said(
     assert lines == [f"{key}: {path} (data=synthetic, {said})" for key in ("distill.teacher", "weights")]
 
 
-def test_the_people_that_a_teacher_knows_are_known_to_its_pupil(tmp_path: Path) -> None:
+def test_what_a_teacher_knows_is_known_to_its_pupil(tmp_path: Path) -> None:
     module = build_module(compose("distill=default", teacher(tmp_path, "crop.size=64"), *SMALL))
     assert module.subjects == ["Ada"]
+    assert module.image_hashes.tolist() == [5, 2**64 - 1]
+
+
+def test_what_a_net_was_trained_on_adds_up(tmp_path: Path) -> None:
+    """Of a file that kept no hashes it stays known that some are not."""
+    teacher(tmp_path)
+    path = tmp_path / "teacher.ckpt"
+    cfg = compose(f"weights={path}", *SMALL)
+    module = build_module(cfg)
+    shape = np.random.default_rng(0).random((2, 68, 2), np.float32)
+    module.learn_about(shape[0], shape, ["Bob"], np.array([7, 5, 7], np.uint64))
+    assert (module.subjects, module.image_hashes.tolist()) == (["Bob"], [5, 7])
+    initialise(module, cfg)
+    assert (module.subjects, module.image_hashes.tolist()) == (["Ada", "Bob"], [5, 7, 2**64 - 1])
+    changed(path, lambda content: content.pop("image_hashes"))
+    initialise(module, cfg)
+    assert module.image_hashes.tolist() == [0, 5, 7, 2**64 - 1]
+    assert module.image_hashes.dtype == np.uint64
+    assert load_net(path).image_hashes.tolist() == [0]
+
+
+@pytest.mark.parametrize("hashes", [[1, 2], "1", torch.zeros(2), torch.zeros((2, 2), dtype=torch.int64)])
+def test_hashes_of_another_kind_are_no_checkpoint(checkpoint: Path, hashes: Any) -> None:
+    with pytest.raises(UserError, match=r"expected a checkpoint of fkd with .* found a file of another kind"):
+        load_net(changed(checkpoint, lambda content: content.update(image_hashes=hashes)))
 
 
 @pytest.mark.parametrize(

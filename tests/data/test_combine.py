@@ -41,6 +41,14 @@ def test_all_faces_of_the_other_source_are_trained_on(sources: tuple[Faces, Face
         assert np.array_equal(both.images[int(both.table.images[row])], first.images[int(first.table.images[row])])
 
 
+def test_images_are_known_as_those_of_their_source(sources: tuple[Faces, Faces]) -> None:
+    first, second = sources
+    expected = [*first.table.image_hashes.tolist(), *second.table.image_hashes.tolist()]
+    assert beside(first, second).table.image_hashes.tolist() == expected
+    assert mixed({"a": {"source": first}, "b": {"source": second}}, None).table.image_hashes.tolist() == expected
+    assert len({0, *expected}) == 21
+
+
 def test_validation_and_test_stay_as_they_are(sources: tuple[Faces, Faces]) -> None:
     first, second = sources
     before, after = first.fingerprints(), beside(first, second).fingerprints()
@@ -126,6 +134,14 @@ class TestMixed:
         assert abs(counts[of_a].sum() / weights["a"] - counts[~of_a].sum() / weights["b"]) <= 1 / min(weights.values())
         for counted in (counts[of_a], counts[~of_a]):
             assert counted.max() - counted.min() <= 1  # as evenly as whole numbers allow
+
+    def test_a_source_that_only_tests_is_shown_in_no_epoch(self, parts) -> None:
+        faces, nothing = parts["b"]["source"], np.arange(0)
+        tested = replace(faces, splits={"train": nothing, "val": nothing, "test": np.arange(len(faces.table))})
+        both = mixed({**parts, "b": {"source": tested}}, {"a": 1, "b": 50})
+        assert both.splits["train"].tolist() == parts["a"]["source"].splits["train"].tolist()
+        assert len(both.splits["test"]) == len(parts["a"]["source"].splits["test"]) + len(faces.table)
+        assert "a's 1 times, b's 0 times" in both.remarks[-1]
 
     @pytest.mark.parametrize(
         "weights", [{"a": 1}, {"a": 1, "b": 0}, {"a": 1, "b": "x"}, {"a": 1, "b": 1, "c": 1}, [1, 2], 3, "a"]

@@ -50,7 +50,7 @@ def test_a_sample_of_many_faces_is_evenly_spread_from_the_first_to_the_last() ->
     numbers = np.broadcast_to(np.arange(70_001, dtype=np.float32)[:, None, None], (70_001, 68, 2))
     table = replace(
         many.table,
-        **{name: np.zeros(70_001, np.int64) for name in ("paths", "images", "subjects")},
+        **{name: np.zeros(70_001, np.int64) for name in ("paths", "images", "subjects", "image_hashes")},
         keypoints=numbers,
         visible=np.broadcast_to(True, (70_001, 68)),
         label_shift=np.zeros((70_001, 2), np.float32),

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,33 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, net: TorchNet) -> None:
     assert (scores.metrics["boxes"], scores.metrics["labels"]) == ("keypoints", "published")
     baseline = [plain_error(mean, window_of(k), k) for k in faces.table.keypoints]
     assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "learned", "shown", "expected"),
+    [
+        (["person 1"], [], "all", 1),  # by name
+        (["x"], [3, 4, 5], "all", 3),  # by image: persons 2, 3 and 4
+        (["person 2"], [3, 4, 5], "all", 3),  # both ways, and still one
+        (["x"], [77], "all", 0),
+        (["x"], [], "all", 0),  # of a net that was trained on nothing
+        (["x"], [0, 77], "all", None),  # some that it was trained on are not known
+        (["x"], [0, 3], "all", 1),
+        (["x"], [77], "some", None),  # some that it is scored on are not known
+        (["x"], [0], "none", None),
+        (["person 1"], [0], "none", 1),
+        (None, [0], "all", None),
+    ],
+)
+def test_people_are_known_by_name_or_image_and_never_said_not_to_be_where_that_is_not_known(
+    faces: Faces, net: TorchNet, subjects: list[str] | None, learned: list[int], shown: str, expected: int
+) -> None:
+    hashes = np.arange(1, N + 1, dtype=np.uint64)  # of person 0, 1, ..., 4, 0, ...
+    hashes[{"all": N, "some": N - 1, "none": 0}[shown] :] = 0
+    faces = replace(faces, table=replace(faces.table, image_hashes=hashes))
+    known = replace(Candidate.of(net), subjects=subjects, image_hashes=np.array(learned, np.uint64))
+    scores = evaluate(known, faces, "all", "keypoints", Nobody(), batch_size=5)
+    assert scores.metrics["subjects_in_training"] == scores.mean_shape["subjects_in_training"] == expected
 
 
 def test_hidden_points_have_no_part_in_scores(faces: Faces, net: TorchNet) -> None:
@@ -234,8 +262,17 @@ def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: F
     assert first.metrics["nme_interocular"] == again.metrics["nme_interocular"]
 
 
-def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(faces: Faces, net: TorchNet) -> None:
-    """Beside it stands the mean of the training faces at hand, each in the window around its own points."""
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(
+    faces: Faces, net: TorchNet, split: str
+) -> None:
+    """Beside it stands the mean of the training faces at hand, each in the window around its own points.
+
+    It is that of the tested faces where the set has no others.
+    """
+    if split == "test":
+        nothing = np.arange(0)
+        faces = replace(faces, splits={"train": nothing, "val": nothing, "test": np.arange(4)})
     known = Candidate.of(net)
     stranger = Candidate.of_stranger(net, faces)
     windows = [window_of(k) for k in faces.table.keypoints[:4]]

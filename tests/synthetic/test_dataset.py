@@ -60,6 +60,15 @@ def test_a_row_has_its_own_picture_points_and_person(tmp_path, trace, monkeypatc
     assert processes == {str(os.getpid())} if subjects == 10 else str(os.getpid()) not in processes
 
 
+def test_a_drawn_picture_is_known_wherever_it_is_kept(tmp_path, trace):
+    """It is another one with another seed, frame or size."""
+    hashes = load(tmp_path / "a").table.image_hashes
+    assert load(tmp_path / "b", channels=1, test_share=0.3).table.image_hashes.tolist() == hashes.tolist()
+    assert load(tmp_path / "a", subjects=4).table.image_hashes.tolist() == hashes[:12].tolist()
+    others = [load(tmp_path / "a", **change).table.image_hashes for change in ({"seed": 2}, {"size": 128})]
+    assert len({0, *np.concatenate([hashes, *others]).tolist()}) == 91
+
+
 def test_splits_share_nobody(tmp_path, trace):
     faces = load(tmp_path / "set")
     people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]

@@ -26,6 +26,7 @@ HEADER = 512
 _TABLE = "table"
 _PIECE = 1 << 20  # bytes
 _SHARD = re.compile(r"\w[\w-]*\.tar", re.ASCII)
+_HASHES = "image_hashes"  # which shards written before do not have
 _COLUMNS = {field.name for field in fields(Annotations)} - {"schema"}
 _AGAIN = "copy the folder again or write it anew with scripts/shard.py"
 
@@ -120,8 +121,9 @@ def read(folder: Path) -> Index:
         if content["format"] != FORMAT:
             raise UserError(f"{path}: expected {FORMAT!r}, found {content['format']!r}; write the shards anew")
         schema = KeypointSchema.from_dict(content["schema"])
-        arrays = {name: _column(folder, name, content["table"][name]) for name in (*_COLUMNS, *SPLITS, "places")}
-        table = Annotations(schema=schema, **{name: arrays[name] for name in _COLUMNS})
+        columns = {*_COLUMNS} if _HASHES in content["table"] else _COLUMNS - {_HASHES}
+        arrays = {name: _column(folder, name, content["table"][name]) for name in (*columns, *SPLITS, "places")}
+        table = Annotations(schema=schema, **{name: arrays[name] for name in columns})
         index = Index(
             source=str(content["source"]),
             remarks=tuple(map(str, content["remarks"])),
@@ -180,6 +182,7 @@ def _check(index: Index, content: Mapping[str, Any]) -> None:
     """Raises ValueError where the parts of an index do not fit each other, ranges of numbers included."""
     table, places = index.table, index.places
     kinds = {"paths": "U", "images": "i8", "keypoints": "f4", "visible": "?", "subjects": "U", "label_shift": "f4"}
+    kinds[_HASHES] = "u8"
     columns = {name: (getattr(table, name), kind) for name, kind in kinds.items()}
     columns |= {name: (rows, "i8") for name, rows in (*index.splits.items(), ("places", places))}
     for name, (column, kind) in columns.items():

@@ -10,12 +10,18 @@ import numpy as np
 from fkd.data.face_data import Faces
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.parsing import below, check_first_pixel, missing, number, text
+from fkd.data.sources.parsing import below, check_first_pixel, missing, named, number, text
 from fkd.errors import UserError, short
 
 
 def coco(
-    files: FileSet, train: str, val: str | None, test: str | None, pictures: str, occluded: bool, first_pixel: int
+    files: FileSet,
+    train: str | None,
+    val: str | None,
+    test: str | None,
+    pictures: str,
+    occluded: bool,
+    first_pixel: int,
 ) -> Faces:
     """All annotations with keypoints, each a face.
 
@@ -37,15 +43,14 @@ def coco(
     if not isinstance(occluded, bool):
         raise UserError(f"data.occluded={occluded}: expected true or false")
     check_first_pixel(first_pixel)
-    names = {"train": train, "val": val, "test": test}
+    names = named({"train": train, "val": val, "test": test})
     least = 1 if occluded else 2
     rows = (
         row
         for split, name in names.items()
-        if name
         for row in _rows(files.folder / str(name), split, str(pictures).strip("/"), least, first_pixel)
     )
-    return files.faces(Listing.of(rows, files.count), [split for split, name in names.items() if name])
+    return files.faces(Listing.of(rows, files.count), names)
 
 
 def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> Iterator[Row]:

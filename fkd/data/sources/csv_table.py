@@ -15,7 +15,7 @@ import pyarrow.csv as arrow
 from fkd.data.face_data import Faces
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.parsing import below, leads_out, missing, number
+from fkd.data.sources.parsing import below, leads_out, missing, named, number
 from fkd.errors import UserError, short
 
 _UNKNOWN = ("", "nan", "NaN", "NAN")
@@ -42,7 +42,7 @@ class Columns:
 
 def csv_table(
     files: FileSet,
-    train: str,
+    train: str | None,
     val: str | None,
     test: str | None,
     pictures: str,
@@ -64,14 +64,12 @@ def csv_table(
     if not isinstance(pictures, str):
         raise UserError(f"data.pictures={pictures}: expected a folder below {files.root}")
     which = Columns(picture, columns, person, may_lack=True)
-    names = {"train": train, "val": val, "test": test}
+    names = named({"train": train, "val": val, "test": test})
     for split, name in names.items():
-        if name and not (files.folder / str(name)).is_file():
+        if not (files.folder / str(name)).is_file():
             raise UserError(f"{files.folder / str(name)}: expected a CSV file, found none; {missing(split)}")
-    tables = [(Table(files, files.folder / str(name), which, pictures), split) for split, name in names.items() if name]
-    return files.faces(
-        Listing.joined([table.listing(split) for table, split in tables]), [split for _, split in tables]
-    )
+    tables = [(Table(files, files.folder / str(name), which, pictures), split) for split, name in names.items()]
+    return files.faces(Listing.joined([table.listing(split) for table, split in tables]), names)
 
 
 class Table:

@@ -20,7 +20,7 @@ from fkd.data.sources.parsing import below, leads_out
 from fkd.data.split import Rows, by_subject, shares
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema, point_numbers, schema_of
-from fkd.types import Annotations
+from fkd.types import Annotations, Hashes
 
 _LARGEST = 1e6  # pixels: beyond, a coordinate is nowhere near any picture
 
@@ -39,7 +39,8 @@ class FileSet:
         subject: who is on a picture: "picture" (everybody another), "folder" (a folder is one person), or a regular
             expression whose first group is the person's name, searched for in the picture's name.
         exclude: a file of faces to leave out, see `Exclusion`; or None.
-        val_share, test_share: share of the rows held out by person where the files name no such split.
+        val_share, test_share: share of the training rows held out by person where the files name no such split; no
+            training files, none are held out.
         split_seed: of who is held out.
         channels: 1 for grey pictures, 3 for RGB.
         cache_dir: where decoded pictures are kept.
@@ -83,7 +84,10 @@ class FileSet:
         return Path(self.root)
 
     def faces(
-        self, listing: Listing, named: Collection[str], pictures: Callable[[list[str]], Pictures] | None = None
+        self,
+        listing: Listing,
+        named: Collection[str],
+        pictures: Callable[[list[str], npt.NDArray[np.bool_]], tuple[Pictures, Hashes]] | None = None,
     ) -> Faces:
         """The table of listed faces, their splits and pictures.
 
@@ -92,8 +96,9 @@ class FileSet:
 
         Args:
             listing: every annotated face, with `count` points.
-            named: the splits that have files of their own; the others are held out of the training rows.
-            pictures: gives the pictures of these names, in order, where they are not files of that name.
+            named: the splits that have files of their own; the others are held out of the training rows, if there are.
+            pictures: gives the pictures of these names, in order, and their hashes, where they are not files of that
+                name; those that `data.exclude` leaves out, which the mask does not have, need not be readable.
 
         Raises:
             UserError: what a face lacks, by file and place; or a picture, or a setting.
@@ -112,10 +117,13 @@ class FileSet:
                 f"data={self.name}: expected annotated faces below {self.root}, found none (of {listed} rows)"
             )
         kept = np.ones(known, bool) if self.exclude is None else Exclusion.read(self.exclude).keeps(listing.pictures)
-        subjects, given, listing = self._people(listing), listing.splits, listing.take(kept)
+        subjects, given = self._people(listing), listing.splits
         number = {name: i for i, name in enumerate(dict.fromkeys(listing.pictures))}
         images_of = np.array([number[name] for name in listing.pictures], np.int64)
-        shown = self._decoded(listing, images_of) if pictures is None else pictures([*number])
+        needed = np.zeros(len(number), bool)
+        needed[images_of[kept]] = True
+        shown, hashes = self._decoded(listing, images_of, needed) if pictures is None else pictures([*number], needed)
+        listing, images_of = listing.take(kept), images_of[kept]
         _check_sizes(listing, images_of, shown)
         table = Annotations(
             schema=self.points,
@@ -125,6 +133,7 @@ class FileSet:
             visible=listing.visible,
             subjects=subjects[kept],
             label_shift=np.zeros((len(listing), 2), np.float32),
+            image_hashes=hashes[images_of],
         )
         whole = self._splits(given, subjects, named)  # those that stay are split as without a list
         splits = self._without(kept, whole)
@@ -169,16 +178,22 @@ class FileSet:
         known = listing.visible[:, first] & listing.visible[:, second]
         return np.logical_and(known, self.points.interocular(listing.keypoints) > 0)
 
-    def _decoded(self, listing: Listing, images_of: npt.NDArray[np.int64]) -> Pictures:
-        """The picture files, each once."""
-        names = []
-        for row in np.unique(images_of, return_index=True)[1].tolist():
+    def _decoded(
+        self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]
+    ) -> tuple[Pictures, Hashes]:
+        """The picture files, each once, and their hashes."""
+        names: list[str | None] = []
+        firsts = np.unique(images_of, return_index=True)[1].tolist()
+        for row, is_needed in zip(firsts, needed.tolist(), strict=True):
             name = listing.pictures[row]
-            if leads_out(name) or not (self.folder / name).is_file():  # to say where takes a look at the file
+            if not leads_out(name) and (self.folder / name).is_file():
+                names.append(name)
+                continue
+            if is_needed:  # to say where takes a look at the file
                 path = below(self.folder, name, where := listing.where(row))
                 raise UserError(f"{where}: the picture {path} is missing; put it there or leave the row out")
-            names.append(name)
-        return decoded(self.name, self.folder, names, self.channels, Path(self.cache_dir))
+            names.append(None)
+        return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
 
     def _people(self, listing: Listing) -> npt.NDArray[np.str_]:
         """(N,) names."""
@@ -218,18 +233,20 @@ class FileSet:
     def _splits(
         self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_], named: Collection[str]
     ) -> dict[str, Rows]:
-        """As the files say; what they do not name is held out of their training rows by person."""
+        """As the files say; what they do not name is held out of their training rows by person, if they have any."""
         rows = {name: np.flatnonzero(given == name) for name in SPLITS}
         for name in named:
             if not len(rows[name]):
                 raise UserError(f"data.{name}: expected annotated faces, found none whose error could be told")
+        if "train" not in named:
+            return rows
         lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if name not in named}
         people, wanted = len({*subjects[rows["train"]].tolist()}), " and ".join(f"data.{name}" for name in lacking)
         if people <= len(lacking):
-            name_them = f"; name {wanted}, be it that of data.train to look or to try" if lacking else ""
             raise UserError(
                 f"data={self.name}: expected more than {len(lacking)} people in data.train, found {people} "
-                f"(data.subject={self.subject}){name_them}"
+                f"(data.subject={self.subject}); name {wanted}, be it that of data.train to try a training, or score "
+                "and look at it as data.test with data.train=null"
             )
         held = by_subject(subjects[rows["train"]], shares(**lacking), self.split_seed)
         return rows | {name: rows["train"][some] for name, some in held.items()}
@@ -238,7 +255,7 @@ class FileSet:
         """The splits of those faces (N,) that are kept."""
         places = np.cumsum(kept) - 1
         left = {name: places[rows[kept[rows]]] for name, rows in splits.items()}
-        if empty := [name for name, rows in left.items() if not len(rows)]:
+        if empty := [name for name, rows in left.items() if len(splits[name]) and not len(rows)]:
             raise UserError(
                 f"data.exclude={self.exclude}: expected to leave faces for {empty[0]}, found none; shorten the list"
             )

@@ -11,11 +11,11 @@ from defusedxml.ElementTree import iterparse
 from fkd.data.face_data import Faces
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.parsing import missing, number
+from fkd.data.sources.parsing import missing, named, number
 from fkd.errors import UserError, short
 
 
-def imglab(files: FileSet, train: str, val: str | None, test: str | None) -> Faces:
+def imglab(files: FileSet, train: str | None, val: str | None, test: str | None) -> Faces:
     """All boxes with parts, each a face; boxes to be ignored, and those without parts, are left out.
 
     The format is that of dlib's ``image_dataset_metadata`` (dlib/data_io/image_dataset_metadata.h): pixels from 0 on,
@@ -29,9 +29,9 @@ def imglab(files: FileSet, train: str, val: str | None, test: str | None) -> Fac
     Raises:
         UserError: what a file lacks, by picture.
     """
-    names = {"train": train, "val": val, "test": test}
-    rows = (row for split, name in names.items() if name for row in _rows(files, name, split))
-    return files.faces(Listing.of(rows, files.count), [split for split, name in names.items() if name])
+    names = named({"train": train, "val": val, "test": test})
+    rows = (row for split, name in names.items() for row in _rows(files, name, split))
+    return files.faces(Listing.of(rows, files.count), names)
 
 
 def _rows(files: FileSet, name: str, split: str) -> Iterator[Row]:

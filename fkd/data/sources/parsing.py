@@ -1,9 +1,13 @@
 """Reading annotation files: numbers, names and texts, with messages that say where."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
+from typing import TypeVar
 
 from fkd.errors import UserError
+
+_Files = TypeVar("_Files")
 
 
 def leads_out(name: str) -> bool:
@@ -42,9 +46,21 @@ def text(path: Path, kind: str, advice: str) -> str:
         raise UserError(f"{path}: expected {kind} in UTF-8, found byte {error.start} to be something else") from error
 
 
+def named(files: Mapping[str, _Files | None]) -> dict[str, _Files]:
+    """The splits that have files of their own, of all three with their files.
+
+    Raises:
+        UserError: none has.
+    """
+    if not (found := {split: some for split, some in files.items() if some}):
+        raise UserError("data.train, data.val, data.test: expected files for one of them, found none; set data.train")
+    return found
+
+
 def missing(split: str) -> str:
     """What to do where the file of a split is not there."""
-    return f"set data.{split}=FILE" + ("" if split == "train" else f", or data.{split}=null to hold some of train out")
+    without = "to score or look at the others alone" if split == "train" else "to hold some of train out"
+    return f"set data.{split}=FILE, or data.{split}=null {without}"
 
 
 def check_first_pixel(value: object) -> None:

@@ -9,13 +9,19 @@ import numpy as np
 from fkd.data.face_data import Faces
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.parsing import below, check_first_pixel, number, text
+from fkd.data.sources.parsing import below, check_first_pixel, named, number, text
 from fkd.errors import UserError, short
 from fkd.io import images
 from fkd.io.atomic import walk
 
 
-def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence[str], first_pixel: int) -> Faces:
+def pts(
+    files: FileSet,
+    train: Sequence[str] | None,
+    val: Sequence[str] | None,
+    test: Sequence[str] | None,
+    first_pixel: int,
+) -> Faces:
     """All faces below some folders.
 
     The format (version 1) is that of Cootes' tools: ``version``, ``n_points``, then x and y of each point between
@@ -24,8 +30,8 @@ def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence
 
     Args:
         files: the set.
-        train, val, test: folders below its root, read with all in them but what another split names; for an empty list
-            see `FileSet`.
+        train, val, test: folders below its root, read with all in them but what another split names; for none see
+            `FileSet`.
         first_pixel: coordinates of the first pixel's centre in the files, 1 or 0.
 
     Raises:
@@ -34,16 +40,16 @@ def pts(files: FileSet, train: Sequence[str], val: Sequence[str], test: Sequence
     check_first_pixel(first_pixel)
     folders = {
         split: [_folder(files.folder, name, split) for name in _listed(names, split)]
-        for split, names in {"train": train, "val": val, "test": test}.items()
+        for split, names in named({"train": train, "val": val, "test": test}).items()
     }
     rows = (row for split in folders for row in _rows(files.folder, folders, split, first_pixel))
-    return files.faces(Listing.of(rows, files.count), [split for split, those in folders.items() if those])
+    return files.faces(Listing.of(rows, files.count), folders)
 
 
 def _listed(names: Sequence[str], split: str) -> Sequence[str]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise UserError(f"data.{split}={names}: expected a list of folders, such as [{names}]")
-    return names or ()
+    return names
 
 
 def _folder(root: Path, name: str, split: str) -> Path:

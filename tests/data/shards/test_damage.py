@@ -20,7 +20,7 @@ from fkd.data.shards.encodings import decode, encode
 from fkd.data.shards.source import shards
 from fkd.data.shards.writer import Storage
 from fkd.errors import UserError
-from tests.data.shards.test_shards import PICTURES, RAW, crowd, opened, written
+from tests.data.shards.test_shards import PICTURES, RAW, ROWS, crowd, opened, written
 
 SHARD = "train-00001.tar"
 
@@ -139,6 +139,16 @@ def test_a_shard_that_lies_elsewhere(folder: Path, name: str) -> None:
         opened(folder)
 
 
+def test_of_shards_that_kept_no_hashes_none_is_known(folder: Path) -> None:
+    change_column(folder, "image_hashes", lambda hashes: hashes + np.uint64(7))
+    assert (opened(folder).table.image_hashes == 7).all()
+    (folder / "table" / "image_hashes.npy").unlink()
+    with pytest.raises(UserError, match=r"image_hashes\.npy: expected a column of the table, found none"):
+        opened(folder)
+    change_index(folder, lambda content: content["table"].pop("image_hashes"))
+    assert opened(folder).table.image_hashes.tolist() == [0] * ROWS
+
+
 def test_a_column_that_is_cut_off_changed_or_missing(folder: Path) -> None:
     path = folder / "table" / "keypoints.npy"
     content = path.read_bytes()
@@ -169,6 +179,8 @@ def test_a_column_that_is_cut_off_changed_or_missing(folder: Path) -> None:
         ("places", lambda a: a - np.array([0, 10**6, 0, 0]), "lies outside of"),
         ("places", lambda a: a + np.array([0, 2**62, 0, 0]), "lies outside of"),
         ("subjects", lambda a: np.arange(len(a)), "subjects: expected U"),
+        ("image_hashes", lambda a: a.astype(np.int64), "image_hashes: expected u8"),
+        ("image_hashes", lambda a: a[1:], "expected shape"),
     ],
 )
 def test_an_index_whose_parts_do_not_fit(folder: Path, name: str, change: Any, said: str) -> None:

@@ -114,6 +114,15 @@ def test_grey_crops_of_colour_shards_are_those_of_a_grey_source(tmp_path: Path) 
     assert equal(ours.train_set.__getitems__([1, 2, 30]), theirs.train_set.__getitems__([1, 2, 30]))
 
 
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_pictures_are_known_as_those_of_the_source(tmp_path: Path, encoding: str) -> None:
+    source = crowd()
+    hashes = np.random.default_rng(0).integers(1, 2**63, len(source.images), np.uint64)[source.table.images]
+    source = replace(source, table=replace(source.table, image_hashes=hashes))
+    faces = opened(written(tmp_path, source, replace(RAW, encoding=encoding)))
+    np.testing.assert_array_equal(faces.table.image_hashes, hashes)
+
+
 def test_jpeg_keeps_what_a_picture_shows_and_takes_less(tmp_path: Path) -> None:
     y, x = np.indices((90, 80))
     smooth = np.stack([y * 2, x * 3, 255 - y - x], axis=2).astype(np.uint8)

@@ -41,6 +41,14 @@ def load(root: Path, fileset) -> Callable[..., Any]:
     return load
 
 
+def test_a_test_file_alone(root, fileset):
+    (root / "a.json").write_text(json.dumps(content()))
+    faces = coco(fileset(), None, None, "a.json", ".", True, 0)
+    assert {name: len(rows) for name, rows in faces.splits.items()} == {"train": 0, "val": 0, "test": 10}
+    with pytest.raises(UserError, match=r"data\.train, data\.val, data\.test: expected files .* found none"):
+        coco(fileset(), None, None, None, ".", True, 0)
+
+
 def changed(*path: Any, value: object) -> Content:
     whole = content()
     node = whole

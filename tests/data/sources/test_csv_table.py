@@ -38,6 +38,14 @@ def test_a_row_is_taken_for_no_header_wherever_its_picture_stands(load):
         load("\n".join(rows), 0, 8)
 
 
+def test_a_test_file_alone(root, fileset):
+    (root / "t.csv").write_text(whole())
+    faces = csv_table(fileset(), None, None, "t.csv", ".", "file", 1, None)
+    assert {name: len(rows) for name, rows in faces.splits.items()} == {"train": 0, "val": 0, "test": 10}
+    with pytest.raises(UserError, match=r"data\.train, data\.val, data\.test: expected files .* found none"):
+        csv_table(fileset(), None, None, None, ".", "file", 1, None)
+
+
 @pytest.mark.parametrize("header", [",".join(map(str, range(9))), HEADER.replace("file", "image.path")])
 def test_headers_may_be_counted_or_have_dots(load, header):
     assert len(load(whole(header=header), 1, 0).table) == 10
@@ -153,6 +161,13 @@ def test_pictures_inside_the_file(root, fileset, channels):
         np.testing.assert_allclose(faces.table.keypoints[i], face(i))
 
 
+def test_pictures_inside_the_file_are_known_by_their_pixels(root, fileset):
+    grey, again, colour = (load_kaggle(root, fileset, kaggle_csv(), channels=channels) for channels in (1, 1, 3))
+    hashes = grey.table.image_hashes.tolist()
+    assert len({0, *hashes}) == 7
+    assert again.table.image_hashes.tolist() == colour.table.image_hashes.tolist() == hashes
+
+
 def test_rows_that_are_left_out_take_no_picture_from_others(root, fileset):
     lines = kaggle_csv().splitlines()
     lines[2] = ",," + lines[2].split(",", 2)[2]  # the second row lacks its right eye
@@ -180,12 +195,28 @@ def test_broken_pixels_are_one_line(root, fileset, tmp_path, change, found):
 
 
 def test_pictures_belong_to_their_rows_whichever_are_left_out(root, fileset, tmp_path):
+    load_kaggle(root, fileset, kaggle_csv())
     for left_out in (1, 4):
         exclude = tmp_path / "exclude.txt"
         exclude.write_text(f"training.csv/{left_out + 2:07}\n")
-        faces = load_kaggle(root, fileset, kaggle_csv(), exclude=str(exclude))
+        faces = kaggle(fileset(exclude=str(exclude)), "training.csv", ["{name}_x", "{name}_y"])
         for row, i in enumerate(i for i in range(6) if i != left_out):
             assert np.array_equal(faces.images[faces.table.images[row]], PIXELS[i])
+    assert len([*(tmp_path / "cache").glob("*.images")]) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_broken_pixels_may_be_left_out(root, fileset, tmp_path, channels):
+    (tmp_path / "exclude.txt").write_text("training.csv/0000002\n")
+    first, *others = kaggle_csv().split("\n", 2)[1:]
+    text = "\n".join([kaggle_csv().partition("\n")[0], f"{first} 256", *others])
+    faces = load_kaggle(root, fileset, text, channels=channels, exclude=str(tmp_path / "exclude.txt"))
+    assert len(faces.table) == 5
+    for row in range(5):
+        picture = faces.images[faces.table.images[row]]
+        assert np.array_equal(picture if channels == 1 else picture[..., 0], PIXELS[row + 1])
+    with pytest.raises(UserError, match="line 2: expected 96 x 96 values"):
+        load_kaggle(root, fileset, text, channels=channels)
 
 
 def test_more_points_than_the_schema_has_are_not_read_as_its_first(load):

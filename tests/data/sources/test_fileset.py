@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from fkd.data.sources import FileSet
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.missing_points import filled
 from fkd.errors import UserError
+from fkd.io import images
 
 from .conftest import FOUR, face
 
@@ -48,6 +50,18 @@ class TestSplits:
             "test": [2],
         }
 
+    @pytest.mark.parametrize("split", ["val", "test"])
+    def test_a_set_may_have_one_split_alone(self, fileset, tmp_path, split):
+        faces = faces_of(fileset(), [row(0, split), row(1, split)])
+        others = {name: rows.tolist() for name, rows in faces.splits.items() if name != split}
+        assert [*others.values()] == [[], []]
+        assert faces.splits[split].tolist() == [0, 1]
+        sizes = ", ".join(f"{2 * (name == split)} {name}" for name in ("train", "val", "test"))
+        assert faces.remarks[0] == f"2 faces ({sizes}) of 2 people"
+        (tmp_path / "list").write_text("p1.png\n")
+        less = faces_of(fileset(exclude=str(tmp_path / "list")), [row(0, split), row(1, split)])
+        assert less.splits[split].tolist() == [0]
+
     def test_people_stay_together(self, fileset):
         with pytest.raises(UserError, match=r"file line 5: expected a picture name that data\.subject="):
             faces_of(fileset(subject=r"^p([0-4])|(?=)"), rows())
@@ -56,7 +70,8 @@ class TestSplits:
 
     def test_too_few_people_to_hold_some_out(self, fileset):
         with pytest.raises(
-            UserError, match=r"expected more than 2 people in data\.train, found 2 .* name data\.val and"
+            UserError,
+            match=r"more than 2 people in data\.train, found 2 .* name data\.val and data\.test.* data\.train=null",
         ):
             faces_of(fileset(), [row(0), row(1)])
         assert len(faces_of(fileset(), [row(0), row(0, "val"), row(0, "test")]).table) == 3
@@ -193,6 +208,44 @@ class TestFilled:
         np.testing.assert_allclose(after[:, 3], shapes[:, :2].mean(axis=1), atol=0.2 * np.ptp(shapes))
 
 
+class TestHashes:
+    @staticmethod
+    def expected(root: Path, table) -> list[int]:
+        digests = [hashlib.blake2b((root / path).read_bytes(), digest_size=8) for path in table.paths]
+        return [int.from_bytes(each.digest(), "little") for each in digests]
+
+    def test_each_face_has_that_of_its_file(self, root, fileset):
+        listed = [*rows(), row(3, keypoints=face(4))]
+        for channels in (1, 3):
+            table = faces_of(fileset(channels=channels), listed).table
+            assert table.image_hashes.tolist() == self.expected(root, table)
+            assert len({*table.image_hashes.tolist()}) == 10
+
+    def test_files_are_read_for_them_once(self, root, fileset, tmp_path, monkeypatch):
+        before = faces_of(fileset(), rows()).table.image_hashes
+        monkeypatch.setattr("fkd.data.sources.decoding.file_hash", lambda path: pytest.fail("a file was read"))
+        (tmp_path / "list").write_text("p3.png\n")
+        after = faces_of(fileset(exclude=str(tmp_path / "list")), rows()).table.image_hashes
+        np.testing.assert_array_equal(after, np.delete(before, 3))
+
+    def test_a_cache_of_a_version_without_them_gets_them(self, root, fileset, tmp_path):
+        table = faces_of(fileset(), rows()).table
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        hashes.unlink()
+        again = faces_of(fileset(), rows()).table
+        assert again.image_hashes.tolist() == table.image_hashes.tolist() == self.expected(root, table)
+        assert hashes.exists()
+
+    def test_an_image_that_was_left_out_unread_has_one_when_it_is_read(self, root, fileset, tmp_path):
+        (root / "p2.png").rename(tmp_path / "p2.png")
+        (tmp_path / "list").write_text("p2.png\n")
+        less = faces_of(fileset(exclude=str(tmp_path / "list")), rows()).table
+        assert less.image_hashes.tolist() == self.expected(root, less)
+        (tmp_path / "p2.png").rename(root / "p2.png")
+        table = faces_of(fileset(), rows()).table
+        assert table.image_hashes.tolist() == self.expected(root, table)
+
+
 def test_several_faces_of_a_picture_share_it(fileset: FileSet):
     faces = faces_of(fileset(), [*rows(), row(3, keypoints=face(4))])  # type: ignore[operator]
     assert len(faces.table) == 11
@@ -208,6 +261,88 @@ def test_all_unreadable_pictures_are_named_at_once(root: Path, fileset, tmp_path
     exclude = tmp_path / "exclude.txt"
     exclude.write_text("p2.png\np7.png\n")
     assert len(faces_of(fileset(exclude=str(exclude)), rows()).table) == 8
+
+
+class TestCache:
+    """One cache of the decoded images, whatever is left out of the set."""
+
+    @pytest.fixture
+    def without(self, fileset, tmp_path: Path):
+        """The faces that a list of images to leave out leaves."""
+
+        def make(*left_out: str) -> Faces:
+            (path := tmp_path / "exclude.txt").write_text("\n".join(left_out))
+            return faces_of(fileset(exclude=str(path)), rows())
+
+        return make
+
+    @staticmethod
+    def kept(tmp_path: Path) -> dict[str, int]:
+        """Caches and when they were written."""
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.images")}
+
+    def test_other_lists_share_it_and_are_still_other_data(self, fileset, without, tmp_path):
+        whole = faces_of(fileset(), rows())
+        before, prints = self.kept(tmp_path), [whole.fingerprints()]
+        for left_out in (["p0.png"], ["p1.png", "p7.png"], ["p9.png"]):
+            faces = without(*left_out)
+            prints.append(faces.fingerprints())
+            assert set(faces.table.paths) == {f"p{i}.png" for i in range(10)} - {*left_out}
+            for path, image in zip(faces.table.paths, faces.table.images, strict=True):
+                i = int(path[1])
+                assert np.array_equal(faces.images[int(image)], np.full((40 + i, 60 + i), 20 * i))
+        assert len(before) == 1
+        assert self.kept(tmp_path) == before
+        assert len({str(each) for each in prints}) == len(prints)
+
+    def test_the_first_list_makes_the_one_that_all_use(self, fileset, without, tmp_path):
+        without("p3.png")
+        before = self.kept(tmp_path)
+        assert np.array_equal(faces_of(fileset(), rows()).images[3], np.full((43, 63), 60))
+        assert self.kept(tmp_path) == before
+
+    @pytest.mark.parametrize("broken", ["cut off", "missing"])
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_what_cannot_be_read_may_be_left_out(self, root, fileset, tmp_path, broken, channels):
+        path, content = root / "p2.png", (root / "p2.png").read_bytes()
+        path.write_bytes(content[:30]) if broken == "cut off" else path.unlink()
+        (tmp_path / "two").write_text("p2.png\n")
+        (tmp_path / "three").write_text("p2.png\np5.png\n")
+        for name, count in (("two", 9), ("three", 8)):
+            faces = faces_of(fileset(exclude=str(tmp_path / name), channels=channels), rows())
+            shown = {path: faces.images[int(i)] for path, i in zip(faces.table.paths, faces.table.images, strict=True)}
+            assert len(shown) == count
+            assert all((image == 20 * int(path[1])).all() and image.size for path, image in shown.items())
+        assert len(self.kept(tmp_path)) == 1
+        with pytest.raises(UserError, match=r"p2\.png.* " + ("missing" if broken == "missing" else "cut off")):
+            faces_of(fileset(channels=channels), rows())
+        path.write_bytes(content)  # mended
+        assert (faces_of(fileset(channels=channels), rows()).images[2] == 40).all()
+
+    def test_what_could_not_be_read_for_a_while_is_read_again(self, fileset, without, tmp_path, monkeypatch):
+        """As of a drive that was away: the file itself has not changed."""
+        read = images.read
+        with monkeypatch.context() as patched:
+            patched.setattr(images, "read", lambda path, channels: read(Path("away", path.name), channels))
+            with pytest.raises(UserError, match="no such file"):
+                without("p2.png")
+            patched.setattr(
+                images,
+                "read",
+                lambda path, channels: read(path.with_stem("away") if "p2" in path.name else path, channels),
+            )
+            assert len(without("p2.png").table) == 9
+        assert (faces_of(fileset(), rows()).images[2] == 40).all()
+
+    def test_an_image_outside_of_the_set_is_not_read_to_leave_it_out(self, root, fileset, tmp_path):
+        images.write(root.parent / "other.png", np.full((9, 9), 7, np.uint8))
+        (tmp_path / "list").write_text("../other.png\n")
+        listed = [*rows(), row(3, picture="../other.png")]
+        faces = faces_of(fileset(exclude=str(tmp_path / "list")), listed)
+        assert len(faces.table) == 10
+        assert all(faces.images[i].shape != (9, 9) for i in range(len(faces.images)))
+        with pytest.raises(UserError, match="expected the name of a picture below"):
+            faces_of(fileset(), listed)
 
 
 def test_whom_validation_knows_from_training_is_said(fileset):

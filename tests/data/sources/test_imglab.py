@@ -53,6 +53,14 @@ def test_every_box_is_a_face_and_pictures_come_once(write, fileset):
     assert sum(map(len, splits)) == 10  # a picture is in one split with all its faces
 
 
+def test_a_test_file_alone(write, fileset):
+    write(document(*map(image, range(10))))
+    faces = imglab(fileset(), None, None, "faces.xml")
+    assert {name: len(rows) for name, rows in faces.splits.items()} == {"train": 0, "val": 0, "test": 10}
+    with pytest.raises(UserError, match=r"data\.train, data\.val, data\.test: expected files .* found none"):
+        imglab(fileset(), None, None, None)
+
+
 def test_parts_stand_where_their_names_say(write, fileset):
     """As dlib's own files: 00, 01, ... in any order, or the schema's names."""
     for names in (("03", "02", "01", "00"), ("chin", "nose", "left", "right")):

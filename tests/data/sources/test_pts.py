@@ -32,6 +32,14 @@ def test_each_file_has_its_own_picture_and_points_from_zero(labelled, fileset):
     assert [len(rows) for rows in faces.splits.values()] == [6, 2, 2]
 
 
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_test_folder_alone(labelled, fileset, nothing):
+    faces = pts(fileset(), nothing, nothing, ["."], first_pixel=1)
+    assert {name: len(rows) for name, rows in faces.splits.items()} == {"train": 0, "val": 0, "test": 10}
+    with pytest.raises(UserError, match=r"data\.train, data\.val, data\.test: expected files .* found none"):
+        pts(fileset(), nothing, nothing, nothing, first_pixel=1)
+
+
 def test_where_counting_begins_is_a_setting(labelled, fileset):
     from_one = pts(fileset(), ["."], [], [], first_pixel=1).table.keypoints
     from_zero = pts(fileset(), ["."], [], [], first_pixel=0).table.keypoints
