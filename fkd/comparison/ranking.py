@@ -144,7 +144,7 @@ def _cautions(ranked: Sequence[Run], recipes: int) -> list[str]:
     """What to beware of in a ranking by the test."""
     cautions = []
     if any(run.is_detected for run in ranked):
-        cautions.append("boxes=detector: a missed face counts at the mean shape's error")
+        cautions.append("boxes=detector: a missed face counts 100 %")
     if recipes > 2:
         cautions.append(
             f"the best of {recipes} recipes was chosen by these test faces, so its error on them is too low an "

@@ -80,7 +80,7 @@ class Run:
 
     @property
     def test_nme(self) -> float | None:
-        """Percent inter-ocular on the test faces, those that a detector missed at the mean shape's error."""
+        """Percent inter-ocular on the test faces; where a detector found them, a missed one counts 100."""
         return self.test_score("nme_all" if self.is_detected else "nme_interocular")
 
 

@@ -19,7 +19,7 @@ class FaceErrors:
     Attributes:
         keys: (N,) picture and which of its faces: the same face has the same key in every run.
         subjects: (N,) name of the person.
-        nme: (N,) percent inter-ocular; that of the mean shape where the face was missed.
+        nme: (N,) percent inter-ocular; 100 where the face was missed.
         missed: (N,) whether the detector missed it.
         path: the file, which holds the points as well.
     """

@@ -39,7 +39,7 @@ def verdict(ranking: Ranking, resamples: int) -> str | None:
     return (
         f"{_outcome(names, found, trainings)}: NME {first.mean():.3f} against {second.mean():.3f} % on the same "
         f"{count:,} test faces of {len(np.unique(people)):,} people{several}"
-        f"{', missed faces at the error of the mean shape' if missed else ''}. 95 % interval of the difference: "
+        f"{', missed faces count 100 %' if missed else ''}. 95 % interval of the difference: "
         f"{found.low:+.3f} to {found.high:+.3f}, {_scope(people, names, trainings)}."
     )
 

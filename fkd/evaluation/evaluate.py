@@ -15,13 +15,15 @@ from fkd.data.split import among
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
-from fkd.geometry import Crop, crop_matrices, cut, square, square_around, transform
+from fkd.geometry import Crop, crop_matrices, cut, square_around, transform
 from fkd.inference.predictor import Net, answers
 from fkd.inference.torch_net import TorchNet
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.types import UNKNOWN, Annotations, Hashes, Points
 
 BOXES = ("keypoints", "jitter", "detector")
+MISSED = 100.0
+"""Percent of the inter-ocular distance that a missed face counts as."""
 _SEED_OF_JITTER = 0
 
 
@@ -31,7 +33,7 @@ class Candidate:
 
     Attributes:
         net: finds keypoints on crops.
-        mean_shape: (K, 2) crop pixels, of the training faces: the baseline, and what stands for a missed face.
+        mean_shape: (K, 2) crop pixels, of the training faces: the baseline.
         subjects: the people it was trained on, None if they are not known.
         image_hashes: of the images it was trained on.
     """
@@ -77,11 +79,11 @@ class Scores:
     Attributes:
         metrics: the content of `metrics.json`.
         mean_shape: the same for the training faces' mean shape, put into the same windows.
-        windows: (N, 4) what the net was shown of each face, photo pixels.
+        windows: (N, 4) what the net was shown of each face, photo pixels; around the true points where it was missed.
         found: (N,) whether the detector found the face.
-        preds: (N, K, 2) photo pixels, in the labels' convention; the mean shape where the face was missed.
+        preds: (N, K, 2) photo pixels, in the labels' convention; NaN where the face was missed.
         target: (N, K, 2) labels as published.
-        face_errors: (N,) NME of each face, percent of the inter-ocular distance.
+        face_errors: (N,) NME of each face, percent of the inter-ocular distance; `MISSED` where the face was missed.
         mean_shape_errors: the same for the mean shape.
     """
 
@@ -113,7 +115,7 @@ def evaluate(
 
     Args:
         boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
-            "detector" (found on the picture; a missed face counts at the mean shape's error in the whole picture).
+            "detector" (found on the picture; a missed face counts `MISSED` percent).
         flip: average the answers on a crop and on its mirror image.
         detector: finds the faces, or says how its boxes spread.
 
@@ -137,9 +139,9 @@ def evaluate(
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
         )
-    windows = np.where(found[:, None], metadata.window(squares), whole_pictures(table, faces))
+    windows = metadata.window(np.where(found[:, None], squares, square_around(table.keypoints)))
     mean = np.stack([Crop.from_box(window, metadata.size).inverse_points(candidate.mean_shape) for window in windows])
-    preds = np.where(found[:, None, None], preds, mean)
+    preds, mean = (np.where(found[:, None, None], points, np.float32(np.nan)) for points in (preds, mean))
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     trained_on = candidate.trained_on(table)
     seen = {"subjects_in_training": None if trained_on is None else len(trained_on)}
@@ -150,8 +152,8 @@ def evaluate(
         found=found,
         preds=preds,
         target=target,
-        face_errors=face_errors(preds, target, table),
-        mean_shape_errors=face_errors(mean, target, table),
+        face_errors=face_errors(preds, target, table, found),
+        mean_shape_errors=face_errors(mean, target, table, found),
     )
 
 
@@ -189,12 +191,6 @@ def _quiet() -> bool:
     return not get_console().is_terminal
 
 
-def whole_pictures(table: Annotations, faces: Faces) -> Points:
-    """(N, 4) the largest square in the middle of each face's picture."""
-    extents = np.array([faces.images[int(i)].shape[1::-1] for i in table.images], np.float64)
-    return square(extents / 2 - 0.5, extents.min(axis=1))
-
-
 def predict(net: Net, table: Annotations, faces: Faces, windows: Points, batch_size: int, flip: bool) -> Points:
     """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
     keypoints = []
@@ -210,13 +206,13 @@ def predict(net: Net, table: Annotations, faces: Faces, windows: Points, batch_s
 def score(
     preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_], boxes: str
 ) -> dict[str, Any]:
-    """The keys of `metrics.json` for predictions (N, K, 2), missed faces as the mean shape, and labels as published.
+    """The keys of `metrics.json` for predictions (N, K, 2) and labels as published.
 
-    The normalised mean errors are those of the faces found; `nme_all` has all faces. In the area under the error curve
-    and in the failure rate, a missed face is a failure.
+    The normalised mean errors are those of the faces found. The area under the error curve, the failure rate and
+    `nme_all` are those of all faces: a missed one is a failure, and its error is `MISSED`.
     """
     shown, truth, visible = (torch.from_numpy(array[found]) for array in (preds, target, table.visible))
-    errors = face_errors(preds, target, table)
+    errors = face_errors(preds, target, table, found)
     curve = torch.from_numpy(np.where(found, errors, np.inf))
     return {
         **summary(shown, truth, visible, table.schema),
@@ -231,8 +227,10 @@ def score(
     }
 
 
-def face_errors(preds: Points, target: Points, table: Annotations) -> npt.NDArray[np.float32]:
-    """(N,) NME of each face, percent of the inter-ocular distance."""
+def face_errors(
+    preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """(N,) NME of each face, percent of the inter-ocular distance; `MISSED` where it was not found (N,)."""
     truth, visible = torch.from_numpy(target), torch.from_numpy(table.visible)
     errors = nme(torch.from_numpy(preds), truth, table.schema.interocular(truth), visible)
-    return (100 * errors).numpy()
+    return np.where(found, (100 * errors).numpy(), np.float32(MISSED))

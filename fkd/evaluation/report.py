@@ -42,8 +42,8 @@ def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -
     """Writes `test_faces.npz` (or of another subset), which lets runs be compared face by face.
 
     Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
-    distance, of the mean shape where the face was `missed` (N,); `window` (N, 4), `preds` and `target` (N, K, 2) photo
-    pixels; `visible` (N, K), which points of `target` are known.
+    distance, 100 where the face was `missed` (N,); `window` (N, 4), `preds` (NaN where it was missed) and `target`
+    (N, K, 2) photo pixels; `visible` (N, K), which points of `target` are known.
     """
     table = faces.subset(subset)
     with whole_file(Path(run_dir) / f"{subset}_faces.npz") as file:
@@ -61,15 +61,18 @@ def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -
 
 
 def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Scores side by side: column title -> content of a `metrics.json`."""
+    """Scores side by side: column title -> content of a `metrics.json`.
+
+    Those of all faces stand first: the other errors leave out what a detector missed.
+    """
     table = Table("", *columns, title=title, title_justify="left")
     rows = {
+        "AUC to 10 %, all faces": "auc_10",
+        "failures over 10 %, all faces": "failure_rate_10",
+        "NME, all faces %": "nme_all",
         "NME inter-ocular %": "nme_interocular",
         "NME inter-pupil %": "nme_interpupil",
         "NME box %": "nme_box",
-        "AUC to 10 %": "auc_10",
-        "failures over 10 %": "failure_rate_10",
-        "NME, all faces %": "nme_all",
         "faces": "faces",
         "missed faces": "missed_faces",
         "people": "subjects",

@@ -82,7 +82,7 @@ def test_missed_faces_count_where_a_detector_found_the_others(tmp_path: Path) ->
     assert names(ranking.ranked) == ["all_found", "most_found", "few_found"]
     assert [ranking.score(run) for run in ranking.ranked] == [5.0, 6.0, 9.0]
     assert ranking.title == "test NME, all faces (inter-ocular, %)"
-    assert ranking.notes[0] == "boxes=detector: a missed face counts at the mean shape's error"
+    assert ranking.notes[0] == "boxes=detector: a missed face counts 100 %"
     write_run(tmp_path / "shown", {"model": "shown"}, 1.0)
     ranking = ranked(tmp_path, "test")
     assert names(ranking.others) == ["shown"]

@@ -206,33 +206,43 @@ def test_a_perfect_answer_scores_nought_against_shifted_labels(faces: Faces) -> 
     assert evaluate(Candidate.of(net), one, "all", "keypoints", Nobody(), 1).metrics["nme_interocular"] < 1e-3
 
 
-def test_a_missed_face_costs_the_mean_shape_in_the_whole_picture(faces: Faces, net: TorchNet) -> None:
-    """A detector that finds the exact square on some photos and nothing, or something else, on others."""
-    squares = square_around(faces.table.keypoints)
+class Some(Nobody):
+    """Finds the exact square on every third photo; on the others nothing, or a square where there is no face."""
 
-    class Some(Nobody):
-        def __call__(self, photo: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-            row = next(i for i, other in enumerate(faces.images) if other is photo)
-            if row % 3 == 0:
-                return super().__call__(photo, path)
-            if row % 3 == 1:
-                return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)  # a false box
-            return np.stack([np.array([0, 0, 8, 8], np.float32), squares[row]]), np.ones(2, np.float32)
+    def __init__(self, faces: Faces) -> None:
+        self.photos, self.squares = list(faces.images), square_around(faces.table.keypoints)
 
-    scores = evaluate(Candidate.of(net), faces, "all", "detector", Some(), 5)
-    answer, mean = net.model.net.keypoints.numpy(), net.model.mean_shape.numpy()
-    whole = np.array([-0.5, 14.5, 119.5, 134.5])  # the middle square of a photo 120 wide and 150 high
-    errors = [
-        plain_error(answer, window_of(k), k) if row % 3 == 2 else plain_error(mean, whole, k)
-        for row, k in enumerate(faces.table.keypoints)
-    ]
-    assert scores.metrics["missed_faces"] == 8
-    assert scores.metrics["nme_all"] == pytest.approx(np.mean(errors), rel=1e-3)
-    assert scores.metrics["nme_interocular"] == pytest.approx(np.mean(errors[2::3]), rel=1e-3)
-    found = np.array(errors[2::3])
-    assert scores.metrics["failure_rate_10"] == pytest.approx(100 * (8 + (found > 10).sum()) / N)
-    assert scores.metrics["auc_10"] == pytest.approx(np.clip(1 - found / 10, 0, 1).sum() / N, abs=1e-6)
+    def __call__(self, photo: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        row = next(i for i, other in enumerate(self.photos) if other is photo)
+        if row % 3 == 0:
+            return super().__call__(photo, path)
+        if row % 3 == 1:
+            return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)
+        return np.stack([np.array([0, 0, 8, 8], np.float32), self.squares[row]]), np.ones(2, np.float32)
+
+
+def test_a_missed_face_counts_100_percent(faces: Faces, net: TorchNet) -> None:
+    scores = evaluate(Candidate.of(net), faces, "all", "detector", Some(faces), 5)
+    for metrics, points in ((scores.metrics, net.model.net.keypoints), (scores.mean_shape, net.model.mean_shape)):
+        found = np.array([plain_error(points.numpy(), window_of(k), k) for k in faces.table.keypoints[2::3]])
+        assert metrics["missed_faces"] == 8
+        assert metrics["nme_all"] == pytest.approx((found.sum() + 8 * 100) / N, rel=1e-4)
+        assert metrics["nme_interocular"] == pytest.approx(found.mean(), rel=1e-4)
+        assert metrics["failure_rate_10"] == pytest.approx(100 * (8 + (found > 10).sum()) / N)
+        assert metrics["auc_10"] == pytest.approx(np.clip(1 - found / 10, 0, 1).sum() / N, abs=1e-6)
+    missed = np.arange(N) % 3 != 2
+    assert (scores.face_errors[missed] == 100).all()
+    assert (scores.mean_shape_errors[missed] == 100).all()
     assert np.isinf(scores.curve).sum() == 8
+    assert np.isnan(scores.preds[missed]).all()
+    assert np.isfinite(scores.preds[~missed]).all()
+
+
+def test_the_size_of_a_photo_does_not_change_what_a_missed_face_counts(faces: Faces, net: TorchNet) -> None:
+    small = evaluate(Candidate.of(net), faces, "all", "detector", Some(faces), 5)
+    photos = [np.pad(photo, ((0, 1500), (0, 2000))) for photo in faces.images]
+    large = Faces(faces.table, {}, photos, "made up", ())
+    assert evaluate(Candidate.of(net), large, "all", "detector", Some(large), 5).metrics == small.metrics
 
 
 def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, net: TorchNet) -> None:

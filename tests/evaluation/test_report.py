@@ -7,7 +7,7 @@ import pytest
 
 from fkd.data.face_data import Faces
 from fkd.evaluation.evaluate import Scores
-from fkd.evaluation.report import save_figures
+from fkd.evaluation.report import metrics_table, save_figures
 from fkd.io import images
 from fkd.visualization import draw
 from tests.evaluation.test_evaluate import faces  # noqa: F401 (a fixture)
@@ -37,3 +37,17 @@ def test_no_face_is_drawn_twice(
     last = [caption for caption in said if caption.startswith("worst: ")]
     expected = sorted(range(count), key=lambda row: -errors[row])[:worst]
     assert last == [f"worst: no. {row} {errors[row]:.1f} %" for row in expected]
+
+
+def test_the_scores_of_all_faces_stand_first() -> None:
+    """A net that misses every face it is bad at has a low NME; only these are comparable."""
+    titles = list(metrics_table("scores", {"net": {}}).columns[0].cells)
+    assert titles[:3] == ["AUC to 10 %, all faces", "failures over 10 %, all faces", "NME, all faces %"]
+
+
+def test_a_missed_face_is_drawn_without_keypoints(tmp_path: Path, faces: Faces) -> None:  # noqa: F811
+    count = len(faces.table)
+    windows, target = np.tile(np.array([20, 20, 100, 100], np.float32), (count, 1)), faces.table.keypoints
+    errors = np.full(count, 100, np.float32)
+    nothing = Scores({}, {}, windows, np.zeros(count, bool), np.full_like(target, np.nan), target, errors, errors)
+    assert images.read(save_figures(tmp_path, nothing, faces, "all"), 3).std() > 5
