@@ -28,7 +28,7 @@ from fkd.config.build_parts import build_crop
 from fkd.config.faces import build_faces
 from fkd.config.instantiate import instantiate
 from fkd.data.augment import Augmentation
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.data.dataset import CropDataset
 from fkd.errors import UserError
 from fkd.geometry import Crop, affine_after, channels_first, crop_matrices, transform, warp
@@ -156,7 +156,7 @@ class OneByOne:
         self.table, self.random = data.table, np.random.default_rng(data.seed)
         self.order = np.array(self.table.schema.flip)
         sizes = np.array([data.images[image].shape[:2] for image in self.table.images.tolist()])
-        boxes = data.boxes(self.table.keypoints, sizes, Draws(data.seed, np.arange(len(data))))
+        boxes = data.boxes(self.table.keypoints, sizes, CounterRandom(data.seed, np.arange(len(data))))
         self.matrices = crop_matrices(boxes, data.size)
 
     def __call__(self, rows: list[int]) -> list[Tensor]:
@@ -291,17 +291,17 @@ class Work:
     """A batch on its way through `CropDataset.__getitems__`; its methods are the steps, in order."""
 
     def __init__(self, data: CropDataset, rows: list[int]) -> None:
-        self.data, self.rows, self.draws = data, np.array(rows), Draws(data.seed, np.array(rows))
+        self.data, self.rows, self.random = data, np.array(rows), CounterRandom(data.seed, np.array(rows))
         self.table = data.table.take(self.rows)
         self.photos = [data.images[image] for image in self.table.images.tolist()]
 
     def place(self) -> None:
         sizes = np.array([photo.shape[:2] for photo in self.photos])
-        self.matrices = crop_matrices(self.data.boxes(self.table.keypoints, sizes, self.draws), self.data.size)
+        self.matrices = crop_matrices(self.data.boxes(self.table.keypoints, sizes, self.random), self.data.size)
 
     def move(self) -> None:
         assert self.data.augmentation is not None
-        moves, each = self.data.augmentation.moves(self.data.size, self.draws), np.arange(len(self.rows))[:, None]
+        moves, each = self.data.augmentation.moves(self.data.size, self.random), np.arange(len(self.rows))[:, None]
         self.shown = affine_after(moves.matrix, self.matrices)
         self.visible = self.table.visible[each, moves.order]
         self.points = transform(self.table.keypoints[each, moves.order], self.shown)
@@ -313,7 +313,7 @@ class Work:
             warp(photo, matrix, crop)
 
     def change(self, augmentation: Augmentation) -> None:
-        augmentation(self.crops, self.points, self.draws)
+        augmentation(self.crops, self.points, self.random)
 
     def batch(self) -> Batch:
         crops = self.crops if self.crops.ndim == 4 else self.crops[..., None]

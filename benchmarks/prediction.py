@@ -131,7 +131,7 @@ class Given:
     limit = None
 
     def __init__(self, detector: Detector, pictures: Sequence[Image], squares: Points) -> None:
-        self.spread, self._squares = detector.spread, {id(p): s[None] for p, s in zip(pictures, squares, strict=True)}
+        self.jitter, self._squares = detector.jitter, {id(p): s[None] for p, s in zip(pictures, squares, strict=True)}
 
     def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, npt.NDArray[np.float32]]:
         return self._squares[id(picture)], np.ones(1, np.float32)
@@ -155,7 +155,7 @@ def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
     """Training crops (N, C, S, S) as in use, which set the ranges of 8-bit features."""
     table = faces.some("train")
     rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
-    windows = net.metadata.window(detector.spread(square_around(table.keypoints[rows]), np.random.default_rng(0)))
+    windows = net.metadata.window(detector.jitter(square_around(table.keypoints[rows]), np.random.default_rng(0)))
     seen = [images.in_channels(faces.images[int(image)], net.metadata.channels) for image in table.images[rows]]
     return np.concatenate(
         [cut(picture, w[None], net.metadata.size)[1] for picture, w in zip(seen, windows, strict=True)]

@@ -1,4 +1,4 @@
-"""Reading checkpoints, which may come from strangers."""
+"""Reading checkpoints, which may be untrusted."""
 
 import importlib
 import json

@@ -58,15 +58,15 @@ def soft_wing(raw: Tensor, target: Tensor, visible: Tensor, linear: float, width
 
 
 def interval(raw: Tensor, target: Tensor, visible: Tensor, pitch: float, pair: tuple[int, int]) -> Tensor:
-    """Absolute error beyond the cell of the labels' lattice: no point of the cell is truer than another.
+    """Absolute error beyond the cell of the labels' quantization grid: no point of the cell is truer than another.
 
-    Labels that were rounded to a lattice tell no more than the cell in which a coordinate lies; inside of it the loss
+    Labels that were rounded to a grid tell no more than the cell in which a coordinate lies; inside of it the loss
     is 0 (the insensitive tube of support vector regression, Vapnik, 1995). The cell's sides are taken to be upright:
-    that augmentation turns the lattice with the picture is left out.
+    that augmentation turns the grid with the picture is left out.
 
     Args:
         raw, target, visible: as of every loss on coordinates.
-        pitch: width of the lattice's cell, a share of the distance between the target's points `pair`.
+        pitch: width of a cell of it, a share of the distance between the target's points `pair`.
         pair: two points, e.g. the outer eye corners; where one is invisible, the cell's width is 0.
     """
     errors = _errors(raw, target, visible).abs()

@@ -77,7 +77,7 @@ class KeypointSchema:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> KeypointSchema:
-        """A schema in plain data, as YAML files and checkpoints have it; the content may come from a stranger.
+        """A schema in plain data, as YAML files and checkpoints have it; the content may be untrusted.
 
         Where points are meant, a number from 0 on, a range such as ``"0-16"`` (or ``"16-0"``) or a point's name stands.
 

@@ -102,7 +102,7 @@ class ShapeModel:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], points: int) -> ShapeModel:
-        """What `to_dict` gave of shapes with so many points; the content may come from a stranger.
+        """What `to_dict` gave of shapes with so many points; the content may be untrusted.
 
         Raises:
             ValueError: the content is not of that form.

@@ -1,4 +1,4 @@
-"""Measures how a detector's boxes lie about faces: its correction and spread, written as a file for conf/detector.
+"""Measures how a detector's boxes lie about faces: its correction and jitter, written as a file for conf/detector.
 
 python scripts/calibrate.py detector=haar data=udacity data.root=DIR output=conf/detector/mine.yaml
 """
@@ -24,8 +24,8 @@ from fkd.terminal import show
 def main(cfg: DictConfig) -> None:
     output = checks.path(cfg, "output")
     make_folder(output.parent)
-    if "correction" not in cfg.detector or "spread" not in cfg.detector:
-        raise UserError("detector: expected one with a correction and a spread, found others; see conf/detector")
+    if "correction" not in cfg.detector or "jitter" not in cfg.detector:
+        raise UserError("detector: expected one with a correction and a jitter, found others; see conf/detector")
     cfg.detector.correction.update(scale=1.0, x=0.0, y=0.0)
     detector, faces = build_detector(cfg), build_faces(cfg)
     show(*faces.remarks)
@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> None:
     show(table(f"{cfg.detector._target_} on data={faces.name}, training split; scores at 5, 50 and 95 %", columns))
 
     measured = columns["all"]
-    for group, numbers in (("correction", measured.correction), ("spread", measured.spread)):
+    for group, numbers in (("correction", measured.correction), ("jitter", measured.jitter)):
         cfg.detector[group].update({name: round(value, 3) for name, value in vars(numbers).items()})
     lines = f"# Measured by scripts/calibrate.py on {measured.faces:,} faces, data={faces.name}.\n"
     lines += OmegaConf.to_yaml(cfg.detector, resolve=True)
@@ -52,8 +52,8 @@ def table(title: str, columns: Mapping[str, Calibration]) -> Table:
     rows = {
         "correction: scale": lambda c: f"{c.correction.scale:.3f}",
         "correction: x, y": lambda c: f"{c.correction.x:+.3f}, {c.correction.y:+.3f}",
-        "spread: scale": lambda c: f"{c.spread.scale:.3f}",
-        "spread: x, y": lambda c: f"{c.spread.x:.3f}, {c.spread.y:.3f}",
+        "jitter: scale": lambda c: f"{c.jitter.scale:.3f}",
+        "jitter: x, y": lambda c: f"{c.jitter.x:.3f}, {c.jitter.y:.3f}",
         "faces": lambda c: f"{c.faces:,}",
         "missed": lambda c: f"{c.missed:,} ({c.missed / c.faces:.2%})",
         "false per picture": lambda c: f"{c.false / c.pictures:.3f}",

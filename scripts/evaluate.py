@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> float:
     if isinstance(net, TorchNet):
         candidate = Candidate.of(net)
     else:
-        candidate = Candidate.of_stranger(net, faces)
+        candidate = Candidate.of_unknown_training(net, faces)
         show("an exported net does not say whom it was trained on: people of the test may be among them")
         if not len(faces.splits["train"]):
             show("mean shape: of the faces scored here, since no others are named; data.train names some")

@@ -104,7 +104,7 @@ def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
 def _faces(run_dir: Path) -> Faces:
     """The data set of a run, built anew from its config.
 
-    A config may come from a stranger: nothing is called but sources of `fkd.data` and what they read files with, with
+    A config may be untrusted: nothing is called but sources of `fkd.data` and what they read files with, with
     plain values. Names of folders are those that the run saw, and none is made that is not there.
     """
     try:

@@ -17,7 +17,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network
 import albumentations
 from albumentations.augmentations.dropout.transforms import BaseDropout
 
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
@@ -63,25 +63,25 @@ class Augmentation:
         self._steps = [_step(transform) for transform in transforms[len(self._affines) :]]
         self._flip, self._orders = flip, np.array([range(len(schema)), schema.flip])
 
-    def moves(self, size: int, draws: Draws) -> Moves:
+    def moves(self, size: int, random: CounterRandom) -> Moves:
         """How B crops, `size` pixels wide, are turned, scaled, shifted and mirrored."""
         matrix = np.eye(3)
         for affine in self._affines:
-            matrix = _affine(affine, size, draws) @ matrix
-        mirrored = draws.uniform(1)[:, 0] < self._flip
+            matrix = _affine(affine, size, random) @ matrix
+        mirrored = random.uniform(1)[:, 0] < self._flip
         mirror = np.array([np.eye(3), [[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]]])[mirrored.astype(int)]
         return Moves((mirror @ matrix)[:, :2], self._orders[mirrored.astype(int)])
 
-    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
+    def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
         """Changes (B, S, S) or (B, S, S, C) and (B, K, 2) crop pixels in place by what is not in `moves`."""
         for step in self._steps:
-            step(images, keypoints, draws)
+            step(images, keypoints, random)
 
 
 class _Step(Protocol):
     """One transform of a batch, in place."""
 
-    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None: ...
+    def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None: ...
 
 
 def _step(transform: _Transform) -> _Step:
@@ -96,8 +96,8 @@ class _Tone:
     def __init__(self, transform: albumentations.RandomBrightnessContrast) -> None:
         self.p, self.contrast, self.brightness = transform.p, transform.contrast_limit, transform.brightness_limit
 
-    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
-        chance, contrast, brightness = draws.uniform(3).T
+    def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
+        chance, contrast, brightness = random.uniform(3).T
         (chosen,) = np.nonzero(chance < self.p)
         factor = 1 + _between(contrast[chosen], self.contrast)
         offset = _between(brightness[chosen], self.brightness) * 255
@@ -114,8 +114,8 @@ class _Pixels:
         self.p = transform.p if takes else 1.0  # others draw for themselves, whatever force_apply says
         transform.set_random_state(self.random.numbers, self.random.python)
 
-    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
-        chance, words = draws.uniform(1)[:, 0], draws.words(2)
+    def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
+        chance, words = random.uniform(1)[:, 0], random.words(2)
         for i in np.nonzero(chance < self.p)[0]:
             self.random.begin(words[i])
             _replace(images[i], self.transform(image=images[i], force_apply=True)["image"], self.transform)
@@ -130,8 +130,8 @@ class _Places:
         self.compose = albumentations.Compose([transform], keypoint_params=points)
         self.compose.set_random_state(self.random.numbers, self.random.python)
 
-    def __call__(self, images: Image, keypoints: Points, draws: Draws) -> None:
-        for image, points, words in zip(images, keypoints, draws.words(2), strict=True):
+    def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
+        for image, points, words in zip(images, keypoints, random.words(2), strict=True):
             self.random.begin(words)
             changed = self.compose(image=image, keypoints=points)
             if (found := len(changed["keypoints"])) != len(points):
@@ -173,9 +173,9 @@ def tone_tables(factor: npt.NDArray[np.floating], offset: npt.NDArray[np.floatin
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def _affine(transform: albumentations.Affine, size: int, draws: Draws) -> npt.NDArray[np.float64]:
+def _affine(transform: albumentations.Affine, size: int, random: CounterRandom) -> npt.NDArray[np.float64]:
     """(B, 3, 3) matrices as albumentations draws them for crops of this size; the identity where it draws none."""
-    chance, turn, *rest = draws.uniform(6).T
+    chance, turn, *rest = random.uniform(6).T
     angle = np.deg2rad(_between(turn, transform.rotate))
     shares = transform.translate_percent or {"x": (0, 0), "y": (0, 0)}
     wide, high = (_between(u, transform.scale[axis]) for u, axis in zip(rest[:2], "xy", strict=True))

@@ -8,7 +8,7 @@ _Words = npt.NDArray[np.uint64]
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Draws:
+class CounterRandom:
     """A stream of random numbers for each of B items.
 
     An item's stream is fixed by the seed and the item's number: not by the batch it is in, by the process that draws it

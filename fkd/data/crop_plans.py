@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.geometry import Jitter, Window, square, square_around
 from fkd.types import Points
 
@@ -21,12 +21,12 @@ class CropPlan(Protocol):
     window: Window
     """From squares around the points, be they labelled or found by a detector, to what the net is shown."""
 
-    def training(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+    def training(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
         """Training windows (N, 4) for points (N, K, 2) on photos whose heights and widths are (N, 2)."""
         ...
 
-    def validation(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
-        """The validation windows; `draws` are the same at every call for a face."""
+    def validation(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
+        """The validation windows; `random` gives the same at every call for a face."""
         ...
 
 
@@ -40,8 +40,8 @@ class FaceCrop:
         _check(size, scale)
         self.size, self.window, self.jitter = size, Window(scale, 0.0), jitter
 
-    def training(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
-        return self.window(self.jitter.by(square_around(keypoints), draws.normal(3).T))
+    def training(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
+        return self.window(self.jitter.by(square_around(keypoints), random.normal(3).T))
 
     validation = training
 
@@ -59,10 +59,10 @@ class FrameCrop:
             raise ValueError(f"crop: expected a short side of at least the size, {size} pixels, found {short_side}")
         self.size, self.short_side, self.window = size, short_side, Window(scale, y)
 
-    def training(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
-        return self._windows(photos, draws.uniform(2))
+    def training(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
+        return self._windows(photos, random.uniform(2))
 
-    def validation(self, keypoints: Points, photos: Sizes, draws: Draws) -> Points:
+    def validation(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
         return self._windows(photos, np.full((len(photos), 2), 0.5))
 
     def _windows(self, photos: Sizes, places: npt.NDArray[np.float64]) -> Points:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fkd.data.augment import Augmentation
 from fkd.data.cache import Pictures
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.data.split import Rows
 from fkd.geometry import affine_after, crop_matrices, transform, warp
 from fkd.types import Annotations, Batch, Points
@@ -31,7 +31,7 @@ class InOrder(Protocol):
         ...
 
 
-ChooseBoxes = Callable[[Points, npt.NDArray[np.int64], Draws], Points]
+ChooseBoxes = Callable[[Points, npt.NDArray[np.int64], CounterRandom], Points]
 """Keypoints (B, K, 2), sizes of their photos (B, 2) as height and width, random numbers -> boxes (B, 4)."""
 
 
@@ -81,17 +81,17 @@ class CropDataset(Dataset[Batch]):
     def __getitems__(self, items: Sequence[int]) -> Batch:
         """The batch of these items; what torch's loaders ask for instead of one item after the other."""
         numbers, table = np.asarray(items, np.int64), self.table
-        rows, draws = numbers % len(self), Draws(self.seed, numbers)
+        rows, random = numbers % len(self), CounterRandom(self.seed, numbers)
         places = self.split[rows]
         pictures = table.images[places].tolist()
         read = {picture: self.images[picture] for picture in dict.fromkeys(pictures)}  # once for all its faces
         photos = [read[picture] for picture in pictures]
         keypoints, visible = table.keypoints[places], table.visible[places]
-        boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), draws)
+        boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), random)
         matrices = crop_matrices(boxes, self.size)
         shown: npt.NDArray[np.floating] = matrices
         if self.augmentation is not None:
-            moves = self.augmentation.moves(self.size, draws)
+            moves = self.augmentation.moves(self.size, random)
             shown = affine_after(moves.matrix, matrices)
             each = np.arange(len(rows))[:, None]
             keypoints, visible = keypoints[each, moves.order], visible[each, moves.order]
@@ -100,7 +100,7 @@ class CropDataset(Dataset[Batch]):
         for photo, matrix, crop in zip(photos, shown, crops, strict=True):
             warp(photo, matrix, crop)
         if self.augmentation is not None:
-            self.augmentation(crops, points, draws)
+            self.augmentation(crops, points, random)
         image = torch.from_numpy(crops if crops.ndim == 4 else crops[..., None]).permute(0, 3, 1, 2)
         return Batch(image, *map(torch.from_numpy, (points, visible, matrices, table.label_shift[places], rows)))
 

@@ -1,4 +1,4 @@
-"""A few training faces learned by heart: the first test of a net, a codec and a loss."""
+"""Overfits a few training faces: the first test of a net, a codec and a loss."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from fkd.types import Batch
 def first_faces(faces: Faces, count: int) -> Faces:
     """The same data with its first `count` training faces (all, if there are fewer) as every split."""
     rows = faces.splits["train"][:count]
-    remark = f"the first {len(rows)} training faces are learned by heart: figures on them measure no skill"
+    remark = f"the first {len(rows)} training faces are overfitted: figures on them measure no skill"
     return replace(faces, splits=dict.fromkeys(SPLITS, rows), remarks=(remark,))
 
 

@@ -15,7 +15,7 @@ class Detector(Protocol):
     """Finds faces on a picture. Several threads may call it at once."""
 
     @property
-    def spread(self) -> Jitter:
+    def jitter(self) -> Jitter:
         """How its corrected squares spread about the squares around the points."""
 
     @property

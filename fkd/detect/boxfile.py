@@ -31,7 +31,7 @@ class BoxFile:
         file: JSON, a `predictions.json` or ``{"photo.jpg": [[left, top, right, bottom], ...]}``; or CSV with the header
             image,left,top,right,bottom and maybe score. Photo pixels.
         correction: from those boxes to the squares around the points.
-        spread: what the correction leaves.
+        jitter: what the correction leaves.
         limit: see `fkd.detect.Detector`.
 
     Raises:
@@ -41,7 +41,7 @@ class BoxFile:
 
     file: str | None
     correction: Correction
-    spread: Jitter
+    jitter: Jitter
     limit: float | None
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from fkd.geometry import Correction, Jitter
 
 _DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (Haar, YuNet, WholeImage, BoxFile)}
 _PARTS = {"fkd.geometry.Correction": Correction, "fkd.geometry.Jitter": Jitter}
-"""All that a config may name: the file may come from a stranger."""
+"""All that a config may name: the file may be untrusted."""
 
 
 def build(config: Mapping[str, Any]) -> Detector:

@@ -48,7 +48,7 @@ class Haar:
         sure: hits of the first look from which on a candidate is a face.
         votes: hits of the second look from which on another one is.
         correction: from the cascade's boxes to the squares around the points.
-        spread: what the correction leaves.
+        jitter: what the correction leaves.
         limit: see `fkd.detect.Detector`.
 
     Raises:
@@ -62,7 +62,7 @@ class Haar:
     sure: int
     votes: int
     correction: Correction
-    spread: Jitter
+    jitter: Jitter
     limit: float | None
 
     def __post_init__(self) -> None:

@@ -15,12 +15,12 @@ class WholeImage:
 
     Attributes:
         correction: from the largest square in the middle of the picture to the square around the points.
-        spread: what the correction leaves.
+        jitter: what the correction leaves.
         limit: see `fkd.detect.Detector`.
     """
 
     correction: Correction
-    spread: Jitter
+    jitter: Jitter
     limit: float | None
 
     def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:

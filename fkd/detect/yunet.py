@@ -33,7 +33,7 @@ class YuNet:
         nms: overlap (IoU) from which on the less sure of two boxes is dropped.
         max_side: larger pictures are shrunk to this width or height in pixels, so that a photo takes no seconds.
         correction: from its boxes to the squares around the points.
-        spread: what the correction leaves.
+        jitter: what the correction leaves.
         limit: see `fkd.detect.Detector`.
 
     Raises:
@@ -45,7 +45,7 @@ class YuNet:
     nms: float
     max_side: int
     correction: Correction
-    spread: Jitter
+    jitter: Jitter
     limit: float | None
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ class Calibration:
 
     Attributes:
         correction: from the detector's boxes to the squares around the points.
-        spread: what the correction leaves, in widths of those squares.
+        jitter: what the correction leaves, in widths of those squares.
         pictures: how many were looked at.
         faces: how many are annotated on them.
         missed: how many of these have no corrected box.
@@ -44,7 +44,7 @@ class Calibration:
     """
 
     correction: Correction
-    spread: Jitter
+    jitter: Jitter
     pictures: int
     faces: int
     missed: int
@@ -72,9 +72,9 @@ def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
 
 
 def calibrate(looks: Sequence[Look]) -> Calibration:
-    """Measures correction and spread.
+    """Measures correction and jitter.
 
-    Medians, because a few boxes twice as wide as the face would move a mean; likewise the spread is half the width of
+    Medians, because a few boxes twice as wide as the face would move a mean; likewise the jitter is half the width of
     the middle 68 %, which is the standard deviation where the numbers are normal. First each face takes the box that
     overlaps it most; then the one that does so when corrected, if it counts as found.
 
@@ -94,13 +94,13 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
         correction, least = Correction(float(np.median(side / width)), float(x), float(y)), SAME_FACE
     corrected = correction(boxes)
     left = (_centres(corrected) - _centres(faces)) / side[:, None]
-    spread = Jitter(_sd(_widths(corrected) / side), _sd(left[:, 0]), _sd(left[:, 1]))
+    jitter = Jitter(_sd(_widths(corrected) / side), _sd(left[:, 0]), _sd(left[:, 1]))
     on_face = [np.isin(np.arange(len(each.boxes)), _matched(each, correction)[1]) for each in looks]
     scores, is_found = np.concatenate([each.scores for each in looks]), np.concatenate(on_face)
     count = sum(len(each.faces) for each in looks)
     return Calibration(
         correction=correction,
-        spread=spread,
+        jitter=jitter,
         pictures=len(looks),
         faces=count,
         missed=count - int(is_found.sum()),

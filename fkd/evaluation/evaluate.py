@@ -49,7 +49,7 @@ class Candidate:
         return cls(net, net.model.mean_shape.cpu().numpy(), net.subjects, net.image_hashes)
 
     @classmethod
-    def of_stranger(cls, net: Net, faces: Faces) -> Self:
+    def of_unknown_training(cls, net: Net, faces: Faces) -> Self:
         """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces.
 
         That is of the training faces, or of the first split that has some.
@@ -117,7 +117,7 @@ def evaluate(
         boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
             "detector" (found on the picture; a missed face counts `MISSED` percent).
         flip: average the answers on a crop and on its mirror image.
-        detector: finds the faces, or says how its boxes spread.
+        detector: finds the faces, or says how its boxes lie.
 
     Raises:
         UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
@@ -169,7 +169,7 @@ def squares_of(
     if boxes == "keypoints":
         return truth, np.ones(len(table), bool)
     if boxes == "jitter":
-        return detector.spread(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
+        return detector.jitter(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)

@@ -55,7 +55,7 @@ class Metadata:
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
-        """What `to_json` gave; the text may come from a stranger.
+        """What `to_json` gave; the text may be untrusted.
 
         Raises:
             ValueError: saying what was expected and what was found.

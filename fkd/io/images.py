@@ -78,7 +78,7 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
             raise UserError(f"{path}: expected fewer pixels, found: {error}; scale the picture down") from error
         except MemoryError as error:
             raise UserError(f"{path}: the picture does not fit into memory; scale it down") from error
-        except Exception as error:  # a decoder can stumble over a stranger's file in more ways than it lists
+        except Exception as error:  # a decoder can stumble over an untrusted file in more ways than it lists
             reason = " ".join(str(error).split())
             raise UserError(
                 f"{path}: the picture is cut off, damaged or of a rare kind ({reason});"

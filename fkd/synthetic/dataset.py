@@ -1,4 +1,4 @@
-"""Drawn faces with exact keypoints: a data set that needs no download."""
+"""Synthetic faces with exact keypoints: a data set that needs no download."""
 
 import hashlib
 import io
@@ -73,7 +73,7 @@ def synthetic_faces(
         label_shift=np.zeros((len(shots), 2), np.float32),
         image_hashes=np.array([text_hash(f"{path}, {size}") for path in paths], np.uint64),
     )
-    remarks = (remark_on_people(table, splits), "drawn faces: figures on them say little about photographs")
+    remarks = (remark_on_people(table, splits), "synthetic faces: figures on them say little about photographs")
     return Faces(table, splits, images, "synthetic", remarks)
 
 
@@ -82,8 +82,8 @@ def _check_root(root: Path) -> None:
     names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
         raise UserError(
-            f"data.root={root}: expected a folder for drawn faces alone, found {foreign[0]} in it; to train on files "
-            f"of your own say what they are: data=udacity data.root={root}, data=pts, ..."
+            f"data.root={root}: expected a folder for synthetic faces alone, found {foreign[0]} in it; to train on "
+            f"files of your own say what they are: data=udacity data.root={root}, data=pts, ..."
         )
 
 

@@ -39,7 +39,7 @@ def test_the_wide_photo_shows_the_face_in_its_middle() -> None:
 
 def test_given_boxes_belong_to_their_pictures() -> None:
     class Other:
-        spread, limit = Jitter(0.1, 0.1, 0.04), None
+        jitter, limit = Jitter(0.1, 0.1, 0.04), None
 
     pictures = [np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)]
     given = Given(Other(), pictures, np.array([[0, 0, 1, 1], [0, 0, 2, 2]], np.float32))  # type: ignore[arg-type]

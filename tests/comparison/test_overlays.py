@@ -107,7 +107,7 @@ def test_without_the_pictures_the_reason_is_given(tmp_path: Path, faces: Faces, 
         overlays.worst([read(changed)], changed, 2)
 
 
-MADE = "made_by_a_strangers_config"
+MADE = "made_by_an_untrusted_config"
 
 
 class Maker:
@@ -136,7 +136,7 @@ class Maker:
     ],
     ids=lambda call: str(call.get("_target_")),
 )
-def test_a_strangers_config_calls_nothing_but_sources(
+def test_an_untrusted_config_calls_nothing_but_sources(
     tmp_path: Path, faces: Faces, call: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -151,7 +151,7 @@ def test_a_strangers_config_calls_nothing_but_sources(
 @pytest.mark.parametrize(
     "call", [{"_target_": "os.makedirs", "name": MADE}, f"\\${{oc.create:'{{_target_: os.makedirs, name: {MADE}}}'}}"]
 )
-def test_what_a_strangers_source_is_given_is_not_called(
+def test_what_an_untrusted_source_is_given_is_not_called(
     tmp_path: Path,
     faces: Faces,
     config: dict[str, object],

@@ -8,7 +8,7 @@ import pytest
 from albumentations.augmentations.geometric.functional import create_affine_transformation_matrix
 
 from fkd.data.augment import Augmentation, affine_matrices, tone_tables
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.errors import UserError
 from fkd.geometry import transform, warp
 from fkd.schema import IBUG68
@@ -24,13 +24,13 @@ class Changed(NamedTuple):
 
 def change(augmentation: Augmentation, image: np.ndarray, points: np.ndarray, items: list[int]) -> Changed:
     """The same crop and points as different items."""
-    draws = Draws(0, np.array(items))
-    moves = augmentation.moves(SIZE, draws)
+    random = CounterRandom(0, np.array(items))
+    moves = augmentation.moves(SIZE, random)
     images = np.stack(
         [warp(image, matrix, np.empty_like(image)) for matrix in np.broadcast_to(moves.matrix, (len(items), 2, 3))]
     )
     moved = transform(points[moves.order], moves.matrix)
-    augmentation(images, moved, draws)
+    augmentation(images, moved, random)
     return Changed(images, moved, moves.order)
 
 
@@ -66,7 +66,7 @@ def test_flipping_twice_is_the_identity(points: np.ndarray) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_of_mirrored_crops_is_the_probability(points: np.ndarray, share: float) -> None:
-    order = Augmentation([], share, IBUG68).moves(SIZE, Draws(0, np.arange(10_000))).order
+    order = Augmentation([], share, IBUG68).moves(SIZE, CounterRandom(0, np.arange(10_000))).order
     mirrored = (order != np.arange(68)).any(axis=1).mean()
     assert abs(mirrored - share) < 5 * np.sqrt(share * (1 - share) / 10_000) + 1e-9
 
@@ -91,7 +91,7 @@ def test_moves_are_drawn_as_albumentations_draws_them() -> None:
     affine = albumentations.Affine(
         rotate=(-20, 30), scale={"x": (0.8, 1.1), "y": (0.9, 1.3)}, translate_percent=(-0.1, 0.05), p=1.0
     )
-    ours = Augmentation([affine], 0.0, IBUG68).moves(SIZE, Draws(0, np.arange(4000))).matrix
+    ours = Augmentation([affine], 0.0, IBUG68).moves(SIZE, CounterRandom(0, np.arange(4000))).matrix
     shape = {"shape": (SIZE, SIZE, 1)}
     theirs = np.array([affine.get_params_dependent_on_data(shape, {})["matrix"][:2] for _ in range(4000)])
 
@@ -109,7 +109,7 @@ def test_moves_are_drawn_as_albumentations_draws_them() -> None:
 
 def test_scales_keep_their_ratio_and_a_transform_its_probability() -> None:
     affine = albumentations.Affine(scale=(0.5, 2.0), keep_ratio=True, p=0.25)
-    matrices = Augmentation([affine], 0.0, IBUG68).moves(SIZE, Draws(0, np.arange(10_000))).matrix
+    matrices = Augmentation([affine], 0.0, IBUG68).moves(SIZE, CounterRandom(0, np.arange(10_000))).matrix
     np.testing.assert_allclose(matrices[:, 0, 0], matrices[:, 1, 1])
     assert abs((matrices[:, 0, 0] != 1).mean() - 0.25) < 0.02
 

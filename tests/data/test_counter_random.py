@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 
 
 def splitmix(state: int, count: int) -> list[int]:
@@ -23,7 +23,7 @@ def test_the_reference_gives_the_published_numbers() -> None:
 def test_an_items_words_are_splitmix64s() -> None:
     (start,) = splitmix(7, 1)
     items = np.array([0, 1, 12345])
-    first, second = Draws(7, items).words(2), Draws(7, items)
+    first, second = CounterRandom(7, items).words(2), CounterRandom(7, items)
     for item, words in zip(items.tolist(), first.tolist(), strict=True):
         (state,) = splitmix((start + (item - 1) * 0x9E3779B97F4A7C15) % 2**64, 1)
         assert words == splitmix(state, 2)
@@ -32,17 +32,17 @@ def test_an_items_words_are_splitmix64s() -> None:
 
 
 def test_an_item_draws_the_same_in_any_batch() -> None:
-    alone, others = Draws(3, np.array([8])), Draws(3, np.array([5, 8, 2]))
+    alone, others = CounterRandom(3, np.array([8])), CounterRandom(3, np.array([5, 8, 2]))
     np.testing.assert_array_equal(alone.uniform(3)[0], others.uniform(3)[1])
     np.testing.assert_array_equal(alone.normal(2)[0], others.normal(2)[1])
 
 
 def test_numbers_are_uniform_normal_and_independent() -> None:
-    """Of neighbouring items, neighbouring draws and neighbouring seeds: as truly random ones would be, p above 1e-3."""
-    draws = Draws(0, np.arange(20_000))
-    uniform, normal = draws.uniform(2), draws.normal(1)[:, 0]
+    """Of neighbouring items, numbers and seeds: as truly random ones would be, p above 1e-3."""
+    random = CounterRandom(0, np.arange(20_000))
+    uniform, normal = random.uniform(2), random.normal(1)[:, 0]
     assert stats.kstest(uniform.ravel(), "uniform").pvalue > 1e-3
     assert stats.kstest(normal, "norm").pvalue > 1e-3
-    other = Draws(1, np.arange(20_000)).uniform(1)[:, 0]
+    other = CounterRandom(1, np.arange(20_000)).uniform(1)[:, 0]
     pairs = [(uniform[:-1, 0], uniform[1:, 0]), (uniform[:, 0], uniform[:, 1]), (uniform[:, 0], other)]
     assert all(stats.pearsonr(*pair).pvalue > 1e-3 for pair in pairs)

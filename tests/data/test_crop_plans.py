@@ -1,11 +1,11 @@
 import numpy as np
 
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.data.crop_plans import FaceCrop, FrameCrop
 from fkd.geometry import Crop, Jitter, square_around
 
 JITTER = Jitter(scale=0.1, x=0.09, y=0.04)
-ONE = Draws(0, np.array([0]))
+ONE = CounterRandom(0, np.array([0]))
 POINTS = np.random.default_rng(0).uniform(40, 120, (68, 2)).astype(np.float32)
 
 
@@ -21,7 +21,7 @@ def test_frame_crop_is_the_notebooks_rescale_and_centre_crop() -> None:
 
 def test_random_frame_windows_stay_inside_the_frame_and_reach_its_edges() -> None:
     plan, photos = FrameCrop(224, 250, 2.0, 0.0), np.array([[200, 180]] * 500)
-    boxes = plan.training(np.stack([POINTS] * 500), photos, Draws(0, np.arange(500)))
+    boxes = plan.training(np.stack([POINTS] * 500), photos, CounterRandom(0, np.arange(500)))
     assert boxes[:, :2].min() >= -0.5 - 1e-3
     assert (boxes[:, 2:].max(axis=0) <= [179.5 + 1e-3, 199.5 + 1e-3]).all()
     side = 180 * 224 / 250
@@ -41,8 +41,8 @@ def test_face_crop_widens_the_square_around_the_points() -> None:
 def test_face_crop_draws_a_new_box_for_new_random_numbers_only() -> None:
     plan = FaceCrop(96, 1.35, JITTER)
     photos = np.array([[200, 180]])
-    same = [plan.validation(POINTS[None], photos, Draws(0, np.array([5]))) for _ in range(2)]
-    other = plan.validation(POINTS[None], photos, Draws(0, np.array([6])))
+    same = [plan.validation(POINTS[None], photos, CounterRandom(0, np.array([5]))) for _ in range(2)]
+    other = plan.validation(POINTS[None], photos, CounterRandom(0, np.array([6])))
     assert (same[0] == same[1]).all()
     assert (same[0] != other).any()
 
@@ -60,7 +60,9 @@ def test_a_frame_windows_place_about_the_face_can_be_undone() -> None:
 
 def test_training_boxes_spread_as_the_detectors_do() -> None:
     plan, count = FaceCrop(96, 1.0, JITTER), 4000
-    boxes = plan.training(np.stack([POINTS] * count), np.array([[200, 180]] * count), Draws(0, np.arange(count)))
+    boxes = plan.training(
+        np.stack([POINTS] * count), np.array([[200, 180]] * count), CounterRandom(0, np.arange(count))
+    )
     square = square_around(POINTS)
     side, middle = square[2] - square[0], (square[:2] + square[2:]) / 2
     found = [(boxes[:, 2] - boxes[:, 0]) / side, *((boxes[:, :2] + boxes[:, 2:]) / 2 - middle).T / side]

@@ -1,4 +1,4 @@
-"""Tests plant faults into drawn faces, whose labels are exact, and expect the doctor to find those and no more."""
+"""Tests plant faults into synthetic faces, whose labels are exact, and expect the doctor to find those and no more."""
 
 import tracemalloc
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ import pytest
 from fkd.data.face_data import Faces
 from fkd.dataset_report import checks
 from fkd.dataset_report.checks import Finding, duplicates, perceptual_hash, shapes
-from fkd.dataset_report.checks.quantization import cell_error, lattice
+from fkd.dataset_report.checks.quantization import cell_error, quantization
 from fkd.dataset_report.checks.shift import line, shift
 from fkd.errors import UserError
 from fkd.geometry import Window
@@ -26,7 +26,7 @@ FACES, SIZE = 160, 128
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Faces:
-    """Drawn faces of forty people, each in one split; their pictures in a list, which tests copy to change them."""
+    """Synthetic faces of forty people, each in one split; their pictures in a list, which tests copy to change them."""
     drawn = synthetic_faces(
         root=str(tmp_path_factory.mktemp("drawn")),
         subjects=40,
@@ -192,25 +192,25 @@ def test_hashes_tell_faces_apart_but_not_their_copies(faces: Faces) -> None:
 
 
 @pytest.mark.parametrize("share", [0.04, 0.07])
-def test_a_lattice_and_its_pitch(faces: Faces, share: float) -> None:
-    """Every face on a lattice of its own phase, then cut to pixels of ten times the resolution."""
+def test_a_grid_and_its_pitch(faces: Faces, share: float) -> None:
+    """Every face on a quantization grid of its own phase, then cut to pixels of ten times the resolution."""
     rng, points = np.random.default_rng(1), faces.table.keypoints * 10
     pitch = share * IBUG68.interocular(points)[:, None, None]
     phase = rng.uniform(0, 1, (FACES, 1, 2)) * pitch
-    on_lattice = np.rint((points - phase) / pitch) * pitch + phase
+    on_grid = np.rint((points - phase) / pitch) * pitch + phase
     big = [cv2.resize(picture, None, fx=2, fy=2) for picture in faces.images]
-    finding = lattice(replace(with_table(faces, keypoints=np.rint(on_lattice).astype(np.float32)), images=big))
+    finding = quantization(replace(with_table(faces, keypoints=np.rint(on_grid).astype(np.float32)), images=big))
     assert finding is not None
-    assert (finding.name, finding.severity, finding.figures["grid_pixels"]) == ("lattice", "warning", 1)
+    assert (finding.name, finding.severity, finding.figures["grid_pixels"]) == ("quantization", "warning", 1)
     assert finding.figures["pitch_share"] == pytest.approx(share, rel=0.02)
-    moved_by = np.linalg.norm(np.rint(on_lattice) - points, axis=2) / IBUG68.interocular(points)[:, None]
+    moved_by = np.linalg.norm(np.rint(on_grid) - points, axis=2) / IBUG68.interocular(points)[:, None]
     assert finding.figures["floor_nme"] == pytest.approx(100 * moved_by.mean(), rel=0.05)
 
 
 @pytest.mark.parametrize(("grid", "offset"), [(1.0, 0.0), (1.0, 0.5), (0.5, 0.0)])
-def test_rounding_is_no_lattice_of_its_own(faces: Faces, grid: float, offset: float) -> None:
+def test_rounding_is_no_grid_of_its_own(faces: Faces, grid: float, offset: float) -> None:
     rounded = (np.rint(faces.table.keypoints / grid) * grid + offset).astype(np.float32)
-    finding = lattice(with_table(faces, keypoints=rounded))
+    finding = quantization(with_table(faces, keypoints=rounded))
     assert finding is not None
     assert (finding.severity, finding.figures["grid_pixels"], finding.figures["pitch_share"]) == ("note", grid, 0)
     distance = IBUG68.interocular(rounded)
@@ -218,13 +218,13 @@ def test_rounding_is_no_lattice_of_its_own(faces: Faces, grid: float, offset: fl
 
 
 def test_points_between_pixels_are_on_no_grid(faces: Faces) -> None:
-    assert lattice(faces) is None
+    assert quantization(faces) is None
 
 
-def test_a_lattice_is_found_where_the_source_took_a_shift_off(faces: Faces) -> None:
+def test_a_grid_is_found_where_the_source_took_a_shift_off(faces: Faces) -> None:
     published = np.rint(faces.table.keypoints).astype(np.float32)
     taken = np.full((FACES, 2), (0.3, 0.05), np.float32)
-    finding = lattice(with_table(faces, keypoints=IBUG68.shifted(published, -taken), label_shift=taken))
+    finding = quantization(with_table(faces, keypoints=IBUG68.shifted(published, -taken), label_shift=taken))
     assert finding is not None
     assert finding.figures["grid_pixels"] == 1
 

@@ -20,7 +20,7 @@ from fkd.io import images
 from fkd.synthetic import face
 
 CONF = Path(__file__).parents[2] / "conf/detector"
-AS_IS, SPREAD = Correction(1.0, 0.0, 0.0), Jitter(0.1, 0.1, 0.04)
+AS_IS, JITTER = Correction(1.0, 0.0, 0.0), Jitter(0.1, 0.1, 0.04)
 BLANK = np.zeros((100, 100, 3), np.uint8)
 
 
@@ -35,7 +35,7 @@ def haar() -> Any:
 
 
 def scene(*places: tuple[int, int, int], width: int = 640, height: int = 360) -> tuple[np.ndarray, np.ndarray]:
-    """Drawn faces of given left, top and size on a grey ground, and the squares around their points."""
+    """Synthetic faces of given left, top and size on a grey ground, and the squares around their points."""
     canvas, squares = np.full((height, width, 3), 90, np.uint8), []
     for subject, (left, top, size) in enumerate(places):
         picture, points = face(0, subject, 0, 192)
@@ -209,7 +209,7 @@ def test_haar_on_real_photos(haar: Haar, shared: Path) -> None:
 
 
 def test_whole_image_is_the_square_in_the_middle() -> None:
-    boxes, scores = WholeImage(AS_IS, SPREAD, None)(np.zeros((80, 120, 3), np.uint8))
+    boxes, scores = WholeImage(AS_IS, JITTER, None)(np.zeros((80, 120, 3), np.uint8))
     np.testing.assert_array_equal(boxes, [[19.5, -0.5, 99.5, 79.5]])
     assert np.isnan(scores).all()
     assert scores.shape == (1,)
@@ -255,7 +255,7 @@ def stand_in(tmp_path: Path) -> Callable[[dict[int, tuple[int, list[float], floa
 
 
 def yunet(model: Path, max_side: int = 1000) -> YuNet:
-    return YuNet(str(model), 0.6, 0.3, max_side, AS_IS, SPREAD, None)
+    return YuNet(str(model), 0.6, 0.3, max_side, AS_IS, JITTER, None)
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -306,7 +306,7 @@ def test_another_network_is_no_yunet(tmp_path: Path) -> None:
 def boxes_of(content: Any, folder: Path) -> BoxFile:
     path = folder / ("boxes.csv" if isinstance(content, str) else "boxes.json")
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return BoxFile(str(path), AS_IS, SPREAD, None)
+    return BoxFile(str(path), AS_IS, JITTER, None)
 
 
 PREDICTIONS = [
@@ -349,7 +349,7 @@ def test_csv_says_the_same_as_json(tmp_path: Path) -> None:
     with path.open("w", newline="") as file:
         rows = [["x, y.jpg", 0, 0, 10, 20, ""], ["x, y.jpg", 5, 5, 25, 25, 2]]
         csv.writer(file).writerows([["image", "left", "top", "right", "bottom", "score"], *rows])
-    boxes, scores = BoxFile(str(path), AS_IS, SPREAD, None)(BLANK, "x, y.jpg")
+    boxes, scores = BoxFile(str(path), AS_IS, JITTER, None)(BLANK, "x, y.jpg")
     np.testing.assert_array_equal(boxes, [[5, 5, 25, 25], [-5, 0, 15, 20]])
     np.testing.assert_array_equal(scores, [2, np.nan])
 
@@ -383,9 +383,9 @@ def test_a_broken_box_file_is_said_by_its_row(content: Any, said: str, tmp_path:
 def test_what_is_no_box_file_is_said(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_bytes(content)
     with pytest.raises(UserError, match=r"boxes\.json: expected JSON"):
-        BoxFile(str(tmp_path / "boxes.json"), AS_IS, SPREAD, None)
+        BoxFile(str(tmp_path / "boxes.json"), AS_IS, JITTER, None)
     with pytest.raises(UserError, match=r"none\.json: expected a JSON or CSV file"):
-        BoxFile(str(tmp_path / "none.json"), AS_IS, SPREAD, None)
+        BoxFile(str(tmp_path / "none.json"), AS_IS, JITTER, None)
     with pytest.raises(UserError, match=r"set detector\.file=PATH"):
         build(config("boxes"))
 
@@ -400,7 +400,7 @@ def test_detectors_of_conf_build_without_hydra(tmp_path: Path) -> None:
         content = config(name) | own
         detector = build(content)
         assert isinstance(detector, kind)
-        assert detector.spread == Jitter(**{k: v for k, v in content["spread"].items() if k != "_target_"})
+        assert detector.jitter == Jitter(**{k: v for k, v in content["jitter"].items() if k != "_target_"})
         assert detector.limit == content["limit"]
 
 
@@ -411,13 +411,13 @@ def test_detectors_of_conf_build_without_hydra(tmp_path: Path) -> None:
         ({"_target_": "fkd.detect.Detector"}, "expected _target_ to be one of"),
         ({"_target_": ["fkd.detect.Haar"]}, "expected _target_ to be one of"),
         ({"correction": {"_target_": "fkd.geometry.Crop"}}, "detector.correction: expected _target_ to be one of"),
-        ({"spread": {"_target_": "fkd.geometry.Jitter", "scale": 1}}, "detector.spread: missing"),
+        ({"jitter": {"_target_": "fkd.geometry.Jitter", "scale": 1}}, "detector.jitter: missing"),
         ({"colour": 3}, "unexpected keyword argument 'colour'"),
         ({"stages": [1]}, "detector.stages: expected a number or a text"),
         ({"sure": "many"}, "detector"),
     ],
 )
-def test_configs_of_strangers_build_nothing_else(change: dict[str, Any], said: str) -> None:
+def test_untrusted_configs_build_nothing_else(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as caught:
         build(config("haar") | change)
     assert said in str(caught.value)

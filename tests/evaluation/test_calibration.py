@@ -14,12 +14,12 @@ from fkd.evaluation.calibration import Look, calibrate, halves, look
 from fkd.geometry import Correction, Jitter, square_around
 from fkd.types import Points
 
-HABIT, SPREAD = Correction(0.8, -0.05, 0.15), Jitter(0.08, 0.06, 0.03)
+HABIT, JITTER = Correction(0.8, -0.05, 0.15), Jitter(0.08, 0.06, 0.03)
 
 
 def habitual(square: Points, rng: np.random.Generator) -> Points:
-    """The box that this detector draws about a face: its correction leaves the square as the spread has it."""
-    left, top, right, _ = SPREAD(square, rng)
+    """The box that this detector draws about a face: its correction leaves the square as the jitter has it."""
+    left, top, right, _ = JITTER(square, rng)
     width = (right - left) / HABIT.scale
     centre = np.array([(left + right) / 2, top + (right - left) / 2]) - np.array([HABIT.x, HABIT.y]) * width
     return np.array([*(centre - width / 2), *(centre + width / 2)], np.float32)
@@ -67,8 +67,8 @@ def test_a_known_habit_is_found(outliers: float) -> None:
     measured = calibrate(looks(2000, outliers))
     found, truth = measured.correction, HABIT
     np.testing.assert_allclose((found.scale, found.x, found.y), (truth.scale, truth.x, truth.y), atol=0.01)
-    spread = measured.spread
-    np.testing.assert_allclose((spread.scale, spread.x, spread.y), (SPREAD.scale, SPREAD.x, SPREAD.y), rtol=0.12)
+    jitter = measured.jitter
+    np.testing.assert_allclose((jitter.scale, jitter.x, jitter.y), (JITTER.scale, JITTER.x, JITTER.y), rtol=0.12)
 
 
 def test_misses_and_false_boxes_are_counted() -> None:
@@ -108,7 +108,7 @@ def test_too_few_faces_are_said() -> None:
 class Habitual:
     """Knows the faces of the pictures, and their paths."""
 
-    spread, limit = SPREAD, None
+    jitter, limit = JITTER, None
 
     def __init__(self, squares: dict[str, Points]) -> None:
         self.squares = squares

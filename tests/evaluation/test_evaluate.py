@@ -25,7 +25,7 @@ SIZE = 64
 class Nobody:
     """A detector that finds no face."""
 
-    spread = Jitter(0.1, 0.1, 0.04)
+    jitter = Jitter(0.1, 0.1, 0.04)
     limit = None
 
     def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -284,7 +284,7 @@ def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(
         nothing = np.arange(0)
         faces = replace(faces, splits={"train": nothing, "val": nothing, "test": np.arange(4)})
     known = Candidate.of(net)
-    stranger = Candidate.of_stranger(net, faces)
+    stranger = Candidate.of_unknown_training(net, faces)
     windows = [window_of(k) for k in faces.table.keypoints[:4]]
     inside = [
         (k - window[:2]) / (window[2] - window[0]) * SIZE - 0.5

@@ -41,7 +41,7 @@ SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(
 
 
 def crops(count: int, size: int, channels: int) -> np.ndarray:
-    """Drawn faces, the last one replaced by noise."""
+    """Synthetic faces, the last one replaced by noise."""
     drawn = np.stack([face(3, person, 0, size)[0] for person in range(count)]).transpose(0, 3, 1, 2)[:, :channels]
     drawn[-1] = np.random.default_rng(0).integers(0, 256, drawn.shape[1:])
     return np.ascontiguousarray(drawn)
@@ -277,7 +277,7 @@ def described(source: Path, path: Path, change: Callable[[dict[str, Any]], objec
         (lambda c: c.update(detector="fkd.detect.Haar"), "detector: expected dict"),
     ],
 )
-def test_metadata_of_a_stranger_is_refused_in_one_line(
+def test_untrusted_metadata_is_refused_in_one_line(
     change: Any, words: str, exported: Callable[[str], Path], tmp_path: Path
 ) -> None:
     path = described(exported("compact"), tmp_path / "strange.onnx", change)

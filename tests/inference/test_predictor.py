@@ -40,7 +40,7 @@ class Brightest:
 class Squares:
     """Gives the squares it was told, whatever the picture."""
 
-    spread, limit = Jitter(0.1, 0.1, 0.04), None
+    jitter, limit = Jitter(0.1, 0.1, 0.04), None
 
     def __init__(self, *squares: tuple[float, float, float, float], scores: tuple[float, ...] | None = None) -> None:
         self.squares = np.array(squares, np.float32).reshape(-1, 4)

@@ -123,7 +123,7 @@ def test_other_boxes_are_scored(trained: Path, script: Script, faces_root: Path,
         assert metrics["missed_faces"] == 0
         assert metrics["nme_all"] == pytest.approx(metrics["nme_interocular"], rel=1e-4)
     else:
-        assert 0 < metrics["missed_faces"] < 40  # drawn faces are hard for a cascade made for photographs
+        assert 0 < metrics["missed_faces"] < 40  # synthetic faces are hard for a cascade made for photographs
         assert metrics["nme_all"] != pytest.approx(metrics["nme_interocular"], rel=1e-4)
         assert metrics["failure_rate_10"] >= 100 * metrics["missed_faces"] / 40
 

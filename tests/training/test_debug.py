@@ -1,4 +1,4 @@
-"""debug=...: does everything run, can every net learn ten faces by heart, and where does the time go."""
+"""debug=...: does everything run, can every net overfit ten faces, and where does the time go."""
 
 import csv
 import json

@@ -15,7 +15,7 @@ from fkd.types import Annotations
 SHIFT_PIXELS, SHIFT_SHARE = 0.2, 0.0274
 """The published labels lie this far to the right of the true place: pixels, and a share of the outer-eye distance.
 
-The labels come from a 64 x 64 heatmap network and lie on its lattice; the shift is about half of the lattice's cell.
+The labels come from a 64 x 64 heatmap network and lie on its grid; the shift is about half of a cell.
 Measured with a mirror test: a net was trained on the published labels without mirrored copies, and its prediction on a
 picture compared with the mirrored-back prediction on the mirror image. A net without a shift gives the same twice, so
 half the horizontal difference is the shift it learned; over all faces it is a straight line in the outer-eye distance.

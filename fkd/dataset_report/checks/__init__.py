@@ -12,7 +12,7 @@ from fkd.dataset_report.checks.files import unannotated
 from fkd.dataset_report.checks.finding import EXAMPLES, SEVERITIES, Finding, Severity
 from fkd.dataset_report.checks.net_predictions import check_net
 from fkd.dataset_report.checks.points import collapsed, narrow, outside, unseen
-from fkd.dataset_report.checks.quantization import lattice
+from fkd.dataset_report.checks.quantization import quantization
 from fkd.dataset_report.checks.shapes import misshapen
 from fkd.dataset_report.checks.shift import shift
 from fkd.dataset_report.checks.subject_leakage import shared_people
@@ -47,7 +47,7 @@ def examine(
         *misshapen(faces, wrong),
         narrow(faces),
         outside(faces),
-        lattice(faces),
+        quantization(faces),
     ]
     if net is not None:
         found += [shift(faces, net, trained), disagreement(faces, net, trained)]

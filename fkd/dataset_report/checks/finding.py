@@ -19,7 +19,7 @@ class Finding:
     """One thing found on a data set.
 
     Attributes:
-        name: what scripts call it, e.g. "lattice".
+        name: what scripts call it, e.g. "quantization".
         title: a few words for people.
         severity: how bad it is.
         count: how many faces, people, pictures or files it concerns.

@@ -1,4 +1,4 @@
-"""Labels on a lattice: how coarse they are, and what error that leaves to the best of nets."""
+"""Labels on a quantization grid: how coarse they are, and what error that leaves to the best of nets."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Peak(NamedTuple):
         return self.strength > self.null
 
 
-def lattice(faces: Faces) -> Finding | None:
+def quantization(faces: Faces) -> Finding | None:
     """The pitch on which the published points of a face lie, and the whole pixels that they are rounded to.
 
-    A lattice is looked for in each face on its own, in x and in y, among the half of the faces with the wider eyes:
+    A grid is looked for in each face on its own, in x and in y, among the half of the faces with the wider eyes:
     where points are rounded to pixels, a pitch of less than two pixels looks like another one.
     """
     table = faces.table
@@ -56,30 +56,30 @@ def lattice(faces: Faces) -> Finding | None:
     wide = np.flatnonzero(distance >= np.median(distance))
     peaks = _peaks(points[wide], visible[wide], distance[wide], grid)
     there = np.array([peak.is_there for peak in peaks])
-    is_lattice = there.mean() > 0.5
-    if not is_lattice and not grid:
+    is_quantized = there.mean() > 0.5
+    if not is_quantized and not grid:
         return None
     shares = np.array([peak.pitch for peak in peaks]) / np.repeat(distance[wide], 2)
-    share = float(np.median(shares[there])) if is_lattice else 0.0
+    share = float(np.median(shares[there])) if is_quantized else 0.0
     floor = 100 * float(np.mean([cell_error(share * d, grid) / d for d in distance]))
     strengths = np.array([peak.strength for peak in peaks]).reshape(-1, 2).min(axis=1)
     return Finding(
-        name="lattice",
-        title="Labels on a lattice" if is_lattice else "Labels rounded to pixels",
-        severity="warning" if is_lattice else "note",
-        count=int(there.reshape(-1, 2).any(axis=1).sum()) if is_lattice else len(rows),
-        total=len(wide) if is_lattice else len(rows),
+        name="quantization",
+        title="Labels on a quantization grid" if is_quantized else "Labels rounded to pixels",
+        severity="warning" if is_quantized else "note",
+        count=int(there.reshape(-1, 2).any(axis=1).sum()) if is_quantized else len(rows),
+        total=len(wide) if is_quantized else len(rows),
         text=_text(share, float(there.mean()), grid, floor),
         advice=(
-            "Take no error below this for skill, and try a loss that forgives a cell of the lattice (loss=interval)."
-            if is_lattice
+            "Take no error below this for skill, and try a loss that forgives a cell of the grid (loss=interval)."
+            if is_quantized
             else "Nothing to do; take no error below this for skill."
         ),
-        rows=examples(rows[wide], strengths) if is_lattice else (),
+        rows=examples(rows[wide], strengths) if is_quantized else (),
         figures={
             "pitch_share": share,
             "pitch_pixels": float(np.median([peak.pitch for peak, is_one in zip(peaks, there, strict=True) if is_one]))
-            if is_lattice
+            if is_quantized
             else 0.0,
             "faces_share": float(there.mean()),
             "grid_pixels": grid,
@@ -94,7 +94,7 @@ def pixel_grid(values: _Values) -> float:
 
 
 def cell_error(*pitches: float) -> float:
-    """Mean distance in pixels that points were moved by lattices of these pitches, one after the other.
+    """Mean distance in pixels that points were moved by grids of these pitches, one after the other.
 
     Each takes them to the middle of its square cell, in which all places are as likely. For one pitch p it is the mean
     distance from the middle of a square of side p, p (sqrt 2 + asinh 1) / 6 = 0.3826 p: the mean over an eighth of the
@@ -129,7 +129,7 @@ def peak_of(values: _Values, distance: float, grid: float, rng: np.random.Genera
 
 
 def _strength(values: _Values, frequencies: _Values) -> _Values:
-    """How well values (K,) lie on the lattice of each frequency (F,): the length of their mean phase."""
+    """How well values (K,) lie on the grid of each frequency (F,): the length of their mean phase."""
     turns = frequencies[:, None] * values
     angles = (2 * np.pi * (turns - np.rint(turns))).astype(np.float32)  # in which numpy is many times faster
     return np.asarray(np.hypot(np.cos(angles).mean(axis=1), np.sin(angles).mean(axis=1)), np.float64)
@@ -138,7 +138,7 @@ def _strength(values: _Values, frequencies: _Values) -> _Values:
 def _peaks(points: _Values, visible: npt.NDArray[np.bool_], distance: _Values, grid: float) -> list[Peak]:
     """Of x and y of each face (N, K, 2), one after the other."""
     rng, peaks = np.random.default_rng(0), []
-    with progress("Looking for a lattice", len(points)) as advance:
+    with progress("Looking for a quantization grid", len(points)) as advance:
         for face, shown, eyes in zip(points, visible, distance.tolist(), strict=True):
             peaks += [peak_of(face[shown, axis], eyes, grid, rng) for axis in (0, 1)]
             advance()
@@ -152,6 +152,6 @@ def _text(share: float, found: float, grid: float, floor: float) -> str:
         return f"The points lie on {pixels}: {error}"
     top = f", and on {pixels} on top" if grid else ""
     return (
-        f"The points of a face lie on a lattice of {share:.1%} of its inter-ocular distance"
+        f"The points of a face lie on a quantization grid of {share:.1%} of its inter-ocular distance"
         f" ({found:.0%} of the faces looked at, in x and y){top}: {error}"
     )

@@ -1,4 +1,4 @@
-"""Archives of strangers, unpacked so that nothing is written outside a folder, and no more than was allowed.
+"""Untrusted archives, unpacked so that nothing is written outside a folder, and no more than was allowed.
 
 Only files and folders are unpacked: links, devices and sparse files are refused, and so are encrypted ones and names
 that lead elsewhere or come twice. What an archive says of itself is never trusted: bytes are counted as they come.
@@ -50,7 +50,7 @@ def unpack(archive: Path, target: Path, folder: str | None, bounds: Bounds) -> d
                 advance()
     except UserError:
         raise
-    except Exception as error:  # a stranger's archive can be broken in more ways than the libraries list
+    except Exception as error:  # an untrusted archive can be broken in more ways than the libraries list
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{archive}: damaged or cut off at {where} ({reason}); delete the file, so that it is downloaded again"

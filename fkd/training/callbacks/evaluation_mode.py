@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import Callback
 class EvaluationMode(Callback):
     """From some epoch on a net trains in evaluation mode: no dropout, BatchNorm with the statistics it has gathered.
 
-    Then what is minimised is what validation sees, and faces can be learned by heart to no error at all: with dropout
+    Then what is minimised is what validation sees, and faces can be overfitted to no error at all: with dropout
     a net never does, and BatchNorm's running variance of a batch of ten differs from the batch's own by a tenth.
 
     Args:
