@@ -21,9 +21,8 @@ from torchvision.transforms import v2
 
 from benchmarks.figures import Row, in_turn, one_thread
 from benchmarks.notebook import NotebookDataset, notebook_dataset
-from fkd.cli.command import CONF
 from fkd.codecs import Codec
-from fkd.config import checks
+from fkd.config import CONF, checks
 from fkd.config.build_parts import build_crop
 from fkd.config.faces import build_faces
 from fkd.config.instantiate import instantiate

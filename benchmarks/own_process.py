@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fkd.cli.command import CONF
+from fkd.config import CONF
 from fkd.errors import UserError
 
 _MARK = "@ "

@@ -27,8 +27,7 @@ from torch.utils.data import DataLoader
 from benchmarks.figures import Row
 from benchmarks.notebook import notebook_dataset
 from fkd import distributed
-from fkd.cli.command import CONF
-from fkd.config import checks
+from fkd.config import CONF, checks
 from fkd.config.build_module import build_module
 from fkd.config.faces import build_data, build_faces
 from fkd.config.trainer import build_trainer

@@ -31,7 +31,7 @@ def loader_workers(asked: int | str, gpus: int) -> int:
     if asked == "auto":
         has_its_own = "SLURM_PROCID" in os.environ or is_submitted()  # a cluster gives each process its cores
         sharing = 1 if has_its_own else gpus
-        return 0 if is_worker() or not gpus else min(max(_cores() // sharing - 1, 1), 8)
+        return 0 if is_worker() or not gpus else min(max(cores() // sharing - 1, 1), 8)
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
         raise UserError(f"data.num_workers={asked}: expected auto or a whole number from 0 on")
     if asked > 0 and is_worker():
@@ -41,8 +41,8 @@ def loader_workers(asked: int | str, gpus: int) -> int:
     return asked
 
 
-def _cores() -> int:
-    """Those that this process may use."""
+def cores() -> int:
+    """How many of the processor's cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

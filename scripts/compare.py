@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 from fkd import comparison
 from fkd.cli.command import command
+from fkd.comparison.figures import write_figures
 from fkd.comparison.page import write_page
-from fkd.comparison.pictures import write_pictures
 from fkd.config import checks
 from fkd.terminal import labelled_lines, show
 
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     drawn = comparison.draw(ranking, curves)
     comparison.write_csv(output / "comparison.csv", ranking)
     write_page(output / "comparison.html", ranking, judgement, drawn, chosen, faces)
-    pictures = write_pictures(output, ranking, drawn[:chosen])
+    pictures = write_figures(output, ranking, drawn[:chosen])
 
     names = ", ".join(["comparison.csv", *(path.name for path in pictures)])
     show(

@@ -10,7 +10,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -25,11 +24,10 @@ from yaml.error import MarkedYAMLError
 from fkd import distributed
 from fkd.cli.help import help_text
 from fkd.cli.sweep_folders import statuses
-from fkd.config import resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
 from fkd.terminal import say, show
 
-CONF = Path(__file__).parents[2] / "conf"
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
 _EXPECTED = (UserError, Stopped, MissingMandatoryValue, InterpolationResolutionError)
 """What ends a task with one line."""

@@ -17,8 +17,9 @@ from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
 from fkd.comparison.run_reader import Run, read
 from fkd.comparison.settings import read_yaml
+from fkd.comparison.significance import verdict
 from fkd.comparison.table import others_table, ranked_table, write_csv
-from fkd.comparison.verdict import verdict
+from fkd.config import CONF
 
 __all__ = [
     "Drawn",
@@ -39,7 +40,6 @@ __all__ = [
 
 _WARNED = 5
 """Runs whose warnings are shown."""
-_CONFIG = Path(__file__).parents[2] / "conf" / "compare.yaml"
 
 
 def compare(folders: Sequence[Path], by: str) -> Ranking:
@@ -79,7 +79,7 @@ def summary(folder: Path) -> list[RenderableType]:
     Never raises: an odd folder must not spoil the sweep's end.
     """
     try:
-        config = read_yaml(_CONFIG)
+        config = read_yaml(CONF / "compare.yaml")
         ranking = compare([folder], config["rank"])
         return shown(ranking, verdict(ranking, config["resamples"]), config["rows"])
     except Exception as error:  # whatever it is, the sweep is done

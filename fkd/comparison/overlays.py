@@ -1,6 +1,5 @@
 """The worst faces of the best runs, cut from the pictures that the runs were tested on."""
 
-import base64
 import importlib
 import inspect
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
@@ -20,6 +18,7 @@ from fkd.data.face_data import Faces
 from fkd.data.sources import FileSet
 from fkd.errors import UserError
 from fkd.geometry import Crop, adjust, square_around
+from fkd.io import images
 from fkd.types import Image, Points
 from fkd.visualization import draw
 
@@ -93,12 +92,7 @@ def _overlay(
     points = crop.points(preds[row]), crop.points(target[row])
     picture = draw.face(crop.image(photo), *points, visible=visible[row], zoom=_ZOOM)
     caption = "missed" if run.missed[row] else f"{run.nme[row]:.1f} %"
-    return Overlay(_data_uri(picture), caption)
-
-
-def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+    return Overlay(images.data_uri(picture, _QUALITY), caption)
 
 
 def _faces(run_dir: Path) -> Faces:

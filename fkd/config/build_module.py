@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fkd import checkpoint, detect, distributed, losses
-from fkd.config import checks
+from fkd.config import CONF, checks
 from fkd.config.build_parts import build_schema
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
@@ -21,8 +20,6 @@ from fkd.models.keypoint_net import KeypointNet, ReadsHeatmaps
 from fkd.training.module import KeypointModule
 from fkd.training.objective import HeatmapLoss, Loss, Objective, Teacher, within
 from fkd.training.runs.compatibility import check_labels, first_difference, plain
-
-_CONF = Path(__file__).parents[2] / "conf"
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
@@ -93,11 +90,11 @@ def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
     if (compares := getattr(loss, "compares", gives)) == gives:
         return
     model, options_of_class = cfg.model.name, dict[type, str]()
-    for path in sorted((_CONF / "loss").glob("*.yaml")):
+    for path in sorted((CONF / "loss").glob("*.yaml")):
         if found := re.search(r"^_target_: fkd\.losses\.(\w+)", path.read_text(), re.MULTILINE):
             options_of_class[getattr(losses, found[1])] = path.stem
     fitting = [f"loss={name}" for kind, name in options_of_class.items() if getattr(kind, "compares", "") == gives]
-    if (_CONF / "experiment" / "face" / f"{model}.yaml").is_file():
+    if (CONF / "experiment" / "face" / f"{model}.yaml").is_file():
         fitting.append(f"experiment=face/{model}")
     raise UserError(
         f"model={model} with loss={options_of_class.get(type(loss), type(loss).__name__)}: the loss compares "

@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io.atomic import locked, whole_file
 from fkd.terminal import progress
@@ -203,7 +204,7 @@ def _write(path: Path, pictures: Generator[Image], alone: bool) -> None:
 
 def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
     """Pictures 0 to count - 1, read by threads that stay only a few pictures ahead of who takes them."""
-    threads = min(os.cpu_count() or 1, 16)
+    threads = min(cores(), 16)
     waiting: deque[Future[Image]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

@@ -1,10 +1,8 @@
 """Contact sheets: faces with their labels drawn, large enough to judge points by eye."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from fkd.data.face_data import SPLITS, Faces
@@ -12,6 +10,7 @@ from fkd.data.split import Rows
 from fkd.dataset_report.checks import Finding
 from fkd.dataset_report.measurements import Seen
 from fkd.geometry import Crop, adjust, square_around
+from fkd.io import images
 from fkd.types import Image, Points
 from fkd.visualization import draw
 
@@ -35,9 +34,7 @@ class Tile:
     @property
     def uri(self) -> str:
         """The picture as JPEG, as a data URI."""
-        pixels = cv2.cvtColor(self.picture, cv2.COLOR_RGB2BGR)
-        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+        return images.data_uri(self.picture, _QUALITY)
 
 
 @dataclass(frozen=True)

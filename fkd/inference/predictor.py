@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.detect import Detector
+from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.geometry import Crop, cut
 from fkd.inference.metadata import Metadata
@@ -102,7 +102,7 @@ class Predictor:
         """
         if isinstance(pictures, str | Path):
             raise ValueError(f"pictures: expected several, found one path, {pictures}; give a list")
-        threads = min(_processors(), _MOST_THREADS)
+        threads = min(cores(), _MOST_THREADS)
         pictures, waiting = iter(pictures), deque[Future[_Look]]()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
             try:
@@ -190,11 +190,6 @@ def _is_full(looks: Sequence[_Look]) -> bool:
     crops = sum(len(look.crops) for look in looks)
     pixels = sum(look.picture.shape[0] * look.picture.shape[1] for look in looks if look.picture is not None)
     return crops >= _CROPS or pixels >= _PIXELS
-
-
-def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked(pixels: Any) -> Image:

@@ -1,5 +1,6 @@
 """Pictures from files and into files."""
 
+import base64
 import re
 import stat
 from pathlib import Path
@@ -124,6 +125,16 @@ def write(path: Path | str, image: Image) -> None:
             file.write(data.tobytes())
     except OSError as error:
         raise UserError(f"{path}: cannot write the picture ({error.strerror}); choose another place") from error
+
+
+def data_uri(image: Image, quality: int) -> str:
+    """An image (H, W, 3) RGB as a JPEG data URI, for HTML pages.
+
+    Args:
+        quality: of the JPEG, 1 to 100.
+    """
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from fkd.data.cache import ImageCache
 from fkd.data.contents import text_hash
 from fkd.data.face_data import Faces, remark_on_people
 from fkd.data.split import by_subject, shares
+from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.schema import IBUG68
@@ -118,7 +118,7 @@ def _keeping_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> It
 
 
 def _draw(shots: list[_Shot]) -> Iterator[_Drawn]:
-    workers = min(os.cpu_count() or 1, len(shots) // (2 * _CHUNK))
+    workers = min(cores(), len(shots) // (2 * _CHUNK))
     if workers < 2:
         return starmap(face, shots)
     # Forked processes start at once, others import everything anew; no forked one touches torch or OpenCV's threads.

@@ -16,7 +16,7 @@ from fkd.comparison.columns import COLUMNS
 from fkd.comparison.page import write_page
 from fkd.comparison.ranking import Spread
 from tests.comparison.folders import PARTS, write_run
-from tests.comparison.test_paired import annotations
+from tests.comparison.test_significance import annotations
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

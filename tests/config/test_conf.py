@@ -17,7 +17,7 @@ from fkd.config.build_module import build_module
 from fkd.config.build_parts import build_detector
 from fkd.config.instantiate import instantiate
 from fkd.config.trainer import build_trainer
-from fkd.data.counter_random import Draws
+from fkd.data.counter_random import CounterRandom
 from fkd.errors import UserError
 from fkd.schema import IBUG68
 from fkd.training.runs import compatibility
@@ -87,7 +87,7 @@ def test_every_augmentation_builds_and_runs(option: str) -> None:
         images, points, draws = (
             np.full((20, 96, 96, *channels), 127, np.uint8),
             keypoints.copy(),
-            Draws(0, np.arange(20)),
+            CounterRandom(0, np.arange(20)),
         )
         moves = augment.moves(96, draws)
         augment(images, points, draws)

@@ -207,7 +207,7 @@ def test_without_file_locks_the_last_one_stays(tmp_path: Path, monkeypatch):
 
 
 def test_only_a_few_pictures_wait_in_memory(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("fkd.data.cache.cores", lambda: 2)
     go_on = threading.Event()
     calls: list[int] = []
 

@@ -10,7 +10,7 @@ import pytest
 
 from fkd.io import images
 from tests.comparison.folders import write_run
-from tests.comparison.test_paired import annotations
+from tests.comparison.test_significance import annotations
 from tests.conftest import PROJECT, Outcome
 
 Script = Callable[..., Outcome]

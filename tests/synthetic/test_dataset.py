@@ -42,7 +42,7 @@ def lines(trace: Path) -> list[str]:
 
 @pytest.mark.parametrize("subjects", [10, 90])
 def test_a_row_has_its_own_picture_points_and_person(tmp_path, trace, monkeypatch, subjects):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("fkd.synthetic.dataset.cores", lambda: 2)
     faces = load(tmp_path / "set", subjects=subjects)
     table = faces.table
     assert len(table) == len(faces.images) == 3 * subjects
@@ -151,7 +151,7 @@ def broken(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Point
 
 
 def test_a_fault_of_the_generator_ends_the_build(tmp_path, trace, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("fkd.synthetic.dataset.cores", lambda: 2)
     monkeypatch.setattr(dataset, "face", broken)
     with pytest.raises(ZeroDivisionError, match="in the generator"):
         load(tmp_path / "set", subjects=2000)

@@ -19,6 +19,7 @@ from fkd.data.shards.encodings import ENCODINGS, encode
 from fkd.data.shards.index import HEADER, NAME, Index, Places, Shard, digest
 from fkd.data.shards.index import write as write_index
 from fkd.data.split import Rows
+from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io.atomic import locked, whole_file
 from fkd.terminal import progress
@@ -179,7 +180,7 @@ def _write_shards(folder: Path, parts: _Parts) -> tuple[tuple[Shard, ...], Place
 
 def _write_shard(file: BinaryIO, parts: _Parts, pictures: Rows, advance: Callable[[], None]) -> None:
     """The same bytes for the same pictures: no times, no owners."""
-    threads = min(os.cpu_count() or 1, 16)
+    threads = min(cores(), 16)
     with ThreadPoolExecutor(threads) as pool, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for start in range(0, len(pictures), 4 * threads):  # piece by piece, since large pictures are large in memory
             for files in pool.map(parts.files, pictures[start : start + 4 * threads].tolist()):

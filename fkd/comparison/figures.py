@@ -10,7 +10,7 @@ from fkd.comparison.ranking import Ranking
 from fkd.visualization import plots
 
 
-def write_pictures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> list[Path]:
+def write_figures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> list[Path]:
     """Writes `ced.png`, `training.png` and `cost.png` as far as there is something to draw; gives those written."""
     written = []
     errors = {one.label: one.faces.curve.astype(np.float64) for one in drawn if one.faces is not None}

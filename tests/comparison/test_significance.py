@@ -12,7 +12,7 @@ from scipy import stats
 
 from fkd import comparison
 from fkd.comparison import tested
-from fkd.comparison.paired import interval
+from fkd.comparison.significance import interval
 from fkd.schema import IBUG68
 from fkd.synthetic import face
 from fkd.types import Annotations
@@ -116,7 +116,7 @@ def test_people_with_many_faces_weigh_as_many_faces() -> None:
 def test_draws_in_pieces_are_the_same_kind_of_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = np.zeros((1, 500)), RNG.normal(0, 1, (1, 500)), each_alone(500), 3000, 0
     whole = interval(*arguments)
-    monkeypatch.setattr("fkd.comparison.paired._AT_ONCE", 700)
+    monkeypatch.setattr("fkd.comparison.significance._AT_ONCE", 700)
     assert tuple(interval(*arguments)) == pytest.approx(tuple(whole), abs=0.01)
 
 
