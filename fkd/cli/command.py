@@ -23,7 +23,7 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
-from fkd.cli.sweep_folders import statuses
+from fkd.cli.sweep_folders import kept, put_back, statuses
 from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
 from fkd.terminal import say, show
@@ -92,6 +92,8 @@ def command(
                 say(explain(error, config_name))
                 statuses.add(1 if isinstance(error, Stopped) else 2)
                 if not sweep:
+                    if not isinstance(error, Stopped):
+                        put_back()
                     sys.exit(statuses.pop())
             except Exception:
                 statuses.add(1)
@@ -111,6 +113,7 @@ def command(
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
             quieten()
             statuses.clear()
+            kept.clear()
             try:
                 named = [_quoted(argument) for argument in _named(sys.argv[1:], positional)]
                 sys.argv[1:] = _arranged(rewrite(named))

@@ -10,12 +10,22 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fkd.errors import UserError
+from fkd.io.atomic import whole_file
 from fkd.terminal import say, show
 from fkd.training.runs.command_line import command, sweep_overrides, task_overrides
 from fkd.training.runs.run_folder import ELSEWHERE, Run
 
 statuses: set[int] = set()
 """Exit statuses of the jobs of this command that did not end well."""
+kept: dict[Path, bytes] = {}
+"""What Hydra writes into a run's folder before anything is checked, as the run there has it."""
+
+
+def put_back() -> None:
+    """After a command that was refused, the config in the run's folder is again the one that the run had."""
+    for path, content in kept.items():
+        with whole_file(path) as file:
+            file.write(content)
 
 
 class Folders(Callback):
@@ -23,7 +33,9 @@ class Folders(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():  # before Hydra writes into the folder
-            Run(config.hydra.run.dir, task_overrides(config.hydra), {}, config.ckpt_path)
+            run = Run(config.hydra.run.dir, task_overrides(config.hydra), {}, config.ckpt_path)
+        files = run.folder.glob(f"{config.hydra.output_subdir}/*.yaml") if run.before else ()
+        kept.update({path: path.read_bytes() for path in files})
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():

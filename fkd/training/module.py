@@ -161,19 +161,12 @@ class KeypointModule(pl.LightningModule):
         checkpoint["train_losses"] = every.reshape(-1, len(own))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes over what the net was trained on; refuses a learning rate schedule that would run past its end."""
+        """Takes over what the net was trained on, and how long its schedule is."""
         self.add_training(checkpoint["subjects"], hashes_of(checkpoint))
         if (kept := checkpoint.get("train_losses")) is not None:
             self._take_over_loss(kept)
-        if self.objective.schedule is None or self.objective.schedule.length is None:
-            return
-        self._steps = checkpoint.get("steps")
-        then, now = (config["trainer"]["max_epochs"] for config in (checkpoint["config"], self.config))
-        if then != now:
-            raise UserError(
-                f"ckpt_path: expected trainer.max_epochs={then}, which its schedule of the learning rate was made for, "
-                f"found {now}; keep it, or begin another run that trains on: ckpt_path=FILE scheduler=none"
-            )
+        if self.objective.schedule is not None and self.objective.schedule.length is not None:
+            self._steps = checkpoint.get("steps")
 
     def _take_over_loss(self, kept: Tensor) -> None:
         """Goes on with the loss (processes, 2) of an epoch that was cut: each with its own, to add up alike."""

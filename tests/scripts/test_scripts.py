@@ -143,6 +143,21 @@ def test_a_schedule_is_not_resumed_beyond_its_end(trained: Path, script: Script,
     refused(script("train", *on(faces_root), *FAST, *resume), "trainer.max_epochs=1", "found 3", "scheduler=none")
 
 
+@pytest.mark.parametrize(
+    ("other", "part"), [("trainer.max_epochs=3", "trainer.max_epochs=1"), ("loss=wing", "loss"), ("seed=x", "seed")]
+)
+def test_a_resume_that_is_refused_leaves_the_folder_as_it_is(
+    trained: Path, script: Script, faces_root: Path, other: str, part: str
+) -> None:
+    result = json.loads((trained / "result.json").read_text())
+    (trained / "result.json").write_text(json.dumps(result | {"status": "stopped: interrupted by SIGTERM"}))
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file() and path.name != "result.json"}
+    refused(script("train", f"resume={trained}", other), part)
+    after = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file() and path.name != "result.json"}
+    assert after == before
+    assert json.loads((trained / "result.json").read_text())["status"] == "stopped: interrupted by SIGTERM"
+
+
 def test_only_a_fitting_checkpoint_is_resumed(trained: Path, script: Script, faces_root: Path) -> None:
     folder = trained / "checkpoints"
     (folder / "half.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:5000])
@@ -426,7 +441,8 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["schema=ibug69"], ["schema=ibug69", "ibug68"]),
         (["data.batch_size=1"], ["data.batch_size=1", "compact"]),
         (["model.net.depth=3"], ["model.net.depth"]),
-        (["+model.net.depth=3"], ["model.net", "depth"]),
+        (["+model.net.depth=3"], ["model.net.depth: model=compact takes no such argument", "blocks", "leave it out"]),
+        (["experiment=notebook/simple", "model=compact"], ["model.net.dropout", "model=compact", "experiment"]),
         (["train=false"], ["train=false", "ckpt_path"]),
         (["boxes=perfect", "trainer=debug"], ["boxes", "perfect", "keypoints, jitter, detector"]),
         (["++augmentation.transforms=[{_target_: albumentations.HorizontalFlip}]"], ["HorizontalFlip", "flip"]),

@@ -77,6 +77,12 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, s
             f"ckpt_path={path}: expected the run's own {key}={then}, found {now}; give the overrides of that run, or "
             "begin another one"
         )
+    then, now = content["config"]["trainer"]["max_epochs"], cfg.trainer.max_epochs
+    if cfg.train and cfg.scheduler is not None and cfg.scheduler.length is not None and then != now:
+        raise UserError(
+            f"ckpt_path={path}: expected trainer.max_epochs={then}, which its schedule of the learning rate was made "
+            f"for, found {now}; keep it, or begin another run that trains on: ckpt_path=FILE scheduler=none"
+        )
     faces: dict[str, str] = content.get("faces", {})
     return faces
 
