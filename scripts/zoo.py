@@ -32,6 +32,9 @@ def main(cfg: DictConfig) -> None:
     left_out: dict[str, str] = {}
     if folders is not None:
         from benchmarks.zoo.measuring import measure  # here, with all that loads torch
+        from fkd.inference.export import check_packages
+
+        check_packages()  # early, before the long work
         from benchmarks.zoo.trainings import trainings
 
         found, left_out = trainings(folders, cfg.data.name)

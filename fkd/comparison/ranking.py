@@ -114,7 +114,7 @@ def rank(runs: Sequence[Run], by: str) -> Ranking:
     """
     if by not in RANKS:
         raise UserError(f"rank={by}: expected one of {', '.join(RANKS)}")
-    done = [run for run in runs if run.status == "done"]
+    done = [run for run in runs if run.status == "done" and not run.is_debug]
     comparable = {split: _comparable(done, split) for split in _SCORES}
     tested, validated = (len(comparable[split][0]) for split in ("test", "val"))
     split = by if by != "auto" else "test" if tested and tested >= validated else "val"
@@ -124,6 +124,8 @@ def rank(runs: Sequence[Run], by: str) -> Ranking:
     ranked = sorted(ranked, key=lambda run: (score(run), run.name))
     groups = _groups(ranked, others, score)
     notes = []
+    if debugged := [run for run in runs if run.status == "done" and run.is_debug]:
+        notes.append(f"{_count(debugged)} made with debug=... and not ranked")
     if elsewhere:
         what = "other faces or kinds of boxes" if split == "test" else "other faces"
         notes.append(f"{_count(elsewhere)} scored on {what} and not ranked with the {len(ranked)}")
@@ -196,7 +198,7 @@ def _groups(ranked: Sequence[Run], others: Sequence[Run], score: Callable[[Run],
     for run in sorted(ranked, key=lambda run: (run.started, run.name)):
         by_recipe[_recipe(run)][run.settings.get("seed")] = run
     begun: dict[Hashable, set[Any]] = defaultdict(set)
-    for run in [*ranked, *others]:
+    for run in [*ranked, *(run for run in others if run.is_begun)]:
         begun[_recipe(run)].add(run.settings.get("seed"))
     groups = [
         Group(tuple(sorted(seeds.values(), key=lambda run: score(run) or 0.0)), len(begun[key]))

@@ -74,6 +74,16 @@ class Run:
         return number(self.test.get(key))
 
     @property
+    def is_debug(self) -> bool:
+        """Whether it was run with `debug=...`: its figures are no measure of a recipe."""
+        return any(override.startswith("debug=") and override != "debug=null" for override in self.overrides)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it trained at all; a command with a mistake ends before that."""
+        return self.status != "failed" or self.val_nme is not None
+
+    @property
     def is_detected(self) -> bool:
         """Whether a detector had to find the test faces, and may have missed some."""
         return self.test.get("boxes") == "detector"
@@ -98,6 +108,11 @@ def read(places: Sequence[Path]) -> list[Run]:
     runs = [_read(path, resolved.relative_to(root).as_posix()) for resolved, path in sorted(paths.items())]
     recipes = [run.recipe for run in runs]
     full = completed([run.settings for run in runs], [run.path for run in runs], recipes)
+    named = {key for run in runs if run.status == "done" for key in run.settings}  # a failed command's are its own
+    full = [
+        {key: value for key, value in one.items() if key in named} if run.status == "done" else one
+        for run, one in zip(runs, full, strict=True)
+    ]
     full = told_apart(full, recipes)
     return [replace(run, settings=settings) for run, settings in zip(runs, full, strict=True)]
 

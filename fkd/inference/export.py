@@ -42,7 +42,7 @@ def check_output(path: Path, int8: bool) -> None:
     if int8 and path.suffix != ".onnx":
         raise UserError(f"output={path}: expected a name that ends with .onnx with int8=true, found {path.suffix!r}")
     if path.suffix == ".onnx":
-        _check_packages()
+        check_packages()
     if path.is_dir():
         raise UserError(f"output={path}: expected the name of a file, found a folder; give e.g. {path}/net.onnx")
     try:
@@ -64,7 +64,7 @@ def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
     Raises:
         UserError: torch.export cannot follow the net, or `fkd[export]` is not installed.
     """
-    _check_packages()
+    check_packages()
     program = _program(model, metadata.model)
     with _quiet():
         try:
@@ -117,7 +117,7 @@ def to_int8(source: Path, path: Path, crops: Image) -> None:
     Raises:
         UserError: `fkd[export]` is not installed.
     """
-    _check_packages()
+    check_packages()
     import onnx
     from onnxruntime import quantization
 
@@ -250,7 +250,12 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Makes sure, before the long work, that nets can be written as ONNX.
+
+    Raises:
+        UserError: a package is missing.
+    """
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise UserError(f'export: expected the package {package}, found none; pip install "fkd[export]"')

@@ -63,11 +63,8 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path) -> N
         axes.step(x, y, where="post", label=label, linewidth=1.6, **looks[name])
     axes.set(xlabel="NME (inter-ocular, %)", ylabel="faces (%)", xlim=(0, LIMIT), ylim=(0, 100))
     axes.grid(alpha=0.3)
-    if len(errors) > 6:  # more would cover the curves
-        figure.legend(loc="outside lower center", fontsize="small", ncols=1)
-        figure.set_figheight(4.8 + 0.2 * len(errors))
-    else:
-        axes.legend(loc="best", fontsize="small")
+    figure.legend(loc="outside lower center", fontsize="small", ncols=1)  # within the axes it would cover curves
+    figure.set_figheight(4.8 + 0.2 * len(errors))
     with whole_file(path) as file:
         figure.savefig(file, format="png")
 

@@ -56,7 +56,7 @@ def test_runs_tested_on_other_faces_are_not_ranked_by_their_tests(tmp_path: Path
 
 
 def test_faces_tell_what_is_comparable_where_settings_do_not(tmp_path: Path) -> None:
-    """An overfit run is scored on its training faces; other shares of validation leave the test as it is."""
+    """Other shares of validation leave the test as it is."""
     usual = {"train": "aa", "val": "bb", "test": "cc"}
     for name, nme in (("a", 5.0), ("b", 6.0)):
         write_run(tmp_path / name, {"model": name, "data.root": f"/{name}"}, nme, fingerprints=usual)
@@ -65,10 +65,10 @@ def test_faces_tell_what_is_comparable_where_settings_do_not(tmp_path: Path) -> 
     ranking = ranked(tmp_path)
     assert (ranking.by, names(ranking.ranked)) == ("test", ["a", "more", "b"])
     assert names(ranking.others) == ["o"]
-    assert ranking.notes[0] == "1 run was not tested and not ranked"
+    assert ranking.notes[0] == "1 run was made with debug=... and not ranked"
     ranking = ranked(tmp_path, "val")
     assert names(ranking.ranked) == ["a", "b"]
-    assert ranking.notes == ("2 runs were scored on other faces and not ranked with the 2",)
+    assert ranking.notes[1] == "1 run was scored on other faces and not ranked with the 2"
     write_run(tmp_path / "old", {"model": "old"}, 1.0)
     assert "old" in names(ranked(tmp_path).others)
 
@@ -290,3 +290,26 @@ def test_a_search_whose_best_the_table_ranks_first_needs_no_note(tmp_path: Path)
         write_run(tmp_path / name, {"model": name}, nme, objective=objective)
     (tmp_path / "multirun.yaml").write_text("hydra: {sweeper: {n_trials: 2}}\noptimized_metric: val/nme\n")
     assert not [note for note in comparison.compare([tmp_path], "auto").notes if "sought" in note]
+
+
+def test_debug_runs_are_not_ranked(tmp_path: Path) -> None:
+    """A range test ends with a ruined net, and is not tested: it would change what all others are ranked by."""
+    write_run(tmp_path / "a", {"model": "a"}, 5.0)
+    write_run(tmp_path / "b", {"model": "b"}, 6.0)
+    write_run(tmp_path / "lr", {"model": "b"}, 3000.0, overrides=["model=b", "debug=lr"], test=None)
+    ranking = comparison.rank(comparison.read([tmp_path]), "auto")
+    assert ([run.name for run in ranking.ranked], ranking.by) == (["a", "b"], "test")
+    assert "1 run was made with debug=... and not ranked" in ranking.notes
+
+
+def test_commands_that_never_trained_change_nothing_in_the_ranked_table(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", {"model": "a"}, 5.0)
+    write_run(tmp_path / "b", {"model": "b"}, 6.0)
+    before = comparison.rank(comparison.read([tmp_path]), "auto")
+    wrong = {"best": None, "test": None, "status": "failed: expected a number"}
+    for name, settings in {"seed": {"model": "a", "seed": "x"}, "class": {"model.net._target_": "mine.Tinny"}}.items():
+        (write_run(tmp_path / name, settings, **wrong) / "metrics.csv").unlink()
+    after = comparison.rank(comparison.read([tmp_path]), "auto")
+    assert ranked_keys(after) == ranked_keys(before) == ["model"]
+    assert not after.has_repeats
+    assert len(after.others) == 2

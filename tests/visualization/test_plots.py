@@ -20,7 +20,7 @@ def test_error_curve_states_area_and_failures(tmp_path, monkeypatch):
 
     def keep(figure, *args, **kwargs):
         (axes,) = figure.axes
-        texts.extend(text.get_text() for text in axes.get_legend().get_texts())
+        texts.extend(text.get_text() for text in figure.legends[0].get_texts())
         curves.extend(line.get_xydata() for line in axes.get_lines())
         assert {line.get_drawstyle() for line in axes.get_lines()} == {"steps-post"}
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("NME (inter-ocular, %)", "faces (%)")

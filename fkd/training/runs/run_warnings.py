@@ -8,6 +8,8 @@ JUMP = 10.0
 """A `val/nme` above the lowest so far times this has exploded."""
 STEEP = 0.05
 """Relative fall of `val/nme` over the last tenth of the epochs, above which the training ended too early."""
+BARELY = 0.95
+"""A test NME above this share of the mean face's is as good as no better."""
 _FEWEST = 5
 """Epochs that tell whether a curve was still falling."""
 
@@ -26,11 +28,12 @@ def training_warnings(
 
 
 def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator[str]:
-    if test_nme is not None and mean_shape_nme is not None and test_nme >= mean_shape_nme:
+    if test_nme is not None and mean_shape_nme is not None and test_nme > BARELY * mean_shape_nme:
+        word = "no" if test_nme >= mean_shape_nme else "hardly"
         yield (
-            f"the net is no better than the mean face (test NME {test_nme:.2f} %, mean face {mean_shape_nme:.2f} %); "
-            "try debug=lr for a learning rate, debug=overfit to see whether it can learn, or more epochs "
-            "(trainer.max_epochs)"
+            f"the net is {word} better than the mean face (test NME {test_nme:.2f} %, mean face "
+            f"{mean_shape_nme:.2f} %); try debug=lr for a learning rate, debug=overfit to see whether it can learn, or "
+            "more epochs (trainer.max_epochs)"
         )
 
 
