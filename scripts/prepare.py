@@ -12,15 +12,16 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fkd import options, sums
-from fkd.archives import unpack, whole_folder
-from fkd.archives.entries import Bounds
+from fkd import options
 from fkd.cli import command
 from fkd.console import show
-from fkd.download import Patience, fetch, forget
 from fkd.errors import Interrupted, UserError
 from fkd.files import is_locked, locked
 from fkd.inputs import make_folder
+from fkd.io.download import checksums
+from fkd.io.download.archives import unpack, whole_folder
+from fkd.io.download.client import Patience, fetch, forget
+from fkd.io.download.entries import Bounds
 
 GB = 10**9
 
@@ -34,7 +35,7 @@ def main(cfg: DictConfig) -> None:
             "from its owners (see data/README.md)"
         )
     root = options.path(cfg, "data.root").resolve()
-    listed = None if download.get("sums") is None else sums.read(options.path(cfg, "data.download.sums"))
+    listed = None if download.get("sums") is None else checksums.read(options.path(cfg, "data.download.sums"))
     if is_filled(root):
         verify(root, listed)
     else:
@@ -61,14 +62,14 @@ def is_filled(root: Path) -> bool:
 
 def verify(root: Path, listed: dict[str, str] | None) -> None:
     """Compares the files of a set that is there with what they should be."""
-    if listed is None and not (root / sums.NAME).is_file():
+    if listed is None and not (root / checksums.NAME).is_file():
         raise UserError(
-            f"data.root={root}: expected an empty folder, none, or one with {sums.NAME}, found other files, which stay "
-            "as they are; train on them as they are or give another data.root"
+            f"data.root={root}: expected an empty folder, none, or one with {checksums.NAME}, found other files, which "
+            "stay as they are; train on them as they are or give another data.root"
         )
-    listed = sums.read(root / sums.NAME) if listed is None else listed
+    listed = checksums.read(root / checksums.NAME) if listed is None else listed
     way_out = "move the folder away and prepare the set again"
-    sums.compare(listed, sums.of_folder(root), f"data.root={root}", way_out)
+    checksums.compare(listed, checksums.of_folder(root), f"data.root={root}", way_out)
     show(f"{root}: {len(listed):,} files are as they should be")
 
 
@@ -93,16 +94,16 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
             fetch(str(download.get("url")), archive, patience)
             with whole_folder(root) as folder:
                 found = unpack(archive, folder, part, bounds)
-                found.pop(sums.NAME, None)  # our own takes its place
+                found.pop(checksums.NAME, None)  # our own takes its place
                 if listed is not None:
                     way_out = f"delete {archive} to download it again"
-                    sums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
-                sums.write(folder / sums.NAME, found)
+                    checksums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
+                checksums.write(folder / checksums.NAME, found)
         except KeyboardInterrupt:
             kept = f"what has come is kept in {archive}, and the same command goes on"
             raise Interrupted(f"interrupted; {kept}") from None
         forget(archive)
-    show(f"{root}: {len(found):,} files, listed with their sums in {sums.NAME}")
+    show(f"{root}: {len(found):,} files, listed with their sums in {checksums.NAME}")
 
 
 @contextmanager

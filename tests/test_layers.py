@@ -10,7 +10,7 @@ LAYERS = (
     {"errors", "files", "schema", "types", "art", "progress", "console", "help", "metrics_csv"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
-    | {"training_warnings", "environment", "processes", "study", "resume", "resolvers", "download", "archives", "sums"},
+    | {"training_warnings", "environment", "processes", "study", "resume", "resolvers", "io"},
     {"recipe"},
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
     {"comparison"},

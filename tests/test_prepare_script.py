@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, Outcome, write_faces
-from tests.serving import Handler, Server, served, status, well, whole
-from tests.test_archives import zipped
+from tests.io.download.serving import Handler, Server, served, status, well, whole
+from tests.io.download.test_archives import zipped
 
 TOP = "P1_Facial_Keypoints-master"
 FAST = ("pause=0.001", "tries=3", "data.cache_dir=cache")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fkd import sums
 from fkd.errors import UserError
+from fkd.io.download import checksums
 
 FILES = {"a.csv": b"1", "training/Ä b.png": b"22", "training/deep/c": b""}
 needs_tool = pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum of the GNU coreutils")
@@ -24,34 +24,34 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_folder_has_the_sums_of_its_files_and_not_of_their_list(root: Path) -> None:
     expected = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    assert sums.of_folder(root) == expected
-    sums.write(root / sums.NAME, expected)
-    assert sums.of_folder(root) == sums.read(root / sums.NAME) == expected
+    assert checksums.of_folder(root) == expected
+    checksums.write(root / checksums.NAME, expected)
+    assert checksums.of_folder(root) == checksums.read(root / checksums.NAME) == expected
 
 
 @needs_tool
 def test_the_list_is_that_of_sha256sum(root: Path) -> None:
-    sums.write(root / sums.NAME, sums.of_folder(root))
-    check = ["sha256sum", "--check", "--strict", sums.NAME]
+    checksums.write(root / checksums.NAME, checksums.of_folder(root))
+    check = ["sha256sum", "--check", "--strict", checksums.NAME]
     assert subprocess.run(check, cwd=root, capture_output=True, check=False).returncode == 0
     made = subprocess.run(["sha256sum", *sorted(FILES)], cwd=root, capture_output=True, check=True).stdout
-    assert (root / sums.NAME).read_bytes() == made
+    assert (root / checksums.NAME).read_bytes() == made
     for option in ("--binary", "--text"):
         names = ["./a.csv", *sorted(FILES)[1:]]
         made = subprocess.run(["sha256sum", option, *names], cwd=root, capture_output=True, check=True).stdout
-        (root / sums.NAME).write_bytes(made)
-        assert sums.read(root / sums.NAME) == sums.of_folder(root)
+        (root / checksums.NAME).write_bytes(made)
+        assert checksums.read(root / checksums.NAME) == checksums.of_folder(root)
 
 
 def test_what_changed_is_missing_or_extra_is_named(root: Path) -> None:
-    expected = sums.of_folder(root)
-    sums.compare(expected, sums.of_folder(root), "data.root=x", "mend it")
+    expected = checksums.of_folder(root)
+    checksums.compare(expected, checksums.of_folder(root), "data.root=x", "mend it")
     (root / "a.csv").write_bytes(b"2")
     (root / "training/deep/c").rename(root / "training/d")
     for number in range(9):
         (root / f"x{number}").touch()
     with pytest.raises(UserError) as caught:
-        sums.compare(expected, sums.of_folder(root), "data.root=x", "mend it")
+        checksums.compare(expected, checksums.of_folder(root), "data.root=x", "mend it")
     assert str(caught.value) == (
         "data.root=x: expected 3 files with their sums, found 1 changed (a.csv); 1 missing (training/deep/c); "
         "10 extra (training/d, x0, x1, x2, x3, ...); mend it"
@@ -63,6 +63,6 @@ def test_what_is_no_sum_is_named_by_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "list"
     path.write_text(f"{'0' * 64}  fine\n{line}\n")
     with pytest.raises(UserError, match=f"{path} line 2: expected 64 digits"):
-        sums.read(path)
+        checksums.read(path)
     with pytest.raises(UserError, match="gone: expected sums"):
-        sums.read(tmp_path / "gone")
+        checksums.read(tmp_path / "gone")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from fkd import download
-from fkd.download import Patience, fetch, forget
 from fkd.errors import Stopped, UserError
+from fkd.io.download import client
+from fkd.io.download.client import Patience, fetch, forget
 from tests.conftest import PROJECT
-from tests.serving import Answer, Handler, served, status, well, whole
+from tests.io.download.serving import Answer, Handler, served, status, well, whole
 
 FILE, OTHER = (random.Random(seed).randbytes(300_000) for seed in (0, 1))
 PATIENCE = Patience(bytes=10**6, tries=4, pause=0.001, timeout=5)
@@ -192,7 +192,7 @@ def test_what_is_too_large_is_refused(path: Path, answer: Answer) -> None:
 
 def test_room_is_looked_for_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 100_000})
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(client.shutil, "disk_usage", lambda folder: usage)
     with served(FILE) as server, pytest.raises(UserError, match=r"room for 300.0 kB, found 100.0 kB"):
         fetch(server.url, path, PATIENCE)
     assert not list(path.parent.iterdir())
@@ -269,7 +269,7 @@ def test_a_killed_download_goes_on(path: Path) -> None:
         time.sleep(20)
 
     code = (
-        "import sys; from pathlib import Path; from fkd.download import *;"
+        "import sys; from pathlib import Path; from fkd.io.download.client import *;"
         f"fetch(sys.argv[1], Path({str(path)!r}), Patience(10**6, 1, 0, 30))"
     )
     with served(FILE, slow, well()) as server:

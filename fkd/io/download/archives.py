@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from fkd.archives.entries import Bounds, Entry, opened, too_many
 from fkd.errors import UserError
+from fkd.io.download.entries import Bounds, Entry, opened, too_many
 from fkd.progress import progress
 
 _PIECE = 1 << 20  # bytes

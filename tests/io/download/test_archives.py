@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from fkd.archives import entries, unpack, whole_folder
-from fkd.archives.entries import Bounds
 from fkd.errors import UserError
+from fkd.io.download import entries
+from fkd.io.download.archives import unpack, whole_folder
+from fkd.io.download.entries import Bounds
 
 FILES = {
     "set-main/README.md": b"read me",
