@@ -103,7 +103,7 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
             kept = f"what has come is kept in {archive}, and the same command goes on"
             raise Interrupted(f"interrupted; {kept}") from None
         forget(archive)
-    show(f"{root}: {len(found):,} files, listed with their sums in {checksums.NAME}")
+    show(f"{root}: {len(found):,} files, listed with their checksums in {checksums.NAME}")
 
 
 @contextmanager
