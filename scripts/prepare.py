@@ -5,6 +5,7 @@ python scripts/prepare.py data=udacity data.root=DIR
 """
 
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from fkd.files import is_locked, locked
 from fkd.inputs import make_folder
 from fkd.io.download import checksums
 from fkd.io.download.archives import unpack, whole_folder
-from fkd.io.download.client import Patience, fetch, forget
+from fkd.io.download.client import fetch
 from fkd.io.download.entries import Bounds
 
 GB = 10**9
@@ -74,35 +75,35 @@ def verify(root: Path, listed: dict[str, str] | None) -> None:
 
 
 def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
-    """Downloads and unpacks a set; the archive stays beside the root until all is done."""
-    patience = Patience(
-        bytes=int(options.number(cfg, "max_download", least=0) * GB),
-        tries=options.whole(cfg, "tries", least=1),
-        pause=options.number(cfg, "pause", least=0),
-        timeout=options.number(cfg, "timeout", least=0.1),
-    )
+    """Downloads and unpacks a set; all that is temporary lies in one folder beside the root."""
+    download, work = cfg.data.download, root.with_name(f".{root.name}.download")
+    known_hash, part = (None if download.get(key) is None else str(download[key]) for key in ("hash", "folder"))
+    patience = {
+        "max_bytes": int(options.number(cfg, "max_download", least=0) * GB),
+        "tries": options.whole(cfg, "tries", least=1),
+        "pause": options.number(cfg, "pause", least=0),
+        "timeout": options.number(cfg, "timeout", least=0.1),
+    }
     bounds = Bounds(
         bytes=int(options.number(cfg, "max_unpacked", least=0) * GB),
         files=options.whole(cfg, "max_files", least=1),
         ratio=options.number(cfg, "max_ratio", least=1),
     )
-    download, archive = cfg.data.download, root.with_name(f"{root.name}.download")
-    part = None if download.get("folder") is None else str(download.folder)
     make_folder(root.parent)
     with alone(root):
         try:
-            fetch(str(download.get("url")), archive, patience)
-            with whole_folder(root) as folder:
-                found = unpack(archive, folder, part, bounds)
-                found.pop(checksums.NAME, None)  # our own takes its place
+            archive = fetch(str(download.get("url")), work, known_hash, **patience)
+            with whole_folder(root) as content:
+                found = unpack(archive, content, part, bounds)
+                found.pop(checksums.NAME, None)
                 if listed is not None:
                     way_out = f"delete {archive} to download it again"
                     checksums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
-                checksums.write(folder / checksums.NAME, found)
+                checksums.write(content / checksums.NAME, found)  # in place of a list that the archive brings
         except KeyboardInterrupt:
-            kept = f"what has come is kept in {archive}, and the same command goes on"
-            raise Interrupted(f"interrupted; {kept}") from None
-        forget(archive)
+            kept = f"; the archive is kept in {work}" if work.exists() else ""
+            raise Interrupted(f"interrupted; give the same command to start again{kept}") from None
+        shutil.rmtree(work)
     show(f"{root}: {len(found):,} files, listed with their checksums in {checksums.NAME}")
 
 
