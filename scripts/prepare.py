@@ -20,9 +20,8 @@ from fkd.errors import Interrupted, UserError
 from fkd.files import is_locked, locked
 from fkd.inputs import make_folder
 from fkd.io.download import checksums
-from fkd.io.download.archives import unpack, whole_folder
+from fkd.io.download.archives import unpacked
 from fkd.io.download.client import fetch
-from fkd.io.download.entries import Bounds
 
 GB = 10**9
 
@@ -84,18 +83,17 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
         "pause": options.number(cfg, "pause", least=0),
         "timeout": options.number(cfg, "timeout", least=0.1),
     }
-    bounds = Bounds(
-        bytes=int(options.number(cfg, "max_unpacked", least=0) * GB),
-        files=options.whole(cfg, "max_files", least=1),
-        ratio=options.number(cfg, "max_ratio", least=1),
-    )
+    bounds = {
+        "max_bytes": int(options.number(cfg, "max_unpacked", least=0) * GB),
+        "max_files": options.whole(cfg, "max_files", least=1),
+        "max_ratio": options.number(cfg, "max_ratio", least=1),
+    }
     make_folder(root.parent)
     with alone(root):
         try:
             archive = fetch(str(download.get("url")), work, known_hash, **patience)
-            with whole_folder(root) as content:
-                found = unpack(archive, content, part, bounds)
-                found.pop(checksums.NAME, None)
+            with unpacked(archive, root, part, **bounds) as content:
+                found = checksums.of_folder(content)
                 if listed is not None:
                     way_out = f"delete {archive} to download it again"
                     checksums.compare(listed, found, f"data.download.sums={download.sums}", way_out)

@@ -156,7 +156,7 @@ def test_bad_archives_leave_nothing_but_themselves(archive: dict[str, bytes], pr
         (zipped({**archive, f"{TOP}/data/../../../out": b"x"}), "below one folder"),
         (zipped({f"{TOP}/README.md": b""}), "data.download.folder"),
         (zipped(archive)[:-50], "damaged"),
-        (b"<html>login</html>", "expected a zip or a tar"),
+        (b"<html>login</html>", "expected a whole zip or tar"),
     ):
         with served(content) as server:
             refused(prepare(server), said)
