@@ -80,6 +80,13 @@ def test_a_file_is_downloaded_once(folder: Path, answer: Answer) -> None:
     assert list(folder.iterdir()) == [path]
 
 
+def test_a_redirect_is_followed(folder: Path) -> None:
+    """As GitHub sends to another host for archives."""
+    with served(FILE) as other, served(b"", status(302, Location=other.url)) as server:
+        assert fetch(server.url, folder, SHA256).read_bytes() == FILE
+    assert [len(server.seen), len(other.seen)] == [1, 1]
+
+
 def test_the_file_of_another_url_is_not_taken_for_this_one(folder: Path) -> None:
     for content in (FILE, OTHER):
         with served(content) as server:
