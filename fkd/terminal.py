@@ -56,17 +56,16 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def progress_in_bytes(title: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+def progress_in_bytes(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """The same for bytes; gives what is to be called with the number of bytes that have come since the last call.
 
     Args:
         title: stands before the bar.
         total: number of bytes; None if nobody knows.
-        done: bytes of them that are there before the first call; the rate does not count them.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, completed=done)
+        task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
 
 

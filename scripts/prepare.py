@@ -5,6 +5,7 @@ python scripts/prepare.py data=udacity data.root=DIR
 """
 
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,8 @@ from fkd.config import checks
 from fkd.errors import Interrupted, UserError
 from fkd.io.atomic import is_locked, locked
 from fkd.io.download import checksums
-from fkd.io.download.archives import unpack, whole_folder
-from fkd.io.download.client import Patience, fetch, forget
-from fkd.io.download.entries import Bounds
+from fkd.io.download.archives import unpacked
+from fkd.io.download.client import fetch
 from fkd.io.media import make_folder
 from fkd.terminal import show
 
@@ -64,8 +64,8 @@ def verify(root: Path, listed: dict[str, str] | None) -> None:
     """Compares the files of a set that is there with what they should be."""
     if listed is None and not (root / checksums.NAME).is_file():
         raise UserError(
-            f"data.root={root}: expected an empty folder, none, or one with {checksums.NAME}, found other files, "
-            "which stay as they are; train on them as they are or give another data.root"
+            f"data.root={root}: expected an empty folder, none, or one with {checksums.NAME}, found other files, which "
+            "stay as they are; train on them as they are or give another data.root"
         )
     listed = checksums.read(root / checksums.NAME) if listed is None else listed
     way_out = "move the folder away and prepare the set again"
@@ -74,36 +74,35 @@ def verify(root: Path, listed: dict[str, str] | None) -> None:
 
 
 def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
-    """Downloads and unpacks a set; the archive stays beside the root until all is done."""
-    patience = Patience(
-        bytes=int(checks.number(cfg, "max_download", least=0) * GB),
-        tries=checks.whole(cfg, "tries", least=1),
-        pause=checks.number(cfg, "pause", least=0),
-        timeout=checks.number(cfg, "timeout", least=0.1),
-    )
-    bounds = Bounds(
-        bytes=int(checks.number(cfg, "max_unpacked", least=0) * GB),
-        files=checks.whole(cfg, "max_files", least=1),
-        ratio=checks.number(cfg, "max_ratio", least=1),
-    )
-    download, archive = cfg.data.download, root.with_name(f"{root.name}.download")
-    part = None if download.get("folder") is None else str(download.folder)
+    """Downloads and unpacks a set; all that is temporary lies in one folder beside the root."""
+    download, work = cfg.data.download, root.with_name(f".{root.name}.download")
+    known_hash, part = (None if download.get(key) is None else str(download[key]) for key in ("hash", "folder"))
+    patience = {
+        "max_bytes": int(checks.number(cfg, "max_download", least=0) * GB),
+        "tries": checks.whole(cfg, "tries", least=1),
+        "pause": checks.number(cfg, "pause", least=0),
+        "timeout": checks.number(cfg, "timeout", least=0.1),
+    }
+    bounds = {
+        "max_bytes": int(checks.number(cfg, "max_unpacked", least=0) * GB),
+        "max_files": checks.whole(cfg, "max_files", least=1),
+        "max_ratio": checks.number(cfg, "max_ratio", least=1),
+    }
     make_folder(root.parent)
     with alone(root):
         try:
-            fetch(str(download.get("url")), archive, patience)
-            with whole_folder(root) as folder:
-                found = unpack(archive, folder, part, bounds)
-                found.pop(checksums.NAME, None)  # our own takes its place
+            archive = fetch(str(download.get("url")), work, known_hash, **patience)
+            with unpacked(archive, root, part, **bounds) as content:
+                found = checksums.of_folder(content)
                 if listed is not None:
                     way_out = f"delete {archive} to download it again"
                     checksums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
-                checksums.write(folder / checksums.NAME, found)
+                checksums.write(content / checksums.NAME, found)  # in place of a list that the archive brings
         except KeyboardInterrupt:
-            kept = f"what has come is kept in {archive}, and the same command goes on"
-            raise Interrupted(f"interrupted; {kept}") from None
-        forget(archive)
-    show(f"{root}: {len(found):,} files, listed with their sums in {checksums.NAME}")
+            kept = f"; the archive is kept in {work}" if work.exists() else ""
+            raise Interrupted(f"interrupted; give the same command to start again{kept}") from None
+        shutil.rmtree(work)
+    show(f"{root}: {len(found):,} files, listed with their checksums in {checksums.NAME}")
 
 
 @contextmanager

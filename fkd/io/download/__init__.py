@@ -1,1 +1,1 @@
-"""Downloads: the client, checksums, and archives."""
+"""Data sets from the web: downloaded, unpacked safely, verified."""

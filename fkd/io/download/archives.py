@@ -1,139 +1,166 @@
-"""Untrusted archives, unpacked so that nothing is written outside a folder, and no more than was allowed.
+"""Archives from the web, unpacked into a folder that appears whole or not at all.
 
-Only files and folders are unpacked: links, devices and sparse files are refused, and so are encrypted ones and names
-that lead elsewhere or come twice. What an archive says of itself is never trusted: bytes are counted as they come.
+zipfile and tarfile unpack, and write no more of a member than its header says. What no data set needs is refused: names
+that lead out of the folder, links, devices, more files or bytes than allowed.
 """
 
-import hashlib
+import bz2
+import gzip
+import lzma
 import shutil
-from collections.abc import Iterator
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from functools import partial
+from itertools import accumulate
+from pathlib import Path, PureWindowsPath
+from typing import IO, Any, NamedTuple, cast
+
+from rich.filesize import decimal
 
 from fkd.errors import UserError
-from fkd.io.download.entries import Bounds, Entry, opened, too_many
 from fkd.terminal import progress
 
-_PIECE = 1 << 20  # bytes
+_MAX_HEADER = 1 << 20  # bytes
+_COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
-def unpack(archive: Path, target: Path, folder: str | None, bounds: Bounds) -> dict[str, str]:
-    """Unpacks a zip or tar (plain, .gz, .xz) into a folder that is empty; gives each file's SHA-256.
+@contextmanager
+def unpacked(
+    archive: Path, root: Path, folder: str | None, *, max_bytes: int, max_files: int, max_ratio: float
+) -> Iterator[Path]:
+    """Unpacks beside the archive; the result is renamed to `root` if the block succeeds, and removed if not.
 
     Args:
-        archive: the file; what it is says its content, not its name.
-        target: where its files go; what is there after a failure is for the caller to remove, see `whole_folder`.
-        folder: of this folder of the archive alone; None for all.
-        bounds: beyond them it is refused.
-
-    Returns:
-        Name below the target, with forward slashes -> hexadecimal digits.
+        archive: a zip or tar (plain, gz, bz2, xz), whatever its name.
+        root: does not exist, or is an empty folder; on the disk of the archive.
+        folder: this folder of the archive becomes `root`; None: all of it.
+        max_bytes: unpacked bytes in all.
+        max_files: number of files and folders.
+        max_ratio: unpacked bytes for each byte of the archive.
 
     Raises:
-        UserError: by the file's name: it is refused, damaged or cut off, or the disk is full.
+        UserError: the archive is refused or damaged, or the disk is full.
     """
-    wanted = PurePosixPath(folder or "").parts
-    digests: dict[str, str] = {}
-    tops: dict[str, None] = {}
-    where = "its start"
+    target = archive.with_name("unpacked")
+    chosen = target / (folder or "")
+    shutil.rmtree(target, ignore_errors=True)
     try:
-        with opened(archive, target, bounds) as (entries, total), progress("Unpacking", total) as advance:
-            for number, entry in enumerate(entries, start=1):
-                where = repr(entry.name)
-                if number > bounds.files:
-                    raise too_many(archive, bounds.files)
-                parts = _parts(archive, entry)
-                tops |= {"/".join(parts[:depth]): None for depth in (1, 2) if len(tops) < 6 and len(parts) >= depth}
-                if parts[: len(wanted)] == wanted and len(parts) > len(wanted) and not entry.is_folder:
-                    name = "/".join(parts[len(wanted) :])
-                    digests[name] = _write(archive, target / name, entry)
-                advance()
+        target.mkdir()
+        _unpack(archive, target, min(max_bytes, int(max_ratio * archive.stat().st_size)), max_files)
+        if not _is_below(folder or "") or not any(path.is_file() for path in chosen.rglob("*")):
+            there = sorted(path.relative_to(target).as_posix() for path in (*target.glob("*"), *target.glob("*/*")))
+            found = f"expected files in the folder {folder or '.'}, found {', '.join(there[:6]) or 'none'}"
+            raise UserError(f"{archive}: {found}; correct data.download.folder")
+        yield chosen
+        if root.exists():
+            root.rmdir()  # fails unless it is empty
+        chosen.rename(root)
+    except OSError as error:
+        raise UserError(f"{root}: cannot be made ({error.strerror}); make room or give another data.root") from error
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+class _Member(NamedTuple):
+    name: str
+    is_plain: bool  # a file or a folder
+    end: int  # unpacked bytes up to its end
+    extract: Callable[[], object]
+
+
+def _unpack(archive: Path, target: Path, max_bytes: int, max_files: int) -> None:
+    place = "its start"
+    try:
+        with _opened(archive, target) as (members, count), progress("Unpacking", count) as advance:
+            for number, member in enumerate(members, start=1):
+                place = repr(member.name)
+                if not _is_below(member.name):
+                    problem = f"names of files below one folder, found {place}; do not trust it"
+                elif not member.is_plain:
+                    problem = f"files and folders, found a link, a device or a sparse file, {place}; do not trust it"
+                elif number > max_files:
+                    problem = f"at most {max_files:,} files and folders, found more; raise max_files if you trust it"
+                elif member.end > max_bytes:
+                    most = f"at most {decimal(max_bytes)} unpacked"
+                    problem = f"{most}, found more; raise max_unpacked or max_ratio if you trust it"
+                else:
+                    member.extract()
+                    advance()
+                    continue
+                raise UserError(f"{archive}: expected {problem}")
     except UserError:
         raise
-    except Exception as error:  # an untrusted archive can be broken in more ways than the libraries list
+    except Exception as error:  # an untrusted file can be broken in more ways than the libraries list
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{archive}: damaged or cut off at {where} ({reason}); delete the file, so that it is downloaded again"
+            f"{archive}: expected a whole zip or tar (gz, bz2, xz), found one that is damaged or something else, at"
+            f" {place} ({reason}); delete it to download it again, or correct data.download.url"
         ) from error
-    if not digests:
-        raise UserError(
-            f"{archive}: expected files in the folder {folder or '.'}, found none; it holds {', '.join(tops) or 'none'}"
-            "; correct data.download.folder"
-        )
-    return digests
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name stays below a folder on every system, and prints in one line."""
+    parts = PureWindowsPath(name).parts  # knows / and \ and drive letters
+    leads_out = any(part == ".." or PureWindowsPath(part).anchor for part in parts)
+    return name.isprintable() and "\\" not in name and not leads_out
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder that takes its name when the block ends, or leaves nothing if the block fails.
-
-    Raises:
-        UserError: there is something of that name that is no empty folder.
-    """
-    temporary = path.with_name(f".{path.name}.unpacking")  # the same every time, so that none is left for ever
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir()
-        yield temporary
-        if path.exists():
-            path.rmdir()  # fails unless it is empty
-        temporary.rename(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be made ({error.strerror}); nothing was changed, give another folder"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _opened(archive: Path, target: Path) -> Iterator[tuple[Iterator[_Member], int | None]]:
+    """The members of an archive in order, and their number if it is known."""
+    with archive.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(b"PK"):
+        with zipfile.ZipFile(archive) as zip_file:
+            infos = zip_file.infolist()
+            kinds = (stat.S_IFMT(info.external_attr >> 16) for info in infos)  # 0 if it was not made on Unix
+            are_plain = (kind in (0, stat.S_IFREG, stat.S_IFDIR) for kind in kinds)
+            extracts = (partial(zip_file.extract, info, target) for info in infos)
+            ends = accumulate(info.file_size for info in infos)
+            yield map(_Member, zip_file.namelist(), are_plain, ends, extracts), len(infos)
+    else:
+        opener = next((opener for magic, opener in _COMPRESSIONS.items() if start.startswith(magic)), open)
+        with opener(archive, "rb") as file:
+            yield _tar_members(_Forward(file), target), None
 
 
-def _parts(archive: Path, entry: Entry) -> tuple[str, ...]:
-    """The folders and the name of an entry that is a file or a folder below the root, for sure."""
-    path = PureWindowsPath(entry.name)  # knows / and \ and drive letters
-    is_below = not path.anchor and not any(part == ".." or PureWindowsPath(part).drive for part in path.parts)
-    if not is_below or not entry.name.isprintable() or not (path.parts or entry.is_folder):
-        raise UserError(
-            f"{archive}: expected names of files below one folder, found {entry.name!r}; nothing was unpacked"
-        )
-    if entry.problem is not None:
-        raise UserError(
-            f"{archive}: expected files and folders, found {entry.problem}, {entry.name!r}; nothing was unpacked"
-        )
-    return path.parts
+def _tar_members(file: "_Forward", target: Path) -> Iterator[_Member]:
+    with tarfile.open(fileobj=cast(IO[bytes], file), mode="r:") as tar:
+        for member in tar:
+            is_plain = (member.isreg() or member.isdir()) and not member.issparse()
+            extract = partial(tar.extract, member, target, filter="data")
+            yield _Member(member.name, is_plain, member.offset_data + member.size, extract)
+            tar.members.clear()  # type: ignore[attr-defined]  # or the headers of all would stay in memory
+    file.check_end()
 
 
-def _write(archive: Path, path: Path, entry: Entry) -> str:
-    """Copies a file that is not there yet; gives its SHA-256."""
-    digest = hashlib.sha256()
-    with _writing(archive, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            for piece in _pieces(entry):
-                digest.update(piece)
-                file.write(piece)
-            found = file.tell()
-    if found != entry.size:
-        raise ValueError(f"expected {entry.size:,} bytes, found {found:,}")
-    return digest.hexdigest()
+class _Forward:
+    """An unpacked tar, read once from start to end: no header leads back in a circle or fills the memory."""
 
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._last = file, b""
+        self.tell = file.tell
 
-def _pieces(entry: Entry) -> Iterator[bytes]:
-    source = entry.open()
-    try:
-        while piece := source.read(_PIECE):
-            yield piece
-    except OSError as error:  # the archive's: it must not be taken for the disk's
-        raise ValueError(str(error)) from error
+    def seek(self, place: int) -> None:
+        if place < self.tell():
+            raise tarfile.ReadError("a header leads backwards")
+        self._file.seek(place)
 
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_HEADER:  # files are copied in smaller pieces
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        self._last = self._file.read(size)
+        return self._last
 
-@contextmanager
-def _writing(archive: Path, path: Path) -> Iterator[None]:
-    """Says what the disk refuses."""
-    try:
-        yield
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(
-            f"{archive}: expected each name once, found {path.name!r} twice (here capital letters may be small ones);"
-            " nothing was unpacked"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or give another folder") from error
+    def check_end(self) -> None:
+        """tarfile takes a damaged header for the end; gzip, bz2 and xz verify their checksums only there."""
+        if len(self._last) != tarfile.BLOCKSIZE or any(self._last):
+            raise tarfile.ReadError("the next header is damaged or missing")
+        self._file.read(_MAX_HEADER)  # padding
+        if self._file.read(1):
+            raise tarfile.ReadError("more data after the end")

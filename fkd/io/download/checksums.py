@@ -1,8 +1,8 @@
-"""Lists of SHA-256 sums in the format of sha256sum (GNU coreutils), and folders checked against them."""
+"""Lists of SHA-256 checksums in the format of sha256sum (GNU coreutils), and folders compared with them."""
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from fkd.errors import UserError
@@ -10,76 +10,59 @@ from fkd.io.atomic import whole_file
 from fkd.terminal import progress_in_bytes
 
 NAME = "SHA256SUMS"
-"""The file at the root of a folder that lists all others in it."""
+"""The list at the root of a folder, of all other files in it."""
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
-_SHOWN = 5
 
 
 def read(path: Path) -> dict[str, str]:
-    """Name of a file, with forward slashes -> hexadecimal digits.
-
-    Raises:
-        UserError: there is no such file, or a line is none of sha256sum's.
-    """
+    """Name of each file of a list, with forward slashes -> hexadecimal digits."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected sums as sha256sum writes them, found none ({error})") from error
-    digests = {}
+        raise UserError(f"{path}: expected checksums as sha256sum writes them, found none ({error})") from error
+    checksums = {}
     for number, line in enumerate(lines, start=1):
         if (match := _LINE.fullmatch(line)) is None:
-            raise UserError(
-                f"{path} line {number}: expected 64 digits, two spaces and a file's name, found {line[:80]!r}"
-            )
-        digests[match[2]] = match[1].lower()
-    return digests
+            expected = "expected 64 digits, two spaces and a file's name"
+            raise UserError(f"{path} line {number}: {expected}, found {line[:80]!r}; correct the line")
+        checksums[match[2]] = match[1].lower()
+    return checksums
 
 
-def write(path: Path, digests: Mapping[str, str]) -> None:
-    """Writes what `sha256sum --check` reads."""
+def write(path: Path, checksums: Mapping[str, str]) -> None:
+    """Writes a list that `sha256sum --check` reads."""
     with whole_file(path) as file:
-        file.writelines(f"{digests[name]}  {name}\n".encode() for name in sorted(digests))
+        file.writelines(f"{checksums[name]}  {name}\n".encode() for name in sorted(checksums))
 
 
 def of_folder(root: Path) -> dict[str, str]:
-    """The sums of all files below a folder but of its own list.
-
-    Raises:
-        UserError: a file cannot be read.
-    """
+    """Checksums of all files below a folder except its list."""
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file() and path != root / NAME]
+    checksums = {}
     try:
-        sizes = {path: path.stat().st_size for path in _files(root)}
-        digests = {}
-        with progress_in_bytes("Verifying", sum(sizes.values())) as advance:
-            for path, size in sizes.items():
+        with progress_in_bytes("Verifying", sum(path.stat().st_size for path in paths)) as advance:
+            for path in paths:
                 with path.open("rb") as file:
-                    digests[path.relative_to(root).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-                advance(size)
+                    checksums[path.relative_to(root).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+                    advance(file.tell())
     except OSError as error:
         raise UserError(f"{error.filename}: expected a file, found what cannot be read ({error.strerror})") from error
-    return digests
+    return checksums
 
 
 def compare(expected: Mapping[str, str], found: Mapping[str, str], what: str, way_out: str) -> None:
-    """Refuses files that are not those of a list; `what` begins the message and `way_out` ends it.
-
-    Raises:
-        UserError: naming what changed, is missing or extra.
-    """
-    differences = {
-        "changed": [name for name in expected if name in found and expected[name] != found[name]],
-        "missing": [name for name in expected if name not in found],
-        "extra": [name for name in found if name not in expected],
+    """Raises a UserError that names what changed, is missing or extra; it starts with `what`, ends with `way_out`."""
+    names = {
+        "changed": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
+        "missing": expected.keys() - found.keys(),
+        "extra": found.keys() - expected.keys(),
     }
-    if any(differences.values()):
-        said = "; ".join(f"{len(names):,} {kind} ({_few(names)})" for kind, names in differences.items() if names)
-        raise UserError(f"{what}: expected {len(expected):,} files with their sums, found {said}; {way_out}")
+    if differences := "; ".join(f"{len(some):,} {kind} ({_few(some)})" for kind, some in names.items() if some):
+        raise UserError(
+            f"{what}: expected {len(expected):,} files with their checksums, found {differences}; {way_out}"
+        )
 
 
-def _files(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.rglob("*")) if path.is_file() and path != root / NAME)
-
-
-def _few(names: list[str]) -> str:
-    shown = (name if name.isprintable() else ascii(name) for name in sorted(names)[:_SHOWN])
-    return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
+def _few(names: set[str]) -> str:
+    shown = [name if name.isprintable() else ascii(name) for name in sorted(names)[:5]]
+    return ", ".join(shown + ["..."] * (len(names) > 5))

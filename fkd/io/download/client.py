@@ -1,234 +1,130 @@
-"""Files from the web, gone on with where they were cut.
+"""Downloads by pooch, which writes to a temporary file, verifies its hash and only then gives it its name.
 
-HTTP as RFC 9110 has it: ranges (section 14), and If-Range (13.1.5), which asks for the rest of a file only if it is
-still the same file. Beside a file lies a note of which one it is: its address, and what the server calls this state of
-it.
+pooch does not resume, and its own retries would repeat what cannot succeed (404, a wrong hash), so they stay off.
 """
 
-import json
+import hashlib
+import io
+import os
 import re
 import shutil
-import ssl
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse, InvalidURL
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from urllib import request
-from urllib.error import HTTPError, URLError
+from typing import Any
 from urllib.parse import urlsplit
 
+import pooch
+import requests
 from rich.filesize import decimal
 
 from fkd.errors import Stopped, UserError
-from fkd.io.atomic import whole_file
 from fkd.terminal import progress_in_bytes
 
-_PIECE = 1 << 16  # bytes
-_ADDRESS = r"https?://(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9_.-]+)(:\d+)?([/?][!-~]*)?"
-_WORTH_ANOTHER_TRY = frozenset((408, 425, 429, *range(500, 600)))
+_CHUNK = 1 << 16  # bytes
+_HASH = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha512:[0-9a-f]{128}", re.IGNORECASE)
+_TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How much of everything a download may take.
+def fetch(
+    url: str, folder: Path, known_hash: str | None, *, max_bytes: int, tries: int, pause: float, timeout: float
+) -> Path:
+    """Downloads a file over HTTP into a folder of its own, unless an earlier call has left it there.
 
-    Attributes:
-        bytes: size of the file.
-        tries: how often it is asked for in all.
-        pause: seconds before the second try; before each further one twice as many.
+    Args:
+        url: http://... or https://...
+        folder: made if need be; everything else in it is removed.
+        known_hash: SHA-256 as hexadecimal digits, or "md5:...", "sha1:...", "sha512:..."; None: any file will do.
+        max_bytes: a larger file is refused.
+        tries: attempts in all, if connections break.
+        pause: seconds before the second attempt, twice as many before each further one.
         timeout: seconds without a byte after which a connection counts as broken.
-    """
-
-    bytes: int
-    tries: int
-    pause: float
-    timeout: float
-
-
-def fetch(url: str, path: Path, patience: Patience) -> None:
-    """Downloads into a file, whose folder must be there; what an earlier call left in it is gone on with.
-
-    A file that is whole already is not asked for again. Whatever fails, what has come stays for the next call.
 
     Raises:
-        UserError: the address or what is there is of no use, the file is too large, or it cannot be written.
-        Stopped: the connection broke more often than patience allows.
+        UserError: the URL, the hash, the size or the disk is at fault.
+        Stopped: the connection broke in every attempt.
     """
-    if not re.fullmatch(_ADDRESS, url):
-        raise UserError(f"data.download.url={url}: expected an address like https://host/file.zip (ASCII, no spaces)")
-    note = _Note.beside(path)
-    if note is not None and note.url == url and note.is_whole:
-        return
-    for number in range(1, patience.tries + 1):
-        try:
-            _try(url, path, patience)
-            return
-        except _Broken as broken:
-            if number == patience.tries:
-                kept = f"what has come is kept in {path}, and " if path.is_file() else ""
-                raise Stopped(
-                    f"{url}: gave up after {number} tries ({broken}); {kept}the same command goes on; or "
-                    "download it by other means and give its folder (data.root=DIR)"
-                ) from broken
-            wait = patience.pause * 2 ** (number - 1)
-            print(f"{broken}; trying again in {wait:g} s", file=sys.stderr, flush=True)
-            time.sleep(wait)
-
-
-def forget(path: Path) -> None:
-    """Removes a downloaded file and the note beside it."""
-    path.unlink(missing_ok=True)
-    _Note.path(path).unlink(missing_ok=True)
-
-
-class _Broken(Exception):  # noqa: N818 (what happened, as KeyboardInterrupt)
-    """A transfer ended too early; another try may get further."""
-
-
-@dataclass(frozen=True)
-class _Note:
-    url: str
-    validator: str | None  # a strong ETag or a date, for If-Range; None: nothing can be gone on with
-    is_whole: bool
-
-    @staticmethod
-    def path(file: Path) -> Path:
-        return file.with_name(f"{file.name}.json")
-
-    @classmethod
-    def beside(cls, file: Path) -> "_Note | None":
-        """The note of a file; None if there is no such file, or no note that can be read."""
-        try:
-            return cls(**json.loads(cls.path(file).read_bytes())) if file.is_file() else None
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def write(self, file: Path) -> None:
-        with whole_file(self.path(file)) as note:
-            note.write(json.dumps(asdict(self)).encode())
-
-
-def _try(url: str, path: Path, patience: Patience) -> None:
-    note, start, headers = _Note.beside(path), 0, {"User-Agent": "fkd"}
-    validator = note.validator if note is not None and note.url == url else None
-    if validator is not None and (start := path.stat().st_size):
-        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+    if known_hash is not None and not _HASH.fullmatch(known_hash):
+        expected = "expected 64 hexadecimal digits of SHA-256, or md5:DIGITS, sha1:DIGITS, sha512:DIGITS"
+        raise UserError(f"data.download.hash={known_hash}: {expected}, found something else; correct it")
+    path, reason = folder / f"archive-{hashlib.sha256(os.fsencode(url)).hexdigest()[:16]}", ""
+    pooch.get_logger().setLevel("WARNING")
+    client = pooch.create(folder, base_url="", registry={path.name: known_hash}, urls={path.name: url})
+    download = partial(_download, max_bytes=max_bytes, timeout=timeout)
     try:
-        with _opener().open(request.Request(url, headers=headers), timeout=patience.timeout) as response:
-            if response.status == HTTPStatus.PARTIAL_CONTENT:
-                _check_rest(response, path, start, validator)
-            else:
-                start = 0
-            _receive(response, url, path, start, patience)
-    except HTTPError as error:
-        with error:
-            _explain(error, url, path, start)
+        folder.mkdir(exist_ok=True)
+        for other in set(folder.iterdir()) - {path}:  # of a process that was killed, or of another URL
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
+        for number in range(tries):
+            if number:
+                wait = pause * 2 ** (number - 1)
+                print(f"{reason}; trying again in {wait:g} s", file=sys.stderr, flush=True)
+                time.sleep(wait)
+            try:
+                return Path(client.fetch(path.name, downloader=download))
+            except requests.RequestException as error:
+                reason = _reason(error)
+                if not _is_transient(error):
+                    raise UserError(f"{url}: expected a file, found {reason}; correct data.download.url") from error
+        way_out = "give the same command later, or download it by other means and give its folder (data.root=DIR)"
+        raise Stopped(f"{url}: gave up after {tries} tries ({reason}); {way_out}")
     except UserError:
         raise
-    except (InvalidURL, ValueError, OverflowError) as error:
-        raise UserError(f"{url}: expected an address, found none ({error}); correct data.download.url") from error
-    except (HTTPException, OSError) as error:
-        reason = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
-        if isinstance(reason, ssl.SSLCertVerificationError) or "unknown url type" in str(reason):
-            raise UserError(f"{url}: expected a server that can be trusted, found none ({reason})") from error
-        raise _broken(reason) from error
-    with _writing(path):
-        _Note(url, None, is_whole=True).write(path)
-
-
-def _opener() -> request.OpenerDirector:
-    """For http and https, wherever a server leads to: urllib's own would go on to FTP as well."""
-    opener = request.OpenerDirector()
-    for handler in (
-        *(request.ProxyHandler(), request.HTTPHandler(), request.HTTPSHandler(), request.UnknownHandler()),
-        *(request.HTTPRedirectHandler(), request.HTTPDefaultErrorHandler(), request.HTTPErrorProcessor()),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _explain(error: HTTPError, url: str, path: Path, start: int) -> None:
-    """Raises what a status that is no success means; returns if it means that nothing is missing."""
-    if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-        if error.headers.get("Content-Range") == f"bytes */{start}":
-            return
-        forget(path)
-        raise _Broken(f"the server's file has not the {start:,} bytes that had come; they are dropped")
-    if error.code in _WORTH_ANOTHER_TRY:
-        raise _Broken(f"the server answered {error.code} {error.reason}")
-    what = " ".join(str(error.reason).split())
-    raise UserError(f"{url}: expected a file, found {error.code} {what}; correct data.download.url")
-
-
-def _check_rest(response: HTTPResponse, path: Path, start: int, validator: str | None) -> None:
-    """Drops what has come if an answer is not its rest; a server may have seen Range, but not If-Range."""
-    header = "ETag" if (validator or "").startswith('"') else "Last-Modified"
-    is_same = response.headers.get(header, validator) == validator
-    if not is_same or not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-        forget(path)
-        raise _Broken(f"the server sent no rest of the {start:,} bytes that had come; they are dropped")
-
-
-def _receive(response: HTTPResponse, url: str, path: Path, start: int, patience: Patience) -> None:
-    """Writes the bytes of an answer to a file, from a place on; what was there behind it goes."""
-    total = None if response.length is None else start + response.length
-    _check_size(url, total or 0, patience)
-    if (needed := (total or 0) - start) > (free := shutil.disk_usage(path.parent).free):
-        raise UserError(f"{path.parent}: expected room for {decimal(needed)}, found {decimal(free)}; make room")
-    received = start
-    bar = progress_in_bytes(f"Downloading from {urlsplit(url).hostname}", total, start)
-    with _writing(path), path.open("ab" if start else "wb") as file, bar as advance:
-        if not start:  # only now, that nothing else is in the file
-            _Note(url, _validator(response), is_whole=False).write(path)
-        for piece in _pieces(response):
-            received += len(piece)
-            _check_size(url, received, patience)
-            file.write(piece)
-            advance(len(piece))
-    if total is not None and received < total:
-        raise _Broken(f"{received:,} of {total:,} bytes came")
-    if total is not None and received > total:
-        forget(path)
-        raise UserError(
-            f"{url}: expected {total:,} bytes, as the server said, found more; give another data.download.url"
-        )
-
-
-def _pieces(response: HTTPResponse) -> Iterator[bytes]:
-    if response.will_close:
-        response.length = None  # up to the end of the connection, which shows whether more comes than was announced
-    try:
-        while piece := response.read1(_PIECE):
-            yield piece
-    except (HTTPException, OSError) as error:  # the connection's: they must not be taken for the disk's
-        raise _broken(error) from error
-
-
-def _broken(error: Exception) -> _Broken:
-    return _Broken(f"the connection broke: {' '.join(str(error).split()) or type(error).__name__}")
-
-
-def _validator(response: HTTPResponse) -> str | None:
-    """What If-Range may hold: a weak ETag may stand for other bytes."""
-    tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
-
-
-def _check_size(url: str, count: int, patience: Patience) -> None:
-    if count > patience.bytes:
-        raise UserError(
-            f"{url}: expected at most {decimal(patience.bytes)}, found more; raise max_download if you trust it"
-        )
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Says what the disk refuses."""
-    try:
-        yield
+    except ValueError as error:  # a wrong hash, or a header that cannot be parsed
+        reason = re.sub(r".*expected (\S+) but got (\w+).*", r"expected the hash \1, found \2", _reason(error))
+        raise UserError(f"{url}: {reason}; correct data.download.url or data.download.hash") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or give another data.root") from error
+        raise UserError(f"{folder}: cannot be written ({error}); make room or give another data.root") from error
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
+
+
+def _download(url: str, output: str, client: object, *, max_bytes: int, timeout: float) -> None:
+    """One attempt, as pooch asks for it."""
+    headers = {"Accept-Encoding": "identity"}  # or requests would unpack what a server packs
+    with ExitStack() as bars, _Sink(output, url, max_bytes, bars) as sink:
+        http = pooch.HTTPDownloader(progressbar=sink, chunk_size=_CHUNK, timeout=timeout, headers=headers)
+        http(url, sink, client)
+    if not sink.received:
+        raise UserError(f"{url}: expected a file, found 0 bytes; correct data.download.url")
+
+
+class _Sink(io.BufferedWriter):
+    """Both what pooch's downloader writes to and its progress bar: counts the bytes that really come."""
+
+    total = 0  # bytes that the server announces; pooch sets it
+
+    def __init__(self, output: str, url: str, max_bytes: int, bars: ExitStack) -> None:
+        super().__init__(io.FileIO(output, "w"))
+        self._url, self._max_bytes, self._bars, self.received = url, max_bytes, bars, 0
+
+    def write(self, chunk: Any) -> int:
+        if not self.received:
+            title, total = f"Downloading from {urlsplit(self._url).hostname}", max(self.total, 0) or None
+            self._advance = self._bars.enter_context(progress_in_bytes(title, total))
+        self.received += len(chunk)
+        if max(self.received, self.total) > self._max_bytes:
+            most = decimal(self._max_bytes)
+            raise UserError(f"{self._url}: expected at most {most}, found more; raise max_download if you trust it")
+        self._advance(len(chunk))
+        return super().write(chunk)
+
+    def update(self, count: int = 0) -> None:
+        """Ignores pooch's count, which takes every chunk for a full one."""
+
+    reset = update
+
+
+def _is_transient(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code in (408, 425, 429, *range(500, 600))
+    return isinstance(error, _TRANSIENT) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
+
+
+def _reason(error: Exception) -> str:
+    """In one line, without the layers that requests and urllib3 wrap around an error."""
+    inner = error.args[0] if error.args else error
+    return " ".join(str(getattr(inner, "reason", inner)).split())

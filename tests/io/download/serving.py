@@ -41,7 +41,7 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def served(content: bytes, *answers: Answer) -> Iterator[Server]:
-    with Server(content, list(answers) or [well()]) as server:
+    with Server(content, list(answers) or [whole()]) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -51,33 +51,10 @@ def served(content: bytes, *answers: Answer) -> Iterator[Server]:
             thread.join()
 
 
-def well(cut: int | None = None, **state: str) -> Answer:
-    """As the standard has it; after `cut` bytes of an answer's body the connection is closed.
-
-    `state`: ETag, Last_Modified; by default an ETag.
-    """
-    state = state or {"ETag": '"one"'}
-
-    def answer(handler: Handler, content: bytes) -> None:
-        start, asked = 0, handler.headers.get("Range")
-        if asked is not None and handler.headers.get("If-Range") in (None, *state.values()):
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        if start >= len(content) and start:
-            handler.say(416, b"", Content_Range=f"bytes */{len(content)}")
-            return
-        body = content[start:]
-        headers = {"Content_Length": len(body), **state}
-        if start:
-            headers["Content_Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        handler.say(206 if start else 200, body[:cut], **headers)
-
-    return answer
+def whole(cut: int | None = None, **headers: object) -> Answer:
+    """All of the file; after `cut` bytes of it the connection is closed."""
+    return lambda handler, content: handler.say(200, content[:cut], **{"Content_Length": len(content), **headers})
 
 
 def status(code: int, body: bytes = b"", **headers: object) -> Answer:
     return lambda handler, content: handler.say(code, body, **headers)
-
-
-def whole(**headers: object) -> Answer:
-    """All of the file, whatever was asked for."""
-    return lambda handler, content: handler.say(200, content, **headers)

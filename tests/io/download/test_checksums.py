@@ -1,4 +1,4 @@
-"""Lists of sums: what sha256sum writes is read, what is written it reads, and every difference is named."""
+"""Lists of checksums: what sha256sum writes is read, what is written it reads, and every difference is named."""
 
 import hashlib
 import shutil
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_a_folder_has_the_sums_of_its_files_and_not_of_their_list(root: Path) -> None:
+def test_a_folder_has_the_checksums_of_its_files_and_not_of_their_list(root: Path) -> None:
     expected = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     assert checksums.of_folder(root) == expected
     checksums.write(root / checksums.NAME, expected)
@@ -53,16 +53,18 @@ def test_what_changed_is_missing_or_extra_is_named(root: Path) -> None:
     with pytest.raises(UserError) as caught:
         checksums.compare(expected, checksums.of_folder(root), "data.root=x", "mend it")
     assert str(caught.value) == (
-        "data.root=x: expected 3 files with their sums, found 1 changed (a.csv); 1 missing (training/deep/c); "
+        "data.root=x: expected 3 files with their checksums, found 1 changed (a.csv); 1 missing (training/deep/c); "
         "10 extra (training/d, x0, x1, x2, x3, ...); mend it"
     )
 
 
 @pytest.mark.parametrize("line", ["0" * 63 + "  a", "0" * 64 + " a", "0" * 64, "g" * 64 + "  a", "MD5 (a) = 0"])
-def test_what_is_no_sum_is_named_by_its_line(tmp_path: Path, line: str) -> None:
+def test_what_is_no_checksum_is_named_by_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "list"
     path.write_text(f"{'0' * 64}  fine\n{line}\n")
     with pytest.raises(UserError, match=f"{path} line 2: expected 64 digits"):
         checksums.read(path)
-    with pytest.raises(UserError, match="gone: expected sums"):
-        checksums.read(tmp_path / "gone")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name in ("gone", "binary"):
+        with pytest.raises(UserError, match=f"{name}: expected checksums"):
+            checksums.read(tmp_path / name)
