@@ -1,12 +1,10 @@
 """The net of a config, and what trains it."""
 
 import difflib
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fkd import checkpoint, detect, distributed, losses
 from fkd.config import CONF, checks
 from fkd.config.build_parts import build_schema
-from fkd.config.instantiate import instantiate
+from fkd.config.instantiate import check_arguments, instantiate
 from fkd.errors import UserError
 from fkd.inference.torch_net import TorchNet, load_net
 from fkd.models.backbone import Backbone
@@ -69,7 +67,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 
 def _model(config: Mapping[str, Any]) -> KeypointNet:
     """The net of a plain config; it has been run once, so that what it gives is known to fit."""
-    _check_arguments(config["model"])
+    check_arguments(config["model"])
     net = instantiate(config["model"]["net"], "model.net")
     if not isinstance(net, nn.Module):
         raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
@@ -77,23 +75,6 @@ def _model(config: Mapping[str, Any]) -> KeypointNet:
     model = KeypointNet(net, codec, build_schema(config), config["crop"]["size"], config["channels"])
     model.check_output(config["model"]["name"])
     return model
-
-
-def _check_arguments(model: Mapping[str, Any]) -> None:
-    """A net's arguments may come from a recipe that was made for another model."""
-    target = str(model["net"].get("_target_"))
-    try:
-        parameters = inspect.signature(get_class(target)).parameters
-    except Exception:  # no class: what instantiates it says more
-        return
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    for key in model["net"]:
-        if not key.startswith("_") and key not in parameters:
-            raise UserError(
-                f"model.net.{key}: model={model['name']} takes no such argument, only {', '.join(parameters)}; "
-                "leave it out, or the experiment=... that sets it"
-            )
 
 
 def _optimizer(cfg: DictConfig) -> DictConfig:

@@ -1,5 +1,6 @@
 """What a config names by `_target_`, built; without torch, unless the target wants it."""
 
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
+from hydra.utils import get_class
 from hydra.utils import instantiate as instantiate_by_hydra
 from omegaconf import DictConfig
 
@@ -42,6 +44,29 @@ def instantiate(config: Any, key: str, **arguments: Any) -> Any:
         if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
             raise UserError(f"{key}: {cause}") from error
         raise cause from error
+
+
+def check_arguments(model: Mapping[str, Any]) -> None:
+    """Names arguments that a model's network does not take: they may come from a recipe for another model.
+
+    Args:
+        model: the plain `model` group.
+
+    Raises:
+        UserError: there is one.
+    """
+    try:
+        parameters = inspect.signature(get_class(str(model["net"].get("_target_")))).parameters
+    except Exception:  # no class: what instantiates it says more
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for key in model["net"]:
+        if not key.startswith("_") and key not in parameters:
+            raise UserError(
+                f"model.net.{key}: model={model['name']} takes no such argument, only {', '.join(parameters)}; "
+                "leave it out, or the experiment=... that sets it"
+            )
 
 
 def _refusals_of_lightning() -> tuple[type[Exception], ...]:
