@@ -45,7 +45,7 @@ def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
     (conf / "model" / "tiny.yaml").write_text(block("yaml", "# conf/model/tiny.yaml"))
     monkeypatch.setattr("tests.config.test_conf.CONF", conf)
     net = build_module(compose("model=tiny"))
-    assert type(net.net).__name__ == "Tiny"
+    assert type(net.model.net).__name__ == "Tiny"
     assert net(torch.zeros(2, 1, 96, 96, dtype=torch.uint8)).shape == (2, 68, 2)
 
 

@@ -136,16 +136,20 @@ def _checked(node: Any, start: Path, key: str = "data.source") -> Any:
     return node
 
 
+_SOURCES = ("fkd.data.", "fkd.synthetic.")
+"""Packages whose functions give faces."""
+
+
 def _check_source(target: Any, key: str = "data.source") -> None:
-    """Makes sure that this is the name of one of `fkd.data`'s own functions that give faces, or of a `FileSet`.
+    """Makes sure that this is the name of one of fkd's own functions that give faces, or of a `FileSet`.
 
     What its modules have merely imported from elsewhere, as numpy or os, is neither.
     """
     module, _, name = str(target).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name) if module.startswith("fkd.data.") else None
+        found = getattr(importlib.import_module(module), name) if module.startswith(_SOURCES) else None
     except (ImportError, AttributeError):
         found = None
     gives_faces = inspect.isfunction(found) and inspect.signature(found, eval_str=True).return_annotation is Faces
-    if not (found is FileSet or (gives_faces and found.__module__.startswith("fkd.data."))):
-        raise UserError(f"{key}: expected a function of fkd.data that gives faces, found {target}")
+    if not (found is FileSet or (gives_faces and found.__module__.startswith(_SOURCES))):
+        raise UserError(f"{key}: expected a function of fkd that gives faces, found {target}")

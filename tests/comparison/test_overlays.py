@@ -142,7 +142,7 @@ def test_an_untrusted_config_calls_nothing_but_sources(
     monkeypatch.chdir(tmp_path)
     Path("pickled").write_bytes(pickle.dumps(Maker()))
     folder = write_run(tmp_path / "a", faces=faces.subset("test"), source=call)
-    with pytest.raises(UserError, match=r"expected a function of fkd.data that gives faces, found"):
+    with pytest.raises(UserError, match=r"expected a function of fkd that gives faces, found"):
         overlays.worst([read(folder)], folder, 2)
     assert not Path(MADE).exists()
 

@@ -244,7 +244,7 @@ def test_a_loader_outlives_all_signals_but_those_of_its_training() -> None:
 def test_a_gpu_gets_its_share_of_the_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int, cluster: bool, expected: int
 ) -> None:
-    monkeypatch.setattr(distributed, "_cores", lambda: cores)
+    monkeypatch.setattr(distributed, "cores", lambda: cores)
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     if cluster:  # which has given this process its cores
         monkeypatch.setenv("SLURM_PROCID", "3")

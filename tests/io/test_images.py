@@ -342,7 +342,8 @@ def test_odd_metadata_is_read_in_silence(tmp_path: Path, picture):
     tiff = (tmp_path / "a.tiff").read_bytes()
     length = tiff.index(struct.pack("<HHI", 65000, 2, 41)) + 4
     (tmp_path / "a.tiff").write_bytes(patched(tiff, length, "<I", 1_000_000))
-    code = "import sys; from fkd import cli, images; cli.quieten(); [images.read(name, 3) for name in sys.argv[1:]]"
+    imports = "import sys; from fkd.cli.command import quieten; from fkd.io import images"
+    code = f"{imports}; quieten(); [images.read(name, 3) for name in sys.argv[1:]]"
     process = subprocess.run(
         [sys.executable, "-W", "default", "-c", code, tmp_path / "a.png", tmp_path / "a.tiff"],
         cwd=Path(__file__).parents[2],

@@ -84,8 +84,8 @@ def test_two_processes_leave_frozen_parts_alone(train: Train, faces_root: Path, 
     done = train(f"data.root={faces_root}", *TRAINING, *NET, *STEPS, *TWO, *frozen)
     assert done.returncode == 0, done.stderr
     weights, before = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"], first_weights()
-    assert torch.equal(weights["net.1.weight"], before["1.weight"])
-    assert not torch.equal(weights["net.3.weight"], before["3.weight"])
+    assert torch.equal(weights["model.net.1.weight"], before["1.weight"])
+    assert not torch.equal(weights["model.net.3.weight"], before["3.weight"])
 
 
 def first_weights() -> dict[str, torch.Tensor]:

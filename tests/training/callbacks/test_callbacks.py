@@ -2,6 +2,7 @@ import io
 import re
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ class Tiny(pl.LightningModule):
 
     def __init__(self, val_losses=(3.0, 2.0, 1.0), train_losses=(0.5,) * 9, on_batch=lambda kind: None):
         super().__init__()
-        self.schema = IBUG68
+        self.model = SimpleNamespace(schema=IBUG68)
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.val_losses, self.train_losses = val_losses, train_losses
         self.on_batch = on_batch
