@@ -37,7 +37,7 @@ class Candidate:
     net: Net
     mean_shape: Points
     subjects: Collection[str] | None
-    image_hashes: Hashes = field(default_factory=UNKNOWN.copy)
+    image_hashes: Hashes = field(default_factory=lambda: UNKNOWN)
 
     @classmethod
     def of_stranger(cls, net: Net, faces: Faces) -> Self:
@@ -45,7 +45,7 @@ class Candidate:
 
         That is of the training faces, or of the first split that has some.
         """
-        keypoints = faces.sample(next(split for split in SPLITS if len(faces.splits[split])))
+        keypoints = faces.sample(next((split for split in SPLITS if len(faces.splits[split])), SPLITS[0]))
         matrices = crop_matrices(net.facts.window(square_around(keypoints)), net.facts.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 
