@@ -63,9 +63,10 @@ def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
     lacking = [split for split in ("val", "test") if not cfg.data.get(split)] if cfg.data.get("train") else []
     if not lacking or cfg.subset not in ("train", *lacking):
         return ()
-    those = f"held out by person, since data.{cfg.subset} names none"
+    those = f"held out by person because data.{cfg.subset} is not given"
     if cfg.subset == "train":
-        those = f"left when others are held out by person, since {' and '.join(f'data.{s}' for s in lacking)} name none"
+        keys = " and ".join(f"data.{split}" for split in lacking)
+        those = f"left when others are held out by person because {keys} {'are' if lacking[1:] else 'is'} not given"
     whole = sum(len(faces.splits[split]) for split in ("train", *lacking))
     scored = f"{len(faces.subset(cfg.subset)):,} of the {whole:,} faces of data.train"
     return (f"subset={cfg.subset}: {scored} are scored, those {those}; subset=all scores all",)

@@ -75,7 +75,7 @@ class ImageCache:
             count: number of pictures.
             read: gives picture i; called from several threads.
             title: what the progress bar says.
-            needed: (count,) which images must have pixels, or the cache is made anew; None: those it has.
+            needed: (count,) which images must have pixels, or the cache is made anew; None: it does not matter.
 
         Raises:
             UserError: the folder cannot be written or is full (then nothing half written stays), or ``read`` says so.

@@ -49,7 +49,7 @@ class Faces:
         return self.table.take(self.splits[name])
 
     def some(self, name: str) -> Annotations:
-        """The same, where faces are needed.
+        """The same, which must have faces.
 
         Raises:
             UserError: another name, or there are none.

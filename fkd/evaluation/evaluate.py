@@ -41,7 +41,7 @@ class Candidate:
     net: Net
     mean_shape: Points
     subjects: Collection[str] | None
-    image_hashes: Hashes = field(default_factory=UNKNOWN.copy)
+    image_hashes: Hashes = field(default_factory=lambda: UNKNOWN)
 
     @classmethod
     def of(cls, net: TorchNet) -> Self:
@@ -54,7 +54,7 @@ class Candidate:
 
         That is of the training faces, or of the first split that has some.
         """
-        keypoints = faces.sample(next(split for split in SPLITS if len(faces.splits[split])))
+        keypoints = faces.sample(next((split for split in SPLITS if len(faces.splits[split])), SPLITS[0]))
         matrices = crop_matrices(net.metadata.window(square_around(keypoints)), net.metadata.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 

@@ -73,7 +73,7 @@ class Teacher:
     size: int
     weight: float
     subjects: Sequence[str] = ()
-    image_hashes: Hashes = field(default_factory=UNKNOWN.copy)
+    image_hashes: Hashes = field(default_factory=lambda: UNKNOWN)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: it does not change, and a running mean of the pupil needs no second one."""

@@ -107,6 +107,21 @@ def test_the_rest_of_the_training_is_known_too(script: Script, root: Path, train
         shutil.rmtree("more")
 
 
+def test_a_training_that_goes_on_from_a_net_without_hashes_has_its_own(
+    script: Script, root: Path, trained: Path
+) -> None:
+    last = trained.with_name("last.ckpt")
+    content = torch.load(last, weights_only=True)
+    assert content.pop("image_hashes").shape == (6,)
+    torch.save(content, last)
+    given = on(root, "data.train=[learned]", "data.test=[others]", "data.val_share=0.25", *QUICK)
+    outcome = script("train", *given, f"ckpt_path={last}", "trainer.max_epochs=2", "hydra.run.dir=more")
+    assert outcome.status == 0, outcome.err
+    for folder, count in {"learned": 6, "others": None}.items():
+        metrics, _ = scored(script, "ckpt=more/checkpoints/last.ckpt", *alone(root / folder, "."))
+        assert metrics["subjects_in_training"] == count
+
+
 def test_shards_are_known_as_the_files_that_they_were_made_of(script: Script, root: Path, trained: Path) -> None:
     outcome = script("shard", *alone(root / "learned", "."), "output=shards", "encoding=jpeg")
     assert outcome.status == 0, outcome.err

@@ -68,7 +68,7 @@ def test_a_part_that_is_scored_is_called_one(script: Script, tmp_path: Path) -> 
             assert "held out by person" in line
             assert line.endswith("; subset=all scores all")
         if subset in ("val", "test"):
-            assert f"since data.{subset} names none" in said[0]
+            assert f"because data.{subset} is not given" in said[0]
     assert numbers["train"] + numbers["val"] + numbers["test"] == numbers["all"] == 10
 
 

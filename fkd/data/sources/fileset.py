@@ -39,8 +39,8 @@ class FileSet:
         subject: who is on a picture: "picture" (everybody another), "folder" (a folder is one person), or a regular
             expression whose first group is the person's name, searched for in the picture's name.
         exclude: a file of faces to leave out, see `Exclusion`; or None.
-        val_share, test_share: share of the training rows held out by person where the files name no such split; no
-            training files, none are held out.
+        val_share, test_share: share of the training rows held out by person where the files name no such split; without
+            training files none are held out.
         split_seed: of who is held out.
         channels: 1 for grey pictures, 3 for RGB.
         cache_dir: where decoded pictures are kept.

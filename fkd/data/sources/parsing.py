@@ -53,7 +53,9 @@ def named(files: Mapping[str, _Files | None]) -> dict[str, _Files]:
         UserError: none has.
     """
     if not (found := {split: some for split, some in files.items() if some}):
-        raise UserError("data.train, data.val, data.test: expected files for one of them, found none; set data.train")
+        raise UserError(
+            "data.train, data.val, data.test: expected files for one of them, found none; set data.train=FILE"
+        )
     return found
 
 
