@@ -1,4 +1,4 @@
-"""A look at a data set before training on it: who and what it holds, what it looks like, what the doctor found."""
+"""A look at a data set before training on it: who and what it holds, what it looks like, what the checks found."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ class Survey:
         is_whole: whether these are all faces of the set; where some are left out already, a list of others to leave out
             would forget them, and the faces of a picture have other numbers.
         can_exclude: whether the set takes a list of faces to leave out.
-        findings: of the doctor, the most serious first.
+        findings: of the checks, the most serious first.
         population: who and what it holds.
         boxes: (N, 4) the upright boxes around the visible points, photo pixels.
         seen: what was measured with the pictures of a sample.
@@ -80,7 +80,7 @@ def survey(
     """Looks at a data set with at least one face, with progress bars.
 
     Args:
-        findings: of the doctor.
+        findings: of the checks.
         is_whole: whether these are all faces of the set.
         can_exclude: whether it takes a list of faces to leave out.
         size: at most so many faces are looked at for what needs their pictures or all of their points.

@@ -1,4 +1,4 @@
-"""Tests plant faults into synthetic faces, whose labels are exact, and expect the doctor to find those and no more."""
+"""Tests plant faults into synthetic faces, whose labels are exact, and expect the checks to find those and no more."""
 
 import tracemalloc
 from dataclasses import dataclass, replace

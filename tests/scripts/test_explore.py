@@ -24,7 +24,7 @@ FOUND = [
 
 @pytest.fixture
 def diagnosed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """The doctor finds always the same; what it was asked comes back."""
+    """The checks find always the same; what they were given comes back."""
     asked: list[tuple] = []
 
     def examine(*arguments: object) -> list[Finding]:
@@ -124,7 +124,7 @@ def test_a_set_that_takes_no_list_is_offered_none(script: Script, diagnosed: lis
 
 
 @pytest.mark.usefixtures("_undrawn")
-def test_the_doctor_is_asked_and_the_net_shown_to_it(
+def test_the_checks_are_run_and_given_the_net(
     script: Script, faces_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []

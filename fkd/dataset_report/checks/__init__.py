@@ -1,4 +1,4 @@
-"""A doctor for labels: what is wrong, or worth knowing, about a set of annotated faces."""
+"""Dataset checks: what is wrong, or worth knowing, about a set of annotated faces."""
 
 from collections.abc import Collection
 from pathlib import Path
