@@ -20,6 +20,8 @@ from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
+_MOVED = ("fkd.data.crops.",)
+"""Begins the names of classes that every checkpoint of an older version holds."""
 _UNREADABLE = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -133,7 +135,7 @@ def _read_torch(path: str | Path, key: str) -> Any:
     if isinstance(content, dict) and isinstance(state := content.get("state_dict"), dict):
         if "mean_shape" in state:
             raise UserError(
-                f"{key}={path}: written by an older version of fkd, which named weights otherwise; train again"
+                f"{key}={path}: expected a checkpoint of this version of fkd, found an older one; train again"
             )
         content["state_dict"] = {str(name).removeprefix(_MODEL): tensor for name, tensor in state.items()}
     return content
@@ -165,6 +167,8 @@ def check_trusted(node: Any, key: str) -> None:
     """
     if isinstance(node, Mapping):
         if (name := node.get("_target_")) is not None and not _trusted(name, node):
+            if str(name).startswith(_MOVED):
+                raise UserError(f"{key}: expected a checkpoint of this version of fkd, found an older one; train again")
             raise UserError(
                 f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "
                 f"found _target_ {name!r}; put a model of your own into fkd/models"

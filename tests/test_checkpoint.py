@@ -108,3 +108,15 @@ def test_a_truncated_file_is_one_line(file: Path, keep: int) -> None:
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(UserError, match="expected a checkpoint of fkd, found a truncated file or one of another kind"):
         load_net(file)
+
+
+def test_files_of_older_versions_are_called_so(content: dict[str, Any], tmp_path: Path) -> None:
+    """Which named weights, or the classes of crops, otherwise."""
+    torch.save(content, tmp_path / "old.ckpt")
+    content["config"]["crop"]["plan"]["_target_"] = "fkd.data.crops.FaceCrop"
+    checkpoint.write_safetensors(content, tmp_path / "old.safetensors")
+    for name in ("old.ckpt", "old.safetensors"):
+        with pytest.raises(
+            UserError, match=rf"^ckpt=.*{name}: expected a checkpoint of this version of fkd, found an ol"
+        ):
+            load_net(tmp_path / name)

@@ -12,7 +12,7 @@ from fkd.geometry import Window
 from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape_model import ShapeModel
 
-_FORMAT = 1
+_FORMAT = 2  # 1 named classes that lie elsewhere now
 _LARGEST_SIZE = 4096  # pixels
 
 
