@@ -22,6 +22,7 @@ _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", 
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
 _MOVED = ("fkd.data.crops.",)
 """Begins the names of classes that every checkpoint of an older version holds."""
+_OLDER = "expected a checkpoint of this version of fkd, found an older one; train again"
 _UNREADABLE = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -168,7 +169,7 @@ def check_trusted(node: Any, key: str) -> None:
     if isinstance(node, Mapping):
         if (name := node.get("_target_")) is not None and not _trusted(name, node):
             if str(name).startswith(_MOVED):
-                raise UserError(f"{key}: expected a checkpoint of this version of fkd, found an older one; train again")
+                raise UserError(f"{key}: {_OLDER}")
             raise UserError(
                 f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "
                 f"found _target_ {name!r}; put a model of your own into fkd/models"

@@ -116,7 +116,5 @@ def test_files_of_older_versions_are_called_so(content: dict[str, Any], tmp_path
     content["config"]["crop"]["plan"]["_target_"] = "fkd.data.crops.FaceCrop"
     checkpoint.write_safetensors(content, tmp_path / "old.safetensors")
     for name in ("old.ckpt", "old.safetensors"):
-        with pytest.raises(
-            UserError, match=rf"^ckpt=.*{name}: expected a checkpoint of this version of fkd, found an ol"
-        ):
+        with pytest.raises(UserError, match=rf"^ckpt=.*{name}: .*this version of fkd, found an older one"):
             load_net(tmp_path / name)

@@ -256,7 +256,7 @@ def described(source: Path, path: Path, change: Callable[[dict[str, Any]], objec
         ("[" * 100_000, "brackets"),
         ("[1]", "format"),
         ("7" * 5000, "digits"),
-        ('{"format": 2}', "format 1, found 2"),
+        ('{"format": 1}', "format 2, found 1"),
         (lambda c: c.update(schema="wflw98"), "schema=wflw98: expected ibug68 or a schema"),
         (lambda c: c.update(schema=["ibug68"]), "schema: expected str"),
         (lambda c: c.update(model=None), "model: expected str"),
