@@ -1,6 +1,6 @@
 """Detectors: a picture -> boxes of faces, corrected to the squares around the points that crops start from."""
 
-from fkd.detect.base import Correction, Detector, iou
+from fkd.detect.base import Candidates, Correction, Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build, check
 from fkd.detect.haar import Haar
@@ -11,6 +11,7 @@ from fkd.detect.yunet import YuNet
 __all__ = [
     "SAME_FACE",
     "BoxFile",
+    "Candidates",
     "Correction",
     "Detector",
     "Haar",
