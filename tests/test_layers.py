@@ -10,6 +10,7 @@ LAYERS = (
     {"errors", "files", "schema", "types", "art", "progress", "console", "help", "metrics_csv"},
     {"geometry", "images", "losses", "metrics", "codecs", "shape", "options", "targets", "models", "precision"}
     | {"draw", "overlay", "plots", "detect", "video", "smoothing", "tally", "predictions", "random_state"}
+    | {"tracking"}
     | {"training_warnings", "environment", "processes", "study", "resume", "resolvers", "download", "archives", "sums"},
     {"recipe"},
     {"data", "module", "profiler", "callbacks", "facts", "filters", "inputs", "run"},
