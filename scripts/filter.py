@@ -5,7 +5,7 @@ python scripts/filter.py ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg 
 
 from omegaconf import DictConfig
 
-from fkd import targets
+from fkd import options, targets
 from fkd.cli import command
 from fkd.filters import Filter
 from fkd.job import Job
@@ -14,12 +14,13 @@ from fkd.job import Job
 @command("filter")
 def main(cfg: DictConfig) -> None:
     dress: Filter = targets.build(cfg.get("filter"), "filter")
-    job = Job(cfg)
+    allow_unhidden = options.flag(cfg, "allow_unhidden")
+    job = Job(cfg, hiding=dress.hides)
     dress.check(job.predictor.schema)
     with job.canvas() as canvas:
         for place, picture, faces in job.faces():
             canvas(place, dress(picture, faces))
-    job.finish()
+    job.finish(allow_unhidden)
 
 
 if __name__ == "__main__":
