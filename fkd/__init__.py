@@ -23,6 +23,7 @@ def load(
     device: str = "auto",
     flip: bool = False,
     max_pixels: int | None = None,
+    hiding: bool = False,
 ) -> Predictor:
     """A trained net, ready for any picture: ``fkd.load()("photo.jpg")`` gives its faces.
 
@@ -34,6 +35,7 @@ def load(
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
         max_pixels: larger picture files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
+        hiding: give all boxes that may hold a face, too, without keypoints (NaN): for `fkd.filters.Blur`.
 
     Raises:
         fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
@@ -51,9 +53,8 @@ def load(
             f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
         )
     net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
-    return predictor.Predictor(
-        net, detector or detect.build(net.metadata.detector), flip, max_pixels or images.MAX_PIXELS
-    )
+    detector = detector or detect.build(net.metadata.detector)
+    return predictor.Predictor(net, detector, flip, max_pixels or images.MAX_PIXELS, hiding)
 
 
 def _checkpoint(path: str | Path, device: str) -> Net:

@@ -7,6 +7,8 @@ class UserError(ValueError):
     Scripts print the line without a traceback and leave with exit status 2.
     """
 
+    status = 2
+
 
 BAD_OBJECTIVE = 1e9
 """What a sweep is told of a job that failed or diverged: finite, and worse than all others."""
@@ -17,6 +19,17 @@ class Stopped(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
 
     Scripts print the line without a traceback and leave with exit status 1.
     """
+
+    status = 1
+
+
+class FacesVisibleError(RuntimeError):
+    """Faces were to be hidden, and pictures were written that may show some: one line that says how many.
+
+    Scripts print the line without a traceback and leave with exit status 3.
+    """
+
+    status = 3
 
 
 class Diverged(Stopped):

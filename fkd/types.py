@@ -88,13 +88,18 @@ class Face:
         schema: what the K points mean.
         box: (4,) the square around where the points were looked for: left, top, right, bottom in photo pixels.
         score: the detector's confidence, higher is surer; None if it gives none.
-        keypoints: (K, 2) photo pixels.
+        keypoints: (K, 2) photo pixels; NaN for a box that is only to be hidden, since it may hold a face.
     """
 
     schema: KeypointSchema = field(repr=False)
     box: Points
     score: float | None
     keypoints: Points
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has keypoints; a box without them may hold a face."""
+        return bool(np.isfinite(self.keypoints).all())
 
     def part(self, name: str) -> Points:
         """The (n, 2) keypoints of a part of the schema, e.g. "left_eye", the person's own left.

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from fkd.cli.command import command
 from fkd.cli.media import Job
+from fkd.config import checks
 from fkd.config.instantiate import instantiate
 from fkd.filters import Filter
 
@@ -14,12 +15,13 @@ from fkd.filters import Filter
 @command("filter")
 def main(cfg: DictConfig) -> None:
     dress: Filter = instantiate(cfg.get("filter"), "filter")
-    job = Job(cfg)
+    allow_unhidden = checks.flag(cfg, "allow_unhidden")
+    job = Job(cfg, hiding=dress.hides)
     dress.check(job.predictor.schema)
     with job.canvas() as canvas:
         for place, picture, faces in job.faces():
             canvas(place, dress(picture, faces))
-    job.finish()
+    job.finish(allow_unhidden)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ from fkd import distributed
 from fkd.cli.help import help_text
 from fkd.cli.sweep_folders import kept, put_back, statuses
 from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
-from fkd.errors import BAD_OBJECTIVE, Interrupted, Pruned, Stopped, UserError
+from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
 from fkd.terminal import say, show
 
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
-_EXPECTED = (UserError, Stopped, MissingMandatoryValue, InterpolationResolutionError)
+_EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
 """What ends a task with one line."""
 _COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
 """What composing the config ends with."""
@@ -90,7 +90,7 @@ def command(
                     sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit's asks for another start
             except _EXPECTED as error:
                 say(explain(error, config_name))
-                statuses.add(1 if isinstance(error, Stopped) else 2)
+                statuses.add(getattr(error, "status", UserError.status))
                 if not sweep:
                     if not isinstance(error, Stopped):
                         put_back()
@@ -160,7 +160,7 @@ def quieten() -> None:
 def explain(error: Exception, config_name: str) -> str:
     """An error in words for the user; Hydra's complaints about a command line with the near misses."""
     text = str(error)
-    if isinstance(error, UserError | Stopped):
+    if isinstance(error, UserError | Stopped | FacesVisibleError):
         return text
     if isinstance(error, OSError) and error.filename is not None:  # Hydra's own are without
         return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"

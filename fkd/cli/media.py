@@ -1,7 +1,7 @@
 """What `scripts/predict.py` and `scripts/filter.py` share: a source of pictures, a predictor, and an orderly end."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from itertools import takewhile
 from typing import Any
 
@@ -12,12 +12,18 @@ from fkd import detect
 from fkd.cli.summary import Tally
 from fkd.config import checks
 from fkd.detect import Detector
-from fkd.errors import UserError
+from fkd.errors import FacesVisibleError, UserError
+from fkd.inference.predictor import Found
 from fkd.inference.smoothing import OneEuro, Smoother
+from fkd.inference.tracking import bridged
 from fkd.io import media
 from fkd.io.media import Canvas, Place
-from fkd.terminal import Interrupt, progress
+from fkd.io.predictions import UNHIDDEN, write_unhidden
+from fkd.terminal import Interrupt, progress, say
 from fkd.types import Face, Image
+
+_SECONDS, _FRAMES = 0.5, 30
+"""How long a face that a video loses is hidden, before and after, and at most how many frames: they are held."""
 
 
 class Job:
@@ -25,12 +31,14 @@ class Job:
 
     Args:
         cfg: the keys of `conf/pictures.yaml`.
+        hiding: the faces are to be hidden: boxes that may hold one come, too, a video's faces are followed through
+            gaps, and pictures without a face are listed in `unhidden.json`.
 
     Raises:
         UserError: naming the key: there is no such input, net or device, or the output cannot be written.
     """
 
-    def __init__(self, cfg: DictConfig) -> None:
+    def __init__(self, cfg: DictConfig, hiding: bool = False) -> None:
         self.output = checks.path(cfg, "output")
         self.source = media.find(cfg.input, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
@@ -40,9 +48,11 @@ class Job:
             device=cfg.device,
             flip=checks.flag(cfg, "flip"),
             max_pixels=checks.whole(cfg, "max_pixels", least=1),
+            hiding=hiding,
         )
         media.make_folder(self.output)
         self._tally = Tally("frame" if self.source.fps else "picture")
+        self._unhidden: list[Place] | None = [] if hiding else None
         self._interrupted = False
 
     def canvas(self) -> AbstractContextManager[Canvas]:
@@ -54,34 +64,77 @@ class Job:
 
         What cannot be read is kept for `finish`.
         """
+        if self._unhidden is not None:
+            with suppress(OSError):  # a list of a run before must not stand beside pictures of this one
+                (self.output / UNHIDDEN).unlink()
         with Interrupt() as interrupt, progress(f"{self._tally.noun}s", self.source.count) as advance:
             wanted = takewhile(lambda _: not interrupt.asked, self.source.pictures())
             with closing(self.predictor.stream(wanted)) as stream:
-                for place, found in zip(self.source.places(), stream, strict=False):
-                    if found.picture is None:
-                        self._tally.failures.append(str(found.error))
-                    else:
-                        faces = self._smooth(found.faces)
-                        yield place, found.picture, faces
-                        self._tally.add(place.image if place.frame is None else str(place.frame), faces)
-                    advance()
+                for (place, picture), faces in self._followed(self._read(stream, advance)):
+                    yield place, picture, faces
+                    known = [face for face in faces if face.is_known]
+                    self._tally.add(place.image if place.frame is None else str(place.frame), known)
+                    if self._unhidden is not None and not known:
+                        self._unhidden.append(place)
             self._interrupted = interrupt.asked
 
-    def finish(self) -> None:
+    def _read(
+        self, stream: Iterable[Found], advance: Callable[[], None]
+    ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
+        for place, found in zip(self.source.places(), stream, strict=False):
+            if found.picture is None:
+                self._tally.failures.append(str(found.error))
+            else:
+                known = self._smooth([face for face in found.faces if face.is_known])
+                yield (place, found.picture), [*known, *(face for face in found.faces if not face.is_known)]
+            advance()
+
+    def _followed(
+        self, frames: Iterator[tuple[tuple[Place, Image], list[Face]]]
+    ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
+        """For hiding, a video's faces are followed through gaps."""
+        if self._unhidden is None or self.source.fps is None:
+            return frames
+        return bridged(frames, min(round(_SECONDS * self.source.fps), _FRAMES))
+
+    def finish(self, allow_unhidden: bool = False) -> None:
         """Says what was done.
 
+        Args:
+            allow_unhidden: pictures that may show faces are said, but are no error.
+
         Raises:
+            FacesVisibleError: faces were to be hidden, and pictures may show some.
             UserError: something could not be read.
             KeyboardInterrupt: it was cut short.
         """
         print(*filter(None, [self.source.remark, f"in {self.output}: {self._tally.summary()}"]), sep="\n")
         if not self._interrupted and (damage := self.source.damage()):
             self._tally.failures.append(damage)
-        failure = self._tally.report_failures(self.output)
-        if self._interrupted and self.source.count is not None:  # a camera has no other end
+        failure, visible = self._tally.report_failures(self.output), self._report_unhidden()
+        is_cut = self._interrupted and self.source.count is not None  # a camera has no other end
+        if visible is not None and not (allow_unhidden or is_cut):
+            if failure is not None:
+                say(failure)
+            raise FacesVisibleError(visible)
+        if visible is not None:
+            print(visible)
+        if is_cut:
             raise KeyboardInterrupt
         if failure is not None:
             raise UserError(failure)
+
+    def _report_unhidden(self) -> str | None:
+        """Writes `unhidden.json`; gives one line if pictures may show faces."""
+        if self._unhidden is None:
+            return None
+        file = write_unhidden(self.output, self._unhidden)
+        if not self._unhidden:
+            return None
+        return (
+            f"{len(self._unhidden):,} of {self._tally.pictures:,} {self._tally.noun}s may show faces: no sure one was "
+            f"found on them; {file} lists them, look at each before you pass it on"
+        )
 
 
 def _detector(cfg: DictConfig) -> Detector | None:

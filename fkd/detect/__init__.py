@@ -1,6 +1,6 @@
 """Detectors: a picture -> boxes of faces, corrected to the squares around the points that crops start from."""
 
-from fkd.detect.base import Detector, iou
+from fkd.detect.base import Candidates, Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build, check
 from fkd.detect.haar import Haar
@@ -9,6 +9,7 @@ from fkd.detect.yunet import YuNet
 
 __all__ = [
     "BoxFile",
+    "Candidates",
     "Detector",
     "Haar",
     "WholeImage",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fkd.detect.base import Scores, best_first
+from fkd.detect.base import Candidates, Scores, best_first
 from fkd.errors import UserError, short
 from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
@@ -57,6 +57,10 @@ class BoxFile:
         rows = self._faces.get(self._picture(PurePath(path)), [])
         boxes = np.array([row.box for row in rows], np.float32).reshape(-1, 4)
         return best_first(self.correction(boxes), np.array([row.score for row in rows], np.float32))
+
+    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+        """As `fkd.detect.Detector`; nothing else is looked for."""
+        return Candidates(*self(picture, path))
 
     @cached_property
     def _faces(self) -> "dict[str, list[_Row]]":

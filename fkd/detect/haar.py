@@ -1,7 +1,7 @@
 """Faces by the cascades that come with OpenCV."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from fkd.detect.base import Scores, best_first, coverage
+from fkd.detect.base import BEYOND, WIDEST, Candidates, Scores, best_first, beyond_edges, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
@@ -17,7 +17,7 @@ from fkd.types import Image, Points
 _FACE = 24  # pixels: width of the faces that the default cascade was trained on
 _STAGES = 25  # of the default cascade
 _GROUPING = 0.2  # of their size: windows that differ less are one candidate (OpenCV's own choice)
-_SECOND = {"default": 52, "alt2": 46, "alt": 46}
+_SECOND = {"frontalface_default": 52, "frontalface_alt2": 46, "frontalface_alt": 46}
 """Cascades of the second look, and the width in pixels that a candidate is brought to for each: more than twice what
 they were trained on, so that their windows lie close."""
 _SECOND_STEP = 1.05  # ratio of the sizes tried there,
@@ -25,6 +25,12 @@ _SECOND_RANGE = 0.8, 1.25  # which lie between these, in widths of the candidate
 _MARGIN = 0.2  # widths of a candidate that are seen on each side of it
 _DENSITY = 10.0  # on training faces, the second look has about so many hits for one of the first
 _SAME_FACE = 0.5  # a box of which so much lies in a surer one is a part of that face
+_DOUBTFUL = (("frontalface_default", 24, 1.0), ("profileface", 20, 4 / 3))
+"""What may be a face, for hiding: cascade, width in pixels that it was trained on, and smallest box over that of the
+first. Of a profile each cascade sees one side: the picture is searched mirrored, too."""
+_DOUBTFUL_STEP = 1.1  # ratio of the sizes tried there
+_SMALLER = 0.5  # smallest box there, over that of a face
+_TILTS = -30, 30  # degrees, of faces that are looked for as upright ones are, for hiding
 
 
 @dataclass(frozen=True)
@@ -97,17 +103,27 @@ class Haar:
         # OpenCV's rectangles count whole pixels; the edge of the first pixel is at -0.5.
         return best_first(self.correction(boxes - np.float32(0.5)), scores)
 
+    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+        """As `fkd.detect.Detector`. One hit of a frontal or a profile cascade makes a doubtful box, and so does a face
+        on the tilted picture."""
+        grey: Any = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        smallest = _SMALLER * max(self.min_share * min(grey.shape), self.min_size)
+        hits = np.concatenate([_all_hits(grey, *cascade, smallest) for cascade in _DOUBTFUL])
+        padded = replace(self, min_share=self.min_share / (1 + 2 * BEYOND))  # of a larger picture
+        zoom = min(WIDEST / max(grey.shape), 1)
+        small = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else grey
+        finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=round(_SMALLER * self.min_size))
+        tilted = [beyond_edges(finer, small, tilt)[0] / np.float32(zoom) for tilt in _TILTS]
+        doubtful = np.concatenate([self.correction(hits - np.float32(0.5)), *tilted])
+        return Candidates(*beyond_edges(padded, grey), doubtful)
+
     def _first_look(self, grey: Image) -> tuple[Points, Scores]:
         """(N, 4) candidates, most hits first, and (N,) their hits."""
         smallest = max(self.min_share * min(grey.shape), self.min_size)
         if smallest > min(grey.shape):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        hits = _hits(_cascade("default", self.stages), grey, _FACE / smallest, self.scale_factor, (0, 0))
-        sizes = np.concatenate([hits[:, :2], hits[:, 2:] - hits[:, :2]], axis=1).round().astype(int).tolist()
-        grouped, twice = cv2.groupRectangles(sizes * 2, 1, _GROUPING)  # lone windows stay only if they come twice
-        boxes = np.array(grouped, np.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        return best_first(boxes, np.ravel(twice).astype(np.float32) / np.float32(2))
+        first_stages = _cascade("frontalface_default", self.stages)
+        return best_first(*_grouped(_hits(first_stages, grey, _FACE / smallest, self.scale_factor, (0, 0))))
 
 
 def _second_look(grey: Image, box: Points) -> list[Points]:
@@ -121,6 +137,31 @@ def _second_look(grey: Image, box: Points) -> list[Points]:
         low, high = (round(share * side) for share in _SECOND_RANGE)
         seen.append(_hits(_cascade(name, None), part, side / width, _SECOND_STEP, (low, high)) + corner)
     return seen
+
+
+def _all_hits(grey: Image, name: str, trained_on: int, ratio: float, smallest: float) -> Points:
+    """Boxes (N, 4) that pass a cascade, if it is that of profiles on the picture's mirror image, too.
+
+    Args:
+        trained_on, ratio: as in `_DOUBTFUL`.
+        smallest: box in pixels.
+    """
+    zoom = trained_on / (ratio * smallest)
+    hits = _hits(_cascade(name, None), grey, zoom, _DOUBTFUL_STEP, (0, 0))
+    if name == "profileface":
+        mirrored = _hits(_cascade(name, None), np.ascontiguousarray(grey[:, ::-1]), zoom, _DOUBTFUL_STEP, (0, 0))
+        mirrored[:, [2, 0]] = grey.shape[1] - mirrored[:, [0, 2]]
+        hits = np.concatenate([hits, mirrored])
+    return _grouped(hits)[0]
+
+
+def _grouped(hits: Points) -> tuple[Points, Scores]:
+    """Windows (M, 4) that differ little -> their means (N, 4), and how many each stands for (N,)."""
+    sizes = np.concatenate([hits[:, :2], hits[:, 2:] - hits[:, :2]], axis=1).round().astype(int).tolist()
+    grouped, twice = cv2.groupRectangles(sizes * 2, 1, _GROUPING)  # lone windows stay only if they come twice
+    boxes = np.array(grouped, np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes, np.ravel(twice).astype(np.float32) / np.float32(2)
 
 
 def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float, sizes: tuple[int, int]) -> Points:
@@ -147,10 +188,10 @@ _cascades = threading.local()
 
 
 def _cascade(name: str, stages: int | None) -> cv2.CascadeClassifier:
-    """A frontal cascade of OpenCV, or its first stages."""
+    """A cascade of OpenCV, or its first stages."""
     loaded: dict[tuple[str, int | None], cv2.CascadeClassifier] = _cascades.__dict__.setdefault("loaded", {})
     if (name, stages) not in loaded:
-        file = Path(cv2.__file__).parent / f"data/haarcascade_frontalface_{name}.xml"
+        file = Path(cv2.__file__).parent / f"data/haarcascade_{name}.xml"
         loaded[name, stages] = cv2.CascadeClassifier(str(file)) if stages is None else _first_stages(file, stages)
     return loaded[name, stages]
 

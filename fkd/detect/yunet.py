@@ -1,14 +1,15 @@
 """Faces by YuNet, a small network that OpenCV runs."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from fkd.detect.base import Scores, best_first
+from fkd.detect.base import Candidates, Scores, best_first, beyond_edges
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
@@ -18,6 +19,7 @@ _SOURCE = (
     " detector.model=PATH"
 )
 _SIZE = 64  # pixels of the picture that a file is tried on
+_DOUBTFUL = 0.3  # least score of a box that is hidden though it is no sure face
 _CANDIDATES = 5000  # boxes before overlapping ones are dropped (OpenCV's own choice)
 
 
@@ -72,6 +74,16 @@ class YuNet:
         boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
         boxes = boxes * np.array([width / size[0], height / size[1]] * 2, np.float32) - np.float32(0.5)
         return best_first(self.correction(boxes), rows[:, 14])
+
+    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+        """As `fkd.detect.Detector`."""
+        squares, scores = beyond_edges(self._lenient, picture)
+        sure = scores >= self.score
+        return Candidates(squares[sure], scores[sure], squares[~sure])
+
+    @cached_property
+    def _lenient(self) -> "YuNet":
+        return replace(self, score=min(self.score, _DOUBTFUL))
 
     def _network(self) -> cv2.FaceDetectorYN:
         """One for every thread: it holds the picture that it works on."""

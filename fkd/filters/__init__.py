@@ -32,6 +32,8 @@ from fkd.visualization.compositing import (
 _DEEPEST = 4.0  # times that one corner of a picture may be farther than another: beyond, its horizon is near
 _MARGINS = {"eyes": 0.2, "face": 0.12}  # what is hidden around a part's points, over the eye distance
 _SOFT = 0.15  # width of the soft edge outside of that, over the eye distance
+_OVAL = (0.6, 0.78, -0.14)  # of a face with forehead in a box: half width, half height, place down; over its width
+_EYES = 0.6  # distance between the outer eye corners over a box's width
 _FOREHEAD = 0.8  # height of the forehead up to the hair, over that of the face below the eyes
 _TEXELS = 48  # of a hidden part, along the eye distance: nothing in it is sharp
 
@@ -43,11 +45,15 @@ class Layer(Protocol):
     def order(self) -> float:
         """Layers are painted from low to high."""
 
+    @property
+    def hides(self) -> bool:
+        """Whether it is there to make faces unrecognisable."""
+
     def check(self, schema: KeypointSchema) -> None:
         """Raises UserError if faces of this schema lack what the layer needs."""
 
     def draw(self, photo: Image, face: Face) -> None:
-        """Draw on the (H, W, 3) RGB photo, in place; nothing where the face's points are no face."""
+        """Draw on the (H, W, 3) RGB photo, in place. Where the face's points are no face, its box is hidden or left."""
 
 
 class Filter:
@@ -64,6 +70,11 @@ class Filter:
         if not layers:
             raise UserError("filter.layers: expected one or more layers, found none; choose a filter, e.g. filter=hat")
         self._layers = dict(sorted(layers.items(), key=lambda item: item[1].order))
+
+    @property
+    def hides(self) -> bool:
+        """Whether it is there to make faces unrecognisable: then none may be left out (`fkd.load(hiding=True)`)."""
+        return any(layer.hides for layer in self._layers.values())
 
     def check(self, schema: KeypointSchema) -> None:
         """Makes sure that the filter fits faces of a schema, before any picture is touched.
@@ -89,7 +100,7 @@ class Filter:
 
 
 class Sticker:
-    """A picture that hangs on keypoints.
+    """A picture that hangs on keypoints; none is drawn on a box without them.
 
     Args:
         picture: path of an RGBA picture.
@@ -102,6 +113,8 @@ class Sticker:
     Raises:
         UserError: naming the picture and what is wrong with it, with an anchor, the warp or the order.
     """
+
+    hides = False
 
     def __init__(self, picture: str, anchors: Mapping[int | str, Sequence[float]], warp: str, order: float) -> None:
         self._name, self.order = picture, _number(f"{picture}: order", order)
@@ -171,6 +184,8 @@ class Sticker:
 class Blur:
     """Hides a part of the face: squares averaged to one colour, then a Gaussian about as wide as they are.
 
+    Of a box whose points are no face, the whole face that it may hold is hidden.
+
     Args:
         part: "eyes" (a band over both) or "face" (with the forehead).
         strength: side of the squares and standard deviation of the Gaussian, over the distance between the eyes.
@@ -179,6 +194,8 @@ class Blur:
     Raises:
         UserError: a part that is neither, a strength that is not positive, an order that is no number.
     """
+
+    hides = True
 
     def __init__(self, part: str, strength: float, order: float) -> None:
         self.order, self._strength = _number("filter blur: order", order), _number("filter blur: strength", strength)
@@ -193,11 +210,16 @@ class Blur:
 
     def draw(self, photo: Image, face: Face) -> None:
         points = face.keypoints.astype(np.float64)
-        if not np.isfinite(points).all() or is_flat(points):
-            return
-        unit, region = _eye_distance(points, face.schema), self._region(points, face.schema)
+        if np.isfinite(points).all() and not is_flat(points):
+            unit = _eye_distance(points, face.schema)
+            self._hide(photo, self._region(points, face.schema), unit, _MARGINS[self._part] * unit)
+        elif np.isfinite(face.box).all() and face.box[2] > face.box[0]:
+            self._hide(photo, _oval(face.box.astype(np.float64)), _EYES * float(face.box[2] - face.box[0]), 0.0)
+
+    def _hide(self, photo: Image, region: Floats, unit: float, margin: float) -> None:
+        """Hides the hull of points (N, 2) and a margin around it; `unit` is the distance between the eyes."""
         step = max(1.0, unit / _TEXELS)
-        margin, soft = _MARGINS[self._part] * unit, max(_SOFT * unit, 3 * step)
+        soft = max(_SOFT * unit, 3 * step)
         edges = photo.shape[1::-1]
         low = np.clip(np.floor(region.min(axis=0) - margin - soft), 0, edges).astype(int)
         high = np.clip(np.ceil(region.max(axis=0) + margin + soft) + 1, 0, edges).astype(int)
@@ -244,6 +266,14 @@ def _eye_distance(points: Floats, schema: KeypointSchema) -> float:
     """Between the outer corners as seen from the front: a head that turns shortens it, but not the points' spread."""
     spread = np.sqrt(np.square(points - points.mean(axis=0)).sum(axis=1).mean())
     return max(float(schema.interocular(points)), 1.6 * float(spread))
+
+
+def _oval(box: Floats) -> Floats:
+    """Points (N, 2) around the face with its forehead that a box (4,), a square about keypoints, holds."""
+    across, down, below = _OVAL
+    side, angles = box[2] - box[0], np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    middle = (box[:2] + box[2:]) / 2 + [0, below * side]
+    return np.asarray(middle + side * np.stack([across * np.cos(angles), down * np.sin(angles)], axis=1))
 
 
 def _soft_hull(points: Floats, size: tuple[int, int], margin: float, soft: float) -> Image:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from fkd.detect import Detector
+from fkd.detect import Candidates, Detector
 from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.geometry import Crop, cut
@@ -59,10 +59,11 @@ class Predictor:
         detector: finds faces; a face whose points look less like one than its `limit` allows is dropped.
         flip: average the answers on a crop and on its mirror image.
         max_pixels: larger picture files are refused before they are decoded.
+        hiding: for hiding faces: give all boxes that may hold one, too, without keypoints (NaN) and after the faces.
     """
 
-    def __init__(self, net: Net, detector: Detector, flip: bool, max_pixels: int) -> None:
-        self.net, self.detector, self.flip, self.max_pixels = net, detector, flip, max_pixels
+    def __init__(self, net: Net, detector: Detector, flip: bool, max_pixels: int, hiding: bool = False) -> None:
+        self.net, self.detector, self.flip, self.max_pixels, self.hiding = net, detector, flip, max_pixels, hiding
 
     @property
     def schema(self) -> KeypointSchema:
@@ -134,10 +135,15 @@ class Predictor:
         """Reads a picture, finds its faces and cuts them out."""
         path = str(picture) if isinstance(picture, str | Path) else None
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
-        squares, scores = self.detector(pixels, path)
+        squares, scores, doubtful = self._candidates(pixels, path)
         shown = images.in_channels(pixels, self.net.metadata.channels)
         crops, batch = cut(shown, self.net.metadata.window(squares), self.net.metadata.size)
-        return _Look(pixels, squares, scores, crops, batch, None)
+        return _Look(pixels, squares, scores, doubtful, crops, batch, None)
+
+    def _candidates(self, pixels: Image, path: str | None) -> Candidates:
+        if self.hiding:
+            return self.detector.for_hiding(pixels, path)
+        return Candidates(*self.detector(pixels, path))
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
         """The faces on each picture; one call of the net for all of them."""
@@ -145,13 +151,18 @@ class Predictor:
         return [self._faces_of(look, [crop.inverse_points(next(keypoints)) for crop in look.crops]) for look in looks]
 
     def _faces_of(self, look: _Look, keypoints: Sequence[Points]) -> list[Face]:
-        """The faces of one picture, without what looks like none."""
+        """The faces of one picture, without what looks like none; for hiding, that comes as boxes without keypoints."""
         shapes, limit = self.net.metadata.shapes, self.detector.limit
-        return [
-            Face(self.schema, square, None if np.isnan(score) else float(score), points)
-            for square, score, points in zip(look.squares, look.scores, keypoints, strict=True)
-            if shapes is None or shapes.plausible(points, limit)
-        ]
+        faces, dropped = [], []
+        for square, score, points in zip(look.squares, look.scores, keypoints, strict=True):
+            if shapes is None or shapes.plausible(points, limit):
+                faces.append(Face(self.schema, square, None if np.isnan(score) else float(score), points))
+            else:
+                dropped.append(square)
+        if not self.hiding:
+            return faces
+        unknown = np.full((len(self.schema), 2), np.nan, np.float32)
+        return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
 
     def _keypoints(self, batches: Sequence[Image]) -> Points:
         """Crops (N, C, S, S) of several pictures, B in all -> (B, K, 2) crop pixels."""
@@ -177,13 +188,15 @@ class _Look:
     picture: Image | None
     squares: Points  # (N, 4) photo pixels
     scores: npt.NDArray[np.float32]  # (N,)
+    doubtful: Points  # (M, 4) that are only hidden
     crops: list[Crop]
     batch: Image  # (N, C, S, S)
     error: UserError | None
 
     @classmethod
     def nothing(cls, error: UserError) -> _Look:
-        return cls(None, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [], np.zeros(0, np.uint8), error)
+        none = np.zeros((0, 4), np.float32)
+        return cls(None, none, np.zeros(0, np.float32), none, [], np.zeros(0, np.uint8), error)
 
 
 def _is_full(looks: Sequence[_Look]) -> bool:

@@ -22,6 +22,8 @@ from fkd.io.atomic import whole_file
 from fkd.schema import KeypointSchema
 from fkd.types import Face
 
+UNHIDDEN = "unhidden.json"
+
 
 class Entry(NamedTuple):
     """What was found on one picture or frame."""
@@ -93,6 +95,23 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
             csv_file.write(_csv_lines([["image", "frame", "face", "left", "top", "right", "bottom", "score", *points]]))
         yield Writer(folder, json_file, csv_file, pts)
         json_file.write(b"\n]\n")
+
+
+def write_unhidden(folder: Path, places: Sequence[tuple[str, int | None]]) -> Path:
+    """`unhidden.json` in a folder: ``[{"image": str}]``, for a frame with ``"frame": int``, named as in `Entry`.
+
+    Args:
+        folder: where it goes; it exists.
+        places: image and frame of each picture on which faces may be visible.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    entries = ({"image": image} if frame is None else {"image": image, "frame": frame} for image, frame in places)
+    file = folder / UNHIDDEN
+    with _as_user_error(folder), whole_file(file) as content:
+        content.write(("[" + ",".join(f"\n{json.dumps(entry)}" for entry in entries) + "\n]\n").encode())
+    return file
 
 
 def pts(face: Face) -> bytes:

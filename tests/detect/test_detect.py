@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fkd.detect import BoxFile, Haar, WholeImage, YuNet, build, iou
-from fkd.detect.base import coverage
+from fkd.detect.base import BEYOND, beyond_edges, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter, square_around
 from fkd.io import images
@@ -206,6 +206,88 @@ def test_haar_on_real_photos(haar: Haar, shared: Path) -> None:
     found, _ = haar(group)
     for centre in ((139, 208), (259, 250), (397, 210)):
         assert any((box[:2] < centre).all() and (box[2:] > centre).all() for box in found)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (61, 40, 3)])
+def test_a_picture_is_continued_by_its_mirror_image(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    inside = [[-10, 5, 12, 27], [30, 30, 41, 41]]  # one is cut by the left edge
+    mirrored = [[-25, 5, -3, 27], [-18, 5, 4, 27]]  # nothing or less than a quarter lies in the picture
+
+    def find(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pad = round(BEYOND * min(shape[:2]))
+        expected = np.pad(picture, [(pad, pad), (pad, pad), (0, 0)][: len(shape)], mode="reflect")
+        np.testing.assert_array_equal(padded, expected)
+        return np.array([*inside, *mirrored], np.float32) + pad, np.arange(4, dtype=np.float32)
+
+    squares, scores = beyond_edges(find, picture)
+    np.testing.assert_array_equal(squares, inside)
+    np.testing.assert_array_equal(scores, [0, 1])
+
+
+@pytest.mark.parametrize("tilt", [-30, 20])
+def test_what_is_found_on_a_turned_picture_comes_back_to_its_place(tilt: float) -> None:
+    """A bright spot, and a detector that takes the brightest pixels for the middle of a face."""
+    picture = np.zeros((80, 120), np.uint8)
+    picture[43:48, 68:73] = 255
+
+    def find(turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, x = np.nonzero(turned[40:90, 60:110] > 200)  # not the mirror images
+        middle = np.array([x.mean() + 60, y.mean() + 40])
+        return np.concatenate([middle - 8, middle + 8])[None].astype(np.float32), np.ones(1, np.float32)
+
+    squares, _ = beyond_edges(find, picture, tilt)
+    np.testing.assert_allclose(squares, [[62, 37, 78, 53]], atol=0.3)
+
+
+def test_for_hiding_haar_finds_tilted_faces(haar: Haar, shared: Path) -> None:
+    photo = images.read(shared / "data/photos/obamas.jpg", 3)
+    height, width = photo.shape[:2]
+    places = (haar(photo)[0][:, :2] + haar(photo)[0][:, 2:]) / 2
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 30, 1)
+    tilted = np.asarray(cv2.warpAffine(photo, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
+    moved = places @ turn[:, :2].T + turn[:, 2]
+    assert not hidden(haar(tilted)[0], moved).all()
+    candidates = haar.for_hiding(tilted)
+    assert hidden(np.concatenate([candidates.squares, candidates.doubtful]), moved).all()
+
+
+def hidden(boxes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Whether each place (N, 2) lies in one of the boxes (M, 4)."""
+    return ((places[:, None] > boxes[:, :2]) & (places[:, None] < boxes[:, 2:])).all(axis=2).any(axis=1)
+
+
+@pytest.mark.parametrize("side", ["left", "right", "bottom"])
+def test_for_hiding_haar_finds_a_face_that_the_edge_cuts(haar: Haar, shared: Path, side: str) -> None:
+    photo = images.read(shared / "data/photos/obamas.jpg", 3)
+    (left, top, right, bottom), *_ = haar(photo)[0].astype(int)
+    third = (right - left) // 3
+    ends = {
+        "left": (left + third, 0, None, None),
+        "right": (0, 0, right - third, None),
+        "bottom": (0, 0, None, bottom - third),
+    }
+    x, y, x_end, y_end = ends[side]
+    cut = np.ascontiguousarray(photo[y:y_end, x:x_end])
+    middle = np.array([[(left + right) / 2 - x, (top + bottom) / 2 - y]])
+    assert not hidden(haar(cut)[0], middle).any()
+    assert hidden(haar.for_hiding(cut).squares, middle).all()
+
+
+def test_for_hiding_haar_finds_most_faces_of_crowds(haar: Haar, shared: Path) -> None:
+    """Against the boxes that another detector has given of all faces, also small and turned ones."""
+    folder = shared / "data/scenes"
+    labels = json.loads((folder / "face_boxes.json").read_text())
+    found: dict[str, list[np.ndarray]] = {"as always": [], "for hiding": []}
+    for name in sorted(labels)[::60]:
+        boxes = np.array([box for box in labels[name] if box[4] > 0.5]).reshape(-1, 5)
+        photo, middles = images.read(folder / name, 3), (boxes[:, :2] + boxes[:, 2:4]) / 2
+        found["as always"].append(hidden(haar(photo)[0], middles))
+        candidates = haar.for_hiding(photo)
+        found["for hiding"].append(hidden(np.concatenate([candidates.squares, candidates.doubtful]), middles))
+    shares = {how: np.concatenate(each).mean() for how, each in found.items()}
+    assert shares["for hiding"] > 0.75
+    assert shares["for hiding"] > shares["as always"] + 0.2
 
 
 def test_whole_image_is_the_square_in_the_middle() -> None:

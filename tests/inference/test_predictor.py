@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fkd.detect.base import Candidates
 from fkd.errors import UserError
 from fkd.geometry import Jitter, Window
 from fkd.inference.metadata import Metadata
@@ -132,6 +133,29 @@ def test_points_that_look_like_no_face_are_dropped_where_the_detector_has_a_limi
     detector.limit = 2.0
     (found,) = predictor(Sometimes(), detector)(spot(77, 63))
     np.testing.assert_array_equal(found.box, [0, 0, 40, 40])
+
+
+def test_for_hiding_what_looks_like_no_face_and_doubtful_boxes_come_without_points() -> None:
+    class Sometimes(Brightest):
+        metadata = replace(Brightest.metadata, shapes=SHAPES)
+
+        def __call__(self, crops: np.ndarray) -> np.ndarray:
+            assert len(crops) == 2  # the net is not asked about the doubtful one
+            points = super().__call__(crops)
+            points[1] = LOOKS_LIKE_A_FACE
+            return points
+
+    class Hiding(Squares):
+        limit = 2.0
+
+        def for_hiding(self, picture: np.ndarray, path: str | None = None) -> Candidates:
+            return Candidates(*self(picture, path), np.array([[5, 5, 25, 25]], np.float32))
+
+    detector = Hiding((0, 0, 40, 40), (50, 50, 90, 90))
+    faces = Predictor(Sometimes(), detector, False, 1_000_000, hiding=True)(spot(77, 63))
+    assert [tuple(found.box) for found in faces] == [(50, 50, 90, 90), (0, 0, 40, 40), (5, 5, 25, 25)]
+    assert [found.is_known for found in faces] == [True, False, False]
+    assert [tuple(found.box) for found in predictor(Sometimes(), detector)(spot(77, 63))] == [(50, 50, 90, 90)]
 
 
 def test_several_pictures_give_a_list_each() -> None:

@@ -1,13 +1,18 @@
 """scripts/filter.py as a user runs it, with a stand-in that finds one face on every picture."""
 
+import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from fkd.cli.command import CONF
+from fkd.inference.predictor import Found
 from fkd.io import images
 from fkd.io.video import VideoReader, VideoWriter
 from fkd.schema import IBUG68
@@ -67,6 +72,111 @@ def test_a_video_wears_the_filter_on_every_frame(script: Script, on_a_face: Stan
     assert len(list(VideoReader(Path("out/clip.mp4")))) == 3
 
 
+def unhidden(output: str = "out") -> list[dict[str, object]]:
+    content: list[dict[str, object]] = json.loads((Path(output) / "unhidden.json").read_text())
+    return content
+
+
+def test_pictures_that_may_show_faces_are_listed_and_the_status_says_so(script: Script, on_a_face: StandIn) -> None:
+    """The stand-in finds nothing on a black picture."""
+    for name in ("a", "b/c", "d"):
+        Path(f"in/{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        images.write(f"in/{name}.png", PHOTO if name == "d" else np.zeros_like(PHOTO))
+    outcome = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur")
+    assert outcome.status == 3
+    assert on_a_face.options["hiding"] is True
+    assert outcome.err.splitlines()[-1] == (
+        "error: 2 of 3 pictures may show faces: no sure one was found on them; out/unhidden.json lists them, "
+        "look at each before you pass it on"
+    )
+    assert unhidden() == [{"image": "a.png"}, {"image": "b/c.png"}]
+    assert {path.name for path in Path("out").rglob("*.png")} == {"a.png", "c.png", "d.png"}
+
+    allowed = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur", "allow_unhidden=true")
+    assert allowed.status == 0, allowed.err
+    assert "2 of 3 pictures may show faces" in allowed.out
+    assert len(unhidden()) == 2
+
+    assert script("filter", "ckpt=x", "input=in/d.png", "output=out", "filter=blur").status == 0
+    assert unhidden() == []
+
+
+def test_filters_that_hide_nothing_end_as_before(script: Script, on_a_face: StandIn) -> None:
+    images.write("black.png", np.zeros_like(PHOTO))
+    assert script("filter", "ckpt=x", "input=black.png", "output=out", "filter=hat").status == 0
+    assert on_a_face.options["hiding"] is False
+    assert not Path("out/unhidden.json").exists()
+
+
+def test_a_picture_that_may_show_faces_weighs_more_than_one_that_cannot_be_read(
+    script: Script, on_a_face: StandIn
+) -> None:
+    Path("in").mkdir()
+    Path("in/broken.png").write_bytes(b"no picture")
+    images.write("in/black.png", np.zeros_like(PHOTO))
+    outcome = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur")
+    assert outcome.status == 3
+    assert "in/broken.png: expected a picture" in outcome.err.splitlines()[-2]
+    assert "1 of 1 pictures may show faces" in outcome.err.splitlines()[-1]
+    assert script("filter", "ckpt=x", "input=in", "output=out", "filter=blur", "allow_unhidden=true").status == 2
+
+
+def test_an_interrupt_leaves_the_list_of_what_was_written(script: Script, on_a_face: StandIn) -> None:
+    Path("in").mkdir()
+    for i in range(9):
+        images.write(f"in/{i}.png", np.zeros_like(PHOTO))
+    Path("out").mkdir()
+    Path("out/unhidden.json").write_text("[]")
+    on_a_face.before = lambda number: os.kill(os.getpid(), signal.SIGINT) if number == 4 else None
+    outcome = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur")
+    assert outcome.status == 1
+    assert "5 of 5 pictures may show faces" in outcome.out
+    assert [entry["image"] for entry in unhidden()] == [f"{i}.png" for i in range(5)]
+
+
+def test_the_end_of_a_camera_is_no_interruption(
+    script: Script, on_a_face: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VideoWriter(Path("clip.avi"), 10) as writer:
+        for _ in range(20):
+            writer.write(np.zeros_like(PHOTO))
+    monkeypatch.setattr("fkd.io.video._open_camera", lambda number: cv2.VideoCapture("clip.avi"))
+    on_a_face.before = lambda number: os.kill(os.getpid(), signal.SIGINT) if number == 4 else None
+    outcome = script("filter", "ckpt=x", "input=0", "output=out", "filter=blur")
+    assert outcome.status == 3
+    assert "5 of 5 frames may show faces" in outcome.err
+
+
+@pytest.mark.parametrize("smooth", ["true", "false"])
+def test_a_face_that_a_video_loses_for_some_frames_stays_hidden(
+    script: Script, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, smooth: str
+) -> None:
+    """A face that moves over noise, is found late, lost for two frames, and lost for good long before the end."""
+    lost, count, fps = {0, 1, 8, 9, *range(12, 30)}, 30, 10
+    noise = np.random.default_rng(0).integers(0, 256, (200, 320, 3), np.uint8)
+
+    def stream(frames):
+        for number, frame in enumerate(frames):
+            points = POINTS + np.float32([4 * number, 10])
+            box = np.float32([20 + 4 * number, 30, 140 + 4 * number, 150])
+            yield Found(frame, [] if number in lost else [Face(IBUG68, box, 1.0, points)], None)
+
+    monkeypatch.setattr(stand_in, "stream", stream)
+    with VideoWriter(Path("clip.avi"), fps) as writer:
+        for _ in range(count):
+            writer.write(noise)
+    arguments = ("ckpt=x", "input=clip.avi", "output=out", "filter=blur", f"smooth={smooth}")
+    outcome = script("filter", *arguments)
+    assert outcome.status == 3
+    shown = list(VideoReader(Path("out/clip.avi")))
+    assert len(shown) == count
+    for number in range(14):
+        x, y = (POINTS[30] + [4 * number, 10]).round().astype(int)
+        assert shown[number][y - 10 : y + 11, x - 10 : x + 11].std(axis=(0, 1)).max() < 20, number
+    assert unhidden() == [{"image": "clip.avi", "frame": frame} for frame in range(17, count)]  # half a second later
+    assert "13 of 30 frames may show faces" in outcome.err
+
+
 def test_a_filter_of_ones_own_is_a_picture_and_a_file(
     script: Script, on_a_face: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +223,7 @@ def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
             ("+filter.layers.sunglasses.anchors.ear=[1,2]",),
             "anchor ear: expected a keypoint",
         ),
+        (("filter=blur", "allow_unhidden=maybe"), "allow_unhidden: expected true or false, found 'maybe'"),
         (("input=none.png",), "input=none.png: expected a photo, folder, glob, video"),
     ],
 )

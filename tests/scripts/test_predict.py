@@ -64,6 +64,7 @@ def test_a_folder_leaves_predictions_and_a_picture_for_each(script: Script, stan
     assert done.startswith("in out: 3 pictures, 2 faces, 1 picture without a face; ")
     assert without == "no face found: c.png"
     expected = {"path": Path("net.ckpt"), "detector": None, "device": "cpu", "flip": True, "max_pixels": 100_000_000}
+    expected["hiding"] = False
     assert stand_in.options == expected
 
 
