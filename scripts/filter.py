@@ -1,4 +1,4 @@
-"""CounterRandom filters on the faces of photos, a folder of them, a video or a camera.
+"""Draws filters on the faces of photos, a folder of them, a video or a camera.
 
 python scripts/filter.py ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg output=worn filter=sunglasses
 """
