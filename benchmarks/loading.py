@@ -108,7 +108,7 @@ def rates(times: Mapping[str, npt.NDArray[np.floating]], what: str = "") -> Iter
 
 
 def loading(data: CropDataset, notebook: NotebookDataset, codec: Codec) -> dict[str, Side]:
-    """Both sides end with float32 pictures from 0 to 1 and scaled keypoints."""
+    """Both sides end with float32 images from 0 to 1 and scaled keypoints."""
 
     def fkd(rows: list[int]) -> tuple[Tensor, Tensor]:
         batch = data.__getitems__(rows)
@@ -118,7 +118,7 @@ def loading(data: CropDataset, notebook: NotebookDataset, codec: Codec) -> dict[
 
 
 def augmenting(data: CropDataset, config: DictConfig) -> dict[str, Side]:
-    """All sides begin with pictures of the cache and end with uint8 crops and their keypoints.
+    """All sides begin with images of the cache and end with uint8 crops and their keypoints.
 
     The windows of the other sides are given to them, so that only fkd's time has these in it.
 
@@ -126,11 +126,11 @@ def augmenting(data: CropDataset, config: DictConfig) -> dict[str, Side]:
         data: crops without augmentation.
         config: an option of `augmentation`.
     """
-    pictures_only = "" if _KEYPOINTS else ", pictures only"
+    images_only = "" if _KEYPOINTS else ", images only"
     return {
         "fkd": augmented(data, config).__getitems__,
         "albumentations' own chain": OneByOne(data, config.flip, albumentations(config)),
-        f"torchvision v2{pictures_only}": OneByOne(data, config.flip, torchvision(config)),
+        f"torchvision v2{images_only}": OneByOne(data, config.flip, torchvision(config)),
     }
 
 
@@ -198,10 +198,10 @@ def torchvision(config: DictConfig) -> Change:
     chain = v2.Compose([v2.RandomApply([_nearest(t)], p=t.p) for t in _transforms(config)])
 
     def change(image: Image, keypoints: Points) -> tuple[Tensor, Tensor]:
-        picture, points = tv_tensors.Image(torch.from_numpy(channels_first(image))), torch.from_numpy(keypoints)
+        tensor, points = tv_tensors.Image(torch.from_numpy(channels_first(image))), torch.from_numpy(keypoints)
         if _KEYPOINTS is None:
-            return chain(picture), points
-        changed: tuple[Tensor, Tensor] = chain(picture, _KEYPOINTS(points, canvas_size=image.shape[:2]))
+            return chain(tensor), points
+        changed: tuple[Tensor, Tensor] = chain(tensor, _KEYPOINTS(points, canvas_size=image.shape[:2]))
         return changed
 
     return change
@@ -277,7 +277,7 @@ def parts(data: CropDataset, config: DictConfig) -> dict[str, Side]:
             changes[f"{inside or name}, p={change.p:g}"] = Augmentation([change], 0.0, schema)
     return {
         "all of it": whole.__getitems__,
-        "rows and pictures from the cache": lambda rows: works.append(Work(whole, rows)),
+        "rows and images from the cache": lambda rows: works.append(Work(whole, rows)),
         "boxes and their matrices": step(Work.place),
         "mirror, Affine and points": step(Work.move),
         "warp": step(Work.warp),

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from fkd.codecs import Coordinates
 from fkd.config.build_parts import build_crop
 from fkd.config.instantiate import instantiate
-from fkd.data.cache import Pictures
+from fkd.data.cache import Images
 from fkd.data.crop_plans import CropPlan, FrameCrop
 from fkd.data.face_data import Faces
 from fkd.errors import UserError
@@ -27,10 +27,10 @@ from fkd.types import Image, Points
 class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
     """Crops of image files and their scaled keypoints, as the notebooks of the Udacity set make them.
 
-    With `crop=frame` the picture's short side is rescaled and a square cut from it at random. With any other the window
-    around the points is cut, as far as it lies on the picture, and rescaled.
+    With `crop=frame` the image's short side is rescaled and a square cut from it at random. With any other the window
+    around the points is cut, as far as it lies on the image, and rescaled.
 
-    Item i is a picture (C, S, S) float32 from 0 to 1 and a target (2K,) float32; it raises UserError if OpenCV cannot
+    Item i is an image (C, S, S) float32 from 0 to 1 and a target (2K,) float32; it raises UserError if OpenCV cannot
     read file i.
 
     Args:
@@ -53,16 +53,16 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if (pixels := cv2.imread(str(self.files[index]))) is None:
-            raise UserError(f"{self.files[index]}: expected a picture, found what OpenCV cannot read; save it as PNG")
-        picture: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
+            raise UserError(f"{self.files[index]}: expected an image, found what OpenCV cannot read; save it as PNG")
+        image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
         points = self.keypoints[index]
         if isinstance(self.crop, FrameCrop):
-            picture, points = from_frame(picture, points, self.crop.short_side, self.crop.size)
+            image, points = from_frame(image, points, self.crop.short_side, self.crop.size)
         else:
-            picture, points = from_window(picture, points, self.crop.window(square_around(points)), self.crop.size)
+            image, points = from_window(image, points, self.crop.window(square_around(points)), self.crop.size)
         if self.channels == 1:
-            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]  # type: ignore[assignment]
-        scaled = torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255)
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]  # type: ignore[assignment]
+        scaled = torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 255)
         target = ((points - self.center) / self.unit).astype(np.float32)
         return scaled, torch.from_numpy(target.ravel())
 
@@ -70,7 +70,7 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
 def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDataset:
     """The training split, from the source's own files below `data.root` if it has them.
 
-    Else the decoded pictures are written into the folder `scratch` as JPEG first.
+    Else the decoded images are written into the folder `scratch` as JPEG first.
 
     Raises:
         UserError: the model is trained on something else than coordinates.
@@ -83,35 +83,35 @@ def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDa
         )
     files = [Path(str(cfg.data.get("root") or "")) / path for path in train.paths]
     if not all(file.is_file() for file in files):
-        files = write_pictures(faces.images, train.images, scratch / "pictures")
+        files = write_images(faces.images, train.images, scratch / "images")
     crop = build_crop(cfg.crop)
     return NotebookDataset(files, train.keypoints, crop, codec.center, codec.unit, cfg.channels)
 
 
-def write_pictures(cache: Pictures, rows: npt.NDArray[np.int64], folder: Path) -> list[Path]:
-    """A JPEG file of quality 95 for each picture; (N,) rows of the cache give N files, the same row the same one."""
+def write_images(cache: Images, rows: npt.NDArray[np.int64], folder: Path) -> list[Path]:
+    """A JPEG file of quality 95 for each image; (N,) rows of the cache give N files, the same row the same one."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {row: folder / f"{row:07}.jpg" for row in rows.tolist()}
-    with progress("Writing pictures", len(files)) as advance:
+    with progress("Writing images", len(files)) as advance:
         for row, file in files.items():
             images.write(file, cache[row])
             advance()
     return [files[row] for row in rows.tolist()]
 
 
-def from_frame(picture: Image, points: Points, short_side: int, size: int) -> tuple[Image, Points]:
-    """A square of `size` pixels, at random, from the picture with its short side rescaled; and the points there."""
-    old = np.array(picture.shape[1::-1])
+def from_frame(image: Image, points: Points, short_side: int, size: int) -> tuple[Image, Points]:
+    """A square of `size` pixels, at random, from the image with its short side rescaled; and the points there."""
+    old = np.array(image.shape[1::-1])
     width, height = np.rint(old * (short_side / old.min())).astype(int).tolist()
     left, top = (int(torch.randint(extent - size + 1, ())) for extent in (width, height))
-    rescaled = cv2.resize(picture, (width, height))[top : top + size, left : left + size]
+    rescaled = cv2.resize(image, (width, height))[top : top + size, left : left + size]
     return rescaled, points * ((width, height) / old) - (left, top)  # type: ignore[return-value]
 
 
-def from_window(picture: Image, points: Points, window: Points, size: int) -> tuple[Image, Points]:
-    """The window (4,) as far as it lies on the picture, rescaled to a square of `size` pixels; and the points there."""
-    extent = np.array(picture.shape[1::-1])
+def from_window(image: Image, points: Points, window: Points, size: int) -> tuple[Image, Points]:
+    """The window (4,) as far as it lies on the image, rescaled to a square of `size` pixels; and the points there."""
+    extent = np.array(image.shape[1::-1])
     low = np.clip(np.floor(window[:2]).astype(int), 0, extent - 1)
     high = np.clip(np.ceil(window[2:]).astype(int), low + 1, extent)
-    part = picture[low[1] : high[1], low[0] : high[0]]
+    part = image[low[1] : high[1], low[0] : high[0]]
     return cv2.resize(part, (size, size)), (points - low) * (size / (high - low))  # type: ignore[return-value]

@@ -39,7 +39,7 @@ def tell(figures: Mapping[str, float]) -> None:
 def memory() -> dict[str, float]:
     """MB that this process and its loaders hold.
 
-    `peak` is what the process has held at most, mapped files such as libraries and decoded pictures included, and what
+    `peak` is what the process has held at most, mapped files such as libraries and decoded images included, and what
     its loaders hold alone now; `anonymous` what all hold now without such files, where what they share counts once.
     """
     loaders = [f"{child.pid}" for child in multiprocessing.active_children()]

@@ -37,7 +37,7 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     repeats, passes = (checks.whole(cfg, key, least=2) for key in ("repeats", "passes"))
     detector, faces = build_detector(cfg), build_faces(cfg)
     table = faces.subset("test")
-    table = table.take(np.random.default_rng(0).permutation(len(table))[: checks.whole(cfg, "pictures", least=1)])
+    table = table.take(np.random.default_rng(0).permutation(len(table))[: checks.whole(cfg, "images", least=1)])
     frames = [faces.images[int(row)] for row in table.images]
     small: list[Any] = [cv2.resize(frame, (200, 200), interpolation=cv2.INTER_AREA) for frame in frames]
     scales = np.array([200 / np.array(frame.shape[1::-1]) for frame in frames], np.float32)
@@ -59,9 +59,9 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
         "one face, one thread": [*nets({"torch": torch_net, "ONNX": net, "ONNX int8": int8}, repeats)],
         "detectors, 200 x 200, one thread": [*detectors(small, detector, repeats)],
         "200 x 200, one thread": [
-            *pictures_to_faces({"detector and ONNX": finds, "boxes given and ONNX": knows}, small, repeats)
+            *images_to_faces({"detector and ONNX": finds, "boxes given and ONNX": knows}, small, repeats)
         ],
-        "1280 x 720, one thread": [*pictures_to_faces({"detector and ONNX": finds}, wide, repeats)],
+        "1280 x 720, one thread": [*images_to_faces({"detector and ONNX": finds}, wide, repeats)],
         f"{len(photos):,} photos in a folder, ONNX, all threads": threaded,
     }
 
@@ -77,10 +77,10 @@ def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
         yield Row.of(name, values, "ms a face")
 
 
-def detectors(pictures: Sequence[Image], detector: Detector, repeats: int) -> Iterator[Row]:
-    """Milliseconds a picture of the detector, beside OpenCV's cascade at its usual settings."""
+def detectors(photos: Sequence[Image], detector: Detector, repeats: int) -> Iterator[Row]:
+    """Milliseconds an image of the detector, beside OpenCV's cascade at its usual settings."""
     cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
-    greys = [images.in_channels(picture, 1) for picture in pictures]
+    greys = [images.in_channels(photo, 1) for photo in photos]
     found: dict[str, Callable[[Image], int]] = {
         "OpenCV's cascade, 1.1 and 5": lambda grey: len(cascade.detectMultiScale(grey, 1.1, 5)),
         "OpenCV's cascade, 1.2 and 2": lambda grey: len(cascade.detectMultiScale(grey, 1.2, 2)),
@@ -89,19 +89,19 @@ def detectors(pictures: Sequence[Image], detector: Detector, repeats: int) -> It
     calls = {name: _each(function, greys) for name, function in found.items()}
     values = in_turn(calls, repeats, block=_BLOCK)
     for name, function in found.items():
-        yield Row.of(name, values[name], "ms a picture", sum(function(grey) for grey in greys))
+        yield Row.of(name, values[name], "ms an image", sum(function(grey) for grey in greys))
 
 
-def pictures_to_faces(named: Mapping[str, Predictor], pictures: Sequence[Image], repeats: int) -> Iterator[Row]:
-    """Milliseconds a picture from pixels to keypoints."""
-    calls = {name: _each(predictor, pictures) for name, predictor in named.items()}
+def images_to_faces(named: Mapping[str, Predictor], photos: Sequence[Image], repeats: int) -> Iterator[Row]:
+    """Milliseconds an image from pixels to keypoints."""
+    calls = {name: _each(predictor, photos) for name, predictor in named.items()}
     values = in_turn(calls, repeats, block=_BLOCK)
     for name, predictor in named.items():
-        yield Row.of(name, values[name], "ms a picture", sum(len(predictor(picture)) for picture in pictures))
+        yield Row.of(name, values[name], "ms an image", sum(len(predictor(photo)) for photo in photos))
 
 
 def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterator[Row]:
-    """Pictures a second from files, one by one and as a stream."""
+    """Images a second from files, one by one and as a stream."""
 
     def one_by_one() -> int:
         return sum(len(predictor(path)) for path in paths)
@@ -113,38 +113,38 @@ def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterato
     calls = {"one by one": lambda: faces.update(one=one_by_one()), "as a stream": lambda: faces.update(stream=stream())}
     values = in_turn(calls, repeats, warm_up=0)
     for name, found in zip(calls, ("one", "stream"), strict=True):
-        yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "pictures a second", faces[found])
+        yield Row.of(name, [1000 * len(paths) / v for v in values[name]], "images a second", faces[found])
 
 
-def on_a_wide_photo(picture: Image, height: int = 720, width: int = 1280) -> Image:
-    """A picture with one face put small into the middle of a wide photo whose background has no other."""
-    background = cv2.resize(cv2.GaussianBlur(picture, (0, 0), picture.shape[1] / 12), (width, height))
-    half = cv2.resize(picture, (height // 2, height // 2))
+def on_a_wide_photo(image: Image, height: int = 720, width: int = 1280) -> Image:
+    """An image with one face put small into the middle of a wide photo whose background has no other."""
+    background = cv2.resize(cv2.GaussianBlur(image, (0, 0), image.shape[1] / 12), (width, height))
+    half = cv2.resize(image, (height // 2, height // 2))
     top, left = height // 4, (width - height // 2) // 2
     background[top : top + height // 2, left : left + height // 2] = half
     return background  # type: ignore[return-value]
 
 
 class Given:
-    """A detector that knows the square of the one face of each picture: what the rest costs."""
+    """A detector that knows the square of the one face of each image: what the rest costs."""
 
     limit = None
 
-    def __init__(self, detector: Detector, pictures: Sequence[Image], squares: Points) -> None:
-        self.jitter, self._squares = detector.jitter, {id(p): s[None] for p, s in zip(pictures, squares, strict=True)}
+    def __init__(self, detector: Detector, photos: Sequence[Image], squares: Points) -> None:
+        self.jitter, self._squares = detector.jitter, {id(p): s[None] for p, s in zip(photos, squares, strict=True)}
 
-    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, npt.NDArray[np.float32]]:
-        return self._squares[id(picture)], np.ones(1, np.float32)
+    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, npt.NDArray[np.float32]]:
+        return self._squares[id(image)], np.ones(1, np.float32)
 
-    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
-        return Candidates(*self(picture, path))
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
+        return Candidates(*self(image, path))
 
 
-def write_photos(pictures: Sequence[Image], count: int, root: Path) -> list[Path]:
-    """So many files of these pictures."""
+def write_photos(photos: Sequence[Image], count: int, root: Path) -> list[Path]:
+    """So many files of these images."""
     paths = [root / f"{i:05}.jpg" for i in range(count)]
     for i, path in enumerate(paths):
-        images.write(path, pictures[i % len(pictures)])
+        images.write(path, photos[i % len(photos)])
     return paths
 
 
@@ -160,6 +160,4 @@ def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
     rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
     windows = net.metadata.window(detector.jitter(square_around(table.keypoints[rows]), np.random.default_rng(0)))
     seen = [images.in_channels(faces.images[int(image)], net.metadata.channels) for image in table.images[rows]]
-    return np.concatenate(
-        [cut(picture, w[None], net.metadata.size)[1] for picture, w in zip(seen, windows, strict=True)]
-    )
+    return np.concatenate([cut(photo, w[None], net.metadata.size)[1] for photo, w in zip(seen, windows, strict=True)])

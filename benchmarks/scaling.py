@@ -28,7 +28,7 @@ from fkd.distributed import keep_memory, share_threads
 from fkd.errors import UserError
 from fkd.terminal import progress
 
-_PICTURES = 500
+_IMAGES = 500
 """That are shown again and again."""
 
 
@@ -61,7 +61,7 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     turns, groups, starts = whole(cfg, "scale_turns", least=1), settings(cfg), _whole_numbers(cfg, "starts", 500)
     if not groups and not starts:
         raise UserError("faces, batch_sizes, sizes, workers, starts: expected something to compare, found empty lists")
-    data = build_faces(cfg)  # what decodes or draws pictures for the first time is no part of an epoch
+    data = build_faces(cfg)  # what decodes or draws images for the first time is no part of an epoch
     rows: dict[str, list[Row]] = {}
     with progress("epochs", turns * sum(map(len, groups.values())) + len(starts)) as advance:
         for title, group in groups.items():
@@ -155,7 +155,7 @@ def repeated(faces: Faces, rows: int) -> Faces:
 
     Val and test stay as they are.
     """
-    train, kept = faces.splits["train"][:_PICTURES], [faces.splits["val"], faces.splits["test"]]
+    train, kept = faces.splits["train"][:_IMAGES], [faces.splits["val"], faces.splits["test"]]
     table = faces.table.take(np.concatenate([*kept, np.resize(train, rows)]))
     places = np.split(np.arange(len(table)), np.cumsum([len(part) for part in kept]))
     return replace(faces, table=table, splits=dict(zip(("val", "test", "train"), places, strict=True)))

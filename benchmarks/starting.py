@@ -22,13 +22,13 @@ from fkd.data.shards.writer import Storage, write
 from fkd.data.split import by_subject, shares
 from fkd.distributed import share_threads
 
-_PICTURES = 500
+_IMAGES = 500
 """That are shown again and again."""
 _FACES = 20
-"""Of a person."""
+"""Of a subject."""
 _STEPS = {
     "load": "loading the annotations",
-    "split": "splitting by person",
+    "split": "splitting by subject",
     "start": "from there to the end of the first batch",
 }
 
@@ -51,14 +51,14 @@ def _row(name: str, values: Sequence[float], unit: str) -> Row:
 
 
 def generate(faces: Faces, rows: int, channels: int, folder: Path) -> None:
-    """Shards of the first 500 training pictures, of which a table of `rows` repeats the faces, 20 for each person."""
+    """Shards of the first 500 training images, of which a table of `rows` repeats the faces, 20 for each subject."""
     folder.mkdir()
-    first = faces.splits["train"][:_PICTURES]
+    first = faces.splits["train"][:_IMAGES]
     few = replace(faces, table=faces.table.take(first), splits=dict.fromkeys(faces.splits, np.arange(len(first))))
     written = write(few, channels, folder, Storage("raw", 95, size=100, seed=0))
-    people = np.char.add("person ", (np.arange(rows) // _FACES).astype(str))
-    table = replace(written.table.take(np.resize(np.arange(len(first)), rows)), subjects=people)
-    splits = by_subject(people, shares(val=0.01, test=0.01), 0)
+    subjects = np.char.add("subject ", (np.arange(rows) // _FACES).astype(str))
+    table = replace(written.table.take(np.resize(np.arange(len(first)), rows)), subjects=subjects)
+    splits = by_subject(subjects, shares(val=0.01, test=0.01), 0)
     index.write(folder, replace(written, table=table, splits=splits))
 
 

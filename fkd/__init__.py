@@ -25,7 +25,7 @@ def load(
     max_pixels: int | None = None,
     hiding: bool = False,
 ) -> Predictor:
-    """A trained net, ready for any picture: ``fkd.load()("photo.jpg")`` gives its faces.
+    """A trained net, ready for any image: ``fkd.load()("photo.jpg")`` gives its faces.
 
     Args:
         path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `scripts/export.py` (.onnx), which needs
@@ -34,7 +34,7 @@ def load(
             content of a file in conf/detector.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
-        max_pixels: larger picture files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
+        max_pixels: larger image files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
         hiding: give all boxes that may hold a face, too, without keypoints (NaN): for `fkd.filters.Blur`.
 
     Raises:

@@ -24,7 +24,7 @@ class Stopped(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
 
 
 class FacesVisibleError(RuntimeError):
-    """Faces were to be hidden, and pictures were written that may show some: one line that says how many.
+    """Faces were to be hidden, and images were written that may show some: one line that says how many.
 
     Scripts print the line without a traceback and leave with exit status 3.
     """

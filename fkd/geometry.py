@@ -40,7 +40,7 @@ def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) ->
 
 @dataclass(frozen=True)
 class Correction:
-    """From a detector's boxes to the squares around the points, measured on training pictures.
+    """From a detector's boxes to the squares around the points, measured on training images.
 
     A box that is no square counts as the one about its centre that is as wide as its longer side.
 

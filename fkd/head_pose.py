@@ -12,7 +12,7 @@ from fkd.types import Points
 _STEADY = [*range(17, 48), 48, 54]
 """Points that stay with the skull: not the jaw, whose points slide along the outline, nor the lips."""
 _BACK = np.diag([1.0, 1.0, -1.0])  # OpenCV looks along z, the generic head looks against it
-_FAR = 20.0  # of the camera, in inter-ocular distances: nearly parallel, as telephoto pictures of faces are
+_FAR = 20.0  # of the camera, in inter-ocular distances: nearly parallel, as telephoto images of faces are
 
 
 def head_pose(keypoints: Points) -> npt.NDArray[np.float64]:
@@ -20,7 +20,7 @@ def head_pose(keypoints: Points) -> npt.NDArray[np.float64]:
 
     The pose in which a generic head's points lie on the given ones (perspective-n-point, Terzakis and Lourakis, "A
     Consistently Fast and Globally Optimal Solution to the Perspective-n-Point Problem", ECCV 2020). Positive yaw turns
-    the nose to the picture's right, positive pitch lifts it, positive roll turns the picture clockwise. A real head is
+    the nose to the image's right, positive pitch lifts it, positive roll turns the image clockwise. A real head is
     not the generic one: frontal faces come out within a few degrees of zero.
     """
     return np.array([_pose(points[_STEADY].astype(np.float64)) for points in keypoints]).reshape(-1, 3)

@@ -62,7 +62,7 @@ def interval(raw: Tensor, target: Tensor, visible: Tensor, pitch: float, pair: t
 
     Labels that were rounded to a grid tell no more than the cell in which a coordinate lies; inside of it the loss
     is 0 (the insensitive tube of support vector regression, Vapnik, 1995). The cell's sides are taken to be upright:
-    that augmentation turns the grid with the picture is left out.
+    that augmentation turns the grid with the image is left out.
 
     Args:
         raw, target, visible: as of every loss on coordinates.

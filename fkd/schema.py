@@ -278,7 +278,7 @@ IBUG68 = KeypointSchema(
 )
 """The 68 points of iBUG (Sagonas et al., "300 Faces in-the-Wild Challenge", IMAVIS 47, 2016, figure 1).
 
-Right and left are the person's own: the right eye stands on the left of an unmirrored picture.
+Right and left are the subject's own: the right eye stands on the left of an unmirrored image.
 """
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # an exported net is used without torch
     import torch
 
 Image = npt.NDArray[np.uint8]
-"""A decoded picture: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA."""
+"""A decoded image: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA."""
 
 Hashes = npt.NDArray[np.uint64]
 """Hashes of images, by which they are known under any name; 0 stands for an image whose hash is not known."""
@@ -36,11 +36,11 @@ class Annotations:
 
     Attributes:
         schema: what the K points mean.
-        paths: (N,) names of the pictures; several faces of one picture repeat its name.
-        images: (N,) row of each face's picture in the image cache.
+        paths: (N,) names of the images; several faces of one image repeat its name.
+        images: (N,) row of each face's image in the image cache.
         keypoints: (N, K, 2) photo pixels, at the true place (``label_shift`` taken off).
         visible: (N, K) whether the point takes part in losses and metrics.
-        subjects: (N,) name of the person.
+        subjects: (N,) name of the subject.
         label_shift: (N, 2) how far the published labels lie to the right of the true place: pixels, and a share of the
             distance between the schema's normaliser points. Zero where the source knows of no shift.
         image_hashes: (N,) of each face's image; zeros of a source that gives none.
@@ -82,7 +82,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Face:
-    """One face found on a picture.
+    """One face found on an image.
 
     Attributes:
         schema: what the K points mean.
@@ -102,7 +102,7 @@ class Face:
         return bool(np.isfinite(self.keypoints).all())
 
     def part(self, name: str) -> Points:
-        """The (n, 2) keypoints of a part of the schema, e.g. "left_eye", the person's own left.
+        """The (n, 2) keypoints of a part of the schema, e.g. "left_eye", the subject's own left.
 
         Raises:
             KeyError: the schema has no such part; the message lists those it has.

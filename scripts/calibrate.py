@@ -56,7 +56,7 @@ def table(title: str, columns: Mapping[str, Calibration]) -> Table:
         "jitter: x, y": lambda c: f"{c.jitter.x:.3f}, {c.jitter.y:.3f}",
         "faces": lambda c: f"{c.faces:,}",
         "missed": lambda c: f"{c.missed:,} ({c.missed / c.faces:.2%})",
-        "false per picture": lambda c: f"{c.false / c.pictures:.3f}",
+        "false per image": lambda c: f"{c.false / c.images:.3f}",
         "scores, faces": lambda c: percentiles(c.found_scores),
         "scores, false": lambda c: percentiles(c.false_scores),
     }

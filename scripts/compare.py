@@ -27,9 +27,9 @@ def main(cfg: DictConfig) -> None:
     drawn = comparison.draw(ranking, curves)
     comparison.write_csv(output / "comparison.csv", ranking)
     write_page(output / "comparison.html", ranking, judgement, drawn, chosen, faces)
-    pictures = write_figures(output, ranking, drawn[:chosen])
+    images = write_figures(output, ranking, drawn[:chosen])
 
-    names = ", ".join(["comparison.csv", *(path.name for path in pictures)])
+    names = ", ".join(["comparison.csv", *(path.name for path in images)])
     show(
         *comparison.shown(ranking, judgement, rows),
         labelled_lines({"look closer": f"{output}/comparison.html (opens in any browser)", "beside it": names}),

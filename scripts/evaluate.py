@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> float:
         candidate = Candidate.of(net)
     else:
         candidate = Candidate.of_unknown_training(net, faces)
-        show("an exported net does not say whom it was trained on: people of the test may be among them")
+        show("an exported net does not say whom it was trained on: subjects of the test may be among them")
         if not len(faces.splits["train"]):
             show("mean shape: of the faces scored here, since no others are named; data.train names some")
     batch_size = checks.whole(cfg, "data.batch_size", least=1)
@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> float:
     conditions = breakdown(scores, faces.subset(cfg.subset))
     write_json(run_dir / "metrics.json", scores.metrics)
     write_json(run_dir / "conditions.json", conditions)
-    picture = save_figures(run_dir, scores, faces, cfg.subset)
+    image = save_figures(run_dir, scores, faces, cfg.subset)
 
     columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
     show(
@@ -52,7 +52,7 @@ def main(cfg: DictConfig) -> float:
         part_table(scores.metrics),
         breakdown_table(conditions),
         labelled_lines(
-            {"metrics": f"{run_dir}/metrics.json", "faces drawn": str(picture), "error curve": f"{run_dir}/ced.png"}
+            {"metrics": f"{run_dir}/metrics.json", "faces drawn": str(image), "error curve": f"{run_dir}/ced.png"}
         ),
     )
     return scores.metrics["nme_interocular"]
@@ -63,10 +63,10 @@ def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
     lacking = [split for split in ("val", "test") if not cfg.data.get(split)] if cfg.data.get("train") else []
     if not lacking or cfg.subset not in ("train", *lacking):
         return ()
-    those = f"held out by person because data.{cfg.subset} is not given"
+    those = f"held out by subject because data.{cfg.subset} is not given"
     if cfg.subset == "train":
         keys = " and ".join(f"data.{split}" for split in lacking)
-        those = f"left when others are held out by person because {keys} {'are' if lacking[1:] else 'is'} not given"
+        those = f"left when others are held out by subject because {keys} {'are' if lacking[1:] else 'is'} not given"
     whole = sum(len(faces.splits[split]) for split in ("train", *lacking))
     scored = f"{len(faces.subset(cfg.subset)):,} of the {whole:,} faces of data.train"
     return (f"subset={cfg.subset}: {scored} are scored, those {those}; subset=all scores all",)

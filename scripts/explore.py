@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
     show(*faces.remarks)
 
     is_whole = cfg.data.get("exclude") is None
-    has_folder = is_whole and cfg.data.get("root")  # pictures of those left out would seem to have no label
+    has_folder = is_whole and cfg.data.get("root")  # images of those left out would seem to have no label
     root = Path(cfg.data.root) if has_folder else None
     findings = examine(faces, net, root, () if net is None else learned_from(net, faces))
     found = dataset_report.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
@@ -52,7 +52,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def learned_from(net: TorchNet, faces: Faces) -> set[str]:
-    """People that a net was trained on; those of these faces also where only their images are known."""
+    """Subjects that a net was trained on; those of these faces also where only their images are known."""
     return {*net.subjects, *(Candidate.of(net).trained_on(faces.table) or ())}
 
 

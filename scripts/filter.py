@@ -19,8 +19,8 @@ def main(cfg: DictConfig) -> None:
     job = Job(cfg, hiding=dress.hides)
     dress.check(job.predictor.schema)
     with job.canvas() as canvas:
-        for place, picture, faces in job.faces():
-            canvas(place, dress(picture, faces))
+        for place, image, faces in job.faces():
+            canvas(place, dress(image, faces))
     job.finish(allow_unhidden)
 
 

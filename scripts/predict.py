@@ -1,4 +1,4 @@
-"""Finds keypoints on photos, a folder of them, a video or a camera: predictions.json and pictures in the output folder.
+"""Finds keypoints on photos, a folder of them, a video or a camera: predictions.json and images in the output folder.
 
 python scripts/predict.py ckpt=outputs/.../checkpoints/best.ckpt input=photos output=found
 """
@@ -19,23 +19,23 @@ from fkd.visualization import draw
 
 @command("predict")
 def main(cfg: DictConfig) -> None:
-    csv, pts, pictures = (checks.flag(cfg, key) for key in ("csv", "pts", "pictures"))
+    csv, pts, images = (checks.flag(cfg, key) for key in ("csv", "pts", "images"))
     job = Job(cfg)
     with ExitStack() as files:
         writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts))
-        canvas = files.enter_context(job.canvas()) if pictures else None
-        for place, picture, faces in job.faces():
-            writer.add(Entry(*place, *picture.shape[1::-1], faces))
+        canvas = files.enter_context(job.canvas()) if images else None
+        for place, image, faces in job.faces():
+            writer.add(Entry(*place, *image.shape[1::-1], faces))
             if canvas is not None:
-                canvas(place, drawn(picture, faces))
+                canvas(place, drawn(image, faces))
     job.finish()
 
 
-def drawn(picture: Image, faces: Sequence[Face]) -> Image:
-    """A picture with magenta points and boxes numbered as the faces in predictions.json."""
+def drawn(image: Image, faces: Sequence[Face]) -> Image:
+    """An image with magenta points and boxes numbered as the faces in predictions.json."""
     boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
     keypoints = np.array([face.keypoints for face in faces], np.float32)
-    return draw.points(draw.boxes(picture, boxes, [str(i) for i in range(len(faces))]), keypoints)
+    return draw.points(draw.boxes(image, boxes, [str(i) for i in range(len(faces))]), keypoints)
 
 
 if __name__ == "__main__":

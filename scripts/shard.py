@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     colour = " channels=3" if index.channels == 3 else ""
     points = "" if faces.table.schema.name == "ibug68" else f" schema={faces.table.schema.name}"
     lines = {
-        "written": f"{len(index.table):,} faces on {len(index.places):,} pictures",
+        "written": f"{len(index.table):,} faces on {len(index.places):,} images",
         "shards": f"{len(index.shards):,} of together {size / 1e9:,.2f} GB in {output}",
         "train on it": f"python scripts/train.py data=shards data.root={output}{points}{colour}",
     }

@@ -87,7 +87,7 @@ def main(cfg: DictConfig) -> float:
         net = load_net(kept, str(trainer.strategy.root_device))
         best = net.scores
         run.values |= {"best": best, "parameters": sum(p.numel() for p in net.model.net.parameters())}
-        columns, picture, baseline = {}, None, None
+        columns, image, baseline = {}, None, None
         finals = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
         if cfg.test:
             candidate = Candidate.of(net)
@@ -95,7 +95,7 @@ def main(cfg: DictConfig) -> float:
                 scores = evaluate(candidate, faces, subset, cfg.boxes, detector, cfg.data.batch_size)
                 columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}
             run.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
-            picture = save_figures(run_dir, scores, faces, "test")
+            image = save_figures(run_dir, scores, faces, "test")
             save_faces(run_dir, scores, faces, "test")
             show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
             key = "nme_all" if cfg.boxes == "detector" else "nme_interocular"  # a missed face must not help a net
@@ -113,7 +113,7 @@ def main(cfg: DictConfig) -> float:
         "parameters": f"{run.values['parameters']:,}",
         "images per second": None if speed is None else f"{speed} in training",
         "best checkpoint": f"{kept} (epoch {best['epoch']})",
-        "faces drawn": picture,
+        "faces drawn": image,
         "look at it": f"tensorboard --logdir {run_dir}",
     }
     show(labelled_lines({label: str(line) for label, line in lines.items() if line is not None}))

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 import fkd
 import fkd.config.resolvers
 from fkd.errors import UserError
-from fkd.inference.predictor import Found, Picture
+from fkd.inference.predictor import Found, Photo
 from fkd.io import images
 from fkd.schema import IBUG68
 from fkd.synthetic import face
@@ -43,17 +43,17 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def write_faces(root: Path, people: int, frames: int) -> Path:
-    """A folder in Udacity's format with synthetic faces: a person's last frame tests, the others train."""
+def write_faces(root: Path, subjects: int, frames: int) -> Path:
+    """A folder in Udacity's format with synthetic faces: a subject's last frame tests, the others train."""
     rows: dict[str, list[list[object]]] = {"training": [], "test": []}
     for part in rows:
         (root / part).mkdir(parents=True)
-    for person in range(people):
+    for subject in range(subjects):
         for frame in range(frames):
             part = "test" if frame == frames - 1 else "training"
-            picture, points = face(0, person, frame, 128)
-            name = f"Person_{person}_{frame}.png"
-            images.write(root / part / name, picture)
+            image, points = face(0, subject, frame, 128)
+            name = f"Subject_{subject}_{frame}.png"
+            images.write(root / part / name, image)
             rows[part].append([name, *points.ravel().tolist()])
     for part, lines in rows.items():
         with (root / f"{part}_frames_keypoints.csv").open("w", newline="") as file:
@@ -63,8 +63,8 @@ def write_faces(root: Path, people: int, frames: int) -> Path:
 
 @pytest.fixture(scope="session")
 def faces_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten people with four frames each; tests that change it make their own with `write_faces`."""
-    return write_faces(tmp_path_factory.mktemp("faces") / "set", people=10, frames=4)
+    """Ten subjects with four frames each; tests that change it make their own with `write_faces`."""
+    return write_faces(tmp_path_factory.mktemp("faces") / "set", subjects=10, frames=4)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ TREMBLE = np.random.default_rng(1)
 
 
 class StandIn:
-    """A predictor that finds one face in the middle half of every picture that is not black, trembling a little."""
+    """A predictor that finds one face in the middle half of every image that is not black, trembling a little."""
 
     schema = IBUG68
     options: dict
@@ -109,11 +109,11 @@ class StandIn:
         self.tremble = tremble
         self.before: Callable[[int], None] = lambda number: None
 
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[Found]:
-        for number, picture in enumerate(pictures):
+    def stream(self, photos: Iterable[Photo]) -> Iterator[Found]:
+        for number, photo in enumerate(photos):
             self.before(number)
             try:
-                pixels = picture if isinstance(picture, np.ndarray) else images.read(picture, 3)
+                pixels = photo if isinstance(photo, np.ndarray) else images.read(photo, 3)
             except UserError as error:
                 yield Found(None, [], error)
                 continue

@@ -65,8 +65,8 @@ def test_hashes_that_are_not_known_stay_so(content: dict[str, Any], tmp_path: Pa
 def test_paths_settings_and_names_stay_behind(file: Path) -> None:
     for told in (b"/home/me", b"Ada_Lovelace", b"Alan_Turing"):
         assert told not in file.read_bytes()
-    people = load_net(file).subjects
-    assert people == ["sha256:" + hashlib.sha256(name).hexdigest()[:16] for name in (b"Ada_Lovelace", b"Alan_Turing")]
+    subjects = load_net(file).subjects
+    assert subjects == ["sha256:" + hashlib.sha256(name).hexdigest()[:16] for name in (b"Ada_Lovelace", b"Alan_Turing")]
     config = checkpoint.read(file, "ckpt")["config"]
     assert set(config) == {"model", "crop", "schema", "channels", "detector", "data"}
     assert set(config["data"]) == {"name", "label_shift", "split"}

@@ -1,4 +1,4 @@
-"""Damaged picture files: each gives a valid picture or one clean error, in silence and within its memory.
+"""Damaged image files: each gives a valid image or one clean error, in silence and within its memory.
 
 `python -m tests.test_fuzz 5000 1` runs 5,000 from seed 1 by hand and says what came of each kind of file.
 """
@@ -35,9 +35,9 @@ MAX_PIXELS = 1_000_000
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
-def saved(picture: Pillow.Image, kind: str, **options: Any) -> bytes:
+def saved(image: Pillow.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -159,7 +159,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
     noise: collections.Counter[str] = collections.Counter()
     slowest, faults, said = 0.0, [], os.fstat(2).st_size
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
+        path = Path(folder) / "image"
         files = whole_files()
         for data in files.values():
             path.write_bytes(data)
@@ -197,7 +197,7 @@ PREDICTOR = Predictor(
 
 
 def try_one(path: Path, channels: int) -> str:
-    """What came of one file: "picture" or the kind of error; anything not allowed raises."""
+    """What came of one file: "image" or the kind of error; anything not allowed raises."""
     try:
         found = images.read(path, channels, max_pixels=MAX_PIXELS)
     except UserError as error:
@@ -206,15 +206,15 @@ def try_one(path: Path, channels: int) -> str:
         assert message.isprintable(), message
         assert len(message) < 400, message
         return next((kind for kind in ("damaged", "at most", "something else") if kind in message), "other")
-    assert len(PREDICTOR(path)) == 1  # the whole way: a window on the picture, whatever its size
+    assert len(PREDICTOR(path)) == 1  # the whole way: a window on the image, whatever its size
     assert found.dtype == np.uint8
     assert found.shape[2:] == {1: (), 3: (3,), 4: (4,)}[channels]
     assert 0 < found.shape[0] * found.shape[1] <= MAX_PIXELS
     found[0, 0] = 0  # belongs to the caller
-    return "picture"
+    return "image"
 
 
-def test_damaged_files_give_a_picture_or_one_clean_error(tmp_path: Path):
+def test_damaged_files_give_a_image_or_one_clean_error(tmp_path: Path):
     """In a process of its own, whose memory and standard error, C libraries' included, are seen whole."""
     with (tmp_path / "stderr").open("wb") as stderr:
         process = subprocess.run(
@@ -231,7 +231,7 @@ def test_damaged_files_give_a_picture_or_one_clean_error(tmp_path: Path):
     assert report["slowest"] < 2
     counts = [collections.Counter(outcome) for outcome in report["outcomes"].values()]
     assert all(count["damaged"] for count in counts)  # the damage was real,
-    assert sum(count["picture"] for count in counts) > 60  # and not always fatal
+    assert sum(count["image"] for count in counts) > 60  # and not always fatal
     assert all(name.startswith("tiff") for name in report["noise"])  # libtiff cannot be told to be silent
 
 

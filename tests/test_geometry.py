@@ -21,7 +21,7 @@ def test_the_edges_of_the_box_are_the_edges_of_the_crop() -> None:
     np.testing.assert_allclose(crop.points(corners), [[-0.5, -0.5], [95.5, 95.5], [47.5, 47.5]], atol=1e-4)
 
 
-def test_a_crop_of_the_whole_picture_is_the_picture() -> None:
+def test_a_crop_of_the_whole_image_is_the_image() -> None:
     photo = RNG.integers(0, 256, (64, 64, 3), np.uint8)
     crop = Crop.from_box(np.array([-0.5, -0.5, 63.5, 63.5], np.float32), 64)
     assert (crop.image(photo) == photo).all()

@@ -66,7 +66,7 @@ def test_every_detector_and_filter_is_named() -> None:
 
 
 def test_the_filter_of_the_readme_sits_on_an_eye(tmp_path: Path) -> None:
-    """The file as it stands there, with a picture of a disc."""
+    """The file as it stands there, with an image of a disc."""
     disc = np.zeros((200, 200, 4), np.uint8)
     disc[90:111, 90:111] = (0, 255, 0, 255)
     images.write(tmp_path / "monocle.png", disc)
@@ -79,7 +79,7 @@ def test_the_filter_of_the_readme_sits_on_an_eye(tmp_path: Path) -> None:
     assert tuple(worn[y, x]) == (0, 255, 0)
 
 
-def test_links_and_pictures_exist() -> None:
+def test_links_and_images_exist() -> None:
     headings = {"#" + re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in HEADINGS}
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("https://") or target in headings or (PROJECT / target).is_file(), target

@@ -8,8 +8,8 @@ from fkd.shape_model import ShapeModel
 from fkd.synthetic import face
 
 RNG = np.random.default_rng(0)
-FACES = np.stack([face(0, person, 0, 96)[1] for person in range(60)])
-OTHERS = np.stack([face(1, person, 0, 96)[1] for person in range(20)])
+FACES = np.stack([face(0, subject, 0, 96)[1] for subject in range(60)])
+OTHERS = np.stack([face(1, subject, 0, 96)[1] for subject in range(20)])
 
 
 def turned(points: np.ndarray, degrees: float, scale: float, offset: tuple[float, float]) -> np.ndarray:

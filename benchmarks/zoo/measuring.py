@@ -50,7 +50,7 @@ def measure(trainings: Sequence[Training], cfg: DictConfig, repeats: int) -> tup
 
     Returns:
         A record of each run, and the runs left out, with the reason: their net cannot be used with these labels, or it
-        has seen the people that its split keeps for the test.
+        has seen the subjects that its split keeps for the test.
 
     Raises:
         UserError: the data cannot be read, all runs are left out, or `fkd[export]` is not installed.
@@ -154,9 +154,9 @@ class _Scoring:
         }
         name = str(split.get("split", faces.name))
         train, test = (faces.table.subjects[faces.splits[part]] for part in ("train", "test"))
-        seen, people = (metrics[BOXES[0]][key] for key in ("subjects_in_training", "subjects"))
+        seen, subjects = (metrics[BOXES[0]][key] for key in ("subjects_in_training", "subjects"))
         if seen and not shared_subjects(test, train):
-            raise _LeftOut(f"{name}: of {people} people kept for the test the net has learned from {seen}")
+            raise _LeftOut(f"{name}: of {subjects} subjects kept for the test the net has learned from {seen}")
         return net, name, metrics
 
     def _split(self, trained: Mapping[str, Any]) -> dict[str, str | int | float]:

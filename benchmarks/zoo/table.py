@@ -1,4 +1,4 @@
-"""The table of nets: Markdown for a README, CSV for programs, a picture, and lines for a terminal."""
+"""The table of nets: Markdown for a README, CSV for programs, an image, and lines for a terminal."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from fkd.visualization import plots
 
 _BEGIN, _END = "<!-- zoo -->\n", "<!-- /zoo -->"
 _LONGEST = 110
-"""Characters of a name in the picture."""
+"""Characters of a name in the image."""
 _NARROWEST = 28
 """Characters that the recipe has at least in a terminal."""
 

@@ -1,4 +1,4 @@
-"""What `scripts/predict.py` and `scripts/filter.py` share: a source of pictures, a predictor, and an orderly end."""
+"""What `scripts/predict.py` and `scripts/filter.py` share: a source of images, a predictor, and an orderly end."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
@@ -27,12 +27,12 @@ _SECONDS, _FRAMES = 0.5, 30
 
 
 class Job:
-    """Faces of all pictures of a source.
+    """Faces of all images of a source.
 
     Args:
-        cfg: the keys of `conf/pictures.yaml`.
+        cfg: the keys of `conf/images.yaml`.
         hiding: the faces are to be hidden: boxes that may hold one come, too, a video's faces are followed through
-            gaps, and pictures without a face are listed in `unhidden.json`.
+            gaps, and images without a face are listed in `unhidden.json`.
 
     Raises:
         UserError: naming the key: there is no such input, net or device, or the output cannot be written.
@@ -51,27 +51,27 @@ class Job:
             hiding=hiding,
         )
         media.make_folder(self.output)
-        self._tally = Tally("frame" if self.source.fps else "picture")
+        self._tally = Tally("frame" if self.source.fps else "image")
         self._unhidden: list[Place] | None = [] if hiding else None
         self._interrupted = False
 
     def canvas(self) -> AbstractContextManager[Canvas]:
-        """Writes a picture for each input, or one video."""
+        """Writes an image for each input, or one video."""
         return self.source.canvas(self.output)
 
     def faces(self) -> Iterator[tuple[Place, Image, list[Face]]]:
-        """Each picture, (H, W, 3) RGB, with where it is from and its faces, until the end or the first Ctrl-C.
+        """Each image, (H, W, 3) RGB, with where it is from and its faces, until the end or the first Ctrl-C.
 
         What cannot be read is kept for `finish`.
         """
         if self._unhidden is not None:
-            with suppress(OSError):  # a list of a run before must not stand beside pictures of this one
+            with suppress(OSError):  # a list of a run before must not stand beside images of this one
                 (self.output / UNHIDDEN).unlink()
         with Interrupt() as interrupt, progress(f"{self._tally.noun}s", self.source.count) as advance:
-            wanted = takewhile(lambda _: not interrupt.asked, self.source.pictures())
+            wanted = takewhile(lambda _: not interrupt.asked, self.source.images())
             with closing(self.predictor.stream(wanted)) as stream:
-                for (place, picture), faces in self._followed(self._read(stream, advance)):
-                    yield place, picture, faces
+                for (place, image), faces in self._followed(self._read(stream, advance)):
+                    yield place, image, faces
                     known = [face for face in faces if face.is_known]
                     self._tally.add(place.image if place.frame is None else str(place.frame), known)
                     if self._unhidden is not None and not known:
@@ -82,11 +82,11 @@ class Job:
         self, stream: Iterable[Found], advance: Callable[[], None]
     ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
         for place, found in zip(self.source.places(), stream, strict=False):
-            if found.picture is None:
+            if found.image is None:
                 self._tally.failures.append(str(found.error))
             else:
                 known = self._smooth([face for face in found.faces if face.is_known])
-                yield (place, found.picture), [*known, *(face for face in found.faces if not face.is_known)]
+                yield (place, found.image), [*known, *(face for face in found.faces if not face.is_known)]
             advance()
 
     def _followed(
@@ -101,10 +101,10 @@ class Job:
         """Says what was done.
 
         Args:
-            allow_unhidden: pictures that may show faces are said, but are no error.
+            allow_unhidden: images that may show faces are said, but are no error.
 
         Raises:
-            FacesVisibleError: faces were to be hidden, and pictures may show some.
+            FacesVisibleError: faces were to be hidden, and images may show some.
             UserError: something could not be read.
             KeyboardInterrupt: it was cut short.
         """
@@ -125,14 +125,14 @@ class Job:
             raise UserError(failure)
 
     def _report_unhidden(self) -> str | None:
-        """Writes `unhidden.json`; gives one line if pictures may show faces."""
+        """Writes `unhidden.json`; gives one line if images may show faces."""
         if self._unhidden is None:
             return None
         file = write_unhidden(self.output, self._unhidden)
         if not self._unhidden:
             return None
         return (
-            f"{len(self._unhidden):,} of {self._tally.pictures:,} {self._tally.noun}s may show faces: no sure one was "
+            f"{len(self._unhidden):,} of {self._tally.images:,} {self._tally.noun}s may show faces: no sure one was "
             f"found on them; {file} lists them, look at each before you pass it on"
         )
 

@@ -1,4 +1,4 @@
-"""What a run over many pictures comes to: counts, and what could not be done."""
+"""What a run over many images comes to: counts, and what could not be done."""
 
 import os
 import sys
@@ -11,26 +11,26 @@ from fkd.io.atomic import whole_file
 from fkd.types import Face
 
 _SHOWN = 20
-"""Failures that are shown (all of them are in the file), and pictures without a face."""
+"""Failures that are shown (all of them are in the file), and images without a face."""
 
 
 class Tally:
-    """Counts pictures, their faces and the seconds since it was made, and keeps the reasons of failures.
+    """Counts images, their faces and the seconds since it was made, and keeps the reasons of failures.
 
     Args:
-        noun: what one of them is called, "picture" or "frame".
+        noun: what one of them is called, "image" or "frame".
     """
 
     def __init__(self, noun: str) -> None:
         self.noun = noun
-        self.pictures = self.faces = self.without = 0
+        self.images = self.faces = self.without = 0
         self._bare: list[str] = []  # the first of those without a face
         self.failures: list[str] = []
         self._start = time.monotonic()
 
     def add(self, name: str, faces: Sequence[Face]) -> None:
-        """A picture that was done."""
-        self.pictures += 1
+        """An image that was done."""
+        self.images += 1
         self.faces += len(faces)
         self.without += not faces
         if not faces and len(self._bare) < _SHOWN:
@@ -39,10 +39,10 @@ class Tally:
     def summary(self) -> str:
         """One line, and one with those that have no face: a filter has left them as they were."""
         seconds = time.monotonic() - self._start
-        rate = self.pictures / seconds if seconds else 0.0
-        pictures, without = _several(self.pictures, self.noun), _several(self.without, self.noun)
+        rate = self.images / seconds if seconds else 0.0
+        images, without = _several(self.images, self.noun), _several(self.without, self.noun)
         return (
-            f"{pictures}, {_several(self.faces, 'face')}, {without} without a face; "
+            f"{images}, {_several(self.faces, 'face')}, {without} without a face; "
             f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s{self._without()}"
         )
 

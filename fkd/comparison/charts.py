@@ -127,7 +127,7 @@ def _cost(ranking: Ranking, run: Run) -> dict[str, Any]:
 
 
 def _overlay_row(row: Row) -> dict[str, Any]:
-    cells = [{"picture": cell.picture, "caption": cell.caption} for cell in row.cells]
+    cells = [{"image": cell.image, "caption": cell.caption} for cell in row.cells]
     return {"name": row.name, "cells": cells}
 
 

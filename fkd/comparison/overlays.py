@@ -1,4 +1,4 @@
-"""The worst faces of the best runs, cut from the pictures that the runs were tested on."""
+"""The worst faces of the best runs, cut from the images that the runs were tested on."""
 
 import importlib
 import inspect
@@ -33,11 +33,11 @@ class Overlay:
     """One face with what one run found.
 
     Attributes:
-        picture: JPEG as a data URI.
+        image: JPEG as a data URI.
         caption: its NME, or that it was missed.
     """
 
-    picture: str
+    image: str
     caption: str
 
 
@@ -46,7 +46,7 @@ class Row:
     """One face with what each run found.
 
     Attributes:
-        name: of the face: its person and picture.
+        name: of the face: its subject and image.
         cells: one overlay for each run, in order.
     """
 
@@ -59,11 +59,11 @@ def worst(runs: Sequence[FaceErrors], source: Path, count: int) -> list[Row]:
 
     Args:
         runs: the test faces of each.
-        source: folder of a run, whose config says where the pictures are.
+        source: folder of a run, whose config says where the images are.
         count: how many faces.
 
     Raises:
-        UserError: the pictures cannot be had here, in one line.
+        UserError: the images cannot be had here, in one line.
     """
     rows = tested.matched(runs)
     errors = np.nan_to_num(np.mean([run.nme[row] for run, row in zip(runs, rows, strict=True)], axis=0), nan=-1.0)
@@ -90,9 +90,9 @@ def _overlay(
     """The same window for all runs, whatever window each net was shown."""
     crop = Crop.from_box(adjust(square_around(target[row]), _WIDER), _SIZE)
     points = crop.points(preds[row]), crop.points(target[row])
-    picture = draw.face(crop.image(photo), *points, visible=visible[row], zoom=_ZOOM)
+    image = draw.face(crop.image(photo), *points, visible=visible[row], zoom=_ZOOM)
     caption = "missed" if run.missed[row] else f"{run.nme[row]:.1f} %"
-    return Overlay(images.data_uri(picture, _QUALITY), caption)
+    return Overlay(images.data_uri(image, _QUALITY), caption)
 
 
 def _faces(run_dir: Path) -> Faces:

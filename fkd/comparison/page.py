@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent
 def write_page(
     path: Path, ranking: Ranking, judgement: str | None, drawn: Sequence[Drawn], chosen: int, faces: int
 ) -> None:
-    """Writes the page with its style, scripts, pictures and data inside; its folder must exist.
+    """Writes the page with its style, scripts, images and data inside; its folder must exist.
 
     Args:
         judgement: the paired test's sentence, if there are two to be tested.
@@ -36,11 +36,11 @@ def _overlays(chosen: Sequence[Drawn], faces: int) -> list[Row] | str:
     """Or, in one line, why there are none."""
     seen = [(one.faces, one.run.path) for one in chosen if one.faces is not None]
     if not seen:
-        return "no pictures: none of these runs has left test_faces.npz (test=true writes it)"
+        return "no images: none of these runs has left test_faces.npz (test=true writes it)"
     try:
         return worst([tested for tested, _ in seen], seen[0][1], faces)
     except UserError as error:
-        return f"no pictures: {error}"
+        return f"no images: {error}"
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:

@@ -156,16 +156,16 @@ def _cautions(ranked: Sequence[Run], recipes: int) -> list[str]:
 
 
 def _remembered(ranked: Sequence[Run]) -> list[str]:
-    """Which nets were trained on people of the test, and of which that is not known."""
+    """Which nets were trained on subjects of the test, and of which that is not known."""
     lines = []
     if known := [run for run in ranked if run.test_score(TRAINED_ON)]:
-        most, people = (max(run.test_score(key) or 0 for run in known) for key in (TRAINED_ON, "subjects"))
+        most, subjects = (max(run.test_score(key) or 0 for run in known) for key in (TRAINED_ON, "subjects"))
         lines.append(
-            f"{_count(known)} trained on people of this test, on up to {most:,} of {people:,}: their error measures "
+            f"{_count(known)} trained on subjects of this test, up to {most:,} of {subjects:,}: their error measures "
             "memory of faces as well as skill"
         )
     if unknown := [run for run in ranked if run.test.get(TRAINED_ON, 0) is None]:
-        lines.append(f"whether {_count(unknown)} trained on people of this test is unknown")
+        lines.append(f"whether {_count(unknown)} trained on subjects of this test is unknown")
     return lines
 
 

@@ -14,7 +14,7 @@ from fkd.io.atomic import is_locked
 from fkd.training.runs import metrics_csv
 
 TRAINED_ON = "subjects_in_training"
-"""Key of `metrics.json`: on how many of the tested people the net was trained; None where that is not known."""
+"""Key of `metrics.json`: on how many of the tested subjects the net was trained; None where that is not known."""
 
 _NOT_RUNS = ("checkpoints", "tensorboard")
 

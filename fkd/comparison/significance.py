@@ -40,16 +40,16 @@ def verdict(ranking: Ranking, resamples: int) -> str | None:
     known = np.isfinite(errors).all(axis=0)
     if (count := int(known.sum())) < 2:
         return f"no paired test: {both} share {count} test face{'' if count == 1 else 's'}, two are needed"
-    trainings, people = [len(side.runs) for side in sides], faces[0].subjects[rows[0]][known]
+    trainings, subjects = [len(side.runs) for side in sides], faces[0].subjects[rows[0]][known]
     first, second = np.split(errors[:, known], [trainings[0]])
-    found = interval(first, second, people, resamples, _SEED)
+    found = interval(first, second, subjects, resamples, _SEED)
     several = "" if max(trainings) == 1 else f", means over {trainings[0]} and {trainings[1]} trainings"
     missed = any(one.missed[row].any() for one, row in zip(faces, rows, strict=True))
     return (
         f"{_outcome(names, found, trainings)}: NME {first.mean():.3f} against {second.mean():.3f} % on the same "
-        f"{count:,} test faces of {len(np.unique(people)):,} people{several}"
+        f"{count:,} test faces of {len(np.unique(subjects)):,} subjects{several}"
         f"{', missed faces count 100 %' if missed else ''}. 95 % interval of the difference: "
-        f"{found.low:+.3f} to {found.high:+.3f}, {_scope(people, names, trainings)}."
+        f"{found.low:+.3f} to {found.high:+.3f}, {_scope(subjects, names, trainings)}."
     )
 
 
@@ -61,9 +61,9 @@ def _outcome(names: Sequence[str], found: Interval, trainings: Sequence[int]) ->
     return f"{first} {'is' if min(trainings) > 1 else 'came out'} {word} than {second}"
 
 
-def _scope(people: npt.NDArray[np.str_], names: Sequence[str], trainings: Sequence[int]) -> str:
+def _scope(subjects: npt.NDArray[np.str_], names: Sequence[str], trainings: Sequence[int]) -> str:
     """What chance the interval holds, and what it does not."""
-    scope = f"over {'people' if len(np.unique(people)) > 1 else 'the faces of one person'} (paired bootstrap)"
+    scope = f"over {'subjects' if len(np.unique(subjects)) > 1 else 'the faces of one subject'} (paired bootstrap)"
     if max(trainings) > 1:
         scope += " and trainings (Welch's t)"
     if min(trainings) == 1:
@@ -72,51 +72,51 @@ def _scope(people: npt.NDArray[np.str_], names: Sequence[str], trainings: Sequen
     return scope
 
 
-_AT_ONCE = 2_000_000  # resampled people held in memory
+_AT_ONCE = 2_000_000  # resampled subjects held in memory
 
 
 def interval(
     first: npt.NDArray[np.floating],
     second: npt.NDArray[np.floating],
-    people: npt.NDArray[np.str_],
+    subjects: npt.NDArray[np.str_],
     resamples: int,
     seed: int,
 ) -> Interval:
-    """The mean error of the second recipe minus that of the first, on other people and after other trainings.
+    """The mean error of the second recipe minus that of the first, on other subjects and after other trainings.
 
-    Two variances add up. That over people is a bootstrap's of the paired differences (Koehn, "Statistical Significance
-    Tests for Machine Translation Evaluation", EMNLP 2004, section 4), each recipe at the mean of its trainings. Faces
-    of one person resemble each other, so whole people are drawn, each with all faces (Davison & Hinkley, "Bootstrap
-    Methods and their Application", 1997, section 3.8). That over trainings is the variance of their mean errors over
-    their number, for each recipe on its own; drawing 2 to 5 trainings with replacement would make it far too small.
-    Student's t takes the sum's degrees of freedom of Welch, "The Generalization of 'Student's' Problem" (Biometrika 34,
-    1947) and Satterthwaite (Biometrics Bulletin 2, 1946).
+    Two variances add up. That over subjects is a bootstrap's of the paired differences (Koehn, "Statistical
+    Significance Tests for Machine Translation Evaluation", EMNLP 2004, section 4), each recipe at the mean of its
+    trainings. Faces of one subject resemble each other, so whole subjects are drawn, each with all faces (Davison &
+    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). That over trainings is the variance of their
+    mean errors over their number, for each recipe on its own; drawing 2 to 5 trainings with replacement would make it
+    far too small. Student's t takes the sum's degrees of freedom of Welch, "The Generalization of 'Student's' Problem"
+    (Biometrika 34, 1947) and Satterthwaite (Biometrics Bulletin 2, 1946).
 
-    In simulations with 2 to 10 trainings and 6 to 300 people it held the truth in 92 to 97 % of all cases (88 % where 2
-    trainings that spread three times as wide met 5), a bootstrap over people and trainings in 71 to 95 %, one over
-    people alone in 40 to 93 %. Of a recipe that was trained once the chance between trainings is not in it.
+    In simulations with 2 to 10 trainings and 6 to 300 subjects it held the truth in 92 to 97 % of all cases (88 % where
+    2 trainings that spread three times as wide met 5), a bootstrap over subjects and trainings in 71 to 95 %, one over
+    subjects alone in 40 to 93 %. Of a recipe that was trained once the chance between trainings is not in it.
 
     Args:
         first: (T1, N) error of each training of the one recipe on each face.
         second: (T2, N) of the other on the same faces.
-        people: (N,) name of each face's person; faces of a single person count as so many people.
-        resamples: how often people are drawn anew.
+        subjects: (N,) name of each face's subject; faces of a single subject count as so many subjects.
+        resamples: how often subjects are drawn anew.
         seed: of the draws.
 
     Raises:
         ValueError: fewer than two faces, errors that are not finite, or shapes that do not fit.
     """
-    if first.ndim != 2 or second.ndim != 2 or not first.shape[1] == second.shape[1] == len(people) >= 2:
+    if first.ndim != 2 or second.ndim != 2 or not first.shape[1] == second.shape[1] == len(subjects) >= 2:
         raise ValueError(
-            f"expected (T, N) errors of N >= 2 people, found {first.shape}, {second.shape}, {people.shape}"
+            f"expected (T, N) errors of N >= 2 subjects, found {first.shape}, {second.shape}, {subjects.shape}"
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("errors: expected finite ones, found others")
-    _, members = np.unique(people, return_inverse=True)
+    _, members = np.unique(subjects, return_inverse=True)
     if members.max() == 0:
-        members = np.arange(len(people))
+        members = np.arange(len(subjects))
     differences = second.mean(axis=0) - first.mean(axis=0)
-    parts = [(_variance_over_people(differences, members, resamples, seed), members.max())]
+    parts = [(_variance_over_subjects(differences, members, resamples, seed), members.max())]
     parts += [(side.mean(axis=1).var(ddof=1) / len(side), len(side) - 1) for side in (first, second) if len(side) > 1]
     variance = sum(part for part, _ in parts)
     mean = float(differences.mean())
@@ -127,14 +127,14 @@ def interval(
     return Interval(mean - half, mean + half)
 
 
-def _variance_over_people(
+def _variance_over_subjects(
     differences: npt.NDArray[np.floating], members: npt.NDArray[np.integer], resamples: int, seed: int
 ) -> float:
-    """Of the mean over faces; (N,) differences and (N,) number of each face's person, from 0 on."""
+    """Of the mean over faces; (N,) differences and (N,) number of each face's subject, from 0 on."""
     sums, sizes = np.bincount(members, differences), np.bincount(members)
-    people, rng, means = len(sums), np.random.default_rng(seed), np.empty(resamples)
-    step = max(1, _AT_ONCE // people)
+    subjects, rng, means = len(sums), np.random.default_rng(seed), np.empty(resamples)
+    step = max(1, _AT_ONCE // subjects)
     for start in range(0, resamples, step):
-        drawn = rng.integers(people, size=(min(step, resamples - start), people))
+        drawn = rng.integers(subjects, size=(min(step, resamples - start), subjects))
         means[start : start + step] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return float(means.var()) * people / (people - 1)  # a bootstrap's own is that of a population of these people
+    return float(means.var()) * subjects / (subjects - 1)  # a bootstrap's own is that of a population of these subjects

@@ -17,8 +17,8 @@ class FaceErrors:
     """N test faces of a run.
 
     Attributes:
-        keys: (N,) picture and which of its faces: the same face has the same key in every run.
-        subjects: (N,) name of the person.
+        keys: (N,) image and which of its faces: the same face has the same key in every run.
+        subjects: (N,) name of the subject.
         nme: (N,) percent inter-ocular; 100 where the face was missed.
         missed: (N,) whether the detector missed it.
         path: the file, which holds the points as well.
@@ -61,7 +61,7 @@ def read(run_dir: Path) -> FaceErrors | None:
 
 
 def face_keys(images: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
-    """Names of pictures (N,) -> names of faces (N,): the second face of a picture is another one."""
+    """Names of images (N,) -> names of faces (N,): the second face of an image is another one."""
     seen: Counter[str] = Counter()
     keys = []
     for image in images.tolist():

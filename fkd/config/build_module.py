@@ -135,7 +135,7 @@ def _teacher(cfg: DictConfig) -> Teacher:
 def initialise(module: KeypointModule, cfg: DictConfig) -> None:
     """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
 
-    With `weights`, as with a teacher, come the people and the images that that net was trained on.
+    With `weights`, as with a teacher, come the subjects and the images that that net was trained on.
 
     Raises:
         UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.

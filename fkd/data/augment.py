@@ -91,7 +91,7 @@ def _step(transform: _Transform) -> _Step:
 
 
 class _Tone:
-    """`RandomBrightnessContrast` of uint8 pictures, its tables made for the whole batch."""
+    """`RandomBrightnessContrast` of uint8 images, its tables made for the whole batch."""
 
     def __init__(self, transform: albumentations.RandomBrightnessContrast) -> None:
         self.p, self.contrast, self.brightness = transform.p, transform.contrast_limit, transform.brightness_limit
@@ -168,7 +168,7 @@ def _replace(crop: Image, changed: np.ndarray, transform: _Transform) -> None:
 
 
 def tone_tables(factor: npt.NDArray[np.floating], offset: npt.NDArray[np.floating]) -> Image:
-    """(n,) contrast and (n,) brightness -> (n, 256): what becomes of each value of a uint8 picture."""
+    """(n,) contrast and (n,) brightness -> (n, 256): what becomes of each value of a uint8 image."""
     values = np.arange(256, dtype=np.float32) * factor[:, None].astype(np.float32) + offset[:, None].astype(np.float32)
     return np.clip(values, 0, 255).astype(np.uint8)
 
@@ -220,7 +220,7 @@ def _is_plain(transform: _Transform) -> bool:
 
 
 def _is_table(transform: albumentations.RandomBrightnessContrast) -> bool:
-    """Whether it changes all pictures with the same factor and offset alike."""
+    """Whether it changes all images with the same factor and offset alike."""
     return bool(transform.brightness_by_max) and not transform.ensure_safe_range
 
 

@@ -1,6 +1,6 @@
-"""Every picture decoded once, into one memory-mapped file that workers, epochs and runs share.
+"""Every image decoded once, into one memory-mapped file that workers, epochs and runs share.
 
-The file holds the pixels of all pictures one after the other, then a table with one row per picture (place of its first
+The file holds the pixels of all images one after the other, then a table with one row per image (place of its first
 byte, height, width, channels) and last what says that all of it was written. The operating system keeps in memory what
 is in use, once for all processes.
 """
@@ -27,12 +27,12 @@ from fkd.terminal import progress
 from fkd.types import Image
 
 _FORMAT = b"fkdimg01"
-_END = struct.Struct("<8sqq")  # format, number of pictures, number of bytes before the table
+_END = struct.Struct("<8sqq")  # format, number of images, number of bytes before the table
 _Table = npt.NDArray[np.int64]
 
 
-class Pictures(Protocol):
-    """Decoded pictures by number."""
+class Images(Protocol):
+    """Decoded images by number."""
 
     def __len__(self) -> int: ...
 
@@ -41,14 +41,14 @@ class Pictures(Protocol):
 
 @runtime_checkable
 class Keyed(Protocol):
-    """Pictures that tell what they are made of: `key` stands for it, and a changed picture changes it."""
+    """Images that tell what they are made of: `key` stands for it, and a changed image changes it."""
 
     @property
     def key(self) -> str: ...
 
 
 class ImageCache:
-    """Read-only pictures of any sizes in one file. Pickling it carries the file's name only.
+    """Read-only images of any sizes in one file. Pickling it carries the file's name only.
 
     ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, that costs no copy. An image that nobody needs and
     that could not be read has no pixels.
@@ -71,29 +71,29 @@ class ImageCache:
 
         Args:
             directory: where caches live; made if need be.
-            key: stands for all that the pictures were made of; a changed picture must change it.
-            count: number of pictures.
-            read: gives picture i; called from several threads.
+            key: stands for all that the images were made of; a changed image must change it.
+            count: number of images.
+            read: gives image i; called from several threads.
             title: what the progress bar says.
             needed: (count,) which images must have pixels, or the cache is made anew; None: it does not matter.
 
         Raises:
             UserError: the folder cannot be written or is full (then nothing half written stays), or ``read`` says so.
         """
-        return cls.from_pictures(directory, key, count, lambda: _in_order(read, count), title, "data.cache_dir", needed)
+        return cls.from_images(directory, key, count, lambda: _in_order(read, count), title, "data.cache_dir", needed)
 
     @classmethod
-    def from_pictures(
+    def from_images(
         cls,
         directory: Path,
         key: str,
         count: int,
-        pictures: Callable[[], Iterable[Image]],
+        images: Callable[[], Iterable[Image]],
         title: str,
         option: str,
         needed: npt.NDArray[np.bool_] | None = None,
     ) -> "ImageCache":
-        """The same for a source that makes its pictures in order: ``pictures`` is called only if the cache is missing.
+        """The same for a source that makes its images in order: ``images`` is called only if the cache is missing.
 
         ``option`` is the config key that chooses the directory, for the message of an error.
         """
@@ -103,18 +103,18 @@ class ImageCache:
                 directory.mkdir(parents=True, exist_ok=True)
                 with locked(directory / f".{key}.lock", wait=True) as alone:
                     if not cache._is_whole(count, needed):  # else another process made it meanwhile
-                        _write(cache.path, _with_progress(pictures(), count, title), alone)
+                        _write(cache.path, _with_progress(images(), count, title), alone)
                         cache._is_whole(count, needed)
         except OSError as error:
             raise UserError(
-                f"{directory}: cannot keep decoded pictures here ({error.strerror});"
+                f"{directory}: cannot keep decoded images here ({error.strerror});"
                 f" set {option} to a folder that can be written and has room"
             ) from error
         return cache
 
     @property
     def key(self) -> str:
-        """What stands for all that the pictures were made of."""
+        """What stands for all that the images were made of."""
         return self.path.stem
 
     def __len__(self) -> int:
@@ -132,7 +132,7 @@ class ImageCache:
     @cached_property
     def _content(self) -> tuple[Image, _Table]:
         if (content := _open(self.path)) is None:
-            raise UserError(f"{self.path}: the decoded pictures are gone or cut off; run again to make them anew")
+            raise UserError(f"{self.path}: the decoded images are gone or cut off; run again to make them anew")
         return content
 
     def _is_whole(self, count: int, needed: npt.NDArray[np.bool_] | None) -> bool:
@@ -161,7 +161,7 @@ def files_key(paths: Sequence[Path | None], channels: int) -> str:
         try:
             status = path.stat()
         except OSError as error:
-            raise UserError(f"{path}: expected a picture, found no such file ({error.strerror})") from error
+            raise UserError(f"{path}: expected an image, found no such file ({error.strerror})") from error
         digest.update(f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:20]
 
@@ -186,16 +186,16 @@ def _open(path: Path) -> tuple[Image, _Table] | None:
     return content[:pixel_bytes], table
 
 
-def _write(path: Path, pictures: Generator[Image], alone: bool) -> None:
+def _write(path: Path, images: Generator[Image], alone: bool) -> None:
     if alone:
         for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
             leftover.unlink(missing_ok=True)
     table, place = [], 0
-    with whole_file(path) as file, closing(pictures):  # an error of the file must end the threads and the bar, too
-        for picture in pictures:
-            height, width, channels = picture.shape if picture.ndim == 3 else (*picture.shape, 1)
+    with whole_file(path) as file, closing(images):  # an error of the file must end the threads and the bar, too
+        for image in images:
+            height, width, channels = image.shape if image.ndim == 3 else (*image.shape, 1)
             table.append((place, height, width, channels))
-            place += file.write(np.ascontiguousarray(picture, np.uint8).data)
+            place += file.write(np.ascontiguousarray(image, np.uint8).data)
         file.write(np.array(table, "<i8").tobytes())
         file.write(_END.pack(_FORMAT, len(table), place))
         file.flush()
@@ -203,7 +203,7 @@ def _write(path: Path, pictures: Generator[Image], alone: bool) -> None:
 
 
 def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
-    """Pictures 0 to count - 1, read by threads that stay only a few pictures ahead of who takes them."""
+    """Images 0 to count - 1, read by threads that stay only a few images ahead of who takes them."""
     threads = min(cores(), 16)
     waiting: deque[Future[Image]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -218,8 +218,8 @@ def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _with_progress(pictures: Iterable[Image], count: int, title: str) -> Generator[Image]:
+def _with_progress(images: Iterable[Image], count: int, title: str) -> Generator[Image]:
     with progress(title, count) as advance:
-        for picture in pictures:
-            yield picture
+        for image in images:
+            yield image
             advance()

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fkd.data.cache import Keyed, Pictures
+from fkd.data.cache import Images, Keyed
 from fkd.data.contents import digest
 from fkd.data.dataset import InOrder
-from fkd.data.face_data import SPLITS, Faces, remark_on_people
+from fkd.data.face_data import SPLITS, Faces, remark_on_subjects
 from fkd.data.split import Rows, shared_subjects
 from fkd.errors import UserError
 from fkd.terminal import progress
@@ -25,7 +25,7 @@ def beside(faces: Faces, others: Faces) -> Faces:
     """The same data with all faces of another source in its training split; validation and test stay as they are.
 
     Raises:
-        UserError: the points mean different things, or a person of the other source is in validation or test.
+        UserError: the points mean different things, or a subject of the other source is in validation or test.
     """
     first, second = faces.table, others.table
     if first.schema != second.schema:
@@ -49,7 +49,7 @@ def beside(faces: Faces, others: Faces) -> Faces:
         images=images,
         name=faces.name,
         remarks=(
-            remark_on_people(table, splits),  # in the place of that on the first source's alone
+            remark_on_subjects(table, splits),  # in the place of that on the first source's alone
             *faces.remarks[1:],
             f"{len(second):,} faces of {others.name} are trained on, too",
         ),
@@ -92,7 +92,7 @@ def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
         for split in SPLITS
     }
     remarks = [
-        remark_on_people(table, splits),
+        remark_on_subjects(table, splits),
         *(f"{name}: {line}" for name, each in parts.items() for line in each.remarks),
     ]
     if weights is not None:
@@ -108,36 +108,36 @@ def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
 
 
 def _named_apart(parts: Mapping[str, Faces]) -> dict[str, Faces]:
-    """The same, where a set whose people are its pictures calls them after itself if another has some of these names.
+    """The same, where a set whose subjects are its images calls them after itself if another has some of these names.
 
-    `1.png` of two folders is two people. Names that no other set has stay as they are, so that a net is still known to
-    have seen them; and so do those of sets that show the same faces, or they take one name between them.
+    `1.png` of two folders is two subjects. Names that no other set has stay as they are, so that a net is still known
+    to have seen them; and so do those of sets that show the same faces, or they take one name between them.
     """
-    by_picture = {name for name, faces in parts.items() if (faces.table.subjects == faces.table.paths).all()}
+    by_image = {name for name, faces in parts.items() if (faces.table.subjects == faces.table.paths).all()}
     called = {name: name for name in parts}  # after the first of the sets that show the same faces
     apart = set()
     for one, other in combinations(parts, 2):
         shared = shared_subjects(parts[one].table.subjects, parts[other].table.subjects)
-        if not shared or by_picture.isdisjoint((one, other)):
+        if not shared or by_image.isdisjoint((one, other)):
             continue
         if _is_same(parts[one], parts[other], shared):
             called = {name: called[one] if first == called[other] else first for name, first in called.items()}
         else:
             apart |= {one, other}
     renamed = {**parts}
-    for name in by_picture:
+    for name in by_image:
         if not apart.isdisjoint(other for other, first in called.items() if first == called[name]):
             table = parts[name].table
-            people = np.char.add(f"{called[name]}/", table.subjects.astype(np.str_))
-            renamed[name] = replace(parts[name], table=replace(table, subjects=people))
+            subjects = np.char.add(f"{called[name]}/", table.subjects.astype(np.str_))
+            renamed[name] = replace(parts[name], table=replace(table, subjects=subjects))
     return renamed
 
 
 def _is_same(one: Faces, other: Faces, shared: Sequence[str]) -> bool:
-    """Whether two sets show the same of people whose names they share: a face with the very labels, or a picture.
+    """Whether two sets show the same of subjects whose names they share: a face with the very labels, or an image.
 
-    Labels, since other compression changes each pixel; pictures, since other files of labels round them otherwise.
-    Only pictures of shared names are read, until the first is found.
+    Labels, since other compression changes each pixel; images, since other files of labels round them otherwise.
+    Only images of shared names are read, until the first is found.
     """
     first, second = (
         {faces.table.keypoints[row].tobytes() for row in np.flatnonzero(np.isin(faces.table.subjects, shared))}
@@ -145,23 +145,23 @@ def _is_same(one: Faces, other: Faces, shared: Sequence[str]) -> bool:
     )
     if not first.isdisjoint(second):
         return True
-    ones, others = _pictures_of(one.table, shared), _pictures_of(other.table, shared)
-    with progress("Comparing pictures", len(shared)) as advance:
+    ones, others = _images_of(one.table, shared), _images_of(other.table, shared)
+    with progress("Comparing images", len(shared)) as advance:
         for name in shared:
-            shown = {digest(one.images[picture]) for picture in ones[name]}
-            if any(digest(other.images[picture]) in shown for picture in others[name]):
+            shown = {digest(one.images[image]) for image in ones[name]}
+            if any(digest(other.images[image]) in shown for image in others[name]):
                 return True
             advance()
     return False
 
 
-def _pictures_of(table: Annotations, people: Sequence[str]) -> dict[str, dict[int, None]]:
-    """Name -> the numbers of its pictures, each once and in order."""
-    pictures: dict[str, dict[int, None]] = {name: {} for name in people}
-    for name, picture in zip(table.subjects.tolist(), table.images.tolist(), strict=True):
-        if name in pictures:
-            pictures[name][picture] = None
-    return pictures
+def _images_of(table: Annotations, subjects: Sequence[str]) -> dict[str, dict[int, None]]:
+    """Name -> the numbers of its images, each once and in order."""
+    images: dict[str, dict[int, None]] = {name: {} for name in subjects}
+    for name, image in zip(table.subjects.tolist(), table.images.tolist(), strict=True):
+        if name in images:
+            images[name][image] = None
+    return images
 
 
 def _check_held_out(parts: Mapping[str, Faces]) -> None:
@@ -172,7 +172,7 @@ def _check_held_out(parts: Mapping[str, Faces]) -> None:
             if known:
                 raise UserError(
                     f"data.sources: expected nobody of {name}'s val and test splits in {other}'s training, found "
-                    f"{len(known)} ({known[0]}, ...); let both hold out the same people, or leave one out"
+                    f"{len(known)} ({known[0]}, ...); let both hold out the same subjects, or leave one out"
                 )
 
 
@@ -198,11 +198,11 @@ def _repeated(rows: Rows, times: float) -> Rows:
     return np.concatenate([*[rows] * whole, rows[np.arange(more) * len(rows) // max(more, 1)]])
 
 
-def joined(parts: Sequence[Faces]) -> tuple[Annotations, Pictures]:
-    """The tables of some sources one after the other, and their pictures.
+def joined(parts: Sequence[Faces]) -> tuple[Annotations, Images]:
+    """The tables of some sources one after the other, and their images.
 
     Raises:
-        UserError: some have grey pictures, others colours.
+        UserError: some have grey images, others colours.
     """
     kinds = {each.name: "RGB" if each.images[0].ndim == 3 else "grey" for each in parts if len(each.images)}
     if len({*kinds.values()}) > 1:
@@ -212,21 +212,23 @@ def joined(parts: Sequence[Faces]) -> tuple[Annotations, Pictures]:
     tables = [replace(each.table, images=each.table.images + start) for each, start in zip(parts, starts, strict=False)]
     names = [field.name for field in fields(Annotations) if field.name != "schema"]
     columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
-    images = [each.images for each in parts]
-    pictures = _JoinedInOrder(images) if any(isinstance(each, InOrder) for each in images) else _Joined(images)
-    return Annotations(schema=tables[0].schema, **columns), pictures
+    each_images = [each.images for each in parts]
+    images = (
+        _JoinedInOrder(each_images) if any(isinstance(each, InOrder) for each in each_images) else _Joined(each_images)
+    )
+    return Annotations(schema=tables[0].schema, **columns), images
 
 
 class _Joined:
-    """Pictures of some sources one after the other."""
+    """Images of some sources one after the other."""
 
-    def __init__(self, parts: Sequence[Pictures]) -> None:
+    def __init__(self, parts: Sequence[Images]) -> None:
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
 
     @property
     def key(self) -> str:
-        """What stands for the pictures, as far as their sources tell."""
+        """What stands for the images, as far as their sources tell."""
         return _digits(part.key if isinstance(part, Keyed) else "" for part in self._parts)
 
     def __len__(self) -> int:
@@ -241,19 +243,19 @@ class _Joined:
 
 
 class _JoinedInOrder(_Joined):
-    """The same, where a source wants its pictures read in an order of its own."""
+    """The same, where a source wants its images read in an order of its own."""
 
-    def __init__(self, parts: Sequence[Pictures]) -> None:
+    def __init__(self, parts: Sequence[Images]) -> None:
         super().__init__(parts)
         self.digest = _digits(part.digest if isinstance(part, InOrder) else "" for part in parts)
 
-    def order(self, pictures: Rows, rng: np.random.Generator, world: int) -> Rows:
+    def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:
         """Each source's faces in its own order, the sources mixed evenly.
 
         A face that is given several times comes as often in its source's order, which may be near to itself.
 
         Args:
-            pictures: (R,) the picture of each face.
+            images: (R,) the image of each face.
             rng: gives the order.
             world: number of processes; each gets its share of every source's order.
 
@@ -263,9 +265,9 @@ class _JoinedInOrder(_Joined):
         shares, rest = [], []
         for number, part in enumerate(self._parts):
             start = self._start(number)
-            rows = np.flatnonzero((start <= pictures) & (pictures < start + len(part)))
+            rows = np.flatnonzero((start <= images) & (images < start + len(part)))
             if isinstance(part, InOrder):
-                rows = rows[part.order(pictures[rows] - start, rng, world)]
+                rows = rows[part.order(images[rows] - start, rng, world)]
             else:
                 rows = rng.permutation(rows)
             whole = len(rows) // world * world

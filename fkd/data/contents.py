@@ -15,9 +15,9 @@ from fkd.types import Hashes, Image
 _blake2b = partial(hashlib.blake2b, digest_size=8)  # two of a million images share one with a chance of 3 in 10^8
 
 
-def digest(picture: Image) -> bytes:
-    """What pictures (H, W) or (H, W, 3) share only if they are of one shape and the same pixel for pixel."""
-    pixels = np.ascontiguousarray(picture)
+def digest(image: Image) -> bytes:
+    """What images (H, W) or (H, W, 3) share only if they are of one shape and the same pixel for pixel."""
+    pixels = np.ascontiguousarray(image)
     hashed = hashlib.blake2b(repr(pixels.shape).encode())
     hashed.update(pixels.data)
     return hashed.digest()

@@ -25,7 +25,7 @@ class KeypointDataModule(pl.LightningDataModule):
     """Loaders of crops for training and validation.
 
     Args:
-        faces: tables and decoded pictures.
+        faces: tables and decoded images.
         crop: where the windows lie.
         augmentation: of training crops.
         batch_size: faces a batch, for each process.

@@ -1,4 +1,4 @@
-"""From rows of a table and pictures in the cache to batches of crops."""
+"""From rows of a table and images in the cache to batches of crops."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fkd.data.augment import Augmentation
-from fkd.data.cache import Pictures
+from fkd.data.cache import Images
 from fkd.data.counter_random import CounterRandom
 from fkd.data.split import Rows
 from fkd.geometry import affine_after, crop_matrices, transform, warp
@@ -22,12 +22,12 @@ Order = Callable[[np.random.Generator, int], Rows]
 
 @runtime_checkable
 class InOrder(Protocol):
-    """Pictures that want to be read in an order of their own; `digest` stands for what that order depends on."""
+    """Images that want to be read in an order of their own; `digest` stands for what that order depends on."""
 
     digest: str
 
-    def order(self, pictures: Rows, rng: np.random.Generator, world: int) -> Rows:
-        """A permutation of faces, given the picture of each."""
+    def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:
+        """A permutation of faces, given the image of each."""
         ...
 
 
@@ -43,7 +43,7 @@ class CropDataset(Dataset[Batch]):
 
     Args:
         table: annotated faces.
-        images: the decoded pictures that the table's rows point to.
+        images: the decoded images that the table's rows point to.
         boxes: chooses the windows around faces.
         size: width and height of the crops.
         augmentation: applied to each crop, or None.
@@ -54,7 +54,7 @@ class CropDataset(Dataset[Batch]):
     def __init__(
         self,
         table: Annotations,
-        images: Pictures,
+        images: Images,
         boxes: ChooseBoxes,
         size: int,
         augmentation: Augmentation | None,
@@ -69,7 +69,7 @@ class CropDataset(Dataset[Batch]):
         return len(self.split)
 
     def order(self, rng: np.random.Generator, world: int) -> Rows:
-        """A new order of all rows, as the pictures want to be read; of most any will do."""
+        """A new order of all rows, as the images want to be read; of most any will do."""
         if isinstance(self.images, InOrder):
             return self.images.order(self.table.images[self.split], rng, world)
         return rng.permutation(len(self))
@@ -83,9 +83,9 @@ class CropDataset(Dataset[Batch]):
         numbers, table = np.asarray(items, np.int64), self.table
         rows, random = numbers % len(self), CounterRandom(self.seed, numbers)
         places = self.split[rows]
-        pictures = table.images[places].tolist()
-        read = {picture: self.images[picture] for picture in dict.fromkeys(pictures)}  # once for all its faces
-        photos = [read[picture] for picture in pictures]
+        numbers = table.images[places].tolist()
+        read = {number: self.images[number] for number in dict.fromkeys(numbers)}  # once for all its faces
+        photos = [read[number] for number in numbers]
         keypoints, visible = table.keypoints[places], table.visible[places]
         boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), random)
         matrices = crop_matrices(boxes, self.size)

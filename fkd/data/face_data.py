@@ -1,4 +1,4 @@
-"""What every source of data gives: a table of faces, their pictures, and who is in which split."""
+"""What every source of data gives: a table of faces, their images, and who is in which split."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkd.data.cache import Pictures
+from fkd.data.cache import Images
 from fkd.data.split import Rows
 from fkd.errors import UserError
 from fkd.types import Annotations, Points
@@ -25,14 +25,14 @@ class Faces:
         table: every annotated row, N faces.
         splits: "train", "val" and "test" -> their rows of the table; a set that is only looked at or scored may have no
             training rows.
-        images: the decoded pictures that ``table.images`` points to.
+        images: the decoded images that ``table.images`` points to.
         name: what config files call it.
         remarks: lines that a run prints, so that its figures are read for what they are.
     """
 
     table: Annotations
     splits: Mapping[str, Rows]
-    images: Pictures
+    images: Images
     name: str
     remarks: tuple[str, ...]
 
@@ -87,21 +87,23 @@ class Faces:
         return digest.hexdigest()[:16]
 
 
-def remark_on_people(table: Annotations, splits: Mapping[str, Rows], advice: str = "") -> str:
-    """How many faces and people there are, and whom the test split shares with the others: it must be said aloud.
+def remark_on_subjects(table: Annotations, splits: Mapping[str, Rows], advice: str = "") -> str:
+    """How many faces and subjects there are, and whom the test split shares with the others: it must be said aloud.
 
     `advice` says how to avoid that, where the source knows.
     """
-    people = {split: {*table.subjects[rows].tolist()} for split, rows in splits.items()}
+    subjects = {split: {*table.subjects[rows].tolist()} for split, rows in splits.items()}
     sizes = ", ".join(f"{len(splits[split]):,} {split}" for split in SPLITS)
-    start = f"{len(table):,} faces ({sizes}) of {len({*table.subjects.tolist()}):,} people"
-    if sum(map(bool, people.values())) < 2:
+    start = f"{len(table):,} faces ({sizes}) of {len({*table.subjects.tolist()}):,} subjects"
+    if sum(map(bool, subjects.values())) < 2:
         return start  # one split shares nobody with the others
-    shared = {split: len(people["test"] & people[split]) for split in ("train", "val")}
-    if known := len(people["val"] & people["train"]):
-        start += f"; val shares {known:,} of its {len(people['val']):,} people with train"
+    shared = {split: len(subjects["test"] & subjects[split]) for split in ("train", "val")}
+    if known := len(subjects["val"] & subjects["train"]):
+        start += f"; val shares {known:,} of its {len(subjects['val']):,} subjects with train"
     if not any(shared.values()):
         return f"{start}; test shares none of them with train or val"
-    tested = len(people["test"])
-    whom = " and ".join(f"{count:,} of its {tested:,} people with {split}" for split, count in shared.items() if count)
+    tested = len(subjects["test"])
+    whom = " and ".join(
+        f"{count:,} of its {tested:,} subjects with {split}" for split, count in shared.items() if count
+    )
     return f"{start}; test shares {whom}: its figures measure memory of faces as well as skill{advice}"

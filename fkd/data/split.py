@@ -1,4 +1,4 @@
-"""Splits that keep a person's pictures together.
+"""Splits that keep a subject's images together.
 
 Frames of one video look alike: a net that has seen some of them is asked on the others what it remembers, not what it
 can do.
@@ -31,28 +31,28 @@ def shares(**held_out: float) -> dict[str, float]:
 
 
 def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
-    """Rows of each split, in ascending order: every row in one, every person in one, sizes close to the shares.
+    """Rows of each split, in ascending order: every row in one, every subject in one, sizes close to the shares.
 
-    Persons come in the order of a digest of seed and name, so that the split is the same on every machine and with
+    Subjects come in the order of a digest of seed and name, so that the split is the same on every machine and with
     every version of every library. Each goes to the split that lacks most rows. Sizes miss the shares by no more than
-    about one person's rows.
+    about one subject's rows.
 
     Args:
-        subjects: (N,) name of the person in each row.
+        subjects: (N,) name of the subject in each row.
         shares: split -> share of the rows, adding up to 1.
         seed: another one gives another split.
 
     Raises:
-        UserError: there are fewer persons than splits, or the seed is not a whole number.
+        UserError: there are fewer subjects than splits, or the seed is not a whole number.
     """
     if not isinstance(seed, int):
         raise UserError(f"data.split_seed={seed}: expected a whole number")
     numbers: dict[str, int] = {}  # sorting a million names takes ten times as long
-    person = np.array([numbers.setdefault(name, len(numbers)) for name in subjects.tolist()], np.int64)
-    names, counts = list(numbers), np.bincount(person)
+    number = np.array([numbers.setdefault(name, len(numbers)) for name in subjects.tolist()], np.int64)
+    names, counts = list(numbers), np.bincount(number)
     if len(names) < len(shares):
         raise UserError(
-            f"data.split: expected at least {len(shares)} people to give {', '.join(shares)} some of their own,"
+            f"data.split: expected at least {len(shares)} subjects to give {', '.join(shares)} some of their own,"
             f" found {len(names)} ({', '.join(sorted(names)) or 'no rows'})"
         )
     lacking = {split: share * len(subjects) for split, share in shares.items()}
@@ -64,7 +64,7 @@ def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed
         split = max(choices, key=lambda name: lacking[name])
         members[split].append(i)
         lacking[split] -= int(counts[i])
-    return {split: np.flatnonzero(np.isin(person, chosen)) for split, chosen in members.items()}
+    return {split: np.flatnonzero(np.isin(number, chosen)) for split, chosen in members.items()}
 
 
 def anonymous(subject: str) -> str:
@@ -76,12 +76,12 @@ def anonymous(subject: str) -> str:
     return subject if known else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
 
 
-def among(subjects: npt.NDArray[np.str_], people: Collection[str]) -> npt.NDArray[np.bool_]:
-    """(N,) which of subjects (N,) are among some people, who are given by name or pseudonym."""
-    known = {*people}
+def among(subjects: npt.NDArray[np.str_], others: Collection[str]) -> npt.NDArray[np.bool_]:
+    """(N,) which of subjects (N,) are among others, who are given by name or pseudonym."""
+    known = {*others}
     return np.array([not known.isdisjoint((name, anonymous(name))) for name in subjects.tolist()], bool)
 
 
 def shared_subjects(a: npt.NDArray[np.str_], b: npt.NDArray[np.str_]) -> list[str]:
-    """Names of the persons in both, in alphabetical order."""
+    """Names of the subjects in both, in alphabetical order."""
     return sorted({*a.tolist()} & {*b.tolist()})

@@ -24,7 +24,7 @@ def excluded(faces: Faces, findings: Sequence[Finding]) -> Rows:
 
 
 def write_exclusions(path: Path, faces: Faces, findings: Sequence[Finding]) -> None:
-    """Writes one face a line, ``path`` or, of a picture with several faces, ``path<TAB>k``, the k-th of them from 0 on.
+    """Writes one face a line, ``path`` or, of an image with several faces, ``path<TAB>k``, the k-th of them from 0 on.
 
     A ``# reason`` stands before the faces of each finding; a face of several findings is listed with the first.
     """
@@ -46,13 +46,13 @@ def _names(table: Annotations, rows: Rows) -> dict[int, str]:
     """What the list calls each of these rows."""
     if len(rows) == 0:  # spares sorting a million names
         return {}
-    _, picture, faces = np.unique(table.paths, return_inverse=True, return_counts=True)
-    order = np.argsort(picture, kind="stable")
+    _, image, faces = np.unique(table.paths, return_inverse=True, return_counts=True)
+    order = np.argsort(image, kind="stable")
     starts = np.cumsum(faces) - faces
     places = np.empty(len(table), np.int64)
-    places[order] = np.arange(len(table)) - starts[picture[order]]
+    places[order] = np.arange(len(table)) - starts[image[order]]
     named = {}
     for row in rows.tolist():
-        alone = faces[picture[row]] == 1
+        alone = faces[image[row]] == 1
         named[row] = str(table.paths[row]) if alone else f"{table.paths[row]}\t{places[row]}"
     return named

@@ -45,13 +45,13 @@ def histogram(quantity: Quantity) -> str:
     return _svg(figure)
 
 
-def pictures_per_person(pictures_of: npt.NDArray[np.int64]) -> str:
-    """How many people have so many pictures (S,)."""
+def images_per_subject(images_of: npt.NDArray[np.int64]) -> str:
+    """How many subjects have so many images (S,)."""
     figure, axes = _plot(4.6)
-    most = int(pictures_of.max())
+    most = int(images_of.max())
     bins = min(most, 2 * _BINS)
-    axes.hist(pictures_of, bins=bins, range=(0.5, most + 0.5), color=COLOURS[0], rwidth=0.9)
-    axes.set(xlabel="pictures of a person", ylabel="people")
+    axes.hist(images_of, bins=bins, range=(0.5, most + 0.5), color=COLOURS[0], rwidth=0.9)
+    axes.set(xlabel="images of a subject", ylabel="subjects")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _svg(figure)
 

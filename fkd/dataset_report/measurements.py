@@ -1,4 +1,4 @@
-"""What can be measured on single faces and pictures, and how such numbers are summed up."""
+"""What can be measured on single faces and images, and how such numbers are summed up."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ _PIECE = 10_000  # rows
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that faces or pictures have.
+    """A number that faces or images have.
 
     Attributes:
         title: a few words.
@@ -55,13 +55,13 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was measured on a sample with its pictures, n faces.
+    """What was measured on a sample with its images, n faces.
 
     Attributes:
         rows: (n,) of the table.
-        sizes: (n, 2) width and height of their pictures.
+        sizes: (n, 2) width and height of their images.
         light: (n, 2) mean and standard deviation of the grey values in the box around the points, 0 to 255; NaN where
-            the box lies outside of the picture.
+            the box lies outside of the image.
         pose: (n, 3) yaw, pitch and roll in degrees; NaN where they cannot be told.
         no_pose: why there is no pose at all; empty if there is.
     """
@@ -88,7 +88,7 @@ def eye_distances(table: Annotations) -> npt.NDArray[np.float32]:
 
 
 def look(faces: Faces, rows: Rows) -> Seen:
-    """Measures the faces of these rows on their pictures, with a progress bar."""
+    """Measures the faces of these rows on their images, with a progress bar."""
     table, schema = faces.table.take(rows), faces.table.schema
     boxes = point_boxes(table)
     has_pose = schema == IBUG68
@@ -120,11 +120,11 @@ def _light(photo: Image, box: npt.NDArray[np.float32]) -> tuple[float, float]:
 
 
 def quantities(faces: Faces, boxes: Points, seen: Seen) -> dict[str, Quantity]:
-    """All that is measured, by name: sizes on every face (N, 4), what needs pictures on the sample."""
+    """All that is measured, by name: sizes on every face (N, 4), what needs images on the sample."""
     table = faces.table
     sides = boxes[:, 2:] - boxes[:, :2]
     first, second = (table.schema.names[i] for i in table.schema.normaliser)
-    pictures = np.unique(table.images[seen.rows], return_index=True)[1]
+    firsts = np.unique(table.images[seen.rows], return_index=True)[1]
     share = 100 * sides[seen.rows].prod(axis=1) / seen.sizes.prod(axis=1)
     found = {
         "eye_distance": Quantity(
@@ -133,16 +133,16 @@ def quantities(faces: Faces, boxes: Points, seen: Seen) -> dict[str, Quantity]:
         "box": Quantity(
             "Size of the face", "px", "faces", sides.max(axis=1), "longer side of the box around its points"
         ),
-        "box_share": Quantity("Face in its picture", "% of the area", "faces", share, "box around the points"),
-        "width": Quantity("Width of the pictures", "px", "pictures", seen.sizes[pictures, 0]),
-        "height": Quantity("Height of the pictures", "px", "pictures", seen.sizes[pictures, 1]),
+        "box_share": Quantity("Face in its image", "% of the area", "faces", share, "box around the points"),
+        "width": Quantity("Width of the images", "px", "images", seen.sizes[firsts, 0]),
+        "height": Quantity("Height of the images", "px", "images", seen.sizes[firsts, 1]),
         "brightness": Quantity("Brightness of the face", "of 255", "faces", seen.light[:, 0], "mean grey value"),
         "contrast": Quantity(
             "Contrast of the face", "of 255", "faces", seen.light[:, 1], "standard deviation of the grey values"
         ),
     }
     if not seen.no_pose:
-        notes = ("above 0: nose to the picture's right", "above 0: nose up", "above 0: turned clockwise")
+        notes = ("above 0: nose to the image's right", "above 0: nose up", "above 0: turned clockwise")
         for i, (name, note) in enumerate(zip(("yaw", "pitch", "roll"), notes, strict=True)):
             found[name] = Quantity(f"Head: {name}", "degrees", "faces", seen.pose[:, i], note)
     return {name: _known(quantity) for name, quantity in found.items()}

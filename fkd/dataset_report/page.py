@@ -1,4 +1,4 @@
-"""The page: one file with all its pictures inside, which opens offline in any browser."""
+"""The page: one file with all its images inside, which opens offline in any browser."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from fkd.schema import KeypointSchema
 from fkd.terminal import progress
 
 _FOLDER = Path(__file__).parent
-_NAMED = 8  # people
+_NAMED = 8  # subjects
 _LEGEND = (
     "<p>Colours tell the sides of a face: of two points that a mirror exchanges, the first is green, the second blue; a"
     " point without a partner is white.</p>"
@@ -52,8 +52,8 @@ def write_page(path: Path, found: Survey, sheets: Sequence[Sheet], examples: Map
     parts = {
         "style": (_FOLDER / "page.css").read_text(encoding="utf-8"),
         "title": escape(f"Data set: {found.faces.name}"),
-        "counts": f"{count.faces:,} faces with {len(schema)} points on {count.pictures:,} pictures of"
-        f" {count.people:,} people",
+        "counts": f"{count.faces:,} faces with {len(schema)} points on {count.images:,} images of"
+        f" {count.subjects:,} subjects",
         "remarks": "".join(f'<p class="remark">{escape(remark)}</p>' for remark in found.faces.remarks),
         "contents": "".join(f'<a href="#{_anchor(title)}">{title}</a>' for title in sections),
         "sections": "\n".join(
@@ -115,27 +115,27 @@ def _tiles(tiles: Iterable[Tile]) -> str:
 
 def _who(population: Population, schema: KeypointSchema) -> str:
     counts = _table(
-        ("", "faces", "pictures", "people"),
-        ((name, f"{c.faces:,}", f"{c.pictures:,}", f"{c.people:,}") for name, c in population.counts.items()),
+        ("", "faces", "images", "subjects"),
+        ((name, f"{c.faces:,}", f"{c.images:,}", f"{c.subjects:,}") for name, c in population.counts.items()),
     )
     shared = _table(
-        ("in both", "pictures", "people"),
-        ((f"{a} and {b}", f"{s.pictures:,}", f"{s.people:,}") for (a, b), s in population.shared.items()),
+        ("in both", "images", "subjects"),
+        ((f"{a} and {b}", f"{s.images:,}", f"{s.subjects:,}") for (a, b), s in population.shared.items()),
     )
-    most = zip(population.names[:_NAMED].tolist(), population.pictures_of[:_NAMED].tolist(), strict=True)
-    named = ", ".join(f"{name} {pictures:,}" for name, pictures in most)
-    if (population.pictures_of == 1).all():
-        persons = "<p>Everybody is on one picture, or the set does not say who is on which.</p>"
+    most = zip(population.names[:_NAMED].tolist(), population.images_of[:_NAMED].tolist(), strict=True)
+    named = ", ".join(f"{name} {images:,}" for name, images in most)
+    if (population.images_of == 1).all():
+        subjects = "<p>Everybody is on one image, or the set does not say who is on which.</p>"
     else:
-        drawn = figures.pictures_per_person(population.pictures_of)
-        persons = _figure(drawn, "pictures per person", f"most pictures: {named}")
+        drawn = figures.images_per_subject(population.images_of)
+        subjects = _figure(drawn, "images per subject", f"most images: {named}")
     if (population.visible == 1).all():
         labels = f"<p>Each of the {len(schema)} points is labelled as visible on every face.</p>"
     else:
         mean, least = 100 * population.visible.mean(), int(population.visible.argmin())
         caption = f"on average {mean:.1f} %; least often {schema.names[least]}, {100 * population.visible[least]:.1f} %"
         labels = _figure(figures.visibility(population.visible, schema), "visible points", caption, "wide")
-    return f'<div class="charts"><div class="scroll">{counts}{shared}</div>{persons}</div>{labels}'
+    return f'<div class="charts"><div class="scroll">{counts}{shared}</div>{subjects}</div>{labels}'
 
 
 def _shape(shapes: Shapes | str, schema: KeypointSchema) -> str:
@@ -169,7 +169,7 @@ def _shape(shapes: Shapes | str, schema: KeypointSchema) -> str:
 def _measures(found: Survey) -> str:
     sampled, total = len(found.seen.rows), len(found.faces.table)
     intro = (
-        f"<p>Pictures, light and pose were measured on {sampled:,} of {total:,} faces, drawn at random.</p>"
+        f"<p>Images, light and pose were measured on {sampled:,} of {total:,} faces, drawn at random.</p>"
         if sampled < total
         else ""
     )
@@ -195,8 +195,8 @@ def _number(value: float) -> str:
 def _figure(uri: str, alt: str, caption: str, kind: str = "") -> str:
     attribute = f' class="{kind}"' if kind else ""
     text = escape(caption)
-    picture = f'<img src="{uri}" alt="{escape(alt)}">'
-    return f'<figure{attribute}>{picture}<figcaption title="{text}">{text}</figcaption></figure>'
+    image = f'<img src="{uri}" alt="{escape(alt)}">'
+    return f'<figure{attribute}>{image}<figcaption title="{text}">{text}</figcaption></figure>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

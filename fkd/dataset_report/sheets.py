@@ -24,17 +24,17 @@ class Tile:
     """One face with its labels.
 
     Attributes:
-        picture: (S, S, 3) RGB.
+        image: (S, S, 3) RGB.
         caption: which it is.
     """
 
-    picture: Image
+    image: Image
     caption: str
 
     @property
     def uri(self) -> str:
-        """The picture as JPEG, as a data URI."""
-        return images.data_uri(self.picture, _QUALITY)
+        """The image as JPEG, as a data URI."""
+        return images.data_uri(self.image, _QUALITY)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Sheet:
     tiles: tuple[Tile, ...]
 
     def image(self) -> Image:
-        """All tiles with their captions as one picture."""
-        pictures, captions = zip(*((tile.picture, tile.caption) for tile in self.tiles), strict=True)
-        return draw.sheet(pictures, _COLUMNS, captions)
+        """All tiles with their captions as one image."""
+        shown, captions = zip(*((tile.image, tile.caption) for tile in self.tiles), strict=True)
+        return draw.sheet(shown, _COLUMNS, captions)
 
 
 def sheets(faces: Faces, boxes: Points, seen: Seen, count: int, seed: int) -> list[Sheet]:

@@ -25,13 +25,13 @@ class Survey:
     Attributes:
         faces: the data set.
         is_whole: whether these are all faces of the set; where some are left out already, a list of others to leave out
-            would forget them, and the faces of a picture have other numbers.
+            would forget them, and the faces of an image have other numbers.
         can_exclude: whether the set takes a list of faces to leave out.
         findings: of the checks, the most serious first.
         population: who and what it holds.
         boxes: (N, 4) the upright boxes around the visible points, photo pixels.
-        seen: what was measured with the pictures of a sample.
-        quantities: what was measured on faces and pictures, by name.
+        seen: what was measured with the images of a sample.
+        quantities: what was measured on faces and images, by name.
         shapes: mean shape and modes of the sample's faces; or why there are none.
     """
 
@@ -83,13 +83,13 @@ def survey(
         findings: of the checks.
         is_whole: whether these are all faces of the set.
         can_exclude: whether it takes a list of faces to leave out.
-        size: at most so many faces are looked at for what needs their pictures or all of their points.
+        size: at most so many faces are looked at for what needs their images or all of their points.
         seed: of who these are.
     """
     rows = sample(np.arange(len(faces.table)), size, seed)
     seen = look(faces, rows)
     with progress("measuring faces", 4) as advance:
-        people = population(faces)
+        subjects = population(faces)
         advance()
         boxes = point_boxes(faces.table)
         advance()
@@ -97,4 +97,4 @@ def survey(
         advance()
         formed = shapes(faces, rows)
         advance()
-    return Survey(faces, is_whole, can_exclude, tuple(findings), people, boxes, seen, measured, formed)
+    return Survey(faces, is_whole, can_exclude, tuple(findings), subjects, boxes, seen, measured, formed)

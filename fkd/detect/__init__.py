@@ -1,4 +1,4 @@
-"""Detectors: a picture -> boxes of faces, corrected to the squares around the points that crops start from."""
+"""Detectors: an image -> boxes of faces, corrected to the squares around the points that crops start from."""
 
 from fkd.detect.base import Candidates, Detector, iou
 from fkd.detect.boxfile import BoxFile

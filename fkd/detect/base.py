@@ -13,14 +13,14 @@ from fkd.types import Image, Points
 Scores = npt.NDArray[np.float32]
 
 BEYOND = 0.3
-"""How far a picture is continued beyond its edges, as a share of its short side."""
+"""How far an image is continued beyond its edges, as a share of its short side."""
 WIDEST = 20_000
-"""Pixels of a picture that can still be turned: OpenCV warps no more than 32,767, and the padding comes to these."""
+"""Pixels of an image that can still be turned: OpenCV warps no more than 32,767, and the padding comes to these."""
 _LEAST_INSIDE = 0.25  # of a box's area, or it is of a face in the mirror image alone
 
 
 class Candidates(NamedTuple):
-    """All boxes of a picture that may be faces, for hiding them."""
+    """All boxes of an image that may be faces, for hiding them."""
 
     squares: Points  # (N, 4) of faces, corrected, photo pixels
     scores: Scores  # (N,)
@@ -28,7 +28,7 @@ class Candidates(NamedTuple):
 
 
 class Detector(Protocol):
-    """Finds faces on a picture. Several threads may call it at once."""
+    """Finds faces on an image. Several threads may call it at once."""
 
     @property
     def jitter(self) -> Jitter:
@@ -38,19 +38,19 @@ class Detector(Protocol):
     def limit(self) -> float | None:
         """Greatest distance (`fkd.shape_model`) of a face's points from plausible shapes; None drops no face."""
 
-    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """Finds faces.
 
         Args:
-            picture: (H, W) grey or (H, W, 3) RGB.
+            image: (H, W) grey or (H, W, 3) RGB.
             path: the file it is from, if it is from one.
 
         Returns:
             (N, 4) corrected squares in photo pixels and (N,) scores, best first; NaN from a detector that has none.
         """
 
-    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
-        """Finds all that may be a face, those that the picture's edge cuts, too; arguments as above."""
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
+        """Finds all that may be a face, those that the image's edge cuts, too; arguments as above."""
 
 
 def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:
@@ -60,21 +60,21 @@ def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:
 
 
 def beyond_edges(
-    find: Callable[[Image], tuple[Points, Scores]], picture: Image, tilt: float = 0.0
+    find: Callable[[Image], tuple[Points, Scores]], image: Image, tilt: float = 0.0
 ) -> tuple[Points, Scores]:
-    """What is found on a picture that is continued beyond its edges by its mirror image, so that no face is cut.
+    """What is found on an image that is continued beyond its edges by its mirror image, so that no face is cut.
 
     Args:
-        find: gives squares (N, 4) and scores (N,) of a picture.
-        picture: (H, W) grey or (H, W, 3) RGB, less than `WIDEST` wide and high if it is turned.
-        tilt: the picture is turned by so many degrees, counter-clockwise, before.
+        find: gives squares (N, 4) and scores (N,) of an image.
+        image: (H, W) grey or (H, W, 3) RGB, less than `WIDEST` wide and high if it is turned.
+        tilt: the image is turned by so many degrees, counter-clockwise, before.
 
     Returns:
-        Upright squares in pixels of the picture, and scores; a square that hardly touches the picture is left out.
+        Upright squares in pixels of the image, and scores; a square that hardly touches the image is left out.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     pad = round(BEYOND * min(height, width))
-    padded = cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
     size = (width + 2 * pad, height + 2 * pad)
     turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), tilt, 1)
     if tilt:

@@ -22,9 +22,9 @@ _COLUMNS = ["image", "left", "top", "right", "bottom"]
 
 @dataclass(frozen=True)
 class BoxFile:
-    """Looks boxes up in a file; a picture that it does not name has no faces.
+    """Looks boxes up in a file; an image that it does not name has no faces.
 
-    A picture is found by its path, or by the longest ending of it that the file names ("a/x.jpg" of "photos/a/x.jpg"),
+    An image is found by its path, or by the longest ending of it that the file names ("a/x.jpg" of "photos/a/x.jpg"),
     else by its name alone. A box without a score gets NaN.
 
     Attributes:
@@ -35,7 +35,7 @@ class BoxFile:
         limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: the file is missing or of another form, or a box is empty, by its row; or a picture comes without a
+        UserError: the file is missing or of another form, or a box is empty, by its row; or an image comes without a
             path, or with a name that the file has several times and never with that path.
     """
 
@@ -45,26 +45,26 @@ class BoxFile:
     limit: float | None
 
     def __post_init__(self) -> None:
-        self._faces  # noqa: B018 (a broken file is said before any picture is read)
+        self._faces  # noqa: B018 (a broken file is said before any image is read)
 
-    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""
         if path is None:
             raise UserError(
-                f"detector.file={self.file}: expected pictures from files, found one without a path, by which boxes are"
+                f"detector.file={self.file}: expected images from files, found one without a path, by which boxes are"
                 " looked up; give photos or choose another detector"
             )
-        rows = self._faces.get(self._picture(PurePath(path)), [])
+        rows = self._faces.get(self._image(PurePath(path)), [])
         boxes = np.array([row.box for row in rows], np.float32).reshape(-1, 4)
         return best_first(self.correction(boxes), np.array([row.score for row in rows], np.float32))
 
-    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """As `fkd.detect.Detector`; nothing else is looked for."""
-        return Candidates(*self(picture, path))
+        return Candidates(*self(image, path))
 
     @cached_property
     def _faces(self) -> "dict[str, list[_Row]]":
-        """Rows of each picture that the file names."""
+        """Rows of each image that the file names."""
         if self.file is None:
             raise UserError("detector.file: expected a JSON or CSV file with boxes, found none; set detector.file=PATH")
         faces: dict[str, list[_Row]] = {}
@@ -74,21 +74,21 @@ class BoxFile:
 
     @cached_property
     def _names(self) -> dict[str, list[str]]:
-        """What the file calls pictures, by their names without folders."""
+        """What the file calls images, by their names without folders."""
         names: dict[str, list[str]] = {}
-        for picture in self._faces:
-            names.setdefault(PurePath(picture).name, []).append(picture)
+        for image in self._faces:
+            names.setdefault(PurePath(image).name, []).append(image)
         return names
 
-    def _picture(self, path: PurePath) -> str:
-        """What the file calls the picture."""
+    def _image(self, path: PurePath) -> str:
+        """What the file calls the image."""
         for start in range(len(path.parts)):
-            if (picture := PurePath(*path.parts[start:]).as_posix()) in self._faces:
-                return picture
+            if (image := PurePath(*path.parts[start:]).as_posix()) in self._faces:
+                return image
         names = self._names.get(path.name, [])
         if len(names) > 1:
             raise UserError(
-                f"{self.file}: expected one picture for {path}, found {', '.join(names[:3])}; name pictures by the"
+                f"{self.file}: expected one image for {path}, found {', '.join(names[:3])}; name images by the"
                 " paths they are read from"
             )
         return names[0] if names else ""
@@ -96,7 +96,7 @@ class BoxFile:
 
 class _Row(NamedTuple):
     image: str
-    box: list[float]  # left, top, right, bottom; empty for a picture without faces
+    box: list[float]  # left, top, right, bottom; empty for an image without faces
     score: float
 
 
@@ -128,7 +128,7 @@ def _json(text: str, path: Path) -> Iterator[_Row]:
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
             raise UserError(f'{where}: expected {{"image": name, "faces": [...]}}, found {short(entry)}')
         if "frame" in entry:
-            raise UserError(f"{where}: expected a picture, found a video's frame; give boxes of photos")
+            raise UserError(f"{where}: expected an image, found a video's frame; give boxes of photos")
         yield _Row(entry["image"], [], math.nan)
         for j, face in enumerate(_list(entry.get("faces"), where)):
             where_face = f"{where}, face {j}"
@@ -183,6 +183,6 @@ def _number(value: Any, where: str) -> float:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not abs(number) < 1e9:  # not finite, or nowhere near any picture
+    if not abs(number) < 1e9:  # not finite, or nowhere near any image
         raise UserError(f"{where}: expected a number, found {short(value)}")
     return number

@@ -27,7 +27,7 @@ _DENSITY = 10.0  # on training faces, the second look has about so many hits for
 _SAME_FACE = 0.5  # a box of which so much lies in a surer one is a part of that face
 _DOUBTFUL = (("frontalface_default", 24, 1.0), ("profileface", 20, 4 / 3))
 """What may be a face, for hiding: cascade, width in pixels that it was trained on, and smallest box over that of the
-first. Of a profile each cascade sees one side: the picture is searched mirrored, too."""
+first. Of a profile each cascade sees one side: the image is searched mirrored, too."""
 _DOUBTFUL_STEP = 1.1  # ratio of the sizes tried there
 _SMALLER = 0.5  # smallest box there, over that of a face
 _TILTS = -30, 30  # degrees, of faces that are looked for as upright ones are, for hiding
@@ -38,10 +38,10 @@ class Haar:
     """OpenCV's frontal cascades, in two looks.
 
     Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001. The first look goes
-    over the picture, made so small that the smallest face has the cascade's own size, in coarse steps and with the
+    over the image, made so small that the smallest face has the cascade's own size, in coarse steps and with the
     first stages only: it is fast and misses little, but takes much for a face. A candidate with few hits is looked at
     again by itself and closely, by three whole cascades, and is a face if they hit often enough in all. Hardly any
-    picture pays for many second looks, and what is no face seldom passes cascades that were trained apart. The number
+    image pays for many second looks, and what is no face seldom passes cascades that were trained apart. The number
     of windows that hit tells faces from the rest better than the sums that a cascade's last stage gives.
 
     The score is the number of hits of the first look, plus a tenth of those of the second.
@@ -49,7 +49,7 @@ class Haar:
     Attributes:
         scale_factor: ratio of neighbouring sizes in the first look.
         stages: of the default cascade's 25, in the first look.
-        min_share: smallest box, as a share of the picture's short side.
+        min_share: smallest box, as a share of the image's short side.
         min_size: the same in pixels; the larger of the two counts.
         sure: hits of the first look from which on a candidate is a face.
         votes: hits of the second look from which on another one is.
@@ -85,9 +85,9 @@ class Haar:
         if not isinstance(self.stages, int):
             raise UserError(f"detector.stages={self.stages}: expected a whole number")
 
-    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""
-        grey: Any = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        grey: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         boxes, scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         for candidate, hits in zip(*self._first_look(grey), strict=True):
             if coverage(candidate, boxes).max(initial=0) > _SAME_FACE:
@@ -103,13 +103,13 @@ class Haar:
         # OpenCV's rectangles count whole pixels; the edge of the first pixel is at -0.5.
         return best_first(self.correction(boxes - np.float32(0.5)), scores)
 
-    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """As `fkd.detect.Detector`. One hit of a frontal or a profile cascade makes a doubtful box, and so does a face
-        on the tilted picture."""
-        grey: Any = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        on the tilted image."""
+        grey: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         smallest = _SMALLER * max(self.min_share * min(grey.shape), self.min_size)
         hits = np.concatenate([_all_hits(grey, *cascade, smallest) for cascade in _DOUBTFUL])
-        padded = replace(self, min_share=self.min_share / (1 + 2 * BEYOND))  # of a larger picture
+        padded = replace(self, min_share=self.min_share / (1 + 2 * BEYOND))  # of a larger image
         zoom = min(WIDEST / max(grey.shape), 1)
         small = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else grey
         finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=round(_SMALLER * self.min_size))
@@ -140,7 +140,7 @@ def _second_look(grey: Image, box: Points) -> list[Points]:
 
 
 def _all_hits(grey: Image, name: str, trained_on: int, ratio: float, smallest: float) -> Points:
-    """Boxes (N, 4) that pass a cascade, if it is that of profiles on the picture's mirror image, too.
+    """Boxes (N, 4) that pass a cascade, if it is that of profiles on the image's mirror image, too.
 
     Args:
         trained_on, ratio: as in `_DOUBTFUL`.
@@ -165,12 +165,12 @@ def _grouped(hits: Points) -> tuple[Points, Scores]:
 
 
 def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float, sizes: tuple[int, int]) -> Points:
-    """All windows (N, 4) that pass, in pixels from the picture's left and top edge.
+    """All windows (N, 4) that pass, in pixels from the image's left and top edge.
 
     Args:
-        zoom: the picture is scaled by this first; averaging makes small what the cascade would sample.
+        zoom: the image is scaled by this first; averaging makes small what the cascade would sample.
         step: ratio of neighbouring sizes.
-        sizes: smallest and largest in pixels of the scaled picture, 0 for none.
+        sizes: smallest and largest in pixels of the scaled image, 0 for none.
     """
     height, width = grey.shape
     size = (max(round(width * zoom), 1), max(round(height * zoom), 1))
@@ -184,7 +184,7 @@ def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float,
 
 
 _cascades = threading.local()
-"""One of each for every thread: a cascade holds the picture that it works on."""
+"""One of each for every thread: a cascade holds the image that it works on."""
 
 
 def _cascade(name: str, stages: int | None) -> cv2.CascadeClassifier:

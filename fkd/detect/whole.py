@@ -1,4 +1,4 @@
-"""The picture is one face."""
+"""The image is one face."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from fkd.types import Image, Points
 
 @dataclass(frozen=True)
 class WholeImage:
-    """Takes every picture for one face; it has no score (NaN).
+    """Takes every image for one face; it has no score (NaN).
 
     Attributes:
-        correction: from the largest square in the middle of the picture to the square around the points.
+        correction: from the largest square in the middle of the image to the square around the points.
         jitter: what the correction leaves.
         limit: see `fkd.detect.Detector`.
     """
@@ -23,11 +23,11 @@ class WholeImage:
     jitter: Jitter
     limit: float | None
 
-    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""
-        extent = np.array([picture.shape[1::-1]], np.float64)
+        extent = np.array([image.shape[1::-1]], np.float64)
         return self.correction(square(extent / 2 - 0.5, extent.min(axis=1))), np.full(1, np.nan, np.float32)
 
-    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """As `fkd.detect.Detector`; nothing else is looked for."""
-        return Candidates(*self(picture, path))
+        return Candidates(*self(image, path))

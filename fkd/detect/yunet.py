@@ -18,7 +18,7 @@ _SOURCE = (
     "get face_detection_yunet_2023mar.onnx from the OpenCV Zoo (github.com/opencv/opencv_zoo) and set"
     " detector.model=PATH"
 )
-_SIZE = 64  # pixels of the picture that a file is tried on
+_SIZE = 64  # pixels of the image that a file is tried on
 _DOUBTFUL = 0.3  # least score of a box that is hidden though it is no sure face
 _CANDIDATES = 5000  # boxes before overlapping ones are dropped (OpenCV's own choice)
 
@@ -33,7 +33,7 @@ class YuNet:
         model: path of the ONNX file, which the user gives.
         score: least score of a face.
         nms: overlap (IoU) from which on the less sure of two boxes is dropped.
-        max_side: larger pictures are shrunk to this width or height in pixels, so that a photo takes no seconds.
+        max_side: larger images are shrunk to this width or height in pixels, so that a photo takes no seconds.
         correction: from its boxes to the squares around the points.
         jitter: what the correction leaves.
         limit: see `fkd.detect.Detector`.
@@ -60,12 +60,12 @@ class YuNet:
                 f"detector.model={self.model}: expected YuNet's ONNX file, found another kind of file; {_SOURCE}"
             ) from error
 
-    def __call__(self, picture: Image, path: str | None = None) -> tuple[Points, Scores]:
+    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         zoom = min(self.max_side / max(height, width), 1)
         size = (max(round(width * zoom), 1), max(round(height * zoom), 1))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         network = self._network()
         network.setInputSize(size)
         found: Any = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR if small.ndim == 3 else cv2.COLOR_GRAY2BGR))
@@ -75,9 +75,9 @@ class YuNet:
         boxes = boxes * np.array([width / size[0], height / size[1]] * 2, np.float32) - np.float32(0.5)
         return best_first(self.correction(boxes), rows[:, 14])
 
-    def for_hiding(self, picture: Image, path: str | None = None) -> Candidates:
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """As `fkd.detect.Detector`."""
-        squares, scores = beyond_edges(self._lenient, picture)
+        squares, scores = beyond_edges(self._lenient, image)
         sure = scores >= self.score
         return Candidates(squares[sure], scores[sure], squares[~sure])
 
@@ -86,7 +86,7 @@ class YuNet:
         return replace(self, score=min(self.score, _DOUBTFUL))
 
     def _network(self) -> cv2.FaceDetectorYN:
-        """One for every thread: it holds the picture that it works on."""
+        """One for every thread: it holds the image that it works on."""
         loaded: dict[YuNet, cv2.FaceDetectorYN] = _networks.__dict__.setdefault("loaded", {})
         if self not in loaded:
             settings = (_SIZE, _SIZE), self.score, self.nms, _CANDIDATES

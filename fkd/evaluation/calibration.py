@@ -20,7 +20,7 @@ _MIDDLE = 15.87, 84.13  # percentiles: one standard deviation of a normal distri
 
 
 class Look(NamedTuple):
-    """What a detector without correction found on a picture with F annotated faces."""
+    """What a detector without correction found on an image with F annotated faces."""
 
     boxes: Points  # (N, 4)
     scores: npt.NDArray[np.float32]  # (N,)
@@ -35,7 +35,7 @@ class Calibration:
     Attributes:
         correction: from the detector's boxes to the squares around the points.
         jitter: what the correction leaves, in widths of those squares.
-        pictures: how many were looked at.
+        images: how many were looked at.
         faces: how many are annotated on them.
         missed: how many of these have no corrected box.
         false: boxes that lie on no annotated face; it may be one that nobody annotated.
@@ -45,7 +45,7 @@ class Calibration:
 
     correction: Correction
     jitter: Jitter
-    pictures: int
+    images: int
     faces: int
     missed: int
     false: int
@@ -54,7 +54,7 @@ class Calibration:
 
 
 def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
-    """Shows a detector every picture of a subset, with a progress bar.
+    """Shows a detector every image of a subset, with a progress bar.
 
     Args:
         detector: its boxes are taken as they come: let it correct nothing.
@@ -63,11 +63,11 @@ def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
     """
     table = faces.subset(subset)
     squares = square_around(table.keypoints)
-    pictures, first = np.unique(table.images, return_index=True)
-    with progress("detecting faces", len(pictures)) as advance:
-        for picture, row in zip(pictures, first, strict=True):
-            boxes, scores = detector(faces.images[int(picture)], str(table.paths[row]))
-            yield Look(boxes, scores, squares[table.images == picture], str(table.subjects[row]))
+    images, first = np.unique(table.images, return_index=True)
+    with progress("detecting faces", len(images)) as advance:
+        for image, row in zip(images, first, strict=True):
+            boxes, scores = detector(faces.images[int(image)], str(table.paths[row]))
+            yield Look(boxes, scores, squares[table.images == image], str(table.subjects[row]))
             advance()
 
 
@@ -86,7 +86,7 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
         boxes, faces = _pairs(looks, correction, least)
         if len(boxes) < 10:
             raise UserError(
-                f"detector: expected boxes on ten faces or more, found {len(boxes)} on {len(looks)} pictures;"
+                f"detector: expected boxes on ten faces or more, found {len(boxes)} on {len(looks)} images;"
                 " mend the detector's settings or give more data"
             )
         width, side = _widths(boxes), _widths(faces)
@@ -101,7 +101,7 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
     return Calibration(
         correction=correction,
         jitter=jitter,
-        pictures=len(looks),
+        images=len(looks),
         faces=count,
         missed=count - int(is_found.sum()),
         false=int((~is_found).sum()),
@@ -111,9 +111,9 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
 
 
 def halves(looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
-    """Two parts that share no person."""
-    people = sorted({each.subject for each in looks})
-    first = set(people[::2])
+    """Two parts that share no subject."""
+    subjects = sorted({each.subject for each in looks})
+    first = set(subjects[::2])
     return [each for each in looks if each.subject in first], [each for each in looks if each.subject not in first]
 
 

@@ -34,7 +34,7 @@ class Candidate:
     Attributes:
         net: finds keypoints on crops.
         mean_shape: (K, 2) crop pixels, of the training faces: the baseline.
-        subjects: the people it was trained on, None if they are not known.
+        subjects: the subjects it was trained on, None if they are not known.
         image_hashes: of the images it was trained on.
     """
 
@@ -59,7 +59,7 @@ class Candidate:
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 
     def trained_on(self, table: Annotations) -> set[str] | None:
-        """The people of a table whom the net was trained on, by their names or by images of them.
+        """The subjects of a table whom the net was trained on, by their names or by images of them.
 
         None where that is not known: no name is the same, which it need not be where the set's folder is called by
         another name, and the hashes of some images are not known.
@@ -115,7 +115,7 @@ def evaluate(
 
     Args:
         boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
-            "detector" (found on the picture; a missed face counts `MISSED` percent).
+            "detector" (found on the image; a missed face counts `MISSED` percent).
         flip: average the answers on a crop and on its mirror image.
         detector: finds the faces, or says how its boxes lie.
 
@@ -162,7 +162,7 @@ def squares_of(
 ) -> tuple[Points, npt.NDArray[np.bool_]]:
     """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found.
 
-    What a detector finds on a picture is one face at most: of its boxes and the labelled faces there, those that
+    What a detector finds on an image is one face at most: of its boxes and the labelled faces there, those that
     overlap most belong together, then those that do of the others.
     """
     truth = square_around(table.keypoints)
@@ -173,15 +173,15 @@ def squares_of(
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
-    for rows in track(_by_picture(table), "detecting faces", transient=True, disable=_quiet()):
+    for rows in track(_by_image(table), "detecting faces", transient=True, disable=_quiet()):
         candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
         for label, candidate in match(truth[rows], candidates):
             squares[rows[label]], found[rows[label]] = candidates[candidate], True
     return squares, found
 
 
-def _by_picture(table: Annotations) -> list[npt.NDArray[np.int64]]:
-    """The rows of each picture."""
+def _by_image(table: Annotations) -> list[npt.NDArray[np.int64]]:
+    """The rows of each image."""
     order = np.argsort(table.images, kind="stable")
     return np.split(order, 1 + np.flatnonzero(np.diff(table.images[order])))
 

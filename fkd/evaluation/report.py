@@ -1,4 +1,4 @@
-"""What a run leaves and shows at its end: pictures, the test faces with their points, a table."""
+"""What a run leaves and shows at its end: images, the test faces with their points, a table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +75,7 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table
         "NME box %": "nme_box",
         "faces": "faces",
         "missed faces": "missed_faces",
-        "people": "subjects",
+        "subjects": "subjects",
         "of them in the net's training": "subjects_in_training",
     }
     for label, key in rows.items():

@@ -1,4 +1,4 @@
-"""Face filters: pictures that hang on keypoints, and blur for privacy.
+"""Face filters: images that hang on keypoints, and blur for privacy.
 
 Both become a texture with alpha that a plane map brings to the photo, where `paint` blends it over.
 """
@@ -29,7 +29,7 @@ from fkd.visualization.compositing import (
     similarity,
 )
 
-_DEEPEST = 4.0  # times that one corner of a picture may be farther than another: beyond, its horizon is near
+_DEEPEST = 4.0  # times that one corner of an image may be farther than another: beyond, its horizon is near
 _MARGINS = {"eyes": 0.2, "face": 0.12}  # what is hidden around a part's points, over the eye distance
 _SOFT = 0.15  # width of the soft edge outside of that, over the eye distance
 _OVAL = (0.6, 0.78, -0.14)  # of a face with forehead in a box: half width, half height, place down; over its width
@@ -57,7 +57,7 @@ class Layer(Protocol):
 
 
 class Filter:
-    """Layers drawn on every face of a picture.
+    """Layers drawn on every face of an image.
 
     Args:
         layers: name -> layer; names let the configs of several filters merge into one.
@@ -77,7 +77,7 @@ class Filter:
         return any(layer.hides for layer in self._layers.values())
 
     def check(self, schema: KeypointSchema) -> None:
-        """Makes sure that the filter fits faces of a schema, before any picture is touched.
+        """Makes sure that the filter fits faces of a schema, before any image is touched.
 
         Raises:
             UserError: naming the layer and what it misses.
@@ -88,11 +88,11 @@ class Filter:
             except UserError as error:
                 raise UserError(f"filter layer {name}: {error}") from error
 
-    def __call__(self, picture: Image, faces: Sequence[Face]) -> Image:
-        """A copy of the (H, W, 3) RGB picture in which every face wears the filter, the largest (nearest) on top."""
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(f"picture: expected uint8 (H, W, 3), found {picture.dtype} {picture.shape}")
-        photo = picture.copy()
+    def __call__(self, image: Image, faces: Sequence[Face]) -> Image:
+        """A copy of the (H, W, 3) RGB image in which every face wears the filter, the largest (nearest) on top."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"image: expected uint8 (H, W, 3), found {image.dtype} {image.shape}")
+        photo = image.copy()
         for face in sorted(faces, key=lambda face: float(np.nan_to_num(face.box[2] - face.box[0]))):
             for layer in self._layers.values():
                 layer.draw(photo, face)
@@ -100,39 +100,39 @@ class Filter:
 
 
 class Sticker:
-    """A picture that hangs on keypoints; none is drawn on a box without them.
+    """An image that hangs on keypoints; none is drawn on a box without them.
 
     Args:
-        picture: path of an RGBA picture.
-        anchors: keypoint -> its place [x, y] in pixels of that picture, three or more. A keypoint is an index, a name,
+        image: path of an RGBA image.
+        anchors: keypoint -> its place [x, y] in pixels of that image, three or more. A keypoint is an index, a name,
             or the name of a part, which stands for the mean of the part's points.
         warp: "similarity" (turned and scaled), "affine" (also sheared) or "homography" (also in perspective; four
             anchors or more): the least-squares fit to the anchors.
         order: layers are painted from low to high.
 
     Raises:
-        UserError: naming the picture and what is wrong with it, with an anchor, the warp or the order.
+        UserError: naming the image and what is wrong with it, with an anchor, the warp or the order.
     """
 
     hides = False
 
-    def __init__(self, picture: str, anchors: Mapping[int | str, Sequence[float]], warp: str, order: float) -> None:
-        self._name, self.order = picture, _number(f"{picture}: order", order)
+    def __init__(self, image: str, anchors: Mapping[int | str, Sequence[float]], warp: str, order: float) -> None:
+        self._name, self.order = image, _number(f"{image}: order", order)
         if warp not in _WARPS:
-            raise UserError(f"{picture}: expected warp={'|'.join(_WARPS)}, found {warp!r}")
+            raise UserError(f"{image}: expected warp={'|'.join(_WARPS)}, found {warp!r}")
         least = 4 if warp == "homography" else 3
         if len(anchors) < least:
-            raise UserError(f"{picture}: expected {least} or more anchors with warp={warp}, found {len(anchors)}")
-        pixels = images.read(picture, 4)
+            raise UserError(f"{image}: expected {least} or more anchors with warp={warp}, found {len(anchors)}")
+        pixels = images.read(image, 4)
         if not pixels[..., 3].any() or pixels[..., 3].min() == 255:
             found = "no pixel that is transparent" if pixels[..., 3].any() else "every pixel transparent"
-            raise UserError(f"{picture}: expected a picture cut out by its alpha, found {found}; give an RGBA PNG")
+            raise UserError(f"{image}: expected an image cut out by its alpha, found {found}; give an RGBA PNG")
         self._texture = premultiplied(pixels)
         self._keys = [str(key) for key in anchors]
         self._places = np.array([self._place(key, place) for key, place in anchors.items()])
         self._on_a_line = is_flat(self._places)
         if self._on_a_line and (warp != "similarity" or not np.ptp(self._places, axis=0).any()):
-            raise UserError(f"{picture}: expected anchors that are not all on one line with warp={warp}; move one")
+            raise UserError(f"{image}: expected anchors that are not all on one line with warp={warp}; move one")
         self._fit = _WARPS[warp]
 
     def check(self, schema: KeypointSchema) -> None:
@@ -151,7 +151,7 @@ class Sticker:
             paint(photo, self._texture, matrix)
 
     def _place(self, key: int | str, place: Sequence[float]) -> tuple[float, float]:
-        """An anchor's place in the picture."""
+        """An anchor's place in the image."""
         height, width = self._texture.shape[:2]
         try:
             x, y = (_number("", value) for value in place)
@@ -161,7 +161,7 @@ class Sticker:
         if not (-reach <= x <= width + reach and -reach <= y <= height + reach):
             raise UserError(
                 f"{self._name}: anchor {key}: expected a place in or near the {width} x {height} pixels of the "
-                f"picture, found [{x:g}, {y:g}]"
+                f"image, found [{x:g}, {y:g}]"
             )
         return x, y
 
@@ -287,7 +287,7 @@ def _soft_hull(points: Floats, size: tuple[int, int], margin: float, soft: float
 
 
 def _smeared(part: Image, side: float, size: tuple[int, int]) -> Image:
-    """The picture (H, W, 3) averaged over squares, smoothed over their sides, and scaled to `size`."""
+    """The image (H, W, 3) averaged over squares, smoothed over their sides, and scaled to `size`."""
     count = np.maximum(np.rint(np.array(part.shape[1::-1]) / max(side, 1)), 1).astype(int).tolist()
     squares = cv2.resize(part, count, interpolation=cv2.INTER_AREA)
     smooth = cv2.GaussianBlur(squares, (0, 0), 1, borderType=cv2.BORDER_REPLICATE)

@@ -104,7 +104,7 @@ def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
 def to_int8(source: Path, path: Path, crops: Image) -> None:
     """Writes an exported net with 8-bit weights and features (static quantisation by ONNX Runtime).
 
-    The layer that sees the picture and the one that gives the coordinates stay in float32, and so does all that is not
+    The layer that sees the image and the one that gives the coordinates stay in float32, and so does all that is not
     a dense layer behind the last convolution: eight bits are too few for coordinates. Weights have one scale per
     channel, features one per layer (Krishnamoorthi, arXiv:1806.08342, section 3). Weights use 7 bits, so that sums
     cannot overflow on processors without VNNI.

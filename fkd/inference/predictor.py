@@ -1,4 +1,4 @@
-"""From any picture to keypoints on every face: detector, crops, net, and back to photo pixels."""
+"""From any image to keypoints on every face: detector, crops, net, and back to photo pixels."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from fkd.io import images
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Image, Points
 
-Picture = str | Path | Image
-"""The path of a picture, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
+Photo = str | Path | Image
+"""The path of an image, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
 
 _CROPS, _PIXELS = 16, 20_000_000
-"""Pictures wait for each other until they have so many faces, or so many pixels, in all: enough for the net, and few
+"""Images wait for each other until they have so many faces, or so many pixels, in all: enough for the net, and few
 enough that the threads need not wait for it."""
 _MOST_THREADS = 8
-"""Each has two decoded pictures in hand; with more of them, all would wait for the net."""
+"""Each has two decoded images in hand; with more of them, all would wait for the net."""
 
 
 class Net(Protocol):
@@ -44,21 +44,21 @@ class Net(Protocol):
 
 
 class Found(NamedTuple):
-    """What a stream gives for each picture."""
+    """What a stream gives for each image."""
 
-    picture: Image | None  # (H, W, 3) RGB or (H, W) grey; None if it could not be read
+    image: Image | None  # (H, W, 3) RGB or (H, W) grey; None if it could not be read
     faces: list[Face]  # the surest first
     error: UserError | None  # why it could not be read
 
 
 class Predictor:
-    """Finds the faces of pictures and the keypoints of each.
+    """Finds the faces of images and the keypoints of each.
 
     Args:
         net: finds keypoints on crops.
         detector: finds faces; a face whose points look less like one than its `limit` allows is dropped.
         flip: average the answers on a crop and on its mirror image.
-        max_pixels: larger picture files are refused before they are decoded.
+        max_pixels: larger image files are refused before they are decoded.
         hiding: for hiding faces: give all boxes that may hold one, too, without keypoints (NaN) and after the faces.
     """
 
@@ -71,46 +71,46 @@ class Predictor:
         return self.net.metadata.schema
 
     @overload
-    def __call__(self, picture: Picture) -> list[Face]: ...  # type: ignore[overload-overlap]
+    def __call__(self, photo: Photo) -> list[Face]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, picture: Sequence[Picture]) -> list[list[Face]]: ...
-    def __call__(self, picture: Picture | Sequence[Picture]) -> list[Face] | list[list[Face]]:
-        """The faces of a picture, the surest first; for several pictures a list for each.
+    def __call__(self, photo: Sequence[Photo]) -> list[list[Face]]: ...
+    def __call__(self, photo: Photo | Sequence[Photo]) -> list[Face] | list[list[Face]]:
+        """The faces of an image, the surest first; for several images a list for each.
 
         Args:
-            picture: path of a file, or pixels: (H, W) grey or (H, W, 3) RGB uint8. Several: a sequence of these, or
+            photo: path of a file, or pixels: (H, W) grey or (H, W, 3) RGB uint8. Several: a sequence of these, or
                 (N, H, W, 3).
 
         Raises:
             UserError: a file cannot be read.
             ValueError: pixels of another shape or type.
         """
-        is_batch = isinstance(picture, Sequence) or (isinstance(picture, np.ndarray) and picture.ndim == 4)
-        if isinstance(picture, str) or not is_batch:
-            return self._faces([self._look(cast(Picture, picture))])[0]
+        is_batch = isinstance(photo, Sequence) or (isinstance(photo, np.ndarray) and photo.ndim == 4)
+        if isinstance(photo, str) or not is_batch:
+            return self._faces([self._look(cast(Photo, photo))])[0]
         several = []
-        for found in self.stream(cast(Sequence[Picture], picture)):
+        for found in self.stream(cast(Sequence[Photo], photo)):
             if found.error is not None:
                 raise found.error
             several.append(found.faces)
         return several
 
-    def stream(self, pictures: Iterable[Picture]) -> Generator[Found]:
-        """What is found on each picture, in order, in memory that does not grow with their number.
+    def stream(self, photos: Iterable[Photo]) -> Generator[Found]:
+        """What is found on each image, in order, in memory that does not grow with their number.
 
-        Pictures are read and searched by threads that stay a few ahead, and the faces of several pictures go through
+        Images are read and searched by threads that stay a few ahead, and the faces of several images go through
         the net together. A file that cannot be read gives its error, and the stream goes on.
         """
-        if isinstance(pictures, str | Path):
-            raise ValueError(f"pictures: expected several, found one path, {pictures}; give a list")
+        if isinstance(photos, str | Path):
+            raise ValueError(f"photos: expected several, found one path, {images}; give a list")
         threads = min(cores(), _MOST_THREADS)
-        pictures, waiting = iter(pictures), deque[Future[_Look]]()
+        photos, waiting = iter(photos), deque[Future[_Look]]()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
             try:
                 group: list[_Look] = []
                 while True:
-                    more = islice(pictures, 2 * threads - len(waiting))
-                    waiting.extend(pool.submit(self._try_to_look, picture) for picture in more)
+                    more = islice(photos, 2 * threads - len(waiting))
+                    waiting.extend(pool.submit(self._try_to_look, photo) for photo in more)
                     if waiting:
                         group.append(waiting.popleft().result())
                     if not waiting or _is_full(group):
@@ -123,18 +123,18 @@ class Predictor:
 
     def _answers(self, looks: Sequence[_Look]) -> Iterator[Found]:
         for look, faces in zip(looks, self._faces(looks), strict=True):
-            yield Found(look.picture, faces, look.error)
+            yield Found(look.image, faces, look.error)
 
-    def _try_to_look(self, picture: Picture) -> _Look:
+    def _try_to_look(self, photo: Photo) -> _Look:
         try:
-            return self._look(picture)
+            return self._look(photo)
         except UserError as error:
             return _Look.nothing(error)
 
-    def _look(self, picture: Picture) -> _Look:
-        """Reads a picture, finds its faces and cuts them out."""
-        path = str(picture) if isinstance(picture, str | Path) else None
-        pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(picture)
+    def _look(self, photo: Photo) -> _Look:
+        """Reads an image, finds its faces and cuts them out."""
+        path = str(photo) if isinstance(photo, str | Path) else None
+        pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(photo)
         squares, scores, doubtful = self._candidates(pixels, path)
         shown = images.in_channels(pixels, self.net.metadata.channels)
         crops, batch = cut(shown, self.net.metadata.window(squares), self.net.metadata.size)
@@ -146,12 +146,12 @@ class Predictor:
         return Candidates(*self.detector(pixels, path))
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
-        """The faces on each picture; one call of the net for all of them."""
+        """The faces on each image; one call of the net for all of them."""
         keypoints = iter(self._keypoints([look.batch for look in looks if len(look.batch)]))
         return [self._faces_of(look, [crop.inverse_points(next(keypoints)) for crop in look.crops]) for look in looks]
 
     def _faces_of(self, look: _Look, keypoints: Sequence[Points]) -> list[Face]:
-        """The faces of one picture, without what looks like none; for hiding, that comes as boxes without keypoints."""
+        """The faces of one image, without what looks like none; for hiding, that comes as boxes without keypoints."""
         shapes, limit = self.net.metadata.shapes, self.detector.limit
         faces, dropped = [], []
         for square, score, points in zip(look.squares, look.scores, keypoints, strict=True):
@@ -165,7 +165,7 @@ class Predictor:
         return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
 
     def _keypoints(self, batches: Sequence[Image]) -> Points:
-        """Crops (N, C, S, S) of several pictures, B in all -> (B, K, 2) crop pixels."""
+        """Crops (N, C, S, S) of several images, B in all -> (B, K, 2) crop pixels."""
         if not batches:
             return np.zeros((0, len(self.schema), 2), np.float32)
         return answers(self.net, np.concatenate(batches), self.flip)
@@ -183,9 +183,9 @@ def answers(net: Net, crops: Image, flip: bool) -> Points:
 
 @dataclass(frozen=True)
 class _Look:
-    """A picture and its candidates."""
+    """An image and its candidates."""
 
-    picture: Image | None
+    image: Image | None
     squares: Points  # (N, 4) photo pixels
     scores: npt.NDArray[np.float32]  # (N,)
     doubtful: Points  # (M, 4) that are only hidden
@@ -201,7 +201,7 @@ class _Look:
 
 def _is_full(looks: Sequence[_Look]) -> bool:
     crops = sum(len(look.crops) for look in looks)
-    pixels = sum(look.picture.shape[0] * look.picture.shape[1] for look in looks if look.picture is not None)
+    pixels = sum(look.image.shape[0] * look.image.shape[1] for look in looks if look.image is not None)
     return crops >= _CROPS or pixels >= _PIXELS
 
 
@@ -209,7 +209,7 @@ def _checked(pixels: Any) -> Image:
     """Pixels that a caller gave."""
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8):
         found = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise ValueError(f"picture: expected a path or an array of uint8 pixels, found {found}")
+        raise ValueError(f"photo: expected a path or an array of uint8 pixels, found {found}")
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
-        raise ValueError(f"picture: expected (H, W) grey or (H, W, 3) RGB pixels, found shape {pixels.shape}")
+        raise ValueError(f"photo: expected (H, W) grey or (H, W, 3) RGB pixels, found shape {pixels.shape}")
     return pixels

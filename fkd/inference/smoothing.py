@@ -2,7 +2,7 @@
 
 Casiez, Roussel and Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems",
 CHI 2012, section 3 and algorithms 1 to 3. Two changes for keypoints: the speed is the length of a point's velocity, so
-that a turned picture is filtered as the upright one; and it is taken in face widths a second, so that the same numbers
+that a turned image is filtered as the upright one; and it is taken in face widths a second, so that the same numbers
 suit a face near the camera and one far away.
 """
 

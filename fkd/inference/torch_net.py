@@ -25,7 +25,7 @@ class TorchNet:
         model: a trained net.
         metadata: what prediction must know of it.
         config: plain config that it was trained with.
-        subjects: the people it was trained on.
+        subjects: the subjects it was trained on.
         image_hashes: of the images it was trained on.
         scores: of its best epoch: epoch, val/loss, val/nme.
     """

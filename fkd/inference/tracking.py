@@ -34,7 +34,7 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     Only faces with keypoints are followed.
 
     Args:
-        frames: what belongs to each frame, such as its picture, and its faces.
+        frames: what belongs to each frame, such as its image, and its faces.
         reach: number of frames; so many are held back.
 
     Returns:

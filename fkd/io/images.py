@@ -1,4 +1,4 @@
-"""Pictures from files and into files."""
+"""Images from files and into files."""
 
 import base64
 import re
@@ -18,10 +18,10 @@ from fkd.io.atomic import whole_file
 from fkd.types import Image
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-"""Files in folders whose names end with one of these are pictures, whatever may be in them."""
+"""Files in folders whose names end with one of these are images, whatever may be in them."""
 
 MAX_PIXELS = 100_000_000
-"""The largest picture that is read unless the caller says otherwise. Reading one takes up to 12 bytes a pixel."""
+"""The largest image that is read unless the caller says otherwise. Reading one takes up to 12 bytes a pixel."""
 
 # Called directly, not through `PIL.Image.open`: that would apply Pillow's own, process-wide limit before ours.
 _KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
@@ -44,11 +44,11 @@ _TURNS = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright."""
+"""EXIF orientation -> what makes the image upright."""
 
 
 def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """The picture in a file, upright, whatever its name ends with (JPEG, PNG, BMP, WebP, TIFF, GIF).
+    """The image in a file, upright, whatever its name ends with (JPEG, PNG, BMP, WebP, TIFF, GIF).
 
     Of an animation or of several pages the first is read. 16 bits become 8, palettes and CMYK become colours, and the
     camera's note on how it was held (EXIF) is obeyed in every format that can carry one. Colour profiles are not
@@ -62,7 +62,7 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
 
     Raises:
         UserError: the file is missing, not a regular file, unreadable, empty, cut off, damaged, too large or not a
-            picture.
+            image.
     """
     if channels not in (1, 3, 4):
         raise UserError(f"channels={channels}: expected 1 (grey), 3 (RGB) or 4 (RGBA)")
@@ -70,19 +70,19 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
     with _opened(path) as file:
         kind = _kind(path, file)
         try:
-            picture = kind(file)  # reads the header
-            _check(path, picture, max_pixels)
-            return _decoded(picture, channels)
+            image = kind(file)  # reads the header
+            _check(path, image, max_pixels)
+            return _decoded(image, channels)
         except UserError:
             raise
         except Pillow.DecompressionBombError as error:
-            raise UserError(f"{path}: expected fewer pixels, found: {error}; scale the picture down") from error
+            raise UserError(f"{path}: expected fewer pixels, found: {error}; scale the image down") from error
         except MemoryError as error:
-            raise UserError(f"{path}: the picture does not fit into memory; scale it down") from error
+            raise UserError(f"{path}: the image does not fit into memory; scale it down") from error
         except Exception as error:  # a decoder can stumble over an untrusted file in more ways than it lists
             reason = " ".join(str(error).split())
             raise UserError(
-                f"{path}: the picture is cut off, damaged or of a rare kind ({reason});"
+                f"{path}: the image is cut off, damaged or of a rare kind ({reason});"
                 " copy or download the file again, or save it as PNG"
             ) from error
 
@@ -100,7 +100,7 @@ def write(path: Path | str, image: Image) -> None:
     The file appears under its name only when it is complete; one that was there before stays until then.
 
     Raises:
-        UserError: the suffix belongs to no kind of picture, or to one without alpha for RGBA; or the place cannot be
+        UserError: the suffix belongs to no kind of image, or to one without alpha for RGBA; or the place cannot be
             written.
     """
     path = Path(path)
@@ -117,14 +117,14 @@ def write(path: Path | str, image: Image) -> None:
         is_done, data = False, np.zeros(0, np.uint8)
     if not is_done:
         raise UserError(
-            f"{path}: cannot write pictures of {image.shape[1]} x {image.shape[0]} pixels as {path.suffix!r};"
+            f"{path}: cannot write images of {image.shape[1]} x {image.shape[0]} pixels as {path.suffix!r};"
             " use a name that ends with .png or .jpg"
         )
     try:
         with whole_file(path) as file:
             file.write(data.tobytes())
     except OSError as error:
-        raise UserError(f"{path}: cannot write the picture ({error.strerror}); choose another place") from error
+        raise UserError(f"{path}: cannot write the image ({error.strerror}); choose another place") from error
 
 
 def data_uri(image: Image, quality: int) -> str:
@@ -146,11 +146,11 @@ def _opened(path: Path) -> BinaryIO:
         found = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
     except FileNotFoundError as error:
         found = "a link to nothing" if path.is_symlink() else "no such file"
-        raise UserError(f"{path}: expected a picture, found {found}") from error
+        raise UserError(f"{path}: expected an image, found {found}") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path}: expected a picture, found a file that cannot be read ({reason})") from error
-    raise UserError(f"{path}: expected a picture, found {found}")
+        raise UserError(f"{path}: expected an image, found a file that cannot be read ({reason})") from error
+    raise UserError(f"{path}: expected an image, found {found}")
 
 
 def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
@@ -158,38 +158,38 @@ def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
     try:
         start = file.read(12)
     except OSError as error:
-        raise UserError(f"{path}: expected a picture, found a file that cannot be read ({error.strerror})") from error
+        raise UserError(f"{path}: expected an image, found a file that cannot be read ({error.strerror})") from error
     if not start:
         raise UserError(f"{path}: the file is empty (0 bytes); copy or download it again")
     file.seek(0)
     for pattern, kind in _KINDS:
         if re.match(pattern, start):
             return kind
-    raise UserError(f"{path}: expected a picture (JPEG, PNG, BMP, WebP, TIFF or GIF), found something else")
+    raise UserError(f"{path}: expected an image (JPEG, PNG, BMP, WebP, TIFF or GIF), found something else")
 
 
-def _check(path: Path, picture: ImageFile, max_pixels: int) -> None:
+def _check(path: Path, image: ImageFile, max_pixels: int) -> None:
     """Refuse what the header says before memory is spent on it."""
-    if picture.width * picture.height > max_pixels:
+    if image.width * image.height > max_pixels:
         raise UserError(
-            f"{path}: expected at most {max_pixels:,} pixels, found {picture.width:,} x {picture.height:,};"
-            " raise max_pixels or scale the picture down"
+            f"{path}: expected at most {max_pixels:,} pixels, found {image.width:,} x {image.height:,};"
+            " raise max_pixels or scale the image down"
         )
-    if picture.mode in ("F", "I", "LAB"):
+    if image.mode in ("F", "I", "LAB"):
         raise UserError(
             f"{path}: expected grey, RGB, CMYK or palette pixels of up to 16 bits, found Pillow's mode"
-            f" {picture.mode!r}; save it as PNG"
+            f" {image.mode!r}; save it as PNG"
         )
 
 
-def _decoded(picture: ImageFile, channels: int) -> Image:
-    picture.load()
-    upright: Pillow.Image = picture
-    if (turn := _TURNS.get(_orientation(picture))) is not None:
-        upright = picture.transpose(turn)
+def _decoded(image: ImageFile, channels: int) -> Image:
+    image.load()
+    upright: Pillow.Image = image
+    if (turn := _TURNS.get(_orientation(image))) is not None:
+        upright = image.transpose(turn)
     width, height = upright.size
     pixels = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
-    # In bands: handing out all of a large picture at once costs Pillow as much as decoding it, and more memory.
+    # In bands: handing out all of a large image at once costs Pillow as much as decoding it, and more memory.
     rows = max(1, _BAND // width)
     for top in range(0, height, rows):
         band = upright if rows >= height else upright.crop((0, top, width, min(top + rows, height)))
@@ -208,8 +208,8 @@ def _converted(band: Pillow.Image, channels: int) -> Image:
     return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_RGB2RGBA)  # type: ignore[return-value]
 
 
-def _orientation(picture: ImageFile) -> int:
+def _orientation(image: ImageFile) -> int:
     try:
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a broken note around good pixels, in as many ways as above
         return 1

@@ -1,6 +1,6 @@
-"""What a script is pointed at (a photo, a folder, a glob, a video, a camera), and where its pictures go.
+"""What a script is pointed at (a photo, a folder, a glob, a video, a camera), and where its images go.
 
-Every picture has a place: its name below the folder that `input` speaks of, with forward slashes, and its number if it
+Every image has a place: its name below the folder that `input` speaks of, with forward slashes, and its number if it
 is a frame. That folder is the one given, the one a photo or video lies in, or what stands before a glob's first
 wildcard.
 """
@@ -23,18 +23,18 @@ _WRITABLE = images.SUFFIXES - {".gif", ".jfif"}
 
 
 class Place(NamedTuple):
-    """Where a picture is from."""
+    """Where an image is from."""
 
     image: str
     frame: int | None  # from 0; None for a photo
 
 
 Canvas = Callable[[Place, Image], None]
-"""Writes what was made of the picture at a place, (H, W, 3) RGB."""
+"""Writes what was made of the image at a place, (H, W, 3) RGB."""
 
 
 class Source(Protocol):
-    """Pictures in order."""
+    """Images in order."""
 
     @property
     def count(self) -> int | None:
@@ -48,21 +48,21 @@ class Source(Protocol):
     def remark(self) -> str | None:
         """One line about what was left out."""
 
-    def pictures(self) -> Iterator[Path | Image]:
+    def images(self) -> Iterator[Path | Image]:
         """Files, or RGB frames."""
 
     def places(self) -> Iterator[Place]:
         """Where each is from; may go on after the last."""
 
     def canvas(self, output: Path) -> AbstractContextManager[Canvas]:
-        """Writes pictures into a folder: one for each photo, one video for all frames.
+        """Writes images into a folder: one for each photo, one video for all frames.
 
         Raises:
             UserError: an input would be written over.
         """
 
     def damage(self) -> str | None:
-        """After the last picture, in one line: why there are fewer than there should be."""
+        """After the last image, in one line: why there are fewer than there should be."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Photos:
     def count(self) -> int:
         return len(self.names)
 
-    def pictures(self) -> Iterator[Path]:
+    def images(self) -> Iterator[Path]:
         return (self.folder / name for name in self.names)
 
     def places(self) -> Iterator[Place]:
@@ -91,13 +91,13 @@ class Photos:
     @contextmanager
     def canvas(self, output: Path) -> Iterator[Canvas]:
         renamed = _renamed(self.names)
-        _check_overwritten(self.pictures(), (output / renamed.get(name, name) for name in self.names))
+        _check_overwritten(self.images(), (output / renamed.get(name, name) for name in self.names))
 
-        def write(place: Place, picture: Image) -> None:
+        def write(place: Place, image: Image) -> None:
             path = output / renamed.get(place.image, place.image)
             if not path.parent.is_dir():
                 make_folder(path.parent)
-            images.write(path, picture)
+            images.write(path, image)
 
         yield write
 
@@ -120,7 +120,7 @@ class Footage:
         known = [number for number in (self._reader.announced, self._frames) if number is not None]
         return min(known, default=None)
 
-    def pictures(self) -> Iterator[Image]:
+    def images(self) -> Iterator[Image]:
         return islice(self._reader, self._frames)
 
     def places(self) -> Iterator[Place]:
@@ -132,7 +132,7 @@ class Footage:
         if isinstance(self._reader.source, Path):
             _check_overwritten([self._reader.source], [path])
         with video.VideoWriter(path, self.fps) as writer:
-            yield lambda place, picture: writer.write(picture)
+            yield lambda place, image: writer.write(image)
 
     def damage(self) -> str | None:
         return None if self._reader.frames == self._frames else self._reader.damage()
@@ -216,7 +216,7 @@ def _in_folder(folder: Path, output: Path) -> Photos:
         names += [(here / name).relative_to(folder).as_posix() for name in files if not _is_hidden(name)]
     if locked:
         raise UserError(f"{locked[0].filename}: cannot look into the folder ({locked[0].strerror}); allow it first")
-    return _only_pictures(folder, names, f"input={folder}")
+    return _only_images(folder, names, f"input={folder}")
 
 
 def _matching(pattern: str, output: Path) -> Photos:
@@ -231,7 +231,7 @@ def _matching(pattern: str, output: Path) -> Photos:
         for found in glob.glob(str(Path(*parts[wild:])), root_dir=folder, recursive=True)
         if (folder / found).is_file() and mine not in (folder / found).resolve().parents
     ]
-    return _only_pictures(folder, names, f"input={pattern}")
+    return _only_images(folder, names, f"input={pattern}")
 
 
 def _results(output: Path, folder: Path) -> Path | None:
@@ -244,16 +244,16 @@ def _results(output: Path, folder: Path) -> Path | None:
     return mine if whole in mine.parents else None
 
 
-def _only_pictures(folder: Path, names: Iterable[str], what: str) -> Photos:
+def _only_images(folder: Path, names: Iterable[str], what: str) -> Photos:
     found = sorted(set(names))
-    pictures = [name for name in found if Path(name).suffix.lower() in images.SUFFIXES]
-    others = len(found) - len(pictures)
-    if not pictures:
+    names = [name for name in found if Path(name).suffix.lower() in images.SUFFIXES]
+    others = len(found) - len(names)
+    if not names:
         seen = f"{others:,} files of other kinds; a video is given by its own name" if others else "none"
-        raise UserError(f"{what}: expected pictures (.jpg, .png, ...), found {seen}")
-    left_out = "1 file that is no picture by its" if others == 1 else f"{others:,} files that are no pictures by their"
+        raise UserError(f"{what}: expected images (.jpg, .png, ...), found {seen}")
+    left_out = "1 file that is no image by its" if others == 1 else f"{others:,} files that are no images by their"
     remark = f"left out: {left_out} suffix" if others else None
-    return Photos(folder, pictures, remark)
+    return Photos(folder, names, remark)
 
 
 def _is_hidden(name: str) -> bool:
@@ -261,7 +261,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _renamed(names: Sequence[str]) -> dict[str, str]:
-    """Other names for those that no picture can be written under."""
+    """Other names for those that no image can be written under."""
     taken, renamed = set(names), {}
     for name in names:
         if Path(name).suffix.lower() not in _WRITABLE:

@@ -1,10 +1,10 @@
-"""What was found on many pictures, as files: predictions.json, and on request predictions.csv and .pts.
+"""What was found on many images, as files: predictions.json, and on request predictions.csv and .pts.
 
-predictions.json is an array with one line for each picture or frame:
+predictions.json is an array with one line for each image or frame:
 ``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
 "keypoints": [[x, y], ...]}]}``, for a frame with ``"frame": int`` from 0 on, in photo pixels (the centre of the first
-pixel at (0, 0)) to a thousandth. "image" is the picture's name below the folder that was searched, as in
-`fkd.io.media.Place`, so that the file can be moved with the pictures.
+pixel at (0, 0)) to a thousandth. "image" is the image's name below the folder that was searched, as in
+`fkd.io.media.Place`, so that the file can be moved with the images.
 """
 
 import csv
@@ -26,7 +26,7 @@ UNHIDDEN = "unhidden.json"
 
 
 class Entry(NamedTuple):
-    """What was found on one picture or frame."""
+    """What was found on one image or frame."""
 
     image: str
     frame: int | None
@@ -78,9 +78,9 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
         schema: of the faces.
         csv: also `predictions.csv`, a row for each face: image, frame, face (its place in the entry), left, top, right,
             bottom, score, x0, y0, x1, y1, ...
-        pts: also one .pts for each face, named as its picture (`a.pts` for `a.jpg`); where there are several, with
+        pts: also one .pts for each face, named as its image (`a.pts` for `a.jpg`); where there are several, with
             their place (`a_0.pts`); for frame 12 of a video, `clip/000012.pts`. Where a name is taken (`a.pts` may be
-            when `a.png` comes), the picture's suffix stays in it (`a.png.pts`).
+            when `a.png` comes), the image's suffix stays in it (`a.png.pts`).
 
     Raises:
         UserError: a file cannot be written.
@@ -102,7 +102,7 @@ def write_unhidden(folder: Path, places: Sequence[tuple[str, int | None]]) -> Pa
 
     Args:
         folder: where it goes; it exists.
-        places: image and frame of each picture on which faces may be visible.
+        places: image and frame of each image on which faces may be visible.
 
     Raises:
         UserError: the file cannot be written.

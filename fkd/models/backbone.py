@@ -1,4 +1,4 @@
-"""Networks that know pictures already: torchvision's, learned on ImageNet, with a head for keypoints."""
+"""Networks that know images already: torchvision's, learned on ImageNet, with a head for keypoints."""
 
 from collections import OrderedDict
 from typing import Any
@@ -13,7 +13,7 @@ from fkd.errors import UserError
 
 _FAMILIES = ("resnet*", "resnext*", "wide_resnet*", "mobilenet_v3*", "efficientnet*", "vgg*", "convnext*", "regnet*")
 """Those whose layers follow one another up to `avgpool`; others have branches, or steps that are no layer."""
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect pictures
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect images
 
 
 class Backbone(nn.Module):
@@ -22,7 +22,7 @@ class Backbone(nn.Module):
     Flattened, not averaged as for classes: where something was found is what is asked for.
 
     Args:
-        channels: of the pictures, (B, channels, size, size) in [0, 1]: 1 (grey) or 3 (RGB).
+        channels: of the images, (B, channels, size, size) in [0, 1]: 1 (grey) or 3 (RGB).
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
         name: torchvision's name of the classifier, e.g. "resnet18": a ResNet, ResNeXt, MobileNetV3, EfficientNet, VGG,
@@ -30,7 +30,7 @@ class Backbone(nn.Module):
         reduced: channels that the last features are reduced to.
 
     Raises:
-        UserError: torchvision has no such classifier of these families, or pictures are too small for it or neither
+        UserError: torchvision has no such classifier of these families, or images are too small for it or neither
             grey nor RGB.
     """
 
@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         return keypoints
 
     def load_pretrained(self) -> None:
-        """Takes over what the classifier learned on ImageNet; a grey picture is one of three equal channels.
+        """Takes over what the classifier learned on ImageNet; a grey image is one of three equal channels.
 
         Raises:
             UserError: the weights are not on this machine and cannot be downloaded.

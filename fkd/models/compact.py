@@ -14,7 +14,7 @@ class Compact(Hourglass):
     Args:
         channels, size, keypoints: as of `Hourglass`; the output is (B, 2K), x0, y0, x1, y1, ...
         stem, widths, blocks: as of `Hourglass`.
-        center, unit: of the output, in pixels of the picture: (k - center) / unit, as the codec says.
+        center, unit: of the output, in pixels of the image: (k - center) / unit, as the codec says.
 
     Raises:
         UserError: the size is not a multiple of 16.
@@ -34,7 +34,7 @@ class Compact(Hourglass):
         super().__init__(
             channels, size, keypoints, stem, widths, blocks
         )  # its maps have no bias: a softmax does not feel one
-        cells = 4 * torch.arange(size // 4) + 1.5  # their centres in pixels of the picture
+        cells = 4 * torch.arange(size // 4) + 1.5  # their centres in pixels of the image
         self.coordinates = SoftArgmax((cells - center) / unit, keypoints)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ class Conv5(nn.Sequential):
     19,534,728 parameters at 224 px, 1 channel and 68 points.
 
     Args:
-        channels: of the pictures, (B, channels, size, size) in [0, 1].
+        channels: of the images, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
         dropout: factor on the published dropout rates, from 0 (none) to 1.

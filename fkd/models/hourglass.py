@@ -16,7 +16,7 @@ class Hourglass(nn.Module):
     depthwise ones are not.
 
     Args:
-        channels: of the pictures, (B, channels, size, size) in [0, 1].
+        channels: of the images, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels, a multiple of 16.
         keypoints: K; `features` gives (B, K, size / 4, size / 4).
         stem: channels at stride 2.
@@ -82,7 +82,7 @@ class Residual(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs channels by what the whole picture shows (Hu et al., CVPR 2018, section 3; reduction 4)."""
+    """Weighs channels by what the whole image shows (Hu et al., CVPR 2018, section 3; reduction 4)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

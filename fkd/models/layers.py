@@ -78,18 +78,18 @@ class _FastELU(torch.autograd.Function):
 
 
 def flat_features(model: str, features: nn.Module, channels: int, size: int) -> int:
-    """How many numbers the convolutions leave of one picture, for the first dense layer.
+    """How many numbers the convolutions leave of one image, for the first dense layer.
 
     Args:
         model: what config files call the network, for the error.
         features: (B, channels, size, size) -> (B, C', H', W').
-        channels: of the picture.
-        size: width and height of the picture in pixels.
+        channels: of the image.
+        size: width and height of the image in pixels.
 
     Raises:
-        UserError: the picture is too small for the convolutions.
+        UserError: the image is too small for the convolutions.
     """
-    meta = copy.deepcopy(features).to("meta").eval()  # shapes only: no picture is computed
+    meta = copy.deepcopy(features).to("meta").eval()  # shapes only: no image is computed
 
     def count(size: int) -> int:
         try:

@@ -14,7 +14,7 @@ class NaimishNetBatchNorm(nn.Sequential):
     2,000 hidden units. Training needs batches of at least two faces.
 
     Args:
-        channels: of the pictures, (B, channels, size, size) in [0, 1].
+        channels: of the images, (B, channels, size, size) in [0, 1].
         size: their width and height in pixels.
         keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
         dropout: factor on the published dropout rates, from 0 (none) to 1.

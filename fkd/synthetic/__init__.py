@@ -1,4 +1,4 @@
-"""Generated pictures of people, with exactly known keypoints."""
+"""Generated images of people, with exactly known keypoints."""
 
 from fkd.synthetic.render import face
 

@@ -1,4 +1,4 @@
-"""From head coordinates to the picture: rotation, perspective, and the outline that jaw points follow."""
+"""From head coordinates to the image: rotation, perspective, and the outline that jaw points follow."""
 
 import math
 from typing import NamedTuple
@@ -15,14 +15,14 @@ _OUTWARDS = np.sign(_JAW - 8.0)[:, None]
 class Pose(NamedTuple):
     """How the head is turned and seen; angles in radians."""
 
-    yaw: float  # + turns the nose to the picture's right
+    yaw: float  # + turns the nose to the image's right
     pitch: float  # + lifts the nose
-    roll: float  # + turns the picture clockwise
+    roll: float  # + turns the image clockwise
     distance: float  # of the camera, in head coordinates
 
 
 class Camera(NamedTuple):
-    """Head coordinates -> picture coordinates, in which the frame is the square from (0, 0) to (1, 1)."""
+    """Head coordinates -> image coordinates, in which the frame is the square from (0, 0) to (1, 1)."""
 
     rotation: Array  # (3, 3)
     distance: float
@@ -30,7 +30,7 @@ class Camera(NamedTuple):
     offset: Array  # (2,)
 
     def project(self, points: npt.NDArray[np.floating]) -> Array:
-        """(..., 3) head coordinates -> (..., 2) picture coordinates."""
+        """(..., 3) head coordinates -> (..., 2) image coordinates."""
         turned = points @ self.rotation.T
         return turned[..., :2] * (self.scale / (1 - turned[..., 2:] / self.distance)) + self.offset
 
@@ -39,7 +39,7 @@ class Camera(NamedTuple):
         return np.asarray((self.rotation.astype(np.float32) @ surface.reshape(3, -1)).reshape(surface.shape))
 
     def flatten(self, turned: Single) -> Single:
-        """(3, ...) along the camera's axes -> (2, ...) picture coordinates."""
+        """(3, ...) along the camera's axes -> (2, ...) image coordinates."""
         flat: Single = turned[:2] * (self.scale / (1 - turned[2] / self.distance))
         flat[0] += self.offset[0]
         flat[1] += self.offset[1]
@@ -59,7 +59,7 @@ def rotation(pose: Pose) -> Array:
 
 
 def visible_points(head: Head, camera: Camera, roll: float) -> Array:
-    """The 68 points (68, 2) in picture coordinates, as people label them.
+    """The 68 points (68, 2) in image coordinates, as people label them.
 
     A jaw point that the turned head hides moves along its path on the surface to the outline ("landmark marching", Zhu
     et al., "High-Fidelity Pose and Expression Normalization for Face Recognition in the Wild", CVPR 2015, sec. 3.1).
@@ -72,7 +72,7 @@ def visible_points(head: Head, camera: Camera, roll: float) -> Array:
 
 
 def place(head: Head, pose: Pose, side: float, centre: Array) -> Camera:
-    """The camera that puts the square around the 68 points at `centre`, `side` wide, in picture coordinates."""
+    """The camera that puts the square around the 68 points at `centre`, `side` wide, in image coordinates."""
     camera = Camera(rotation(pose), pose.distance, 1.0, np.zeros(2))
     points = visible_points(head, camera, pose.roll)
     low, high = points.min(axis=0), points.max(axis=0)

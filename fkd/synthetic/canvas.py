@@ -13,7 +13,7 @@ from fkd.synthetic.head_model import Array, Single
 from fkd.types import Image
 
 _SHIFT = 4  # OpenCV takes places in sixteenths of a pixel
-_RASTER = 96  # width of a layer before it is enlarged to the picture
+_RASTER = 96  # width of a layer before it is enlarged to the image
 _STRIDE = _RASTER + 2  # with a margin that takes what falls outside
 
 _NOWHERE = _STRIDE * _STRIDE  # the cell of what is turned away
@@ -77,7 +77,7 @@ def ribbon(points: Floats, widths: Floats) -> Array:
 
 
 def around(image: Image, points: Floats, margin: int) -> tuple[Image, npt.NDArray[np.int64]]:
-    """The part of the picture about points (..., 2), and its corner (2,): x, y; it is empty where they lie outside."""
+    """The part of the image about points (..., 2), and its corner (2,): x, y; it is empty where they lie outside."""
     left, top, width, height = cv2.boundingRect(points.reshape(-1, 1, 2).astype(np.float32))
     x, y = max(left - margin, 0), max(top - margin, 0)
     return image[y : max(top + height + margin, 0), x : max(left + width + margin, 0)], np.array([x, y])
@@ -98,13 +98,13 @@ def soft_fill(image: Image, outlines: Array, level: float, colour: Floats, softn
 
 
 def blend(image: Image, other: Image, mask: Image) -> None:
-    """Lay a picture (H, W, 3) over `image` in place, with an opacity (H, W) from 0 to 255."""
+    """Lay an image (H, W, 3) over `image` in place, with an opacity (H, W) from 0 to 255."""
     alpha = mask.astype(np.float32) * np.float32(1 / 255)
     cv2.blendLinear(image, other, 1 - alpha, alpha, image)
 
 
 def blend_layer(image: Image, layer: Layer) -> None:
-    """Lay shaded surfaces over the (S, S, 3) picture that they were made for, in place."""
+    """Lay shaded surfaces over the (S, S, 3) image that they were made for, in place."""
     (left, top), (height, width) = layer.corner, layer.alpha.shape
     across, down = (
         slice(start * len(image) // _RASTER, (start + length) * len(image) // _RASTER)
@@ -180,7 +180,7 @@ def surface(
 
 
 def layer(*surfaces: Surface, size: int) -> Layer:
-    """What is seen of surfaces in a picture `size` wide, later ones before earlier ones.
+    """What is seen of surfaces in an image `size` wide, later ones before earlier ones.
 
     Their points are written into a small raster; what they miss between them is filled from around (normalised
     convolution, Knutsson and Westin, "Normalized and Differential Convolution", CVPR 1993).

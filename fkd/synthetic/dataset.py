@@ -14,7 +14,7 @@ import numpy as np
 
 from fkd.data.cache import ImageCache
 from fkd.data.contents import text_hash
-from fkd.data.face_data import Faces, remark_on_people
+from fkd.data.face_data import Faces, remark_on_subjects
 from fkd.data.split import by_subject, shares
 from fkd.distributed import cores
 from fkd.errors import UserError
@@ -39,12 +39,12 @@ def synthetic_faces(
 
     Args:
         root: the folder, made if need be.
-        subjects: number of people; every one is in one split only.
-        frames: pictures of each.
-        size: width and height of a picture in pixels.
-        seed: of the people, the pictures and the split.
-        val_share, test_share: share of the pictures for validation and test.
-        channels: 1 for grey pictures, 3 for RGB.
+        subjects: number of subjects; every one is in one split only.
+        frames: images of each.
+        size: width and height of an image in pixels.
+        seed: of the subjects, the images and the split.
+        val_share, test_share: share of the images for validation and test.
+        channels: 1 for grey images, 3 for RGB.
 
     Raises:
         UserError: a number is out of its range, or the folder cannot be written, or holds other files.
@@ -58,9 +58,9 @@ def synthetic_faces(
     if channels not in (1, 3):
         raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
     shots = [(seed, subject, frame, size) for subject in range(subjects) for frame in range(frames)]
-    people = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
-    splits = by_subject(people, shares(val=val_share, test=test_share), seed)
-    names = np.char.add(f"drawn_{seed}/", people)  # another seed's people are others
+    ids = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
+    splits = by_subject(ids, shares(val=val_share, test=test_share), seed)
+    names = np.char.add(f"drawn_{seed}/", ids)  # another seed's subjects are others
     images, keypoints = _images_and_keypoints(Path(root), shots, channels)
     paths = [f"{name}/{frame:04}" for name, (_, _, frame, _) in zip(names, shots, strict=True)]
     table = Annotations(
@@ -73,12 +73,12 @@ def synthetic_faces(
         label_shift=np.zeros((len(shots), 2), np.float32),
         image_hashes=np.array([text_hash(f"{path}, {size}") for path in paths], np.uint64),
     )
-    remarks = (remark_on_people(table, splits), "synthetic faces: figures on them say little about photographs")
+    remarks = (remark_on_subjects(table, splits), "synthetic faces: figures on them say little about photographs")
     return Faces(table, splits, images, "synthetic", remarks)
 
 
 def _check_root(root: Path) -> None:
-    """Somebody's own pictures are not to be mixed with drawn ones, and were probably meant to be trained on."""
+    """Somebody's own images are not to be mixed with drawn ones, and were probably meant to be trained on."""
     names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
         raise UserError(
@@ -88,25 +88,25 @@ def _check_root(root: Path) -> None:
 
 
 def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tuple[ImageCache, Points]:
-    """Drawing gives both at once; keypoints (N, 68, 2) lie beside the pictures, of the same name."""
+    """Drawing gives both at once; keypoints (N, 68, 2) lie beside the images, of the same name."""
     key = f"{_PREFIX}{_digest(shots, channels)}"
     path = root / f"{key}.npy"
 
-    def pictures() -> Iterator[Image]:
+    def drawn() -> Iterator[Image]:
         return _keeping_keypoints(_draw(shots), path, channels)  # starts the processes before any bar is shown
 
-    images = ImageCache.from_pictures(root, key, len(shots), pictures, "Drawing faces", "data.root")
+    images = ImageCache.from_images(root, key, len(shots), drawn, "Drawing faces", "data.root")
     try:
         keypoints: Points = np.load(path)
-    except (OSError, ValueError, EOFError):  # deleted or cut off while the pictures stayed
-        for _ in pictures():
+    except (OSError, ValueError, EOFError):  # deleted or cut off while the images stayed
+        for _ in drawn():
             pass
         keypoints = np.load(path)
     return images, keypoints
 
 
 def _keeping_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Iterator[Image]:
-    """Hands on the pictures, grey or as they are; writes the keypoints when all have been taken."""
+    """Hands on the images, grey or as they are; writes the keypoints when all have been taken."""
     keypoints = []
     for image, points in drawn:
         keypoints.append(points)

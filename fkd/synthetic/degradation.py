@@ -1,4 +1,4 @@
-"""What a camera and a codec do to a picture: blur, few pixels, noise, colour, blocks."""
+"""What a camera and a codec do to an image: blur, few pixels, noise, colour, blocks."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ _TONE_SPREADS = np.array([0.25, 0.15, 0.05, 0.05, 0.05])
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:
-    """The picture as a video frame or a snapshot would show it; points stay where they are."""
+    """The image as a video frame or a snapshot would show it; points stay where they are."""
     size = image.shape[0]
     softness, tones = (0.4, 0.7, 1.2)[rng.integers(3)] * size / 192, _tones(rng)
     if rng.random() < 0.35:  # few pixels, enlarged

@@ -1,7 +1,7 @@
 """A head in three dimensions: its surface, its 68 points and the ways in which both vary.
 
 Head coordinates: half the distance of the outer eye corners is 1; the origin lies midway between them; x points to the
-picture's right for a head seen from the front (the person's left), y down, z towards the viewer.
+image's right for a head seen from the front (the person's left), y down, z towards the viewer.
 
 Points = mean + coefficients @ modes, as in a morphable model (Blanz and Vetter, "A Morphable Model for the Synthesis of
 3D Faces", SIGGRAPH 1999, sec. 3), with modes that are written down instead of learned: each mode is a smooth field of
@@ -231,7 +231,7 @@ _MODES = (*IDENTITY.values(), *EXPRESSION.values())
 
 def _mean_and_modes(measured: Array) -> tuple[Array, Array]:
     """The mean (N, 3) and the modes (M, N, 3) at points (N, 3) of the surface."""
-    # A near camera pushes what stands forward outwards; the heights were measured in pictures, so that is taken off.
+    # A near camera pushes what stands forward outwards; the heights were measured in images, so that is taken off.
     mean = measured + 0.5 * IDENTITY["mouth_up"](measured) - 0.4 * IDENTITY["nose_length"](measured)
     return mean, np.stack([field(measured) for field in _MODES])
 

@@ -1,4 +1,4 @@
-"""One generated picture, from behind to before."""
+"""One generated image, from behind to before."""
 
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from fkd.types import Image, Points
 
 
 def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
-    """One picture of one generated person.
+    """One image of one generated person.
 
     The person belongs to (seed, subject), everything else to (seed, subject, frame); `size` changes neither.
 

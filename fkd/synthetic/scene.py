@@ -101,7 +101,7 @@ def draw_clothes(image: Image, subject: Subject, shot: Shot, body: Camera, rng: 
 
 
 def draw_ear(image: Image, head: Head, side: int, subject: Subject, shot: Shot, camera: Camera, light: Array) -> None:
-    """The ear on the picture's left (-1) or right (+1) of a head seen from the front."""
+    """The ear on the image's left (-1) or right (+1) of a head seen from the front."""
     root = head.points[0 if side < 0 else 16] + [side * 0.06, 0.22, -0.32]
     shell, hollow = np.split(camera.project(root + _SHELLS * [side, 1, 1]) * image.shape[0] - 0.5, 2)
     skin = subject.skin * light

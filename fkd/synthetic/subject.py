@@ -1,4 +1,4 @@
-"""What is drawn by lot: who the person is, and how one picture of them was taken."""
+"""What is drawn by lot: who the person is, and how one image of them was taken."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MOODLESS = {"mouth_aside": 0.5, "mouth_tilt": 0.5, "brows_up": 0.6, "frown": 0.
 
 @dataclass(frozen=True)
 class Subject:
-    """A person; the same in all of their pictures. Colours are RGB, 0 to 255."""
+    """A person; the same in all of their images. Colours are RGB, 0 to 255."""
 
     identity: Array  # coefficients of shape.IDENTITY
     skin: Array
@@ -53,7 +53,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Shot:
-    """How one picture was taken."""
+    """How one image was taken."""
 
     expression: Array  # coefficients of shape.EXPRESSION
     pose: Pose
@@ -107,7 +107,7 @@ def sample_subject(rng: np.random.Generator) -> Subject:
 
 
 def sample_shot(rng: np.random.Generator) -> Shot:
-    """A picture drawn by lot."""
+    """An image drawn by lot."""
     expression = dict.fromkeys(EXPRESSION, 0.0)
     mood = rng.random()
     if mood < 0.35:

@@ -38,7 +38,7 @@ class KeypointModule(pl.LightningModule):
     def __init__(self, model: KeypointNet, objective: Objective, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.model, self.objective, self.config = model, objective, config
-        self.subjects: list[str] = []  # the people it was trained on
+        self.subjects: list[str] = []  # the subjects it was trained on
         self.image_hashes: Hashes = UNKNOWN[:0]  # of the images it was trained on, in ascending order
         self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
         self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
@@ -192,7 +192,7 @@ class KeypointModule(pl.LightningModule):
         self.add_training(subjects, image_hashes)
 
     def add_training(self, subjects: Iterable[str], image_hashes: Hashes) -> None:
-        """Keeps people and images that the net was trained on, beside those it has, so that scores on them say so."""
+        """Keeps subjects and images that the net was trained on, beside those it has, so that scores on them say so."""
         self.subjects = sorted({*self.subjects, *map(str, subjects)})
         self.image_hashes = np.union1d(self.image_hashes, image_hashes)
 

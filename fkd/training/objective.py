@@ -66,7 +66,7 @@ class Teacher:
         net: (B, C, size, size) uint8 crops -> (B, K, 2) pixels of these crops; in evaluation mode.
         size: width and height of its crops, which need not be the pupil's.
         weight: share of its answers in the loss.
-        subjects, image_hashes: the people and the images that it was trained on.
+        subjects, image_hashes: the subjects and the images that it was trained on.
     """
 
     net: nn.Module

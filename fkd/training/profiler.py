@@ -34,7 +34,7 @@ class StepProfiler(Profiler):
     """Shares the time of a training out among its parts, so that they add up to the whole.
 
     What runs inside of something else counts for itself only: the backward pass not for the optimizer that asks for it.
-    Waiting for data and copying serve training and validation. Logging is what loggers do with figures; pictures belong
+    Waiting for data and copying serve training and validation. Logging is what loggers do with figures; images belong
     to the callback that draws them. A GPU works while Python goes
     on; the clock waits for it wherever a part ends, which makes the training a little slower than it is without.
 

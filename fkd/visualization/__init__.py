@@ -1,1 +1,1 @@
-"""Pictures of keypoints, textures on images, and plots."""
+"""Images of keypoints, textures on images, and plots."""

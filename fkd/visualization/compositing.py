@@ -1,4 +1,4 @@
-"""Pictures laid over pictures: plane maps fitted to points, and blending without fringes."""
+"""Images laid over images: plane maps fitted to points, and blending without fringes."""
 
 from collections.abc import Iterator
 

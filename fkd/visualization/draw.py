@@ -1,6 +1,6 @@
-"""Keypoints, boxes and contact sheets as pictures.
+"""Keypoints, boxes and contact sheets as images.
 
-Pictures are RGB or grey uint8 and never changed in place. Points are (x, y), the centre of the first pixel at (0, 0).
+Images are RGB or grey uint8 and never changed in place. Points are (x, y), the centre of the first pixel at (0, 0).
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def face(
         target: (K, 2) pixels of the image; None draws the prediction alone.
         visible: (K,) which true points are known; the others are left out, and so are their lines.
         schema: draws its strokes faintly through the predicted points, or the true ones if there are no others.
-        zoom: whole factor by which the picture is enlarged first, so that small faces can be judged.
+        zoom: whole factor by which the image is enlarged first, so that small faces can be judged.
 
     Returns:
         (H * zoom, W * zoom, 3) RGB.
@@ -86,7 +86,7 @@ def sides(image: Image, target: Points, *, visible: npt.NDArray[np.bool_], schem
 
 
 def points(image: Image, preds: Points) -> Image:
-    """The predicted points of all faces of a picture, (N, K, 2) pixels of the image, in magenta: (H, W, 3) RGB."""
+    """The predicted points of all faces of an image, (N, K, 2) pixels of the image, in magenta: (H, W, 3) RGB."""
     canvas = _rgb(image)
     for face_points in preds:
         _dots(canvas, face_points, PREDICTED, _radius(face_points, canvas))
@@ -107,17 +107,17 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
 
 
 def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:
-    """Equally sized pictures in rows of `columns`, with thin gaps, each with its caption below it.
+    """Equally sized images in rows of `columns`, with thin gaps, each with its caption below it.
 
     Tile i starts at row ``i // columns`` times (tile height + caption + gap) and column ``i % columns`` times
     (tile width + gap).
 
     Raises:
-        ValueError: no picture, pictures of different size, or not as many captions as pictures.
+        ValueError: no image, images of different size, or not as many captions as images.
     """
     sizes = {image.shape[:2] for image in images}
     if len(sizes) != 1:
-        raise ValueError(f"sheet: expected one or more pictures of one size, found sizes {sorted(sizes)}")
+        raise ValueError(f"sheet: expected one or more images of one size, found sizes {sorted(sizes)}")
     if captions is not None and len(captions) != len(images):
         raise ValueError(f"sheet: expected {len(images)} captions, found {len(captions)}")
     ((height, width),) = sizes
@@ -142,7 +142,7 @@ def _rgb(image: Image) -> Image:
 
 
 def _uint8(image: cv2.typing.MatLike) -> Image:
-    """What OpenCV made of uint8 pictures is uint8, which its annotations do not say."""
+    """What OpenCV made of uint8 images is uint8, which its annotations do not say."""
     return image  # type: ignore[return-value]
 
 
@@ -183,7 +183,7 @@ def _lines(canvas: Image, starts: Points, ends: Points, colour: tuple[int, int, 
 
 
 def _label(canvas: Image, text: str, corner: tuple[float, float], scale: float) -> None:
-    """Dark text on a plate that stands on a box's upper left corner, or as near as the picture's edges allow."""
+    """Dark text on a plate that stands on a box's upper left corner, or as near as the image's edges allow."""
     stroke = max(1, round(1.6 * scale))
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
     margin = round(6 * scale)

@@ -1,4 +1,4 @@
-"""What a sweep says of its trials: lines, two pictures of them, and a file that outlasts its folder."""
+"""What a sweep says of its trials: lines, two images of them, and a file that outlasts its folder."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from fkd.io.atomic import whole_file
 from fkd.training.runs.command_line import is_learned
 from fkd.training.runs.run_folder import write_json
-from hydra_plugins.fkd_tpe_sweeper import _pictures
+from hydra_plugins.fkd_tpe_sweeper import _plots
 from hydra_plugins.fkd_tpe_sweeper._study import SharedStudy, complete
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
     write_json(study.folder / "search.json", _content(study, fixed, objective))
     if len(values) > 1:
         name = objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)")
-        _write(study.folder / "history.png", _pictures.history(trials, name))
-        _write(study.folder / "slices.png", _pictures.slices(trials, study.space, name))
+        _write(study.folder / "history.png", _plots.history(trials, name))
+        _write(study.folder / "slices.png", _plots.slices(trials, study.space, name))
 
 
 def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ ROWS, SIZE = 12, 64
 SPOT = 45  # a point whose mirror image is another
 
 
-def crops(pictures: Any, keypoints: np.ndarray, jitter: float = 0.05) -> CropDataset:
+def crops(images: Any, keypoints: np.ndarray, jitter: float = 0.05) -> CropDataset:
     table = Annotations(
         schema=IBUG68,
         paths=np.array([f"{i}.png" for i in range(len(keypoints))]),
@@ -41,23 +41,23 @@ def crops(pictures: Any, keypoints: np.ndarray, jitter: float = 0.05) -> CropDat
         subjects=np.array(["somebody"] * len(keypoints)),
         label_shift=np.zeros((len(keypoints), 2), np.float32),
     )
-    return CropDataset(table, pictures, FaceCrop(SIZE, 1.4, Jitter(*[jitter] * 3)).training, SIZE, None, seed=3)
+    return CropDataset(table, images, FaceCrop(SIZE, 1.4, Jitter(*[jitter] * 3)).training, SIZE, None, seed=3)
 
 
 def faces(jitter: float = 0.05) -> CropDataset:
-    drawn = [face(0, person, 0, 120) for person in range(ROWS)]
-    pictures = [np.pad(images.in_channels(picture, 1), 60) for picture, _ in drawn]  # no window ends beyond
-    return crops(pictures, np.stack([points for _, points in drawn]) + np.float32(60), jitter)
+    drawn = [face(0, subject, 0, 120) for subject in range(ROWS)]
+    photos = [np.pad(images.in_channels(image, 1), 60) for image, _ in drawn]  # no window ends beyond
+    return crops(photos, np.stack([points for _, points in drawn]) + np.float32(60), jitter)
 
 
 def spots() -> CropDataset:
-    """Black pictures with a white spot about one of the points."""
+    """Black images with a white spot about one of the points."""
     keypoints = np.random.default_rng(0).uniform(40, 160, (ROWS, 68, 2)).astype(np.float32)
     keypoints[:, SPOT] = np.random.default_rng(1).integers(80, 120, (ROWS, 2))
-    pictures = np.zeros((ROWS, 200, 200), np.uint8)
-    for picture, (x, y) in zip(pictures, keypoints[:, SPOT].astype(int), strict=True):
-        picture[y - 6 : y + 7, x - 6 : x + 7] = 255
-    return crops(list(pictures), keypoints)
+    photos = np.zeros((ROWS, 200, 200), np.uint8)
+    for image, (x, y) in zip(photos, keypoints[:, SPOT].astype(int), strict=True):
+        image[y - 6 : y + 7, x - 6 : x + 7] = 255
+    return crops(list(photos), keypoints)
 
 
 def option(name: str) -> Any:
@@ -103,8 +103,8 @@ def test_ratios_are_taken_turn_by_turn() -> None:
 
 def test_both_loaders_give_the_same_faces(tmp_path: Path) -> None:
     data, codec = faces(jitter=0), Coordinates(20, 10)
-    for i, picture in enumerate(data.images):  # type: ignore[arg-type]
-        images.write(tmp_path / f"{i}.png", picture)
+    for i, image in enumerate(data.images):  # type: ignore[arg-type]
+        images.write(tmp_path / f"{i}.png", image)
     files = [tmp_path / f"{i}.png" for i in range(ROWS)]
     notebook = NotebookDataset(files, data.table.keypoints, FaceCrop(SIZE, 1.4, Jitter(0, 0, 0)), 20, 10, 1)
     sides = loading.loading(data, notebook, codec)
@@ -116,8 +116,8 @@ def test_both_loaders_give_the_same_faces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", [loading.albumentations, loading.torchvision])
-def test_points_of_other_libraries_stay_on_their_pictures(library: Callable[[Any], loading.Change]) -> None:
-    """The spot is at the point that takes its place: mirrored, and turned and shifted with the picture."""
+def test_points_of_other_libraries_stay_on_their_images(library: Callable[[Any], loading.Change]) -> None:
+    """The spot is at the point that takes its place: mirrored, and turned and shifted with the image."""
     config = option("strong")
     config.transforms = config.transforms[:1]
     config.transforms[0].p = 1
@@ -126,8 +126,8 @@ def test_points_of_other_libraries_stay_on_their_pictures(library: Callable[[Any
     straight = data.__getitems__(range(ROWS))
     assert image.shape == (ROWS, 1, SIZE, SIZE)
     assert image.dtype == torch.uint8
-    for picture, place in zip(image[:, 0].numpy(), points[:, IBUG68.flip[SPOT]].numpy(), strict=True):
-        y, x = np.nonzero(picture > 127)
+    for shown, place in zip(image[:, 0].numpy(), points[:, IBUG68.flip[SPOT]].numpy(), strict=True):
+        y, x = np.nonzero(shown > 127)
         far.append(np.abs(place - [x.mean(), y.mean()]).max())
     assert np.median(far) < 1
     assert (points[:, IBUG68.flip[SPOT]] - straight.keypoints[:, SPOT]).abs().mean() > 2
@@ -145,7 +145,7 @@ def test_all_sides_make_batches_of_the_same_kind(name: str) -> None:
         assert points.dtype == torch.float32
 
 
-def test_every_transform_of_torchvision_changes_pictures_about_as_strongly_as_its_counterpart() -> None:
+def test_every_transform_of_torchvision_changes_images_about_as_strongly_as_its_counterpart() -> None:
     data = faces(jitter=0)
     plain = data.__getitems__(range(ROWS)).image.float()
     for transform in option("strong").transforms:
@@ -166,7 +166,7 @@ def test_what_torchvision_lacks_is_one_line() -> None:
 
 def test_a_torchvision_without_keypoints_is_named_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "_KEYPOINTS", None)
-    side = loading.augmenting(faces(), option("strong"))["torchvision v2, pictures only"]
+    side = loading.augmenting(faces(), option("strong"))["torchvision v2, images only"]
     assert side([1, 2])[1].shape == (2, 68, 2)
 
 

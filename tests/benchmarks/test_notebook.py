@@ -20,17 +20,17 @@ FACE = FaceCrop(size=48, scale=1.5, jitter=EXACT)
 
 
 def spot(folder: Path, height: int, width: int, x: int, y: int) -> Path:
-    """A black picture with a white spot, 9 pixels wide, about (x, y)."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = 255
+    """A black image with a white spot, 9 pixels wide, about (x, y)."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = 255
     path = folder / f"{height}x{width}.png"
-    images.write(path, picture)
+    images.write(path, image)
     return path
 
 
-def middle(picture: np.ndarray) -> tuple[float, float]:
+def middle(image: np.ndarray) -> tuple[float, float]:
     """(x, y) of what is bright."""
-    y, x = np.nonzero(picture > 0.5)
+    y, x = np.nonzero(image > 0.5)
     return float(x.mean()), float(y.mean())
 
 
@@ -52,11 +52,11 @@ def test_a_face_is_where_its_target_says(tmp_path: Path, points: list[list[int]]
 
 
 def test_a_face_is_shown_as_fkd_shows_it(tmp_path: Path) -> None:
-    picture, points = face(0, 0, 0, 200)
-    images.write(tmp_path / "face.png", picture)
+    image, points = face(0, 0, 0, 200)
+    images.write(tmp_path / "face.png", image)
     image, target = NotebookDataset([tmp_path / "face.png"], points[None], FACE, center=10, unit=20, channels=1)[0]
     matrix = crop_matrices(FACE.window(square_around(points)), 48)
-    expected = warp(images.in_channels(picture, 1), matrix, np.empty((48, 48), np.uint8))
+    expected = warp(images.in_channels(image, 1), matrix, np.empty((48, 48), np.uint8))
     assert np.corrcoef(image.ravel().numpy(), expected.ravel())[0, 1] > 0.95
     np.testing.assert_allclose(target.reshape(-1, 2) * 20 + 10, transform(points, matrix), atol=1.2)
 
@@ -80,10 +80,10 @@ def test_a_frame_is_cut_anywhere_and_its_target_goes_along(tmp_path: Path, heigh
     assert (np.ptp(targets, axis=0) > reach / 2).all()
 
 
-def test_a_frame_of_which_all_is_cut_is_the_rescaled_picture() -> None:
-    picture = face(0, 0, 0, 96)[0]
-    cut, points = from_frame(picture, np.array([[95, 95]], np.float32), 96, 96)
-    assert (cut == picture).all()
+def test_a_frame_of_which_all_is_cut_is_the_rescaled_image() -> None:
+    image = face(0, 0, 0, 96)[0]
+    cut, points = from_frame(image, np.array([[95, 95]], np.float32), 96, 96)
+    assert (cut == image).all()
     np.testing.assert_array_equal(points, [[95, 95]])
 
 
@@ -98,9 +98,9 @@ def test_red_is_as_bright_as_red_is(tmp_path: Path) -> None:
     np.testing.assert_allclose(colours.mean(dim=(1, 2)), [1, 0, 0], atol=0.003)
 
 
-def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(UserError, match=r"text\.jpg: expected a picture"):
+def test_what_is_no_image_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(UserError, match=r"text\.jpg: expected an image"):
         NotebookDataset([tmp_path / "text.jpg"], np.zeros((1, 2, 2), np.float32), FACE, 0, 1, 1)[0]
 
 
@@ -120,7 +120,7 @@ def test_files_of_the_source_are_read_where_they_lie(faces_root: Path, tmp_path:
     assert (data.center, data.unit, data.crop.size) == (20, 20, 40)  # half of the crop, as all models have it
 
 
-def test_pictures_without_files_are_written(tmp_path: Path) -> None:
+def test_images_without_files_are_written(tmp_path: Path) -> None:
     cfg, faces = config(f"data.root={tmp_path}", "data.subjects=4", "data.frames=2")
     data, train = notebook_dataset(cfg, faces, tmp_path / "scratch"), faces.subset("train")
     assert len(data) == len(train)

@@ -28,22 +28,22 @@ def test_a_row_holds_the_median_and_the_quartiles() -> None:
 
 
 def test_the_wide_photo_shows_the_face_in_its_middle() -> None:
-    picture = face(0, 0, 0, 200)[0]
-    wide = prediction.on_a_wide_photo(picture)
+    image = face(0, 0, 0, 200)[0]
+    wide = prediction.on_a_wide_photo(image)
     assert wide.shape == (720, 1280, 3)
     middle = wide[180:540, 460:820]
     small = np.asarray(middle[::2, ::2], float)
-    expected = picture[np.arange(180) * 200 // 180][:, np.arange(180) * 200 // 180]
+    expected = image[np.arange(180) * 200 // 180][:, np.arange(180) * 200 // 180]
     assert np.corrcoef(small.ravel(), expected.ravel())[0, 1] > 0.95
 
 
-def test_given_boxes_belong_to_their_pictures() -> None:
+def test_given_boxes_belong_to_their_images() -> None:
     class Other:
         jitter, limit = Jitter(0.1, 0.1, 0.04), None
 
-    pictures = [np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)]
-    given = Given(Other(), pictures, np.array([[0, 0, 1, 1], [0, 0, 2, 2]], np.float32))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(given(pictures[1])[0], [[0, 0, 2, 2]])
+    images = [np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)]
+    given = Given(Other(), images, np.array([[0, 0, 1, 1], [0, 0, 2, 2]], np.float32))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(given(images[1])[0], [[0, 0, 2, 2]])
 
 
 def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Pat
         "test=false",
     )
     assert script("train", *data, *fast).status == 0
-    few = ("repeats=2", "pictures=3", "photos=4", "passes=2", "hydra.run.dir=out")
+    few = ("repeats=2", "images=3", "photos=4", "passes=2", "hydra.run.dir=out")
     outcome = script("benchmark", "predict", "ckpt=run/checkpoints/best.ckpt", *data, *few)
     assert outcome.status == 0, outcome.err
     groups = json.loads(Path("out/benchmark.json").read_text())["figures"]
@@ -70,7 +70,7 @@ def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Pat
         "4 photos in a folder": ["one by one", "as a stream"],
     }
     given = next(rows for title, rows in groups.items() if title.startswith("200"))[1]
-    assert given["faces"] == 3  # one on each picture
+    assert given["faces"] == 3  # one on each image
     for rows in groups.values():
         for row in rows:
             assert 0 < row["low"] <= row["median"] <= row["high"]

@@ -34,7 +34,7 @@ def test_a_repeated_table_has_so_many_training_rows_and_leaves_the_rest_alone(ro
         assert (more.subset(split).images == faces.subset(split).images).all()
 
 
-def test_the_same_pictures_are_repeated_however_many_rows_there_are() -> None:
+def test_the_same_images_are_repeated_however_many_rows_there_are() -> None:
     faces = made_up(4_000)
     faces.table.images[:] = np.arange(4_000)
     shown = [np.unique(repeated(faces, rows).subset("train").images).tolist() for rows in (500, 2_000)]
@@ -102,7 +102,7 @@ def test_the_start_of_an_epoch_is_timed_in_its_steps(script: Script) -> None:
     assert 100 < anonymous < peak
 
 
-def test_generated_shards_have_so_many_rows_of_few_pictures_and_people_of_their_own(tmp_path: Path) -> None:
+def test_generated_shards_have_so_many_rows_of_few_images_and_subjects_of_their_own(tmp_path: Path) -> None:
     faces = made_up(40)
     generate(faces, 1_000, 1, tmp_path / "shards")
     many = shards(str(tmp_path / "shards"), "ibug68", 1, 0)

@@ -50,15 +50,15 @@ def test_a_side_that_fails_ends_the_benchmark_with_its_own_line(script: Script, 
 
 
 @pytest.mark.parametrize("make", [Conv5, NaimishNet, NaimishNetBatchNorm])
-def test_a_net_as_people_write_it_is_the_same_net(make: Callable[..., nn.Module]) -> None:
+def test_a_net_as_subjects_write_it_is_the_same_net(make: Callable[..., nn.Module]) -> None:
     net = make(channels=1, size=64, keypoints=3, dropout=1.0, init="torch").eval()
     written = as_written(net)
     kinds = [type(layer) for layer in written.modules()]
     assert all(kind.__module__.startswith("torch.") for kind in kinds if kind is not make)
     pools = [i for i, kind in enumerate(kinds) if kind is nn.MaxPool2d]
     assert all(issubclass(kinds[i - 1], nn.ELU | nn.SELU) for i in pools)
-    pictures = torch.rand(2, 1, 64, 64)
-    torch.testing.assert_close(written(pictures), net(pictures))
+    images = torch.rand(2, 1, 64, 64)
+    torch.testing.assert_close(written(images), net(images))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The worst faces are cut from the pictures that the runs were tested on, if these are here."""
+"""The worst faces are cut from the images that the runs were tested on, if these are here."""
 
 import base64
 import os
@@ -53,8 +53,8 @@ def decoded(uri: str) -> np.ndarray:
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def share(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
-    return float((np.abs(picture.astype(int) - colour).max(axis=2) < 90).mean())
+def share(image: np.ndarray, colour: tuple[int, int, int]) -> float:
+    return float((np.abs(image.astype(int) - colour).max(axis=2) < 90).mean())
 
 
 def test_the_worst_on_average_come_first_and_show_both_kinds_of_points(
@@ -74,10 +74,10 @@ def test_the_worst_on_average_come_first_and_show_both_kinds_of_points(
         expected = (runs[0].nme[face], runs[1].nme[::-1][face])
         assert [cell.caption for cell in row.cells] == [f"{error:.1f} %" for error in expected]
     for cell in rows[0].cells:
-        picture = decoded(cell.picture)
-        assert picture.shape == (224, 224, 3)
-        assert share(picture, TARGET) > 0.002
-        assert share(picture, PREDICTED) > 0.002
+        image = decoded(cell.image)
+        assert image.shape == (224, 224, 3)
+        assert share(image, TARGET) > 0.002
+        assert share(image, PREDICTED) > 0.002
 
 
 def test_names_of_folders_are_those_that_the_run_saw(
@@ -93,7 +93,7 @@ def test_names_of_folders_are_those_that_the_run_saw(
     assert not (tmp_path / "c").exists()
 
 
-def test_without_the_pictures_the_reason_is_given(tmp_path: Path, faces: Faces, config: dict[str, object]) -> None:
+def test_without_the_images_the_reason_is_given(tmp_path: Path, faces: Faces, config: dict[str, object]) -> None:
     table = faces.subset("test")
     gone = write_run(tmp_path / "a", faces=table, source=config | {"root": str(tmp_path / "gone")})
     with pytest.raises(UserError, match="gone: the run's data are not here"):
@@ -185,13 +185,13 @@ def test_a_face_that_all_runs_missed_compares_nothing(tmp_path: Path, faces: Fac
 
 @pytest.fixture
 def table_of_faces(tmp_path: Path) -> Path:
-    """A CSV file with pictures beside it; the jaw of one face alone is known."""
+    """A CSV file with images beside it; the jaw of one face alone is known."""
     root = tmp_path / "csv"
     root.mkdir()
     lines = [",".join(["name", *(f"{axis}{i}" for i in range(68) for axis in "xy")])]
     for number in range(12):
-        picture, points = synthetic.face(0, number, 0, 128)
-        images.write(root / f"{number}.png", picture)
+        image, points = synthetic.face(0, number, 0, 128)
+        images.write(root / f"{number}.png", image)
         cells = [f"{value:.2f}" if i >= 34 or not number else "" for i, value in enumerate(points.ravel().tolist())]
         lines.append(",".join([f"{number}.png", *cells]))
     (root / "train.csv").write_text("\n".join(lines))
@@ -244,6 +244,6 @@ def test_points_that_nobody_labelled_are_not_drawn_as_the_truth(tmp_path: Path, 
         np.testing.assert_array_equal(file["visible"], table.visible)
         assert not file["visible"][:, :17].any()
     newer = overlays.worst([read(folder)], folder, 1)
-    green = [share(decoded(row.cells[0].picture), TARGET) for row in (*older, *newer)]
+    green = [share(decoded(row.cells[0].image), TARGET) for row in (*older, *newer)]
     assert green[1] < 0.85 * green[0]
     assert green[1] > 0.002

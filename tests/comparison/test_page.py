@@ -35,7 +35,7 @@ def data_of(page: str) -> Any:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    table = annotations(people=3, frames=4)
+    table = annotations(subjects=3, frames=4)
     for seed in range(2):
         for model, nme in (("compact", 5.0), ("</script><b>", 6.0)):
             name = f"{model.strip('</>')}{seed}".replace("/", "_")
@@ -66,7 +66,7 @@ def test_each_recipe_is_drawn_before_any_is_drawn_twice(runs: Path) -> None:
     data = data_of(write(runs))
     assert data["chosen"] == [0, 2]  # 5.0 and 6.0, not 5.0 and 5.1
     assert [curve["run"] for curve in data["curves"]] == [0, 2, 1, 3, 4]
-    assert data["overlays"].startswith("no pictures: ")  # the runs' configs name no source
+    assert data["overlays"].startswith("no images: ")  # the runs' configs name no source
     assert data["overlaid"] == [0, 2]
 
 

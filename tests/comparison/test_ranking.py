@@ -107,9 +107,9 @@ def test_whom_the_nets_know_from_training_is_said_beside_their_test(tmp_path: Pa
         write_run(tmp_path / name, {"model": "a", "seed": len(name)}, test=test | {"subjects_in_training": known})
     write_run(tmp_path / "old", {"model": "a", "seed": 0}, test=test)  # says nothing of it
     assert ranked(tmp_path).notes == (
-        "2 runs were trained on people of this test, on up to 1,000 of 1,234: their error measures memory of faces as "
-        "well as skill",
-        "whether 1 run was trained on people of this test is unknown",
+        "2 runs were trained on subjects of this test, up to 1,000 of 1,234: their error measures memory of "
+        "faces as well as skill",
+        "whether 1 run was trained on subjects of this test is unknown",
     )
     assert ranked(tmp_path, "val").notes == ()
     write_csv(tmp_path / "table.csv", ranked(tmp_path))

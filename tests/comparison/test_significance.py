@@ -22,16 +22,16 @@ from tests.conftest import PROJECT
 RNG = np.random.default_rng(3)
 
 
-def annotations(people: int, frames: int) -> Annotations:
-    rows = people * frames
-    keypoints = np.stack([face(0, person, 0, 96)[1] for person in range(people) for _ in range(frames)])
+def annotations(subjects: int, frames: int) -> Annotations:
+    rows = subjects * frames
+    keypoints = np.stack([face(0, subject, 0, 96)[1] for subject in range(subjects) for _ in range(frames)])
     return Annotations(
         schema=IBUG68,
-        paths=np.array([f"person_{p}/{f}" for p in range(people) for f in range(frames)]),
+        paths=np.array([f"subject_{p}/{f}" for p in range(subjects) for f in range(frames)]),
         images=np.arange(rows, dtype=np.int64),
         keypoints=keypoints.astype(np.float32),
         visible=np.ones((rows, 68), bool),
-        subjects=np.array([f"person_{p}" for p in range(people) for _ in range(frames)]),
+        subjects=np.array([f"subject_{p}" for p in range(subjects) for _ in range(frames)]),
         label_shift=np.zeros((rows, 2), np.float32),
     )
 
@@ -48,11 +48,11 @@ def test_one_training_each_gives_the_normal_interval_of_the_mean() -> None:
     assert found.high == pytest.approx(differences.mean() + error, abs=0.05 * error)
 
 
-@pytest.mark.parametrize("people", [2, 4, 12])
-def test_few_people_are_a_wide_t_interval(people: int) -> None:
-    differences = RNG.normal(0.3, 2.0, people)
-    expected = stats.t.interval(0.95, people - 1, differences.mean(), stats.sem(differences))
-    found = interval(np.zeros((1, people)), differences[None], each_alone(people), 40_000, 0)
+@pytest.mark.parametrize("subjects", [2, 4, 12])
+def test_few_subjects_are_a_wide_t_interval(subjects: int) -> None:
+    differences = RNG.normal(0.3, 2.0, subjects)
+    expected = stats.t.interval(0.95, subjects - 1, differences.mean(), stats.sem(differences))
+    found = interval(np.zeros((1, subjects)), differences[None], each_alone(subjects), 40_000, 0)
     assert tuple(found) == pytest.approx(tuple(expected), rel=0.05, abs=0.02)
 
 
@@ -66,50 +66,50 @@ def test_trainings_that_are_alike_on_all_faces_are_welchs_test() -> None:
 
 @pytest.mark.parametrize(("trainings", "spread"), [((2, 2), 0.2), ((3, 3), 0.1), ((5, 5), 0.2), ((2, 5), 0.05)])
 def test_it_holds_the_truth_in_95_percent_of_the_cases(trainings: tuple[int, int], spread: float) -> None:
-    """Both recipes are equally good: people, trainings, both together and single faces differ by chance only."""
+    """Both recipes are equally good: subjects, trainings, both together and single faces differ by chance only."""
     rng = np.random.default_rng(7)
-    people = np.repeat(np.arange(60), rng.integers(1, 6, 60))
-    cases, held, held_by_people = 500, 0, 0
+    subjects = np.repeat(np.arange(60), rng.integers(1, 6, 60))
+    cases, held, held_by_subjects = 500, 0, 0
     for case in range(cases):
         own = [np.zeros(60), 0.5 * (rng.gamma(1.0, 1.0, 60) - 1)]
         sides = [
-            (5 + mine + spread * rng.normal(size=(count, 1)) + 0.3 * rng.normal(size=(count, 60)))[:, people]
-            + 0.5 * rng.normal(size=(count, len(people)))
+            (5 + mine + spread * rng.normal(size=(count, 1)) + 0.3 * rng.normal(size=(count, 60)))[:, subjects]
+            + 0.5 * rng.normal(size=(count, len(subjects)))
             for count, mine in zip(trainings, own, strict=True)
         ]
-        found = interval(sides[0], sides[1], people.astype(str), 200, case)
+        found = interval(sides[0], sides[1], subjects.astype(str), 200, case)
         held += found.low <= 0 <= found.high
-        blind = interval(*(side.mean(axis=0)[None] for side in sides), people.astype(str), 200, case)
-        held_by_people += blind.low <= 0 <= blind.high
+        blind = interval(*(side.mean(axis=0)[None] for side in sides), subjects.astype(str), 200, case)
+        held_by_subjects += blind.low <= 0 <= blind.high
     assert 0.92 <= held / cases <= 0.985
-    assert held_by_people < held
+    assert held_by_subjects < held
     if spread == 0.2:
-        assert held_by_people / cases < 0.75
+        assert held_by_subjects / cases < 0.75
 
 
-def test_faces_of_one_person_that_are_all_alike_count_as_one() -> None:
-    people, frames = 300, 9
-    own = RNG.normal(0.2, 1.0, people)
-    differences, names = np.repeat(own, frames), np.repeat(each_alone(people), frames)
+def test_faces_of_one_subject_that_are_all_alike_count_as_one() -> None:
+    subjects, frames = 300, 9
+    own = RNG.normal(0.2, 1.0, subjects)
+    differences, names = np.repeat(own, frames), np.repeat(each_alone(subjects), frames)
     order = RNG.permutation(len(differences))
-    zero = np.zeros((1, people * frames))
-    single = interval(zero, differences[None], each_alone(people * frames), 4000, 0)
+    zero = np.zeros((1, subjects * frames))
+    single = interval(zero, differences[None], each_alone(subjects * frames), 4000, 0)
     whole = interval(zero, differences[order][None], names[order], 4000, 0)
-    once = interval(zero[:, :people], own[None], each_alone(people), 4000, 1)
+    once = interval(zero[:, :subjects], own[None], each_alone(subjects), 4000, 1)
     assert (whole.high - whole.low) / (single.high - single.low) == pytest.approx(np.sqrt(frames), rel=0.08)
     assert tuple(whole) == pytest.approx(tuple(once), abs=0.02)
-    only = interval(zero, differences[None], np.full(people * frames, "x"), 4000, 0)
-    assert tuple(only) == pytest.approx(tuple(single), abs=0.01)  # of one person its faces count
+    only = interval(zero, differences[None], np.full(subjects * frames, "x"), 4000, 0)
+    assert tuple(only) == pytest.approx(tuple(single), abs=0.01)  # of one subject its faces count
 
 
-def test_people_with_many_faces_weigh_as_many_faces() -> None:
-    """Half of the people have one face and -1, the others nine faces and 1: a mean over people would be 0."""
-    people = [(f"few{i}", -1.0, 1) for i in range(50)] + [(f"many{i}", 1.0, 9) for i in range(50)]
-    names = np.concatenate([[name] * count for name, _, count in people])
-    differences = np.concatenate([[value] * count for _, value, count in people])
+def test_subjects_with_many_faces_weigh_as_many_faces() -> None:
+    """Half of the subjects have one face and -1, the others nine faces and 1: a mean over subjects would be 0."""
+    subjects = [(f"few{i}", -1.0, 1) for i in range(50)] + [(f"many{i}", 1.0, 9) for i in range(50)]
+    names = np.concatenate([[name] * count for name, _, count in subjects])
+    differences = np.concatenate([[value] * count for _, value, count in subjects])
     low, high = interval(np.zeros((1, 500)), differences[None], names, 4000, 0)
     assert (low + high) / 2 == pytest.approx(0.8)
-    deviations = np.array([count * (value - 0.8) for _, value, count in people]) / 500  # of a ratio of sums
+    deviations = np.array([count * (value - 0.8) for _, value, count in subjects]) / 500  # of a ratio of sums
     assert (high - low) / 2 == pytest.approx(1.98 * np.sqrt((deviations**2).sum()), rel=0.08)
 
 
@@ -132,7 +132,7 @@ def test_shapes_that_do_not_fit_are_refused(first: tuple[int, ...], second: tupl
 
 
 def test_the_same_faces_are_found_again_in_any_order(tmp_path: Path) -> None:
-    table = annotations(people=4, frames=3)
+    table = annotations(subjects=4, frames=3)
     first = tested.read(write_run(tmp_path / "a", faces=table.take(np.arange(0, 10))))
     second = tested.read(write_run(tmp_path / "b", faces=table.take(np.arange(11, 2, -1))))
     assert first is not None
@@ -149,7 +149,7 @@ def judge(folder: Path) -> str | None:
 
 
 def test_the_sentence_tells_a_difference_from_chance(tmp_path: Path) -> None:
-    table = annotations(people=25, frames=2)
+    table = annotations(subjects=25, frames=2)
     for name, nme in (("far", 8.0), ("near", 5.01)):
         write_run(tmp_path / name / "a", {"model": "a"}, 5.0, faces=table, noise=1)
         write_run(tmp_path / name / "b", {"model": "b"}, nme, faces=table, noise=2)
@@ -157,14 +157,14 @@ def test_the_sentence_tells_a_difference_from_chance(tmp_path: Path) -> None:
         assert line is not None
         outcome = "came out better than" if name == "far" else "may be no better than"
         assert line.startswith(f"model=a {outcome} model=b: NME ")
-        assert "50 test faces of 25 people. " in line
+        assert "50 test faces of 25 subjects. " in line
         assert "of each there is one training, and what other seeds change is not in it (sweep=seeds5 tells)" in line
         assert "really" not in line
 
 
 def test_trainings_are_in_the_interval(tmp_path: Path) -> None:
     """The seeds of b lie so far apart that it may be as good as a, which is better on every single face on average."""
-    table = annotations(people=5, frames=4)
+    table = annotations(subjects=5, frames=4)
     faces: dict[tuple[str, int], np.ndarray] = {}
     for model, values in (("a", (5.0, 5.0, 5.0)), ("b", (5.2, 5.2, 7.8))):
         for seed, nme in enumerate(values):
@@ -177,8 +177,8 @@ def test_trainings_are_in_the_interval(tmp_path: Path) -> None:
     assert line.startswith("model=a may be no better than model=b: ")
     assert f"NME {first.mean():.3f} against {second.mean():.3f} %" in line
     low, high = interval(first, second, table.subjects, 500, 0)
-    assert f"{low:+.3f} to {high:+.3f}, over people (paired bootstrap) and trainings (Welch's t)." in line
-    assert "20 test faces of 5 people, means over 3 and 3 trainings" in line
+    assert f"{low:+.3f} to {high:+.3f}, over subjects (paired bootstrap) and trainings (Welch's t)." in line
+    assert "20 test faces of 5 subjects, means over 3 and 3 trainings" in line
     for seed in (1, 2):
         shutil.rmtree(tmp_path / f"b{seed}")
     once = judge(tmp_path)
@@ -200,7 +200,7 @@ def test_there_is_no_test_without_two_recipes_or_without_faces(tmp_path: Path) -
 
 
 def test_one_face_in_common_is_too_few(tmp_path: Path) -> None:
-    table = annotations(people=3, frames=1)
+    table = annotations(subjects=3, frames=1)
     write_run(tmp_path / "a", {"model": "a"}, 5.0, faces=table.take(np.array([0, 1])))
     write_run(tmp_path / "b", {"model": "b"}, 6.0, faces=table.take(np.array([1, 2])))
     assert judge(tmp_path) == "no paired test: model=a and model=b share 1 test face, two are needed"
@@ -208,7 +208,7 @@ def test_one_face_in_common_is_too_few(tmp_path: Path) -> None:
 
 def test_recipes_are_called_by_all_that_tells_recipes_apart(tmp_path: Path) -> None:
     """Numbers would be those of recipes, and those of the table may be of runs: seed 0 of b was run twice."""
-    table = annotations(people=5, frames=2)
+    table = annotations(subjects=5, frames=2)
     for number, (model, lr, nme) in enumerate((("b", 2, 4.0), ("b", 2, 7.0), ("a", 1, 5.0), ("a", 2, 6.0))):
         settings, day = {"model": model, "optimizer.lr": lr}, f"2026-01-0{number + 1}"
         write_run(tmp_path / str(number), settings, nme, faces=table, noise=number, started=day)
@@ -217,7 +217,7 @@ def test_recipes_are_called_by_all_that_tells_recipes_apart(tmp_path: Path) -> N
 
 
 def test_boxes_of_two_kinds_are_not_tested_against_each_other(tmp_path: Path) -> None:
-    table = annotations(people=5, frames=2)
+    table = annotations(subjects=5, frames=2)
     for name, boxes in (("a", "keypoints"), ("b", "jitter")):
         scores = {"nme_interocular": 5.0, "boxes": boxes, "faces": 10, "subjects": 5}
         write_run(tmp_path / name, {"model": name}, faces=table, test=scores)
@@ -225,7 +225,7 @@ def test_boxes_of_two_kinds_are_not_tested_against_each_other(tmp_path: Path) ->
 
 
 def test_a_sweep_ends_with_the_verdict_of_the_script(tmp_path: Path) -> None:
-    table = annotations(people=25, frames=2)
+    table = annotations(subjects=25, frames=2)
     for name, nme in (("a", 5.0), ("b", 5.4)):
         write_run(tmp_path / name, {"model": name}, nme, faces=table, noise=ord(name))
     config = yaml.safe_load((PROJECT / "conf" / "compare.yaml").read_text())

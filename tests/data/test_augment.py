@@ -35,7 +35,7 @@ def change(augmentation: Augmentation, image: np.ndarray, points: np.ndarray, it
 
 
 def marked(points: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """A black picture with a bright pixel at each (whole) point."""
+    """A black image with a bright pixel at each (whole) point."""
     image = np.zeros((size, size), np.uint8)
     image[points[:, 1].astype(int), points[:, 0].astype(int)] = 255
     return image

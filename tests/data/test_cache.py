@@ -19,24 +19,24 @@ COUNT = 40
 FORK = get_context("fork")  # new processes without importing torch again
 
 
-def picture(index: int) -> Image:
+def image(index: int) -> Image:
     """Grey and RGB in turn, each of its own size."""
     shape = (5 + index % 7, 4 + index % 5) + ((3,) if index % 2 else ())
     return np.random.default_rng(index).integers(0, 256, shape, dtype=np.uint8)
 
 
 class Counted:
-    """`picture`, with the calls counted."""
+    """`image`, with the calls counted."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
 
     def __call__(self, index: int) -> Image:
         self.calls.append(index)
-        return picture(index)
+        return image(index)
 
 
-def build(directory: Path, read: Callable[[int], Image] = picture, key: str = "key", count: int = COUNT) -> ImageCache:
+def build(directory: Path, read: Callable[[int], Image] = image, key: str = "key", count: int = COUNT) -> ImageCache:
     return ImageCache.build(directory, key, count, read, "Reading")
 
 
@@ -49,17 +49,17 @@ def assert_right(cache: ImageCache) -> None:
     assert len(cache) == COUNT
     for index in range(COUNT):
         assert cache[index].dtype == np.uint8
-        assert np.array_equal(cache[index], picture(index))
+        assert np.array_equal(cache[index], image(index))
 
 
-def test_holds_every_picture_in_its_own_size(tmp_path: Path):
+def test_holds_every_image_in_its_own_size(tmp_path: Path):
     cache = build(tmp_path / "made" / "on demand")
     assert_right(cache)
     with pytest.raises(IndexError):
         cache[COUNT]
 
 
-def test_pictures_are_views_that_cannot_be_written(tmp_path: Path):
+def test_images_are_views_that_cannot_be_written(tmp_path: Path):
     cache = build(tmp_path)
     assert not cache[0].flags.owndata
     assert np.shares_memory(cache[0], cache[0])
@@ -67,7 +67,7 @@ def test_pictures_are_views_that_cannot_be_written(tmp_path: Path):
         cache[0][0, 0] = 1
 
 
-def test_pictures_are_read_once_for_all_runs(tmp_path: Path):
+def test_images_are_read_once_for_all_runs(tmp_path: Path):
     first, second = Counted(), Counted()
     build(tmp_path, first)
     assert_right(build(tmp_path, second))
@@ -160,14 +160,14 @@ def test_what_a_killed_build_left_does_no_harm_and_goes(tmp_path: Path):
     assert not [*tmp_path.glob(".key*.tmp")]
 
 
-def test_two_processes_that_start_at_once_read_every_picture_once(tmp_path: Path):
+def test_two_processes_that_start_at_once_read_every_image_once(tmp_path: Path):
     start = FORK.Barrier(2, timeout=30)
 
     def work(name: str) -> None:
         def read(index: int) -> Image:
             time.sleep(0.005)
             (tmp_path / f"read-{name}-{index}").touch()
-            return picture(index)
+            return image(index)
 
         start.wait()
         assert_right(build(tmp_path / "cache", read))
@@ -193,7 +193,7 @@ def test_without_file_locks_the_last_one_stays(tmp_path: Path, monkeypatch):
     def read(index: int) -> Image:
         if index == 0:
             started.wait()
-        return picture(index)
+        return image(index)
 
     def other() -> None:
         assert_right(build(tmp_path, read))
@@ -206,7 +206,7 @@ def test_without_file_locks_the_last_one_stays(tmp_path: Path, monkeypatch):
     assert not [*tmp_path.glob(".key*.tmp")]
 
 
-def test_only_a_few_pictures_wait_in_memory(tmp_path: Path, monkeypatch):
+def test_only_a_few_images_wait_in_memory(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("fkd.data.cache.cores", lambda: 2)
     go_on = threading.Event()
     calls: list[int] = []
@@ -217,22 +217,22 @@ def test_only_a_few_pictures_wait_in_memory(tmp_path: Path, monkeypatch):
         calls.append(index)
         if index == 0:
             assert len(calls) < 20
-        return picture(index % COUNT)
+        return image(index % COUNT)
 
     ImageCache.build(tmp_path, "key", 1000, read, "Reading")
     assert len(calls) == 1000
 
 
-def test_an_unreadable_picture_ends_the_build_and_leaves_nothing(tmp_path: Path):
+def test_an_unreadable_image_ends_the_build_and_leaves_nothing(tmp_path: Path):
     calls = []
 
     def read(index: int) -> Image:
         calls.append(index)
         if index == 300:
-            raise UserError("picture 300 is cut off")
-        return picture(index)
+            raise UserError("image 300 is cut off")
+        return image(index)
 
-    with pytest.raises(UserError, match="picture 300 is cut off"):
+    with pytest.raises(UserError, match="image 300 is cut off"):
         build(tmp_path, read, count=5000)
     assert len(calls) < 1000
     assert not [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")]

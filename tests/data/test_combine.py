@@ -34,8 +34,8 @@ def test_all_faces_of_the_other_source_are_trained_on(sources: tuple[Faces, Face
     assert len(both.table) == len(first.table) + len(second.table) == len(both.images)
     assert np.array_equal(both.splits["train"][: len(first.splits["train"])], first.splits["train"])
     for row, other in zip(added, range(len(second.table)), strict=True):
-        picture = second.images[int(second.table.images[other])]
-        assert np.array_equal(both.images[int(both.table.images[row])], picture)
+        image = second.images[int(second.table.images[other])]
+        assert np.array_equal(both.images[int(both.table.images[row])], image)
         assert np.array_equal(both.table.keypoints[row], second.table.keypoints[other])
     for row in range(len(first.table)):
         assert np.array_equal(both.images[int(both.table.images[row])], first.images[int(first.table.images[row])])
@@ -56,13 +56,13 @@ def test_validation_and_test_stay_as_they_are(sources: tuple[Faces, Faces]) -> N
     assert before["train"] != after["train"]
 
 
-def test_people_keep_their_names_and_are_counted_once(sources: tuple[Faces, Faces]) -> None:
+def test_subjects_keep_their_names_and_are_counted_once(sources: tuple[Faces, Faces]) -> None:
     first, second = sources
     both = beside(first, second)
     assert both.table.subjects.tolist() == [*first.table.subjects.tolist(), *second.table.subjects.tolist()]
     train = len(first.splits["train"]) + 8
     assert both.remarks[0].startswith(f"20 faces ({train} train, ")
-    assert "of 10 people; test shares none" in both.remarks[0]
+    assert "of 10 subjects; test shares none" in both.remarks[0]
     assert both.remarks[1:] == (*first.remarks[1:], "8 faces of synthetic are trained on, too")
 
 
@@ -77,15 +77,15 @@ def test_nobody_who_is_mixed_in_is_validated_or_tested_on(sources: tuple[Faces, 
         beside(first, other)
 
 
-def test_people_of_the_training_split_alone_can_be_mixed_in(sources: tuple[Faces, Faces]) -> None:
+def test_subjects_of_the_training_split_alone_can_be_mixed_in(sources: tuple[Faces, Faces]) -> None:
     first, _ = sources
     known = first.subset("train")
     both = beside(first, replace(first, table=known))
     assert len(both.splits["train"]) == 2 * len(known)
-    assert f"of {len(set(first.table.subjects))} people; test shares none" in both.remarks[0]
+    assert f"of {len(set(first.table.subjects))} subjects; test shares none" in both.remarks[0]
 
 
-def test_other_pictures_of_a_source_have_another_key(sources: tuple[Faces, Faces]) -> None:
+def test_other_images_of_a_source_have_another_key(sources: tuple[Faces, Faces]) -> None:
     first, second = sources
     images = [beside(*pair).images for pair in ((first, second), (first, second), (second, first))]
     assert all(isinstance(each, Keyed) for each in images)
@@ -100,7 +100,7 @@ def test_points_of_another_meaning_are_refused(sources: tuple[Faces, Faces]) -> 
         beside(first, other)
 
 
-def test_grey_and_coloured_pictures_are_not_mixed(sources: tuple[Faces, Faces]) -> None:
+def test_grey_and_coloured_images_are_not_mixed(sources: tuple[Faces, Faces]) -> None:
     """They were: OpenCV left the crops of one kind as the memory was."""
     first, second = sources
     coloured = replace(second, images=[np.dstack([image] * 3) for image in second.images])  # type: ignore[arg-type]
@@ -121,8 +121,8 @@ class TestMixed:
         second = parts["b"]["source"]
         for row, path in enumerate(second.table.paths):
             (at,) = np.flatnonzero(both.table.paths == path)
-            picture = both.images[int(both.table.images[at])]
-            assert np.array_equal(picture, second.images[int(second.table.images[row])])
+            image = both.images[int(both.table.images[at])]
+            assert np.array_equal(image, second.images[int(second.table.images[row])])
             assert np.array_equal(both.table.keypoints[at], second.table.keypoints[row])
 
     @pytest.mark.parametrize("weights", [{"a": 1, "b": 1}, {"a": 1, "b": 3}, {"a": 5, "b": 0.5}])
@@ -180,7 +180,7 @@ class TestMixed:
                 mixed(parts, weights)
 
 
-def pictures(names: list[str], seed: int, **splits: list[int]) -> Faces:
+def one_face_each(names: list[str], seed: int, **splits: list[int]) -> Faces:
     """Grey faces that nobody has names for."""
     rng = np.random.default_rng(seed)
     table = Annotations(
@@ -194,37 +194,37 @@ def pictures(names: list[str], seed: int, **splits: list[int]) -> Faces:
     )
     rows = {name: np.array(splits.get(name, []), np.int64) for name in ("train", "val", "test")}
     images = [rng.integers(0, 256, (96, 96), np.uint8) for _ in names]
-    return Faces(table, rows, images, f"set {seed}", ("people",))  # type: ignore[arg-type]
+    return Faces(table, rows, images, f"set {seed}", ("subjects",))  # type: ignore[arg-type]
 
 
-class TestPicturesForPeople:
+class TestImagesForSubjects:
     NAMES = ("p1.png", "p2.png", "p3.png")
 
-    def test_pictures_of_one_name_are_several_people(self) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
-        second = pictures([*self.NAMES], 1, train=[2], val=[0], test=[1])
+    def test_images_of_one_name_are_several_subjects(self) -> None:
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second = one_face_each([*self.NAMES], 1, train=[2], val=[0], test=[1])
         both = mixed({"a": {"source": first}, "b": {"source": second}}, None)
         assert both.table.subjects.tolist() == [f"{part}/{name}" for part in "ab" for name in self.NAMES]
         assert both.table.paths.tolist() == [*self.NAMES, *self.NAMES]
-        assert "of 6 people; test shares none" in both.remarks[0]
+        assert "of 6 subjects; test shares none" in both.remarks[0]
         assert first.table.subjects.tolist() == [*self.NAMES]
 
     def test_names_that_are_alone_stay_so_that_a_net_is_still_known_to_have_seen_them(self) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
-        second = pictures(["q1.png"], 1, train=[0])
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second = one_face_each(["q1.png"], 1, train=[0])
         both = mixed({"a": {"source": first}, "b": {"source": second}}, None)
         assert both.table.subjects.tolist() == [*self.NAMES, "q1.png"]
 
     @pytest.mark.parametrize("rows", [[0, 1, 2], [0, 2]])
-    def test_the_very_same_pictures_are_the_same_people(self, rows: list[int]) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+    def test_the_very_same_images_are_the_same_subjects(self, rows: list[int]) -> None:
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
         others = {"train": np.array([len(rows) - 1]), "val": np.arange(0), "test": np.array([0])}
         again = replace(first, table=first.table.take(np.array(rows)), splits=others)
         with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in b's training"):
             mixed({"a": {"source": first}, "b": {"source": again}}, None)
 
-    def test_the_same_pictures_with_labels_rounded_otherwise_are_the_same_people(self) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
+    def test_the_same_images_with_labels_rounded_otherwise_are_the_same_subjects(self) -> None:
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
         rounded = replace(first.table, keypoints=np.rint(first.table.keypoints))
         again = replace(
             first, table=rounded, splits={"train": np.array([2]), "val": np.arange(1), "test": np.arange(0)}
@@ -234,15 +234,15 @@ class TestPicturesForPeople:
         both = mixed({"a": {"source": first}, "b": {"source": replace(again, splits=first.splits)}}, None)
         assert both.table.subjects.tolist() == [*self.NAMES, *self.NAMES]
 
-    def test_the_same_labels_of_pictures_compressed_otherwise_are_the_same_people(self) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
-        again = replace(first, images=[picture ^ 1 for picture in first.images])  # type: ignore[attr-defined,arg-type]
+    def test_the_same_labels_of_images_compressed_otherwise_are_the_same_subjects(self) -> None:
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        again = replace(first, images=[image ^ 1 for image in first.images])  # type: ignore[attr-defined,arg-type]
         both = mixed({"a": {"source": first}, "b": {"source": again}}, None)
         assert both.table.subjects.tolist() == [*self.NAMES, *self.NAMES]
 
-    def test_the_same_people_keep_one_name_beside_others_who_have_it_too(self) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
-        second = pictures([*self.NAMES], 1, train=[0], val=[1], test=[2])
+    def test_the_same_subjects_keep_one_name_beside_others_who_have_it_too(self) -> None:
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second = one_face_each([*self.NAMES], 1, train=[0], val=[1], test=[2])
         parts = {"a": {"source": first}, "b": {"source": second}, "c": {"source": first}}
         both = mixed(parts, None)
         assert both.table.subjects.tolist() == [f"{part}/{name}" for part in "aba" for name in self.NAMES]
@@ -250,9 +250,9 @@ class TestPicturesForPeople:
         with pytest.raises(UserError, match=r"expected nobody of a's val and test splits in c's training"):
             mixed(parts, None)
 
-    def test_only_pictures_of_shared_names_are_read(self) -> None:
-        first = pictures([*self.NAMES], 0, train=[0], val=[1], test=[2])
-        second, read = pictures(["q1.png", "p2.png", "q3.png"], 1, train=[0, 2], val=[1]), []
+    def test_only_images_of_shared_names_are_read(self) -> None:
+        first = one_face_each([*self.NAMES], 0, train=[0], val=[1], test=[2])
+        second, read = one_face_each(["q1.png", "p2.png", "q3.png"], 1, train=[0, 2], val=[1]), []
 
         class Counted:
             def __getitem__(self, index: int) -> np.ndarray:

@@ -26,7 +26,7 @@ def made_up(rows: int) -> Faces:
         images=np.zeros(rows, np.int64),
         keypoints=rng.uniform(30, 80, (rows, 68, 2)).astype(np.float32),
         visible=rng.random((rows, 68)) < 0.9,
-        subjects=np.array([f"person {i % 10}" for i in range(rows)]),
+        subjects=np.array([f"subject {i % 10}" for i in range(rows)]),
         label_shift=rng.random((rows, 2)).astype(np.float32),
     )
     order = np.arange(rows)

@@ -27,8 +27,8 @@ def test_fingerprints_tell_whether_the_very_same_faces_are_in_a_split(faces_root
     keypoints = faces.table.keypoints.copy()
     keypoints[faces.splits["val"][0], 3, 1] += 1
     assert differ(replace(faces, table=replace(faces.table, keypoints=keypoints))) == {"val"}
-    people = np.array(["somebody else"] * len(faces.table))
-    assert differ(replace(faces, table=replace(faces.table, subjects=people))) == set(first)
+    subjects = np.array(["somebody else"] * len(faces.table))
+    assert differ(replace(faces, table=replace(faces.table, subjects=subjects))) == set(first)
 
 
 def test_a_fingerprint_is_the_digest_of_all_keypoints_and_then_all_names() -> None:

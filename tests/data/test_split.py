@@ -12,14 +12,14 @@ SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 @pytest.fixture
 def subjects() -> np.ndarray:
-    """2,000 rows of 300 people, from 1 to 20 each, mixed."""
+    """2,000 rows of 300 subjects, from 1 to 20 each, mixed."""
     rng = np.random.default_rng(0)
     rows = np.concatenate([np.arange(300), rng.choice(300, 1700, p=(weights := rng.random(300)) / weights.sum())])
     return np.array([f"person {i}" for i in rng.permutation(rows)])
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_row_is_in_one_split_and_every_person_too(subjects, seed):
+def test_every_row_is_in_one_split_and_every_subject_too(subjects, seed):
     splits = by_subject(subjects, SHARES, seed)
     assert list(splits) == list(SHARES)
     assert sorted(np.concatenate([*splits.values()])) == list(range(len(subjects)))
@@ -30,13 +30,13 @@ def test_every_row_is_in_one_split_and_every_person_too(subjects, seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sizes_miss_the_shares_by_less_than_one_person(subjects, seed):
+def test_sizes_miss_the_shares_by_less_than_one_subject(subjects, seed):
     largest = max(Counter(subjects.tolist()).values())
     for split, rows in by_subject(subjects, SHARES, seed).items():
         assert abs(len(rows) - SHARES[split] * len(subjects)) <= largest
 
 
-def test_frequent_people_are_held_out_as_often_as_others(subjects):
+def test_frequent_subjects_are_held_out_as_often_as_others(subjects):
     counts = Counter(subjects.tolist())
     frequent = {name for name, count in counts.items() if count > 8}
     held = [len(frequent & set(subjects[by_subject(subjects, SHARES, seed)["test"]])) for seed in range(40)]
@@ -44,11 +44,11 @@ def test_frequent_people_are_held_out_as_often_as_others(subjects):
 
 
 def test_a_seed_stands_for_one_split_whatever_the_order_of_rows(subjects):
-    def people(rows_of: np.ndarray, seed: int) -> dict[str, set[str]]:
+    def held(rows_of: np.ndarray, seed: int) -> dict[str, set[str]]:
         return {split: set(rows_of[rows]) for split, rows in by_subject(rows_of, SHARES, seed).items()}
 
-    assert people(subjects, 3) == people(subjects[::-1], 3)
-    assert people(subjects, 3) != people(subjects, 4)
+    assert held(subjects, 3) == held(subjects[::-1], 3)
+    assert held(subjects, 3) != held(subjects, 4)
 
 
 def test_the_split_is_the_same_on_every_machine():
@@ -59,15 +59,15 @@ def test_the_split_is_the_same_on_every_machine():
     assert digest[:16] == "08e4aa1ad139a719"
 
 
-def test_few_people_still_give_every_split_one():
+def test_few_subjects_still_give_every_split_one():
     subjects = np.array(["a"] * 50 + ["b"] * 2 + ["c"])
     for seed in range(10):
         assert sorted(len(set(subjects[rows])) for rows in by_subject(subjects, SHARES, seed).values()) == [1, 1, 1]
 
 
 @pytest.mark.parametrize("names", [[], ["a"], ["a", "b", "a"]])
-def test_too_few_people_are_an_error(names):
-    with pytest.raises(UserError, match=r"data\.split: expected at least 3 people") as error:
+def test_too_few_subjects_are_an_error(names):
+    with pytest.raises(UserError, match=r"data\.split: expected at least 3 subjects") as error:
         by_subject(np.array(names, str), SHARES, 0)
     assert f"found {len(set(names))}" in str(error.value)
 

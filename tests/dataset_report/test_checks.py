@@ -26,7 +26,7 @@ FACES, SIZE = 160, 128
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Faces:
-    """Synthetic faces of forty people, each in one split; their pictures in a list, which tests copy to change them."""
+    """Synthetic faces of forty subjects, each in one split; their images in a list, which tests copy to change them."""
     drawn = synthetic_faces(
         root=str(tmp_path_factory.mktemp("drawn")),
         subjects=40,
@@ -56,7 +56,7 @@ def named(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def chosen(faces: Faces, split: str, count: int) -> list[int]:
-    """Rows of one split, each of another person."""
+    """Rows of one split, each of another subject."""
     rows: list[int] = faces.splits[split].tolist()
     _, firsts = np.unique(faces.table.subjects[rows], return_index=True)
     return [rows[i] for i in firsts[:count]]
@@ -66,36 +66,34 @@ def test_nothing_is_found_on_a_clean_set(faces: Faces) -> None:
     assert checks.examine(faces) == []
 
 
-def test_people_in_two_splits(faces: Faces) -> None:
+def test_subjects_in_two_splits(faces: Faces) -> None:
     (train, *_), (test, *_) = chosen(faces, "train", 1), chosen(faces, "test", 1)
     subjects = faces.table.subjects.copy()
     subjects[subjects == subjects[test]] = subjects[train]
     (finding,) = checks.examine(with_table(faces, subjects=subjects))
-    assert (finding.name, finding.severity, finding.count, finding.total) == ("people", "fault", 1, 39)
+    assert (finding.name, finding.severity, finding.count, finding.total) == ("subjects", "fault", 1, 39)
     assert finding.figures == {"test_in_train": 1, "test_in_val": 0, "val_in_train": 0}
     assert subjects[list(finding.rows)].tolist() == [subjects[train]]
     assert set(finding.rows) <= set(faces.splits["test"].tolist())
 
 
-def test_people_of_training_in_validation_are_a_warning(faces: Faces) -> None:
+def test_subjects_of_training_in_validation_are_a_warning(faces: Faces) -> None:
     subjects = faces.table.subjects.copy()
     subjects[chosen(faces, "val", 1)] = subjects[chosen(faces, "train", 1)]
     (finding,) = checks.examine(with_table(faces, subjects=subjects))
-    assert (finding.name, finding.severity, finding.count) == ("people", "warning", 1)
+    assert (finding.name, finding.severity, finding.count) == ("subjects", "warning", 1)
 
 
 def test_copies_in_other_splits(faces: Faces) -> None:
     """Two pixel for pixel, two saved as JPEG, one of those at half the size, with labels that go along."""
     held, trained = chosen(faces, "test", 4), chosen(faces, "train", 4)
-    pictures, keypoints = list(faces.images), faces.table.keypoints.copy()  # type: ignore[call-overload]
+    images, keypoints = list(faces.images), faces.table.keypoints.copy()  # type: ignore[call-overload]
     for row, twin in zip(held, trained, strict=True):
-        pictures[twin], keypoints[twin] = pictures[row], keypoints[row]
-    pictures[trained[2]] = as_jpeg(pictures[held[2]], 40)
-    pictures[trained[3]] = as_jpeg(
-        cv2.resize(pictures[held[3]], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 80
-    )
+        images[twin], keypoints[twin] = images[row], keypoints[row]
+    images[trained[2]] = as_jpeg(images[held[2]], 40)
+    images[trained[3]] = as_jpeg(cv2.resize(images[held[3]], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), 80)
     keypoints[trained[3]] = (keypoints[held[3]] + 0.5) / 2 - 0.5
-    found = named(checks.examine(replace(with_table(faces, keypoints=keypoints), images=pictures)))
+    found = named(checks.examine(replace(with_table(faces, keypoints=keypoints), images=images)))
     assert found.keys() == {"identical", "similar"}
     assert found["identical"].exclude == tuple(sorted(trained[:2]))
     assert found["similar"].exclude == ()
@@ -105,12 +103,12 @@ def test_copies_in_other_splits(faces: Faces) -> None:
     assert found["similar"].figures["of_other_names"] == 2
 
 
-def as_jpeg(picture: Image, quality: int) -> Image:
-    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+def as_jpeg(image: Image, quality: int) -> Image:
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
 
 
-def without_pictures(count: int, shares: tuple[float, float, float]) -> Faces:
-    """Faces of two people in random splits, some in none."""
+def without_images(count: int, shares: tuple[float, float, float]) -> Faces:
+    """Faces of two subjects in random splits, some in none."""
     rng = np.random.default_rng(0)
     table = Annotations(
         schema=IBUG68,
@@ -118,7 +116,7 @@ def without_pictures(count: int, shares: tuple[float, float, float]) -> Faces:
         images=np.arange(count),
         keypoints=np.zeros((count, 68, 2), np.float32),
         visible=np.ones((count, 68), bool),
-        subjects=np.array([f"person {i % 2}" for i in range(count)]),
+        subjects=np.array([f"subject {i % 2}" for i in range(count)]),
         label_shift=np.zeros((count, 2), np.float32),
     )
     split = rng.choice(4, count, p=[*shares, 1 - sum(shares)])
@@ -128,7 +126,7 @@ def without_pictures(count: int, shares: tuple[float, float, float]) -> Faces:
 
 def test_copies_are_those_of_a_comparison_of_each_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     """With many that are equally far away, and pieces smaller than a split."""
-    faces, rng = without_pictures(120, (0.5, 0.2, 0.2)), np.random.default_rng(1)
+    faces, rng = without_images(120, (0.5, 0.2, 0.2)), np.random.default_rng(1)
     content, shows = rng.integers(0, 60, 120), rng.random(120) < 0.9
     bits = rng.random((6, 143))[rng.integers(0, 6, 120)] + rng.normal(0, 0.03, (120, 143)) > 0.5
     monkeypatch.setattr(duplicates, "contents", lambda *_: content)
@@ -160,7 +158,7 @@ def test_copies_are_those_of_a_comparison_of_each_pair(monkeypatch: pytest.Monke
 
 def test_a_scene_that_stands_still_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every frame looks like every other: one and a half million pairs."""
-    faces = without_pictures(3_000, (0.6, 0.2, 0.2))
+    faces = without_images(3_000, (0.6, 0.2, 0.2))
     monkeypatch.setattr(duplicates, "contents", lambda _, rows: rows)
     monkeypatch.setattr(duplicates, "face_hashes", lambda _, rows: (np.ones((3_000, 143), bool), np.ones(3_000, bool)))
     tracemalloc.start()
@@ -198,7 +196,7 @@ def test_a_grid_and_its_pitch(faces: Faces, share: float) -> None:
     pitch = share * IBUG68.interocular(points)[:, None, None]
     phase = rng.uniform(0, 1, (FACES, 1, 2)) * pitch
     on_grid = np.rint((points - phase) / pitch) * pitch + phase
-    big = [cv2.resize(picture, None, fx=2, fy=2) for picture in faces.images]
+    big = [cv2.resize(image, None, fx=2, fy=2) for image in faces.images]
     finding = quantization(replace(with_table(faces, keypoints=np.rint(on_grid).astype(np.float32)), images=big))
     assert finding is not None
     assert (finding.name, finding.severity, finding.figures["grid_pixels"]) == ("quantization", "warning", 1)
@@ -264,7 +262,7 @@ def test_turned_faces_are_not_swapped(faces: Faces) -> None:
     np.testing.assert_allclose(shapes.misfit(keypoints, mean), shapes.misfit(faces.table.keypoints, mean), rtol=1e-3)
 
 
-def test_points_outside_the_picture(faces: Faces) -> None:
+def test_points_outside_the_image(faces: Faces) -> None:
     cut, lost = 4, 60
     shifts = {cut: faces.table.keypoints[cut, :, 0].min() + 5.5, lost: 500}
     points = np.stack([faces.table.keypoints[row] - (by, 0) for row, by in shifts.items()])
@@ -309,14 +307,14 @@ def test_a_tiny_distance_between_the_eyes(faces: Faces) -> None:
 
 @dataclass(frozen=True)
 class Compass:
-    """A net that knows the truth about pictures which say where they are, and errs by as much in the picture's frame.
+    """A net that knows the truth about images which say where they are, and errs by as much in the image's frame.
 
-    Each picture holds its row, twice its x and twice its y in its three channels; from those of a crop the net fits
-    how the crop lies on the picture, be it mirrored or turned.
+    Each image holds its row, twice its x and twice its y in its three channels; from those of a crop the net fits
+    how the crop lies on the image, be it mirrored or turned.
     """
 
     truth: Points
-    pixels: tuple[float, float]  # error to the right and down, in pixels of the picture
+    pixels: tuple[float, float]  # error to the right and down, in pixels of the image
     share: tuple[float, float]  # and as shares of the inter-ocular distance
     schema: KeypointSchema = IBUG68
 
@@ -328,7 +326,7 @@ class Compass:
         return np.stack([self._answer(crop.astype(np.float64)) for crop in crops]).astype(np.float32)
 
     def _answer(self, crop: np.ndarray) -> np.ndarray:
-        y, x = np.nonzero(crop[0] == crop[0].max())  # not where the picture blends into black
+        y, x = np.nonzero(crop[0] == crop[0].max())  # not where the image blends into black
         row = int(crop[0, y[0], x[0]]) - 90
         design = np.stack([crop[1, y, x], crop[2, y, x], np.ones(len(x))], axis=1)
         to_crop = np.linalg.lstsq(design, np.stack([x, y], axis=1), rcond=None)[0]
@@ -342,10 +340,10 @@ class Compass:
 
 @pytest.fixture(scope="module")
 def maps(faces: Faces) -> Faces:
-    """Faces whose pictures are what `Compass` reads."""
+    """Faces whose images are what `Compass` reads."""
     y, x = np.mgrid[:SIZE, :SIZE]
-    pictures = [np.stack([np.full_like(x, row + 90), 2 * x, 2 * y], axis=2).astype(np.uint8) for row in range(FACES)]
-    return replace(faces, images=pictures)
+    images = [np.stack([np.full_like(x, row + 90), 2 * x, 2 * y], axis=2).astype(np.uint8) for row in range(FACES)]
+    return replace(faces, images=images)
 
 
 def shifted(faces: Faces, right: tuple[float, float], down: tuple[float, float]) -> Faces:
@@ -392,12 +390,12 @@ def test_what_a_net_learned_from_other_labels_is_not_said_of_these(maps: Faces) 
     assert "from other labels" in others.text
 
 
-def test_standard_errors_are_those_of_people() -> None:
-    """Against lines through many draws of the same faces, with errors that a person's faces share."""
+def test_standard_errors_are_those_of_subjects() -> None:
+    """Against lines through many draws of the same faces, with errors that a subject's faces share."""
     rng = np.random.default_rng(0)
-    people, distance = np.repeat(np.arange(60), 5), rng.uniform(20, 80, 300)
-    draws = [1 + 0.02 * distance + rng.normal(0, 1, 60)[people] + rng.normal(0, 0.3, 300) for _ in range(300)]
-    lines = np.array([line(draw, distance, people) for draw in draws])
+    subjects, distance = np.repeat(np.arange(60), 5), rng.uniform(20, 80, 300)
+    draws = [1 + 0.02 * distance + rng.normal(0, 1, 60)[subjects] + rng.normal(0, 0.3, 300) for _ in range(300)]
+    lines = np.array([line(draw, distance, subjects) for draw in draws])
     np.testing.assert_allclose(lines[:, :3].mean(axis=0), [1, 0.02, 1 + 0.02 * np.median(distance)], atol=0.02)
     np.testing.assert_allclose(lines[:, 3:].mean(axis=0), lines[:, :3].std(axis=0), rtol=0.15)
 
@@ -410,9 +408,9 @@ def test_labels_that_a_net_contradicts(maps: Faces) -> None:
     noise = rng.normal(0, 1, truth.shape) * 0.03 * size * rng.lognormal(0, 0.3, (FACES, 1, 1))
     net = Compass((truth + noise).astype(np.float32), (0, 0), (0, 0))
     wrong = [8, 33, 100]
-    people = maps.table.subjects[[0]].tolist()
+    subjects = maps.table.subjects[[0]].tolist()
     bad = moved(maps, wrong, truth[wrong] + 0.4 * size[wrong] * [1, 0])
-    finding = named(checks.examine(bad, net, trained=people))["disagreement"]
+    finding = named(checks.examine(bad, net, trained=subjects))["disagreement"]
     assert set(finding.rows) == set(wrong)
     assert finding.figures["seen_share"] == pytest.approx(1 / 40)
     assert "too kindly" in finding.text
@@ -425,7 +423,7 @@ def test_a_net_of_other_points_is_refused(faces: Faces) -> None:
         checks.examine(faces, Compass(faces.table.keypoints, (0, 0), (0, 0), other))
 
 
-def test_pictures_without_a_row(faces: Faces, tmp_path: Path) -> None:
+def test_images_without_a_row(faces: Faces, tmp_path: Path) -> None:
     table = replace(faces.table, paths=np.array([f"all/{row}.jpg" for row in range(FACES)]))
     (tmp_path / "all").mkdir()
     for name in [*table.paths, "all/new.PNG", "top.jpeg", "all/notes.txt"]:
@@ -444,7 +442,7 @@ def test_the_gravest_come_first(faces: Faces) -> None:
 
 def test_of_a_large_set_the_same_samples_are_looked_at(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "_MOST", 50)
-    images = np.zeros_like(faces.table.images)  # one picture for everybody
+    images = np.zeros_like(faces.table.images)  # one image for everybody
     first, again = (duplicates.repeated(with_table(faces, images=images))[0] for _ in range(2))
     assert first == again
     assert "50 faces drawn at random" in first.text

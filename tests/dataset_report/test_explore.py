@@ -22,7 +22,7 @@ from fkd.schema import IBUG68, KeypointSchema
 from fkd.synthetic import face
 from fkd.types import Annotations
 
-PEOPLE, PICTURES = 5, 4
+SUBJECTS, IMAGES = 5, 4
 SWAPPED = Finding(
     "swapped", "Left and right\nare swapped", "fault", 2, 40, "Two <b>faces</b>.", "Mend them.", (0, 7), (7, 0)
 )
@@ -31,15 +31,15 @@ SMALL = Finding("small", "Small faces", "note", 9, 40, "Nine are small.", "Know 
 
 @pytest.fixture(scope="module")
 def drawn() -> Faces:
-    """Twenty pictures, two faces on every other one, some points hidden; two pictures are in two splits."""
+    """Twenty images, two faces on every other one, some points hidden; two images are in two splits."""
     rng = np.random.default_rng(0)
     photos, rows = [], []
-    for person in range(PEOPLE):
-        for frame in range(PICTURES):
-            picture, points = face(1, person, frame, 128)
+    for subject in range(SUBJECTS):
+        for frame in range(IMAGES):
+            image, points = face(1, subject, frame, 128)
             number, count = len(photos), 1 + frame % 2
-            photos.append(np.concatenate([picture] * count, axis=1) if count > 1 else picture)
-            rows += [(number, points + np.array([128 * i, 0]), f"person {person}") for i in range(count)]
+            photos.append(np.concatenate([image] * count, axis=1) if count > 1 else image)
+            rows += [(number, points + np.array([128 * i, 0]), f"subject {subject}") for i in range(count)]
     numbers, keypoints, subjects = zip(*rows, strict=True)
     visible = rng.random((len(rows), 68)) < 0.995
     visible[::5, :17] = False  # the jaw, which makes most of a box
@@ -60,19 +60,19 @@ def drawn() -> Faces:
 def test_who_and_what_is_counted_as_a_loop_counts(drawn: Faces) -> None:
     found, table = population(drawn), drawn.table
     parts = {"all": range(len(table)), **drawn.splits}
-    people = {name: {str(table.subjects[row]) for row in rows} for name, rows in parts.items()}
-    pictures = {name: {str(table.paths[row]) for row in rows} for name, rows in parts.items()}
+    subjects = {name: {str(table.subjects[row]) for row in rows} for name, rows in parts.items()}
+    shown = {name: {str(table.paths[row]) for row in rows} for name, rows in parts.items()}
     for name, rows in parts.items():
         assert vars(found.counts[name]) == {
             "faces": len(rows),
-            "pictures": len(pictures[name]),
-            "people": len(people[name]),
+            "images": len(shown[name]),
+            "subjects": len(subjects[name]),
         }
     for (a, b), shared in found.shared.items():
-        assert (shared.pictures, shared.people) == (len(pictures[a] & pictures[b]), len(people[a] & people[b]))
+        assert (shared.images, shared.subjects) == (len(shown[a] & shown[b]), len(subjects[a] & subjects[b]))
     assert set(found.shared) == {("train", "val"), ("train", "test"), ("val", "test")}
     pairs = {(str(subject), str(path)) for subject, path in zip(table.subjects, table.paths, strict=True)}
-    assert dict(zip(found.names.tolist(), found.pictures_of.tolist(), strict=True)) == Counter(s for s, _ in pairs)
+    assert dict(zip(found.names.tolist(), found.images_of.tolist(), strict=True)) == Counter(s for s, _ in pairs)
     for point in (0, 30, 67):
         assert found.visible[point] == pytest.approx(sum(table.visible[:, point]) / len(table))
 
@@ -169,9 +169,9 @@ def test_the_list_names_each_face_once_and_brings_its_row_back(drawn: Faces, tmp
             reasons.append((line, len(rows)))
             continue
         name, _, place = line.partition("\t")
-        of_picture = [row for row in range(len(table)) if table.paths[row] == name]
-        assert bool(place) == (len(of_picture) > 1)
-        rows.append(of_picture[int(place or 0)])
+        of_image = [row for row in range(len(table)) if table.paths[row] == name]
+        assert bool(place) == (len(of_image) > 1)
+        rows.append(of_image[int(place or 0)])
     assert rows == [7, 0, 12]
     assert reasons[1:] == [("# Left and right are swapped", 0), ("# Small faces", 2)]
 
@@ -188,7 +188,7 @@ def test_a_set_of_one_face_has_all_but_a_spread(drawn: Faces, tmp_path: Path) ->
     found = dataset_report.survey(one(drawn, 3), [], True, True, 10, 0)
     dataset_report.write(tmp_path, found, 4, 0)
     said = found.to_json()
-    assert said["counts"]["all"] == {"faces": 1, "pictures": 1, "people": 1}
+    assert said["counts"]["all"] == {"faces": 1, "images": 1, "subjects": 1}
     assert said["shape"] is None
     assert said["left_out"]["shape"].startswith("expected two faces or more")
     assert "expected two faces or more" in (tmp_path / "report.html").read_text()
@@ -196,7 +196,7 @@ def test_a_set_of_one_face_has_all_but_a_spread(drawn: Faces, tmp_path: Path) ->
 
 
 def test_faces_without_points_or_pose_are_no_obstacle(drawn: Faces, tmp_path: Path) -> None:
-    """Of one face no point is visible, those of another are in one place, a third lies outside of its picture."""
+    """Of one face no point is visible, those of another are in one place, a third lies outside of its image."""
     schema = KeypointSchema("three", ("r", "l", "m"), {"all": (0, 1, 2)}, (1, 0, 2), ((0, 2),), (0, 1), ((0,), (1,)))
     keypoints = drawn.table.keypoints[:, [36, 45, 57]].copy()
     visible = np.ones(keypoints.shape[:2], bool)

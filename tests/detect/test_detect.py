@@ -38,9 +38,9 @@ def scene(*places: tuple[int, int, int], width: int = 640, height: int = 360) ->
     """Synthetic faces of given left, top and size on a grey ground, and the squares around their points."""
     canvas, squares = np.full((height, width, 3), 90, np.uint8), []
     for subject, (left, top, size) in enumerate(places):
-        picture, points = face(0, subject, 0, 192)
+        image, points = face(0, subject, 0, 192)
         scale = size / 192
-        canvas[top : top + size, left : left + size] = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+        canvas[top : top + size, left : left + size] = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
         squares.append(square_around((points + np.float32(0.5)) * np.float32(scale) - 0.5 + np.float32([left, top])))
     return canvas, np.array(squares)
 
@@ -77,8 +77,8 @@ def test_iou_and_coverage_count_pixels() -> None:
 
 @pytest.mark.parametrize("grey", [False, True])
 def test_haar_finds_each_face_once_whatever_its_size(haar: Haar, grey: bool) -> None:
-    picture, squares = scene((20, 40, 120), (180, 10, 320), (520, 200, 100))
-    boxes, scores = haar(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if grey else picture)
+    image, squares = scene((20, 40, 120), (180, 10, 320), (520, 200, 100))
+    boxes, scores = haar(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if grey else image)
     assert boxes.dtype == scores.dtype == np.float32
     assert sorted(int(iou(box, squares).argmax()) for box in boxes) == [0, 1, 2]
     assert all(iou(box, squares).max() > 0.3 for box in boxes)
@@ -87,20 +87,20 @@ def test_haar_finds_each_face_once_whatever_its_size(haar: Haar, grey: bool) -> 
 
 
 def test_haar_finds_nothing_below_its_smallest_size() -> None:
-    picture, squares = scene((40, 40, 120), (280, 10, 320))
+    image, squares = scene((40, 40, 120), (280, 10, 320))
     sizes = {**config("haar"), "min_share": 0.4}
-    (box,) = build(sizes)(picture)[0]
+    (box,) = build(sizes)(image)[0]
     assert iou(box, squares).argmax() == 1
-    assert len(build({**sizes, "min_share": 0.0, "min_size": 1000})(picture)[0]) == 0
+    assert len(build({**sizes, "min_share": 0.0, "min_size": 1000})(image)[0]) == 0
 
 
-def test_haars_boxes_move_and_grow_with_the_picture(haar: Haar) -> None:
+def test_haars_boxes_move_and_grow_with_the_image(haar: Haar) -> None:
     """A face of another size at another place has its box there, to a share of its width."""
     near, near_square = scene((10, 20, 160), width=200, height=200)
     far, far_square = scene((300, 100, 240))
 
-    def place(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
-        (box,) = haar(picture)[0]
+    def place(image: np.ndarray, square: np.ndarray) -> np.ndarray:
+        (box,) = haar(image)[0]
         return (box - square[0, :2].repeat(2).reshape(2, 2).T.ravel()) / (square[0, 2] - square[0, 0])
 
     np.testing.assert_allclose(place(near, near_square), place(far, far_square), atol=0.12)
@@ -110,27 +110,27 @@ def test_haars_boxes_move_and_grow_with_the_picture(haar: Haar) -> None:
 @pytest.mark.parametrize("kind", ["plain", "noise"])
 def test_haar_finds_nothing_where_nothing_is(haar: Haar, shape: tuple[int, ...], kind: str) -> None:
     rng = np.random.default_rng(0)
-    picture = np.full(shape, 128, np.uint8) if kind == "plain" else rng.integers(0, 256, shape, np.uint8)
-    boxes, scores = haar(picture)
+    image = np.full(shape, 128, np.uint8) if kind == "plain" else rng.integers(0, 256, shape, np.uint8)
+    boxes, scores = haar(image)
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
 
 
 def test_haar_leaves_alone_what_is_upside_down_or_tiny(haar: Haar) -> None:
-    picture, squares = scene((180, 10, 320))
-    upside_down = haar(np.ascontiguousarray(picture[::-1]))[0]
+    image, squares = scene((180, 10, 320))
+    upside_down = haar(np.ascontiguousarray(image[::-1]))[0]
     assert all(iou(box, squares).max() < 0.9 for box in upside_down)
-    assert len(haar(cv2.resize(picture, (64, 36), interpolation=cv2.INTER_AREA))[0]) == 0
+    assert len(haar(cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA))[0]) == 0
 
 
 def test_haar_takes_no_longer_for_a_huge_photo_than_for_a_large_one(haar: Haar) -> None:
-    """Its smallest face is a share of the picture, so the picture it works on has a largest size."""
+    """Its smallest face is a share of the image, so the image it works on has a largest size."""
     small = np.random.default_rng(0).integers(0, 256, (216, 288), np.uint8)
     large, huge = (cv2.resize(small, None, fx=zoom, fy=zoom) for zoom in (5, 15))
 
-    def ticks(picture: np.ndarray) -> float:
+    def ticks(image: np.ndarray) -> float:
         started = cv2.getTickCount()
-        haar(picture)
+        haar(image)
         return cv2.getTickCount() - started
 
     assert min(ticks(huge) for _ in range(3)) < 5 * min(ticks(large) for _ in range(3))
@@ -138,19 +138,19 @@ def test_haar_takes_no_longer_for_a_huge_photo_than_for_a_large_one(haar: Haar) 
 
 def test_a_second_look_finds_more_or_drops_more() -> None:
     """Without one, all candidates are faces; with one that nothing passes, only the sure ones are."""
-    pictures = [scene((20, 20, size))[0] for size in (100, 140, 180, 220, 260, 300)]
+    photos = [scene((20, 20, size))[0] for size in (100, 140, 180, 220, 260, 300)]
     counts = []
     for sure, votes in ((0, 0), (6, 8), (6, 10_000)):
         detector = build({**config("haar"), "sure": sure, "votes": votes})
-        counts.append(sum(len(detector(picture)[0]) for picture in pictures))
+        counts.append(sum(len(detector(image)[0]) for image in photos))
     assert counts[0] >= counts[1] >= counts[2] >= 4
 
 
 def test_a_face_in_a_face_is_none() -> None:
     """Where every candidate counts as a face, none that is left lies in another."""
     eager: Any = build({**config("haar"), "sure": 0, "stages": 12})
-    picture, _ = scene((180, 10, 320))
-    boxes, _ = eager(picture)
+    image, _ = scene((180, 10, 320))
+    boxes, _ = eager(image)
     raw = (boxes[:, 2] - boxes[:, 0]) / eager.correction.scale
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - np.outer(raw, [eager.correction.x, eager.correction.y])
     found = np.concatenate([centres - raw[:, None] / 2, centres + raw[:, None] / 2], axis=1)
@@ -160,16 +160,16 @@ def test_a_face_in_a_face_is_none() -> None:
 
 def test_opencvs_own_threads_change_nothing(haar: Haar) -> None:
     """They give windows in any order, and grouping feels it."""
-    picture = np.random.default_rng(3).integers(0, 256, (45, 60), np.uint8)
-    picture = cv2.resize(picture, (480, 360), interpolation=cv2.INTER_CUBIC)
+    image = np.random.default_rng(3).integers(0, 256, (45, 60), np.uint8)
+    image = cv2.resize(image, (480, 360), interpolation=cv2.INTER_CUBIC)
     threads = cv2.getNumThreads()
     eager = replace(haar, sure=1)
     try:
         cv2.setNumThreads(1)
-        alone = eager(picture)
+        alone = eager(image)
         cv2.setNumThreads(4)
         for _ in range(20):
-            for found, expected in zip(eager(picture), alone, strict=True):
+            for found, expected in zip(eager(image), alone, strict=True):
                 np.testing.assert_array_equal(found, expected)
     finally:
         cv2.setNumThreads(threads)
@@ -177,17 +177,17 @@ def test_opencvs_own_threads_change_nothing(haar: Haar) -> None:
 
 
 def test_threads_share_a_detector(haar: Haar) -> None:
-    pictures = [scene((20, 20, size))[0] for size in (80, 120, 160, 200, 240, 280)]
-    alone = [haar(picture) for picture in pictures]
+    photos = [scene((20, 20, size))[0] for size in (80, 120, 160, 200, 240, 280)]
+    alone = [haar(image) for image in photos]
     barrier = threading.Barrier(3)
 
-    def look(picture: np.ndarray) -> Any:
+    def look(image: np.ndarray) -> Any:
         barrier.wait(timeout=10)
-        return haar(picture)
+        return haar(image)
 
     with ThreadPoolExecutor(3) as pool:
         for _ in range(3):
-            for (boxes, scores), (expected, sure) in zip(pool.map(look, pictures), alone, strict=True):
+            for (boxes, scores), (expected, sure) in zip(pool.map(look, photos), alone, strict=True):
                 np.testing.assert_array_equal(boxes, expected)
                 np.testing.assert_array_equal(scores, sure)
 
@@ -209,34 +209,34 @@ def test_haar_on_real_photos(haar: Haar, shared: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 60), (61, 40, 3)])
-def test_a_picture_is_continued_by_its_mirror_image(shape: tuple[int, ...]) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+def test_a_image_is_continued_by_its_mirror_image(shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     inside = [[-10, 5, 12, 27], [30, 30, 41, 41]]  # one is cut by the left edge
-    mirrored = [[-25, 5, -3, 27], [-18, 5, 4, 27]]  # nothing or less than a quarter lies in the picture
+    mirrored = [[-25, 5, -3, 27], [-18, 5, 4, 27]]  # nothing or less than a quarter lies in the image
 
     def find(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pad = round(BEYOND * min(shape[:2]))
-        expected = np.pad(picture, [(pad, pad), (pad, pad), (0, 0)][: len(shape)], mode="reflect")
+        expected = np.pad(image, [(pad, pad), (pad, pad), (0, 0)][: len(shape)], mode="reflect")
         np.testing.assert_array_equal(padded, expected)
         return np.array([*inside, *mirrored], np.float32) + pad, np.arange(4, dtype=np.float32)
 
-    squares, scores = beyond_edges(find, picture)
+    squares, scores = beyond_edges(find, image)
     np.testing.assert_array_equal(squares, inside)
     np.testing.assert_array_equal(scores, [0, 1])
 
 
 @pytest.mark.parametrize("tilt", [-30, 20])
-def test_what_is_found_on_a_turned_picture_comes_back_to_its_place(tilt: float) -> None:
+def test_what_is_found_on_a_turned_image_comes_back_to_its_place(tilt: float) -> None:
     """A bright spot, and a detector that takes the brightest pixels for the middle of a face."""
-    picture = np.zeros((80, 120), np.uint8)
-    picture[43:48, 68:73] = 255
+    image = np.zeros((80, 120), np.uint8)
+    image[43:48, 68:73] = 255
 
     def find(turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y, x = np.nonzero(turned[40:90, 60:110] > 200)  # not the mirror images
         middle = np.array([x.mean() + 60, y.mean() + 40])
         return np.concatenate([middle - 8, middle + 8])[None].astype(np.float32), np.ones(1, np.float32)
 
-    squares, _ = beyond_edges(find, picture, tilt)
+    squares, _ = beyond_edges(find, image, tilt)
     np.testing.assert_allclose(squares, [[62, 37, 78, 53]], atol=0.3)
 
 
@@ -299,7 +299,7 @@ def test_whole_image_is_the_square_in_the_middle() -> None:
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Callable[[dict[int, tuple[int, list[float], float]]], Path]:
-    """Writes a network with YuNet's outputs, which gives the same boxes for every picture."""
+    """Writes a network with YuNet's outputs, which gives the same boxes for every image."""
     onnx = pytest.importorskip("onnx")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
 
@@ -342,18 +342,18 @@ def yunet(model: Path, max_side: int = 1000) -> YuNet:
 
 @pytest.mark.parametrize("grey", [False, True])
 def test_yunets_boxes_come_to_the_photos_place(stand_in: Any, grey: bool) -> None:
-    """A box is its grid cell plus an offset, in strides, and the exponentials of its sizes; the picture is 96 x 64."""
+    """A box is its grid cell plus an offset, in strides, and the exponentials of its sizes; the image is 96 x 64."""
     log = np.log
     model = stand_in({8: (12 * 3 + 5, [0.5, 0.25, log(4), log(3)], 0.7), 16: (6 * 2 + 3, [0.0, 0.5, log(2), 0], 0.9)})
-    picture = np.zeros((64, 96) if grey else (64, 96, 3), np.uint8)
-    boxes, scores = yunet(model)(picture)
+    image = np.zeros((64, 96) if grey else (64, 96, 3), np.uint8)
+    boxes, scores = yunet(model)(image)
     # Row 41 of 12 columns is cell (5, 3) of 8 px: centre (44, 26), 32 x 24; row 15 of 6 columns (3, 2) of 16 px:
     # centre (48, 40), 32 x 16. Squares of 32 px; pixel edges start at -0.5.
     np.testing.assert_allclose(boxes, [[31.5, 23.5, 63.5, 55.5], [27.5, 9.5, 59.5, 41.5]], atol=1e-3)
     np.testing.assert_allclose(scores, [0.9, 0.7], atol=1e-4)
 
 
-def test_yunet_sees_large_pictures_smaller(stand_in: Any) -> None:
+def test_yunet_sees_large_images_smaller(stand_in: Any) -> None:
     model = stand_in({8: (12 * 3 + 5, [0.5, 0.25, np.log(4), np.log(4)], 0.8)})
     boxes, _ = yunet(model, max_side=96)(np.zeros((640, 960, 3), np.uint8))
     np.testing.assert_allclose(boxes, [[279.5, 99.5, 599.5, 419.5]], atol=1e-2)
@@ -414,13 +414,13 @@ def test_predictions_can_be_fed_back(tmp_path: Path) -> None:
     assert detector(BLANK, "/photos/b/x.jpg")[0].shape == (0, 4)
 
 
-def test_pictures_are_found_by_path_then_by_name(tmp_path: Path) -> None:
+def test_images_are_found_by_path_then_by_name(tmp_path: Path) -> None:
     detector = boxes_of({"a/x.jpg": [[0, 0, 4, 4]], "b/x.jpg": [], "c/y.jpg": [[0, 0, 8, 8]]}, tmp_path)
     assert len(detector(BLANK, "a/x.jpg")[0]) == 1
     assert len(detector(BLANK, "photos/b/x.jpg")[0]) == 0
     assert len(detector(BLANK, "elsewhere/y.jpg")[0]) == 1
     assert len(detector(BLANK, "a/unknown.jpg")[0]) == 0
-    with pytest.raises(UserError, match=r"expected one picture for elsewhere/x\.jpg, found a/x\.jpg, b/x\.jpg"):
+    with pytest.raises(UserError, match=r"expected one image for elsewhere/x\.jpg, found a/x\.jpg, b/x\.jpg"):
         detector(BLANK, "elsewhere/x.jpg")
     with pytest.raises(UserError, match="without a path"):
         detector(BLANK)
@@ -450,7 +450,7 @@ def test_csv_says_the_same_as_json(tmp_path: Path) -> None:
         ([{"image": "x.jpg"}], "entry 0: expected a list"),
         ([{"image": "x.jpg", "faces": [{"box": None}]}], "entry 0, face 0: expected a box"),
         ([{"image": "x.jpg", "faces": [{"box": [0, 0, 4, 4], "score": "high"}]}], "score: expected a number"),
-        ([{"image": "x.mp4", "frame": 0, "faces": []}], "entry 0: expected a picture, found a video's frame"),
+        ([{"image": "x.mp4", "frame": 0, "faces": []}], "entry 0: expected an image, found a video's frame"),
         (["x.jpg"], 'entry 0: expected {"image": name'),
     ],
 )

@@ -43,14 +43,14 @@ def looks(count: int, outliers: float = 0.0) -> list[Look]:
                 np.array(boxes, np.float32).reshape(-1, 4),
                 np.array(scores, np.float32),
                 square[None],
-                f"person {i % 7}",
+                f"subject {i % 7}",
             )
         )
     return result
 
 
 def test_one_box_is_one_face_however_many_lie_in_it() -> None:
-    """40 pictures with two faces that overlap and a box on one of them: 40 faces are missed."""
+    """40 images with two faces that overlap and a box on one of them: 40 faces are missed."""
     crowded = []
     for each in looks(200):
         if len(each.boxes) and len(crowded) < 40:
@@ -73,7 +73,7 @@ def test_a_known_habit_is_found(outliers: float) -> None:
 
 def test_misses_and_false_boxes_are_counted() -> None:
     measured = calibrate(looks(400))
-    assert (measured.pictures, measured.faces) == (400, 400)
+    assert (measured.images, measured.faces) == (400, 400)
     assert measured.missed == 40
     assert measured.false == 80  # every fourth of 400, but not those that are also tenth
     assert len(measured.found_scores) == 360
@@ -81,7 +81,7 @@ def test_misses_and_false_boxes_are_counted() -> None:
     assert (measured.false_scores == 2).all()
 
 
-def test_several_faces_of_a_picture_take_their_own_boxes() -> None:
+def test_several_faces_of_a_image_take_their_own_boxes() -> None:
     pairs = list(zip(looks(200)[1::2], looks(200)[1::2], strict=True))
     both = [
         Look(
@@ -90,7 +90,7 @@ def test_several_faces_of_a_picture_take_their_own_boxes() -> None:
         for a, b in pairs
     ]
     measured = calibrate(both)
-    assert (measured.pictures, measured.faces, measured.missed) == (100, 200, 0)
+    assert (measured.images, measured.faces, measured.missed) == (100, 200, 0)
     np.testing.assert_allclose(measured.correction.scale, HABIT.scale, atol=0.02)
 
 
@@ -106,19 +106,19 @@ def test_too_few_faces_are_said() -> None:
 
 
 class Habitual:
-    """Knows the faces of the pictures, and their paths."""
+    """Knows the faces of the images, and their paths."""
 
     jitter, limit = JITTER, None
 
     def __init__(self, squares: dict[str, Points]) -> None:
         self.squares = squares
 
-    def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[Points, np.ndarray]:
+    def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[Points, np.ndarray]:
         assert path is not None
         return habitual(self.squares[path], np.random.default_rng(len(path)))[None], np.ones(1, np.float32)
 
 
-def test_each_picture_of_the_training_split_is_looked_at(faces_root: Path, tmp_path: Path) -> None:
+def test_each_image_of_the_training_split_is_looked_at(faces_root: Path, tmp_path: Path) -> None:
     faces = udacity(str(faces_root), "official", 0.2, 0.2, 0, True, 1, str(tmp_path))
     table = faces.subset("train")
     squares = dict(zip(table.paths.tolist(), square_around(table.keypoints), strict=True))

@@ -28,7 +28,7 @@ class Nobody:
     jitter = Jitter(0.1, 0.1, 0.04)
     limit = None
 
-    def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
 
@@ -36,7 +36,7 @@ N = 12
 
 
 class Answer(nn.Module):
-    """Always the same keypoints, whatever the picture."""
+    """Always the same keypoints, whatever the image."""
 
     def __init__(self, keypoints: np.ndarray) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def faces() -> Faces:
         images=np.arange(N),
         keypoints=rng.uniform(30, 90, (N, 68, 2)).astype(np.float32),
         visible=np.ones((N, 68), bool),
-        subjects=np.array([f"person {i % 5}" for i in range(N)]),
+        subjects=np.array([f"subject {i % 5}" for i in range(N)]),
         label_shift=np.tile(np.array([0.2, 0.0274], np.float32), (N, 1)),
     )
     rows = np.arange(N)
@@ -68,7 +68,7 @@ def net_of(answer: np.ndarray, shapes: np.ndarray | None = None) -> TorchNet:
     model = KeypointNet(Answer(answer), Coordinates(0, 1), IBUG68, SIZE, 1)
     plausible = None if shapes is None else ShapeModel.fit(shapes)
     metadata = Metadata("answer", IBUG68, SIZE, 1, Window(1.35, 0.0), plausible, {})
-    return TorchNet(model, metadata, subjects=["person 1", "person 3", "somebody else"])
+    return TorchNet(model, metadata, subjects=["subject 1", "subject 3", "somebody else"])
 
 
 @pytest.fixture
@@ -118,23 +118,23 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, net: TorchNet) -> None:
 @pytest.mark.parametrize(
     ("subjects", "learned", "shown", "expected"),
     [
-        (["person 1"], [], "all", 1),  # by name
-        (["x"], [3, 4, 5], "all", 3),  # by image: persons 2, 3 and 4
-        (["person 2"], [3, 4, 5], "all", 3),  # both ways, and still one
+        (["subject 1"], [], "all", 1),  # by name
+        (["x"], [3, 4, 5], "all", 3),  # by image: subjects 2, 3 and 4
+        (["subject 2"], [3, 4, 5], "all", 3),  # both ways, and still one
         (["x"], [77], "all", 0),
         (["x"], [], "all", 0),  # of a net that was trained on nothing
         (["x"], [0, 77], "all", None),  # some that it was trained on are not known
         (["x"], [0, 3], "all", 1),
         (["x"], [77], "some", None),  # some that it is scored on are not known
         (["x"], [0], "none", None),
-        (["person 1"], [0], "none", 1),
+        (["subject 1"], [0], "none", 1),
         (None, [0], "all", None),
     ],
 )
-def test_people_are_known_by_name_or_image_and_never_said_not_to_be_where_that_is_not_known(
+def test_subjects_are_known_by_name_or_image_and_never_said_not_to_be_where_that_is_not_known(
     faces: Faces, net: TorchNet, subjects: list[str] | None, learned: list[int], shown: str, expected: int
 ) -> None:
-    hashes = np.arange(1, N + 1, dtype=np.uint64)  # of person 0, 1, ..., 4, 0, ...
+    hashes = np.arange(1, N + 1, dtype=np.uint64)  # of subject 0, 1, ..., 4, 0, ...
     hashes[{"all": N, "some": N - 1, "none": 0}[shown] :] = 0
     faces = replace(faces, table=replace(faces.table, image_hashes=hashes))
     known = replace(Candidate.of(net), subjects=subjects, image_hashes=np.array(learned, np.uint64))
@@ -166,8 +166,8 @@ def test_a_face_whose_points_lie_on_a_line_costs_its_box_error_alone(faces: Face
     assert scores.metrics["nme_box"] == box
 
 
-def test_a_box_is_one_face_of_a_picture_and_a_picture_is_looked_at_once(faces: Faces) -> None:
-    """Three faces of one picture, of which two lie close: the box between them is that of the nearer one."""
+def test_a_box_is_one_face_of_a_image_and_a_image_is_looked_at_once(faces: Faces) -> None:
+    """Three faces of one image, of which two lie close: the box between them is that of the nearer one."""
     centres = np.array([[40, 40], [48, 40], [90, 100]], np.float32)
     shape = np.random.default_rng(5).uniform(-15, 15, (68, 2)).astype(np.float32)
     shape[:2] = [[-15, -15], [15, 15]]
@@ -180,9 +180,9 @@ def test_a_box_is_one_face_of_a_picture_and_a_picture_is_looked_at_once(faces: F
         def __init__(self, boxes: np.ndarray) -> None:
             self.boxes = boxes.astype(np.float32)
 
-        def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-            looked.append((next(i for i, other in enumerate(faces.images) if other is picture), path))
-            boxes = self.boxes if len(looked) % 2 == 0 else self.boxes[:0]  # nothing on picture 5
+        def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+            looked.append((next(i for i, other in enumerate(faces.images) if other is image), path))
+            boxes = self.boxes if len(looked) % 2 == 0 else self.boxes[:0]  # nothing on image 5
             return boxes, np.ones(len(boxes), np.float32)
 
     square = square_around(table.keypoints[:3])
@@ -251,8 +251,8 @@ def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, net: TorchNet
     class Strict(Nobody):
         limit = 1.0
 
-        def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-            row = next(i for i, other in enumerate(faces.images) if other is picture)
+        def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+            row = next(i for i, other in enumerate(faces.images) if other is image)
             return square_around(faces.table.keypoints[row : row + 1]), np.ones(1, np.float32)
 
     answer = net.model.net.keypoints.numpy()

@@ -22,8 +22,8 @@ def source(tmp_path: Path) -> tuple[str, ...]:
     root.mkdir()
     lines = [",".join(["name", *(f"{axis}{i}" for i in range(5) for axis in "xy")])]
     for number in range(24):
-        picture, points = synthetic.face(0, number, 0, 96)
-        images.write(root / f"{number}.png", picture)
+        image, points = synthetic.face(0, number, 0, 96)
+        images.write(root / f"{number}.png", image)
         five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
         lines.append(",".join([f"{number}.png", *map(str, five.ravel().tolist())]))
     (root / "train.csv").write_text("\n".join(lines))

@@ -45,7 +45,7 @@ def trained(script: Script, root: Path) -> Path:
 
 
 def scored(script: Script, *given: str) -> tuple[dict[str, Any], str]:
-    """metrics.json of an evaluation, and what the printed table says of people in training."""
+    """metrics.json of an evaluation, and what the printed table says of subjects in training."""
     outcome = script("evaluate", *given, "hydra.run.dir=scores")
     assert outcome.status == 0, outcome.err
     (line,) = [line for line in outcome.out.splitlines() if "of them in the net's training" in line]
@@ -142,5 +142,5 @@ def test_a_set_is_looked_at_with_a_net_that_learned_from_it(
     monkeypatch.setattr("fkd.dataset_report.checks.examine", lambda *given: asked.append(given) or [])
     outcome = script("explore", *alone(root / "learned", "."), "output=out", "faces=1", f"ckpt={trained}")
     assert outcome.status == 0, outcome.err
-    faces, _, _, people = asked[0]
-    assert among(faces.table.subjects, people).sum() == 6
+    faces, _, _, subjects = asked[0]
+    assert among(faces.table.subjects, subjects).sum() == 6

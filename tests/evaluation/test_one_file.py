@@ -13,14 +13,14 @@ from tests.conftest import Outcome
 Script = Callable[..., Outcome]
 
 
-def labelled(folder: Path, people: int) -> Path:
-    """A folder with one image of each person and a .pts file beside it."""
+def labelled(folder: Path, subjects: int) -> Path:
+    """A folder with one image of each subject and a .pts file beside it."""
     folder.mkdir(parents=True)
-    for person in range(people):
-        picture, points = face(0, person, 0, 96)
-        images.write(folder / f"{person}.png", picture)
+    for subject in range(subjects):
+        image, points = face(0, subject, 0, 96)
+        images.write(folder / f"{subject}.png", image)
         lines = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in points)
-        (folder / f"{person}.pts").write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")
+        (folder / f"{subject}.pts").write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")
     return folder
 
 
@@ -41,7 +41,7 @@ def test_all_of_it_is_scored_once(script: Script, two: Path) -> None:
     assert outcome.status == 0, outcome.err
     metrics = json.loads(Path("scores/metrics.json").read_text())
     assert (metrics["faces"], metrics["subjects"]) == (2, 2)
-    assert "2 faces (0 train, 0 val, 2 test) of 2 people\n" in outcome.out
+    assert "2 faces (0 train, 0 val, 2 test) of 2 subjects\n" in outcome.out
     assert "are scored" not in outcome.out
 
 
@@ -49,8 +49,8 @@ def test_two_images_are_enough_to_look_at(script: Script, two: Path) -> None:
     outcome = script("explore", *on(two, *TEST_ALONE), "output=out", "faces=2")
     assert outcome.status == 0, outcome.err
     content = json.loads(Path("out/report.json").read_text())
-    assert content["counts"]["all"] == content["counts"]["test"] == {"faces": 2, "pictures": 2, "people": 2}
-    assert not {"identical", "people"} & {finding["name"] for finding in content["findings"]}
+    assert content["counts"]["all"] == content["counts"]["test"] == {"faces": 2, "images": 2, "subjects": 2}
+    assert not {"identical", "subjects"} & {finding["name"] for finding in content["findings"]}
     assert "no training face" in outcome.out
 
 
@@ -65,7 +65,7 @@ def test_a_part_that_is_scored_is_called_one(script: Script, tmp_path: Path) -> 
         assert len(said) == (subset != "all")
         for line in said:
             assert line.startswith(f"subset={subset}: {numbers[subset]} of the 10 faces of data.train are scored")
-            assert "held out by person" in line
+            assert "held out by subject" in line
             assert line.endswith("; subset=all scores all")
         if subset in ("val", "test"):
             assert f"because data.{subset} is not given" in said[0]

@@ -1,4 +1,4 @@
-"""The pictures that a run leaves."""
+"""The images that a run leaves."""
 
 from pathlib import Path
 

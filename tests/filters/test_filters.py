@@ -40,16 +40,16 @@ def sticker(tmp_path: Path):
     """Makes a sticker of RGBA pixels that hangs on its own corners."""
 
     def make(pixels: np.ndarray, warp: str = "similarity", order: float = 0) -> Sticker:
-        images.write(tmp_path / "picture.png", pixels)
+        images.write(tmp_path / "image.png", pixels)
         height, width = pixels.shape[:2]
         places = [(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)]
-        return Sticker(str(tmp_path / "picture.png"), dict(zip(CORNERS, places, strict=True)), warp, order)
+        return Sticker(str(tmp_path / "image.png"), dict(zip(CORNERS, places, strict=True)), warp, order)
 
     return make
 
 
 def hung(shape: tuple[int, ...], matrix: np.ndarray) -> Face:
-    """The face on which a picture of that shape comes to lie as the (3, 3) matrix maps it."""
+    """The face on which an image of that shape comes to lie as the (3, 3) matrix maps it."""
     height, width = shape[:2]
     corners = np.array([[0, 0, 1], [width - 1, 0, 1], [width - 1, height - 1, 1], [0, height - 1, 1]]) @ matrix.T
     return face_with(dict(zip(CORNERS, corners[:, :2] / corners[:, 2:], strict=True)))
@@ -65,7 +65,7 @@ def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 def opaque(height: int, width: int) -> np.ndarray:
-    """Opaque pixels but for one, since a picture without any transparent pixel is refused."""
+    """Opaque pixels but for one, since an image without any transparent pixel is refused."""
     pixels = np.dstack([noise(height, width), np.full((height, width), 255, np.uint8)])
     pixels[0, 0, 3] = 0
     return pixels
@@ -152,7 +152,7 @@ def test_edges_have_no_fringes(sticker, scale, value):
     assert np.abs(found.astype(int) - photo).max() <= 1
 
 
-def test_a_picture_much_larger_than_the_face_is_averaged(sticker):
+def test_a_image_much_larger_than_the_face_is_averaged(sticker):
     """Stripes one pixel wide become grey; sampling would find black or white."""
     pixels = np.zeros((256, 256, 4), np.uint8)
     pixels[:, ::2, :3], pixels[..., 3], pixels[0, 0, 3] = 255, 255, 0
@@ -191,8 +191,8 @@ def test_a_turned_photo_wears_a_turned_sticker(sticker, warp):
 @pytest.mark.parametrize("layer", ["sticker", "blur"])
 def test_at_the_photos_edge_the_rest_is_cut_off(sticker, layer):
     """As if the photo were a part of a larger one. Blur averages only what it sees, so it gets one colour."""
-    picture, points = synthetic.face(0, 1, 0, 300)
-    photo = picture if layer == "sticker" else np.full((300, 300, 3), 90, np.uint8)
+    image, points = synthetic.face(0, 1, 0, 300)
+    photo = image if layer == "sticker" else np.full((300, 300, 3), 90, np.uint8)
     made = sticker(opaque(80, 90), "affine") if layer == "sticker" else Blur("face", 0.3, 0)
     whole = Filter({"a": made})(photo, [face_of(points)])
     left, top = points.mean(axis=0).astype(int)
@@ -210,7 +210,7 @@ def test_tiles_have_no_seams(sticker, monkeypatch):
     assert np.array_equal(Filter({"a": sticker(pixels)})(photo, [face]), whole)
 
 
-def test_the_picture_stays_and_the_largest_face_is_on_top(sticker):
+def test_the_image_stays_and_the_largest_face_is_on_top(sticker):
     pixels = np.zeros((20, 20, 4), np.uint8)
     pixels[2:-2, 2:-2] = (10, 200, 30, 255)
     photo = np.full((100, 100, 3), 255, np.uint8)
@@ -260,7 +260,7 @@ def test_wild_points_do_no_harm(name):
         assert made(photo, [face_of(points)]).shape == photo.shape
 
 
-def test_a_horizon_across_the_picture_falls_back_to_an_affine_map(sticker):
+def test_a_horizon_across_the_image_falls_back_to_an_affine_map(sticker):
     pixels, photo = opaque(40, 60), noise(100, 100)
     dart = dict(zip(CORNERS, [(20, 20), (80, 20), (40, 30), (20, 80)], strict=True))  # no view of a rectangle
     found = [Filter({"a": sticker(pixels, warp)})(photo, [face_with(dart)]) for warp in ("homography", "affine")]
@@ -303,9 +303,9 @@ def load(*names: str) -> Filter:
 @pytest.mark.parametrize("who", [(3, 310, 5), (3, 1516, 1), (3, 2827, 2)])  # the second is turned by 30 degrees
 def test_filters_sit_where_they_belong(who, tilt):
     size = 256
-    picture, points = synthetic.face(*who, size)
+    image, points = synthetic.face(*who, size)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), -tilt, 1)
-    picture = cv2.warpAffine(picture, turn, (size, size), borderMode=cv2.BORDER_REFLECT)
+    image = cv2.warpAffine(image, turn, (size, size), borderMode=cv2.BORDER_REFLECT)
     points = points @ turn[:, :2].T + turn[:, 2]
     face = face_of(points)
     unit = float(IBUG68.interocular(face.keypoints))
@@ -314,7 +314,7 @@ def test_filters_sit_where_they_belong(who, tilt):
     up /= np.linalg.norm(up)
 
     def change(*names: str) -> np.ndarray:
-        found = np.abs(load(*names)(picture, [face]).astype(int) - picture).max(axis=-1)
+        found = np.abs(load(*names)(image, [face]).astype(int) - image).max(axis=-1)
         return np.asarray(found, np.float64)
 
     def at(changed: np.ndarray, place: np.ndarray) -> float:
@@ -342,9 +342,9 @@ def test_filters_sit_where_they_belong(who, tilt):
 
 
 def test_two_filters_merge_into_one():
-    picture, points = synthetic.face(3, 310, 5, 200)
-    both = load("sunglasses", "hat")(picture, [face_of(points)])
-    one_by_one = load("hat")(load("sunglasses")(picture, [face_of(points)]), [face_of(points)])
+    image, points = synthetic.face(3, 310, 5, 200)
+    both = load("sunglasses", "hat")(image, [face_of(points)])
+    one_by_one = load("hat")(load("sunglasses")(image, [face_of(points)]), [face_of(points)])
     assert np.array_equal(both, one_by_one)
 
 
@@ -393,8 +393,8 @@ def test_blur_leaves_nothing_inside_and_everything_outside(part, size):
 
 
 def test_blur_hides_the_forehead_and_the_eyes_of_a_turned_head():
-    picture, points = synthetic.face(3, 1516, 1, 256)
-    found = Filter({"a": Blur("face", 0.3, 0)})(picture, [face_of(points)])
+    image, points = synthetic.face(3, 1516, 1, 256)
+    found = Filter({"a": Blur("face", 0.3, 0)})(image, [face_of(points)])
     up = points[36:48].mean(axis=0) - points.mean(axis=0)
     up /= np.linalg.norm(up)
     unit = float(IBUG68.interocular(points))
@@ -404,7 +404,7 @@ def test_blur_hides_the_forehead_and_the_eyes_of_a_turned_head():
     for place in (forehead, *points[17:]):
         x, y = np.rint(place).astype(int)
         assert blurred[y - 2 : y + 3, x - 2 : x + 3].std(axis=(0, 1)).max() < 5
-    assert found.shape == picture.shape
+    assert found.shape == image.shape
 
 
 def test_blur_hides_more_than_the_points_of_the_eyes():
@@ -492,9 +492,9 @@ LINE = {0: [0, 0], 16: [10, 10], 8: [20, 20], 27: [29, 29]}
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"picture": "missing.png"}, "missing.png"),
-        ({"picture": "without.png"}, "without.png: expected a picture cut out by its alpha"),
-        ({"picture": "nothing.png"}, "nothing.png: expected a picture cut out by its alpha, found every pixel"),
+        ({"image": "missing.png"}, "missing.png"),
+        ({"image": "without.png"}, "without.png: expected an image cut out by its alpha"),
+        ({"image": "nothing.png"}, "nothing.png: expected an image cut out by its alpha, found every pixel"),
         ({"anchors": {0: [0, 0], 16: [39, 0]}}, "expected 3 or more anchors"),
         ({"anchors": ANCHORS, "warp": "homography"}, "expected 4 or more anchors"),
         ({"anchors": {**ANCHORS, 8: [20, 200]}}, r"anchor 8: .* 40 x 30 pixels.*\[20, 200\]"),
@@ -515,9 +515,9 @@ def test_a_wrong_sticker_is_refused(tmp_path: Path, change, expected):
     images.write(tmp_path / "a.png", opaque(30, 40))
     images.write(tmp_path / "without.png", noise(30, 40))
     images.write(tmp_path / "nothing.png", np.zeros((30, 40, 4), np.uint8))
-    arguments = {"picture": "a.png", "anchors": ANCHORS, "warp": "affine", "order": 0, **change}
+    arguments = {"image": "a.png", "anchors": ANCHORS, "warp": "affine", "order": 0, **change}
     with pytest.raises(UserError, match=expected.replace("|", r"\|")) as error:
-        Sticker(**{**arguments, "picture": str(tmp_path / arguments["picture"])})
+        Sticker(**{**arguments, "image": str(tmp_path / arguments["image"])})
     assert "\n" not in str(error.value)
 
 
@@ -552,7 +552,7 @@ def test_a_filter_without_layers_is_refused():
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3))])
-def test_what_is_no_rgb_picture_is_the_programs_mistake(wrong):
+def test_what_is_no_rgb_image_is_the_programs_mistake(wrong):
     with pytest.raises(ValueError, match="expected uint8") as error:
         load("blur")(wrong, [])
     assert not isinstance(error.value, UserError)

@@ -26,7 +26,7 @@ from optuna.distributions import FloatDistribution as Float  # noqa: E402
 from optuna.distributions import IntDistribution as Int  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from hydra_plugins.fkd_tpe_sweeper import _pictures, _space, _study, _summary  # noqa: E402
+from hydra_plugins.fkd_tpe_sweeper import _plots, _space, _study, _summary  # noqa: E402
 
 TASK = '''
 """Leaves in result.json what a training would; its value is lowest at x = 1, kind = a."""
@@ -349,7 +349,7 @@ def test_its_closing_lines_lead_to_the_folder_and_name_values_as_the_table_does(
 
 
 def test_the_history_marks_the_best_trial_and_sets_pruned_ones_apart(study: _study.SharedStudy) -> None:
-    axes = _pictures.history(study.study.get_trials(), "val loss").axes[0]
+    axes = _plots.history(study.study.get_trials(), "val loss").axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "val loss")
     assert places(axes) == {
         "trained to its end": [[0, 0.5], [2, 0.25]],
@@ -360,7 +360,7 @@ def test_the_history_marks_the_best_trial_and_sets_pruned_ones_apart(study: _stu
 
 
 def test_the_slices_show_the_whole_space_on_axes_of_its_kind(study: _study.SharedStudy) -> None:
-    kind, rate, size = _pictures.slices(study.study.get_trials(), study.space, "val loss").axes
+    kind, rate, size = _plots.slices(study.study.get_trials(), study.space, "val loss").axes
     assert [axes.get_xlabel() for axes in (kind, rate, size)] == ["kind", "lr", "size"]
     assert [axes.get_xscale() for axes in (kind, rate, size)] == ["linear", "log", "linear"]
     assert [label.get_text() for label in kind.get_xticklabels()] == ["a", "b"]
@@ -374,9 +374,9 @@ def test_the_slices_show_the_whole_space_on_axes_of_its_kind(study: _study.Share
 
 
 def test_a_trial_that_is_far_off_does_not_press_the_others_together(study: _study.SharedStudy) -> None:
-    assert _pictures.history(study.study.get_trials(), "val loss").axes[0].get_yscale() == "linear"
+    assert _plots.history(study.study.get_trials(), "val loss").axes[0].get_yscale() == "linear"
     study.study.add_trial(optuna.trial.create_trial(value=500.0))
-    axes = _pictures.history(study.study.get_trials(), "val loss").axes[0]
+    axes = _plots.history(study.study.get_trials(), "val loss").axes[0]
     assert axes.get_yscale() == "log"
     assert 2 <= len(axes.get_yticks()) <= 5
 
@@ -391,7 +391,7 @@ def test_a_trial_that_is_far_off_does_not_press_the_others_together(study: _stud
     ],
 )
 def test_logarithmic_axes_have_few_ticks_of_round_numbers(low: float, high: float, ticks: list[float]) -> None:
-    assert _pictures._log_ticks(low, high) == ticks
+    assert _plots._log_ticks(low, high) == ticks
 
 
 def places(axes: Axes) -> dict[str, list[list[float]]]:

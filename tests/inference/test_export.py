@@ -37,12 +37,12 @@ from tests.conftest import PROJECT, Outcome
 WINDOW = Window(1.35, -0.1)
 SIZES = {"compact": 32, "simple": 44, "batchnorm": 46, "naimish": 32, "naimish_bn": 32, "conv5": 64}
 SIZES |= {"heatmap": 32, "simcc": 32, "resnet18": 64}  # the other backbones are built alike
-SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(4)]))
+SHAPES = ShapeModel.fit(np.stack([face(0, subject, 0, 32)[1] for subject in range(4)]))
 
 
 def crops(count: int, size: int, channels: int) -> np.ndarray:
     """Synthetic faces, the last one replaced by noise."""
-    drawn = np.stack([face(3, person, 0, size)[0] for person in range(count)]).transpose(0, 3, 1, 2)[:, :channels]
+    drawn = np.stack([face(3, subject, 0, size)[0] for subject in range(count)]).transpose(0, 3, 1, 2)[:, :channels]
     drawn[-1] = np.random.default_rng(0).integers(0, 256, drawn.shape[1:])
     return np.ascontiguousarray(drawn)
 

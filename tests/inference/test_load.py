@@ -24,7 +24,7 @@ from tests.config.test_conf import compose
 from tests.conftest import PROJECT
 
 PHOTO = face(3, 1, 0, 160)[0]
-SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(30)]))
+SHAPES = ShapeModel.fit(np.stack([face(0, subject, 0, 32)[1] for subject in range(30)]))
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +171,8 @@ def test_the_net_that_comes_with_fkd_finds_points_on_drawn_faces() -> None:
     """Well below the mean face's error of 25 %: on photographs it is better, on these it need only not be broken."""
     assert fkd.WEIGHTS.stat().st_size < 4_000_000
     net, errors = fkd.load(device="cpu").net, []
-    for person in range(10):
-        photo, points = face(11, person, 0, 192)
+    for subject in range(10):
+        photo, points = face(11, subject, 0, 192)
         box = net.metadata.window(square_around(points))
         crop = Crop.from_box(box, net.metadata.size)
         found = net(channels_first(crop.image(images.in_channels(photo, 1)))[None])

@@ -1,4 +1,4 @@
-"""From a picture to faces, with nets and detectors whose answers are known."""
+"""From an image to faces, with nets and detectors whose answers are known."""
 
 import itertools
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from fkd.shape_model import ShapeModel
 from fkd.synthetic import face
 
 SIZE = 32
-SHAPES = ShapeModel.fit(np.stack([face(0, person, 0, 32)[1] for person in range(100)]))
+SHAPES = ShapeModel.fit(np.stack([face(0, subject, 0, 32)[1] for subject in range(100)]))
 LOOKS_LIKE_A_FACE = face(5, 0, 0, SIZE)[1]
 
 
@@ -39,7 +39,7 @@ class Brightest:
 
 
 class Squares:
-    """Gives the squares it was told, whatever the picture."""
+    """Gives the squares it was told, whatever the image."""
 
     jitter, limit = Jitter(0.1, 0.1, 0.04), None
 
@@ -47,15 +47,15 @@ class Squares:
         self.squares = np.array(squares, np.float32).reshape(-1, 4)
         self.scores = np.array(scores if scores is not None else range(len(squares), 0, -1), np.float32)
 
-    def __call__(self, picture: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         return self.squares, self.scores
 
 
 def spot(x: int, y: int, shape: tuple[int, ...] = (120, 160)) -> np.ndarray:
-    """A dark picture with one bright spot of 5 x 5 pixels about (x, y)."""
-    picture = np.full(shape, 20, np.uint8)
-    picture[y - 2 : y + 3, x - 2 : x + 3] = 255
-    return picture
+    """A dark image with one bright spot of 5 x 5 pixels about (x, y)."""
+    image = np.full(shape, 20, np.uint8)
+    image[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return image
 
 
 def predictor(net: Brightest, detector: Squares, flip: bool = False) -> Predictor:
@@ -78,7 +78,7 @@ def test_a_part_that_does_not_exist_names_those_that_do() -> None:
         found.part("ear")
 
 
-def test_all_faces_of_a_picture_go_through_the_net_at_once() -> None:
+def test_all_faces_of_a_image_go_through_the_net_at_once() -> None:
     net = Brightest()
     faces = predictor(net, Squares((0, 0, 40, 40), (50, 50, 90, 90), (60, 60, 110, 110)))(spot(77, 63))
     assert net.calls == 1
@@ -148,8 +148,8 @@ def test_for_hiding_what_looks_like_no_face_and_doubtful_boxes_come_without_poin
     class Hiding(Squares):
         limit = 2.0
 
-        def for_hiding(self, picture: np.ndarray, path: str | None = None) -> Candidates:
-            return Candidates(*self(picture, path), np.array([[5, 5, 25, 25]], np.float32))
+        def for_hiding(self, image: np.ndarray, path: str | None = None) -> Candidates:
+            return Candidates(*self(image, path), np.array([[5, 5, 25, 25]], np.float32))
 
     detector = Hiding((0, 0, 40, 40), (50, 50, 90, 90))
     faces = Predictor(Sometimes(), detector, False, 1_000_000, hiding=True)(spot(77, 63))
@@ -158,34 +158,34 @@ def test_for_hiding_what_looks_like_no_face_and_doubtful_boxes_come_without_poin
     assert [tuple(found.box) for found in predictor(Sometimes(), detector)(spot(77, 63))] == [(50, 50, 90, 90)]
 
 
-def test_several_pictures_give_a_list_each() -> None:
+def test_several_images_give_a_list_each() -> None:
     one = predictor(Brightest(), Squares((60, 40, 100, 80)))
-    pictures = [spot(x, y, (120, 160, 3)) for x, y in ((70, 55), (90, 60), (65, 75))]
-    for several in (one(pictures), one(np.stack(pictures))):
-        for faces, picture in zip(several, pictures, strict=True):
-            np.testing.assert_array_equal(faces[0].keypoints, one(picture)[0].keypoints)
+    photos = [spot(x, y, (120, 160, 3)) for x, y in ((70, 55), (90, 60), (65, 75))]
+    for several in (one(photos), one(np.stack(photos))):
+        for faces, image in zip(several, photos, strict=True):
+            np.testing.assert_array_equal(faces[0].keypoints, one(image)[0].keypoints)
 
 
-def test_a_stream_gives_the_same_as_picture_by_picture_and_goes_on_after_a_broken_file(tmp_path: Path) -> None:
+def test_a_stream_gives_the_same_as_image_by_image_and_goes_on_after_a_broken_file(tmp_path: Path) -> None:
     paths = []
     for i in range(30):
         paths.append(tmp_path / f"{i}.png")
         images.write(paths[-1], spot(60 + i, 50, (120, 160, 3)))
-    paths[7].write_bytes(b"no picture")
+    paths[7].write_bytes(b"no image")
     one = predictor(Brightest(), Squares((60, 40, 100, 80)))
     for i, found in enumerate(one.stream(paths)):
         if i == 7:
-            assert (found.picture, found.faces) == (None, [])
+            assert (found.image, found.faces) == (None, [])
             assert "7.png" in str(found.error)
             continue
         assert found.error is None
-        np.testing.assert_array_equal(found.picture, images.read(paths[i], 3))
+        np.testing.assert_array_equal(found.image, images.read(paths[i], 3))
         np.testing.assert_array_equal(found.faces[0].keypoints, one(paths[i])[0].keypoints)
     assert i == 29
 
 
 def test_a_stream_reads_only_a_few_ahead() -> None:
-    """Memory does not grow with the number of pictures."""
+    """Memory does not grow with the number of images."""
     taken = 0
 
     def endless() -> Iterator[np.ndarray]:
@@ -213,7 +213,7 @@ def test_a_mistake_of_the_program_is_no_broken_file() -> None:
     with pytest.raises(ValueError, match="expected several, found one path"):
         next(one.stream("photo.jpg"))
     for wrong in (np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), None, 3):
-        with pytest.raises(ValueError, match="picture: expected"):
+        with pytest.raises(ValueError, match="photo: expected"):
             one(wrong)
-        with pytest.raises(ValueError, match="picture: expected"):
+        with pytest.raises(ValueError, match="photo: expected"):
             list(one.stream([wrong]))

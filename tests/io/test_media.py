@@ -10,7 +10,7 @@ from fkd.io import images, media
 from fkd.io.media import Footage, Photos, Place
 from fkd.io.video import VideoReader, VideoWriter
 
-PICTURE = np.full((6, 8, 3), 90, np.uint8)
+IMAGE = np.full((6, 8, 3), 90, np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -39,22 +39,22 @@ def written(source: media.Source, output: str = "out") -> set[str]:
     places = list(source.places())
     with source.canvas(Path(output)) as write:
         for place in places:
-            write(place, PICTURE)
+            write(place, IMAGE)
     found = {path.relative_to(output).as_posix() for path in Path(output).rglob("*") if path.is_file()}
     for name in found:
         images.read(Path(output) / name, 3)
     return found
 
 
-def test_a_folder_gives_its_pictures_in_order_with_all_below() -> None:
+def test_a_folder_gives_its_images_in_order_with_all_below() -> None:
     fill("in/b.jpg", "in/a.PNG", "in/sub/deep/c.webp", "in/notes.txt", "in/clip.mp4", "in/sub/x.csv")
     fill("in/.hidden.jpg", "in/.thumbs/t.jpg", "in/sub/._d.jpg")
     source = find("in")
     assert names(source) == ["a.PNG", "b.jpg", "sub/deep/c.webp"]
-    assert [str(path) for path in source.pictures()] == ["in/a.PNG", "in/b.jpg", "in/sub/deep/c.webp"]
+    assert [str(path) for path in source.images()] == ["in/a.PNG", "in/b.jpg", "in/sub/deep/c.webp"]
     assert source.count == 3
     assert source.fps is None
-    assert source.remark == "left out: 3 files that are no pictures by their suffix"
+    assert source.remark == "left out: 3 files that are no images by their suffix"
     assert source.damage() is None
 
 
@@ -89,20 +89,20 @@ def test_a_glob_gives_what_it_matches_below_its_fixed_part(pattern: str, expecte
     fill("in/a.jpg", "in/b.jpg", "in/one/c.jpg", "in/two/c.jpg", "in/two/c.png", "in/two/c.txt", "in/.h.jpg")
     source = find(pattern)
     assert names(source) == expected
-    assert [path.as_posix() for path in source.pictures()] == [(Path(folder) / name).as_posix() for name in expected]
+    assert [path.as_posix() for path in source.images()] == [(Path(folder) / name).as_posix() for name in expected]
     absolute = find(str(Path.cwd() / pattern))
     assert names(absolute) == expected
 
 
 def test_a_photo_is_taken_whatever_its_name() -> None:
     fill("in/a.jpg", "photo", "what?[1].jpg")
-    assert (names(find("in/a.jpg")), list(find("in/a.jpg").pictures())) == (["a.jpg"], [Path("in/a.jpg")])
+    assert (names(find("in/a.jpg")), list(find("in/a.jpg").images())) == (["a.jpg"], [Path("in/a.jpg")])
     assert names(find("photo")) == ["photo"]
     assert names(find("what?[1].jpg")) == ["what?[1].jpg"]  # what exists is no glob
     assert written(find("photo")) == {"photo.png"}
 
 
-def test_pictures_keep_their_names_where_they_can() -> None:
+def test_images_keep_their_names_where_they_can() -> None:
     found = ("a.jpg", "a.png", "a.gif", "a.gif.png", "b.JFIF", "c.TIFF", "sub/a.jpg", "sub/a.gif")
     fill(*(f"in/{name}" for name in found))
     expected = {"a.jpg", "a.png", "a.gif.png.png", "a.gif.png", "b.JFIF.png", "c.TIFF", "sub/a.jpg", "sub/a.gif.png"}
@@ -125,8 +125,8 @@ def test_results_above_their_inputs_are_fine() -> None:
     for value in ("in", "in/*.jpg"):
         assert names(find(value, ".")) == ["a.jpg"]
         with find(value, ".").canvas(Path(".")) as write:
-            write(Place("a.jpg", None), PICTURE)
-        assert images.read("a.jpg", 3).shape == PICTURE.shape
+            write(Place("a.jpg", None), IMAGE)
+        assert images.read("a.jpg", 3).shape == IMAGE.shape
         assert Path("in/a.jpg").read_bytes() == b"content"
 
 
@@ -145,9 +145,9 @@ def test_results_never_go_to_the_folder_of_a_photo() -> None:
             "input=missing.jpg: expected a photo, folder, glob, video or number of a camera, found no such",
         ),
         ("missing.mp4", "found no such"),
-        ("empty", "input=empty: expected pictures .*, found none"),
-        ("texts", "input=texts: expected pictures .*, found 2 files of other kinds; a video is given by its own name"),
-        ("in/*.jpeg", r"input=in/\*.jpeg: expected pictures .*, found none"),
+        ("empty", "input=empty: expected images .*, found none"),
+        ("texts", "input=texts: expected images .*, found 2 files of other kinds; a video is given by its own name"),
+        ("in/*.jpeg", r"input=in/\*.jpeg: expected images .*, found none"),
         ("in/*/../../secret.jpg", "no .. after a wildcard"),
         (None, "input: expected a photo"),
         (True, "input: expected a photo"),
@@ -183,9 +183,9 @@ def make_video(path: str, frames: int) -> None:
             writer.write(np.full((48, 64, 3), 10 * i, np.uint8))
 
 
-def shades(pictures: Sequence[Any]) -> list[int]:
+def shades(shown: Sequence[Any]) -> list[int]:
     """Grey levels in tens, which a codec keeps."""
-    return [round(float(picture.mean()) / 10) for picture in pictures]
+    return [round(float(image.mean()) / 10) for image in shown]
 
 
 @pytest.mark.parametrize("frames", [None, 3])
@@ -197,8 +197,8 @@ def test_a_video_gives_its_frames_and_one_video(frames: int | None) -> None:
     assert (source.count, source.fps) == (count, 10)
     Path("out").mkdir()
     with source.canvas(Path("out")) as write:
-        for place, picture in zip(source.places(), source.pictures(), strict=False):
-            write(place, 200 - picture)  # type: ignore[operator]
+        for place, image in zip(source.places(), source.images(), strict=False):
+            write(place, 200 - image)  # type: ignore[operator]
     assert source.damage() is None
     assert shades(list(VideoReader(Path("out/clip.avi")))) == [20 - i for i in range(count)]
     assert [place for place, _ in zip(source.places(), range(2), strict=False)] == [
@@ -214,7 +214,7 @@ def test_a_video_that_ends_early_is_damaged_but_not_one_that_is_left_early() -> 
     Path("clip.avi").write_bytes(Path("clip.avi").read_bytes()[: Path("clip.avi").stat().st_size * 6 // 10])
     for frames, is_damaged in ((None, True), (3, False)):
         source = find("clip.avi", frames=frames)
-        assert 0 < len(list(source.pictures())) < 20
+        assert 0 < len(list(source.images())) < 20
         assert (source.damage() is not None) == is_damaged
 
 

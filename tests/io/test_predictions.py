@@ -109,7 +109,7 @@ def test_point_files_count_from_one_and_never_share_a_name(tmp_path: Path) -> No
         np.testing.assert_allclose(points - 1, expected.keypoints, atol=1e-3)
 
 
-def test_two_pictures_of_one_stem_with_several_faces_each_keep_all(tmp_path: Path) -> None:
+def test_two_images_of_one_stem_with_several_faces_each_keep_all(tmp_path: Path) -> None:
     write(tmp_path, *(Entry(n, None, 9, 9, [face(), face()]) for n in ("a.jpg", "a.png")), pts=True)
     assert {p.name for p in tmp_path.glob("*.pts")} == {"a_0.pts", "a_1.pts", "a.png_0.pts", "a.png_1.pts"}
 

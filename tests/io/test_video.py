@@ -14,12 +14,12 @@ from fkd.io.video import VideoReader, VideoWriter
 
 def frame(number: int, width: int = 64, height: int = 48) -> np.ndarray:
     """Red above, green below, blue at the right: mirrored, turned and swapped colours all show."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2, :, 0] = 200
-    picture[height // 2 :, :, 1] = 200
-    picture[:, 3 * width // 4 :] = (0, 0, 200)
-    picture[:8, :8] = 8 * (number % 25)  # tells frames apart
-    return picture
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, :, 0] = 200
+    image[height // 2 :, :, 1] = 200
+    image[:, 3 * width // 4 :] = (0, 0, 200)
+    image[:8, :8] = 8 * (number % 25)  # tells frames apart
+    return image
 
 
 def make(path: Path, frames: int, width: int = 64, height: int = 48) -> Path:
@@ -28,8 +28,8 @@ def make(path: Path, frames: int, width: int = 64, height: int = 48) -> Path:
 
 def write(path: Path, frames: Iterable[np.ndarray]) -> Path:
     with VideoWriter(path, 12.5) as writer:
-        for picture in frames:
-            writer.write(picture)
+        for image in frames:
+            writer.write(image)
     return path
 
 
@@ -50,9 +50,9 @@ def test_frames_come_back_as_they_went(tmp_path: Path, suffix: str) -> None:
 
 
 def test_odd_sizes_lose_no_pixel(tmp_path: Path) -> None:
-    (picture,) = VideoReader(make(tmp_path / "odd.mp4", 1, 65, 49))
-    assert picture.shape == (50, 66, 3)
-    assert abs(picture[:49, :65].astype(int) - frame(0, 65, 49)).mean() < 8
+    (image,) = VideoReader(make(tmp_path / "odd.mp4", 1, 65, 49))
+    assert image.shape == (50, 66, 3)
+    assert abs(image[:49, :65].astype(int) - frame(0, 65, 49)).mean() < 8
 
 
 def test_a_frame_of_another_size_is_scaled_not_lost(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_the_note_on_how_it_was_held_is_obeyed(tmp_path: Path) -> None:
     assert struct.unpack(">9i", data[matrix : matrix + 36])[::4] == (1 << 16, 1 << 16, 1 << 30)
     data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
     path.write_bytes(data)
-    picture = next(iter(VideoReader(path)))
-    assert abs(picture.astype(int) - np.rot90(frame(0), -1)).mean() < 6
+    image = next(iter(VideoReader(path)))
+    assert abs(image.astype(int) - np.rot90(frame(0), -1)).mean() < 6
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv"])
@@ -113,7 +113,7 @@ def test_a_name_with_a_colon_is_a_file_and_no_protocol(tmp_path: Path, monkeypat
     assert len(list(VideoReader(Path("http:clip.mp4")))) == 2
 
 
-def test_a_picture_that_cannot_be_decoded_ends_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_that_cannot_be_decoded_ends_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = VideoReader(make(tmp_path / "clip.mp4", 3))
 
     class Broken:
@@ -205,7 +205,7 @@ def test_a_camera_gives_frames_until_it_is_left(cameras: list[Camera]) -> None:
     assert reader.announced is None
     assert reader.fps == 25
     frames = iter(reader)
-    assert [picture.shape for picture in islice(frames, 3)] == [(48, 64, 3)] * 3
+    assert [image.shape for image in islice(frames, 3)] == [(48, 64, 3)] * 3
     np.testing.assert_array_equal(next(frames), frame(1))
     frames.close()  # type: ignore[attr-defined]
     assert cameras[0].closed

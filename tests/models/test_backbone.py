@@ -41,11 +41,11 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     return weights
 
 
-def test_a_grey_picture_is_one_of_three_equal_channels(learned: dict[str, torch.Tensor]) -> None:
+def test_a_grey_image_is_one_of_three_equal_channels(learned: dict[str, torch.Tensor]) -> None:
     grey, rgb = (Backbone(channels, 64, 5, "resnet18", 8).eval() for channels in (1, 3))
     for net in (grey, rgb):
         net.load_pretrained()
-    # with one mean and spread for all channels, as a grey picture has them
+    # with one mean and spread for all channels, as a grey image has them
     rgb.mean[:], rgb.std[:] = rgb.mean.mean(), rgb.std.mean()
     image = torch.rand(2, 1, 64, 64)
     torch.testing.assert_close(

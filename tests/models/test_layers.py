@@ -103,8 +103,8 @@ def test_pooling_before_the_activation_is_the_published_order(make: Callable[...
             layers[i], layers[i + 1] = second, first
     published.features = nn.Sequential(*layers)
     assert [type(a) for a in layers] != [type(a) for a in net.features]
-    pictures = torch.rand(4, 1, 64, 64, dtype=torch.float64)
-    outputs = [model(pictures) for model in (net, published)]
+    images = torch.rand(4, 1, 64, 64, dtype=torch.float64)
+    outputs = [model(images) for model in (net, published)]
     torch.testing.assert_close(*outputs)
     for output in outputs:
         output.pow(2).sum().backward()

@@ -164,7 +164,7 @@ def test_gradient_reaches_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_too_small_a_picture_names_the_least_size(name):
+def test_too_small_a_image_names_the_least_size(name):
     *_, least, _ = NETS[name]
     with torch.device("meta"):
         build(name, 1, least, 68)

@@ -17,7 +17,7 @@ Script = Callable[..., Outcome]
 
 
 def test_a_sweep_is_compared(script: Script) -> None:
-    sweep, table = Path("sweep"), annotations(people=3, frames=2)
+    sweep, table = Path("sweep"), annotations(subjects=3, frames=2)
     for number, (model, nme) in enumerate((("simple", 7.0), ("compact", 5.0), ("naimish", 6.0))):
         write_run(sweep / f"{number}_model={model},seed=0", {"model": model}, nme, faces=table, noise=number)
     write_run(sweep / "3_model=conv5,seed=0", {"model": "conv5"}, status="failed: too large", test=None, best=None)
@@ -42,7 +42,7 @@ def test_the_folder_of_the_runs_is_the_output_if_no_other_is_given(script: Scrip
 
 
 def test_a_single_run_is_shown_without_a_verdict(script: Script) -> None:
-    write_run(Path("run"), nme=5.0, faces=annotations(people=3, frames=2))
+    write_run(Path("run"), nme=5.0, faces=annotations(subjects=3, frames=2))
     before = Path("run/metrics.csv").read_bytes()
     outcome = script("compare", "runs=run")
     assert outcome.status == 0, outcome.err
@@ -113,7 +113,7 @@ def test_wrong_arguments(script: Script, arguments: Sequence[str], parts: Sequen
 
 def test_a_thousand_runs_take_less_than_ten_seconds(tmp_path: Path) -> None:
     """In a process of its own, start and end included; without torch, whose import alone takes seconds."""
-    table = annotations(people=3, frames=2)
+    table = annotations(subjects=3, frames=2)
     for i in range(1000):
         settings = {"optimizer.lr": i / 1e5, "loss": ("l1", "mse")[i % 2]}
         write_run(

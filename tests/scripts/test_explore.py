@@ -72,7 +72,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(script: Script, faces_root
     text = Path("out/report.html").read_text()
     page = Page(text)
     sources = [given["src"] or "" for tag, given in page.tags if tag == "img"]
-    assert len(sources) == 6 * 3 + 2 + 1 + 1 + 2 + 4 + 10  # faces; people; shape, modes and measures
+    assert len(sources) == 6 * 3 + 2 + 1 + 1 + 2 + 4 + 10  # faces; subjects; shape, modes and measures
     assert all(re.match(r"data:image/(jpeg|svg\+xml);base64,", source or "") for source in sources)
     for source in sources[:3]:
         assert base64.b64decode(source.partition(",")[2]).startswith(b"\xff\xd8") == ("jpeg" in source)
@@ -82,7 +82,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(script: Script, faces_root
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?:|url\(|@import", text)
     assert page.titles.index("fault") < page.titles.index("note")  # the most serious first
-    assert "shows photographs of people" in text
+    assert "shows photographs of subjects" in text
     assert "data.exclude=FILE" in text
     ids = {given.get("id") for _, given in page.tags}
     assert {link[1:] for link in links} <= ids
@@ -91,8 +91,8 @@ def test_the_page_is_one_file_that_needs_nothing_else(script: Script, faces_root
     assert outcome.out.index("Broken labels") < outcome.out.index("Worth knowing")
     assert images.read(Path("out/train.png"), 3).shape[:2] == (224 + 16, 3 * 226 - 2)
     content = json.loads(Path("out/report.json").read_text())
-    assert content["counts"]["all"] == {"faces": 40, "pictures": 40, "people": 10}
-    assert content["shared"]["train and test"]["people"] + content["shared"]["val and test"]["people"] == 10
+    assert content["counts"]["all"] == {"faces": 40, "images": 40, "subjects": 10}
+    assert content["shared"]["train and test"]["subjects"] + content["shared"]["val and test"]["subjects"] == 10
     assert [finding["name"] for finding in content["findings"]] == ["broken", "notable"]
     assert content["excluded"] == 2
 
@@ -135,7 +135,7 @@ def test_the_checks_are_run_and_given_the_net(
     (faces, net, _, trained) = asked[0]
     assert (len(faces.table), net.metadata.model, len(trained) > 0) == (40, "compact", True)
     names = {finding["name"] for finding in json.loads(Path("out/report.json").read_text())["findings"]}
-    assert "people" in names  # everybody of the test is in training
+    assert "subjects" in names  # everybody of the test is in training
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""scripts/filter.py as a user runs it, with a stand-in that finds one face on every picture."""
+"""scripts/filter.py as a user runs it, with a stand-in that finds one face on every image."""
 
 import json
 import os
@@ -33,17 +33,17 @@ def on_a_face(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def changed(path: str) -> np.ndarray:
-    """Mean change (H, W) of the picture."""
-    picture = images.read(path, 3)
-    assert picture.shape == PHOTO.shape
-    return np.abs(picture.astype(int) - PHOTO).mean(axis=2)
+    """Mean change (H, W) of the image."""
+    image = images.read(path, 3)
+    assert image.shape == PHOTO.shape
+    return np.abs(image.astype(int) - PHOTO).mean(axis=2)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "filter").glob("*.yaml")))
 def test_every_filter_changes_the_face_and_leaves_the_rest(script: Script, on_a_face: StandIn, name: str) -> None:
     outcome = script("filter", "ckpt=x", "input=face.png", "output=out", f"filter={name}")
     assert outcome.status == 0, outcome.err
-    assert "1 picture, 1 face" in outcome.out
+    assert "1 image, 1 face" in outcome.out
     change = changed("out/face.png")
     assert change.max() > 30
     assert (change == 0).mean() > 0.3
@@ -77,8 +77,8 @@ def unhidden(output: str = "out") -> list[dict[str, object]]:
     return content
 
 
-def test_pictures_that_may_show_faces_are_listed_and_the_status_says_so(script: Script, on_a_face: StandIn) -> None:
-    """The stand-in finds nothing on a black picture."""
+def test_images_that_may_show_faces_are_listed_and_the_status_says_so(script: Script, on_a_face: StandIn) -> None:
+    """The stand-in finds nothing on a black image."""
     for name in ("a", "b/c", "d"):
         Path(f"in/{name}.png").parent.mkdir(parents=True, exist_ok=True)
         images.write(f"in/{name}.png", PHOTO if name == "d" else np.zeros_like(PHOTO))
@@ -86,7 +86,7 @@ def test_pictures_that_may_show_faces_are_listed_and_the_status_says_so(script: 
     assert outcome.status == 3
     assert on_a_face.options["hiding"] is True
     assert outcome.err.splitlines()[-1] == (
-        "error: 2 of 3 pictures may show faces: no sure one was found on them; out/unhidden.json lists them, "
+        "error: 2 of 3 images may show faces: no sure one was found on them; out/unhidden.json lists them, "
         "look at each before you pass it on"
     )
     assert unhidden() == [{"image": "a.png"}, {"image": "b/c.png"}]
@@ -94,7 +94,7 @@ def test_pictures_that_may_show_faces_are_listed_and_the_status_says_so(script: 
 
     allowed = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur", "allow_unhidden=true")
     assert allowed.status == 0, allowed.err
-    assert "2 of 3 pictures may show faces" in allowed.out
+    assert "2 of 3 images may show faces" in allowed.out
     assert len(unhidden()) == 2
 
     assert script("filter", "ckpt=x", "input=in/d.png", "output=out", "filter=blur").status == 0
@@ -108,16 +108,16 @@ def test_filters_that_hide_nothing_end_as_before(script: Script, on_a_face: Stan
     assert not Path("out/unhidden.json").exists()
 
 
-def test_a_picture_that_may_show_faces_weighs_more_than_one_that_cannot_be_read(
+def test_a_image_that_may_show_faces_weighs_more_than_one_that_cannot_be_read(
     script: Script, on_a_face: StandIn
 ) -> None:
     Path("in").mkdir()
-    Path("in/broken.png").write_bytes(b"no picture")
+    Path("in/broken.png").write_bytes(b"no image")
     images.write("in/black.png", np.zeros_like(PHOTO))
     outcome = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur")
     assert outcome.status == 3
-    assert "in/broken.png: expected a picture" in outcome.err.splitlines()[-2]
-    assert "1 of 1 pictures may show faces" in outcome.err.splitlines()[-1]
+    assert "in/broken.png: expected an image" in outcome.err.splitlines()[-2]
+    assert "1 of 1 images may show faces" in outcome.err.splitlines()[-1]
     assert script("filter", "ckpt=x", "input=in", "output=out", "filter=blur", "allow_unhidden=true").status == 2
 
 
@@ -130,7 +130,7 @@ def test_an_interrupt_leaves_the_list_of_what_was_written(script: Script, on_a_f
     on_a_face.before = lambda number: os.kill(os.getpid(), signal.SIGINT) if number == 4 else None
     outcome = script("filter", "ckpt=x", "input=in", "output=out", "filter=blur")
     assert outcome.status == 1
-    assert "5 of 5 pictures may show faces" in outcome.out
+    assert "5 of 5 images may show faces" in outcome.out
     assert [entry["image"] for entry in unhidden()] == [f"{i}.png" for i in range(5)]
 
 
@@ -177,7 +177,7 @@ def test_a_face_that_a_video_loses_for_some_frames_stays_hidden(
     assert "13 of 30 frames may show faces" in outcome.err
 
 
-def test_a_filter_of_ones_own_is_a_picture_and_a_file(
+def test_a_filter_of_ones_own_is_a_image_and_a_file(
     script: Script, on_a_face: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A green disc on the right eye, from a conf/ folder with one more option."""
@@ -187,7 +187,7 @@ def test_a_filter_of_ones_own_is_a_picture_and_a_file(
     images.write("conf/filter/monocle.png", disc)
     Path("conf/filter/monocle.yaml").write_text(
         "_target_: fkd.filters.Filter\nlayers:\n  monocle:\n    _target_: fkd.filters.Sticker\n"
-        "    picture: ${conf:filter/monocle.png}\n"
+        "    image: ${conf:filter/monocle.png}\n"
         "    anchors: {right_eye: [31.5, 31.5], 36: [16, 31.5], 39: [47, 31.5]}\n    warp: similarity\n    order: 1\n"
     )
     monkeypatch.setattr("fkd.cli.command.CONF", Path("conf").absolute())
@@ -216,7 +216,7 @@ def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
         (("filter=hatt",), "filter=hatt: no such option; did you mean hat?"),
         (("filter=[]",), "filter: expected a config with a _target_, found None"),
         (("filter=[hat,crown]",), "filter=crown: no such option"),
-        (("filter.layers.sunglasses.picture=no.png",), "no.png: expected a picture, found no such file"),
+        (("filter.layers.sunglasses.image=no.png",), "no.png: expected an image, found no such file"),
         (("filter.layers.sunglasses.warp=bend",), "expected warp=similarity|affine|homography, found 'bend'"),
         (("filter.layers.sunglasses.order=top",), "order: expected a finite number, found 'top'"),
         (

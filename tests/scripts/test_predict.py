@@ -1,4 +1,4 @@
-"""scripts/predict.py as a user runs it. Where the net is not the point, a stand-in finds one face on every picture."""
+"""scripts/predict.py as a user runs it. Where the net is not the point, a stand-in finds one face on every image."""
 
 import csv
 import json
@@ -39,11 +39,11 @@ def files(output: str = "out") -> set[str]:
     return {path.relative_to(output).as_posix() for path in Path(output).rglob("*") if path.is_file()}
 
 
-def magenta(picture: np.ndarray) -> int:
-    return int((abs(picture.astype(int) - MAGENTA).max(axis=2) < 60).sum())
+def magenta(image: np.ndarray) -> int:
+    return int((abs(image.astype(int) - MAGENTA).max(axis=2) < 60).sum())
 
 
-def test_a_folder_leaves_predictions_and_a_picture_for_each(script: Script, stand_in: StandIn) -> None:
+def test_a_folder_leaves_predictions_and_a_image_for_each(script: Script, stand_in: StandIn) -> None:
     photo("in/a.png")
     photo("in/sub/b.png", 200, 100)
     photo("in/c.png", value=0)
@@ -61,17 +61,17 @@ def test_a_folder_leaves_predictions_and_a_picture_for_each(script: Script, stan
     assert magenta(images.read("out/sub/b.png", 3)) > 30
     assert images.read("out/c.png", 3).max() == 0
     done, without = outcome.out.splitlines()[-2:]
-    assert done.startswith("in out: 3 pictures, 2 faces, 1 picture without a face; ")
+    assert done.startswith("in out: 3 images, 2 faces, 1 image without a face; ")
     assert without == "no face found: c.png"
     expected = {"path": Path("net.ckpt"), "detector": None, "device": "cpu", "flip": True, "max_pixels": 100_000_000}
     expected["hiding"] = False
     assert stand_in.options == expected
 
 
-def test_tables_and_point_files_come_on_request_and_pictures_can_be_left_out(script: Script, stand_in: StandIn) -> None:
+def test_tables_and_point_files_come_on_request_and_images_can_be_left_out(script: Script, stand_in: StandIn) -> None:
     photo("in/a.png")
     photo("in/b.png", value=0)
-    outcome = script("predict", "ckpt=x", "input=in/*.png", "output=out", "pictures=false", "csv=true", "pts=true")
+    outcome = script("predict", "ckpt=x", "input=in/*.png", "output=out", "images=false", "csv=true", "pts=true")
     assert outcome.status == 0, outcome.err
     assert files() == {"predictions.json", "predictions.csv", "a.pts"}
     with Path("out/predictions.csv").open(newline="") as file:
@@ -83,18 +83,18 @@ def test_broken_files_are_named_at_the_end_and_the_rest_is_done(script: Script, 
     photo("in/a.png")
     photo("in/z.png")
     for i in range(23):
-        Path(f"in/broken{i:02d}.jpg").write_bytes(b"no picture")
+        Path(f"in/broken{i:02d}.jpg").write_bytes(b"no image")
     outcome = script("predict", "ckpt=x", "input=in", "output=out")
     assert outcome.status == 2
     assert [entry["image"] for entry in entries()] == ["a.png", "z.png"]
     assert files() == {"predictions.json", "failed.txt", "a.png", "z.png"}
     reasons = Path("out/failed.txt").read_text().splitlines()
     assert len(reasons) == 23
-    assert all(line.startswith(f"in/broken{i:02d}.jpg: expected a picture") for i, line in enumerate(reasons))
+    assert all(line.startswith(f"in/broken{i:02d}.jpg: expected an image") for i, line in enumerate(reasons))
     shown = outcome.err.splitlines()
     assert shown[-22:-2] == reasons[:20]
     assert shown[-2] == "... and 3 more"
-    assert shown[-1] == "error: 23 pictures failed, the others are done; all reasons are in out/failed.txt"
+    assert shown[-1] == "error: 23 images failed, the others are done; all reasons are in out/failed.txt"
 
     for path in Path("in").glob("broken*"):
         path.unlink()
@@ -102,20 +102,20 @@ def test_broken_files_are_named_at_the_end_and_the_rest_is_done(script: Script, 
     assert "failed.txt" not in files()
 
 
-def test_pictures_without_a_face_are_named(script: Script, stand_in: StandIn) -> None:
+def test_images_without_a_face_are_named(script: Script, stand_in: StandIn) -> None:
     for i in range(30):
         photo(f"in/{i:02}.png", value=0 if i else 120)
     outcome = script("predict", "ckpt=x", "input=in", "output=out")
-    assert "29 pictures without a face" in outcome.out
+    assert "29 images without a face" in outcome.out
     assert "no face found: 01.png, 02.png, " in outcome.out
     assert "20.png, and 9 more" in outcome.out
 
 
 def test_one_broken_photo_is_one_line(script: Script, stand_in: StandIn) -> None:
-    Path("a.jpg").write_bytes(b"no picture")
+    Path("a.jpg").write_bytes(b"no image")
     outcome = script("predict", "ckpt=x", "input=a.jpg", "output=out")
     assert outcome.status == 2
-    assert outcome.err.splitlines()[-1].startswith("error: a.jpg: expected a picture")
+    assert outcome.err.splitlines()[-1].startswith("error: a.jpg: expected an image")
     assert entries() == []
 
 
@@ -264,7 +264,7 @@ def test_failures_that_cannot_be_written_down_are_said(script: Script, stand_in:
 def test_labels_beside_a_photo_are_never_written_over(script: Script, stand_in: StandIn) -> None:
     photo("in/a.png")
     Path("in/a.pts").write_text("labels")
-    outcome = script("predict", "ckpt=x", "input=in/a.png", "output=in", "pictures=false", "pts=true")
+    outcome = script("predict", "ckpt=x", "input=in/a.png", "output=in", "images=false", "pts=true")
     assert outcome.status == 2
     assert "output=in: is the folder of the input" in outcome.err
     assert Path("in/a.pts").read_text() == "labels"
@@ -285,7 +285,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_half_written(script:
 
 
 def test_keypoints_of_a_trained_net_on_a_photo(script: Script, faces_root: Path) -> None:
-    """The whole way with a real, if hardly trained, net: entries and a picture."""
+    """The whole way with a real, if hardly trained, net: entries and an image."""
     fast = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0", "hydra.run.dir=run")
     trained = script("train", "data=udacity", f"data.root={faces_root}", "data.cache_dir=cache", *fast)
     assert trained.status == 0, trained.err

@@ -24,7 +24,7 @@ FAST = ("pause=0.001", "tries=3", "data.cache_dir=cache")
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Name in the archive -> content."""
-    root = write_faces(tmp_path_factory.mktemp("prepare") / "set", people=5, frames=3)
+    root = write_faces(tmp_path_factory.mktemp("prepare") / "set", subjects=5, frames=3)
     files = {f"{TOP}/data/{p.relative_to(root).as_posix()}": p.read_bytes() for p in root.rglob("*") if p.is_file()}
     return {f"{TOP}/README.md": b"read me", **files}
 
@@ -90,13 +90,13 @@ def test_a_set_is_downloaded_listed_loaded_and_verified(
         assert again.status == 0, again.err
         assert f"{len(archive) - 1} files are as they should be" in again.out
         assert ready in again.out
-        (tmp_path / "my set/training/Person_0_0.png").write_bytes(b"x")
+        (tmp_path / "my set/training/Subject_0_0.png").write_bytes(b"x")
         (tmp_path / "my set/more").touch()
-        (tmp_path / "my set/test/Person_0_2.png").unlink()
+        (tmp_path / "my set/test/Subject_0_2.png").unlink()
         third = run()
         assert third.returncode == 2
         error = third.stderr.splitlines()[-1]
-        for part in ("1 changed (training/Person_0_0.png)", "1 missing (test/Person_0_2.png)", "1 extra (more)"):
+        for part in ("1 changed (training/Subject_0_0.png)", "1 missing (test/Subject_0_2.png)", "1 extra (more)"):
             assert part in error
         assert len(server.seen) == 2
 

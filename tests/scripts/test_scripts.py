@@ -85,10 +85,10 @@ def test_scores_agree_with_a_calculation_from_the_labels_file(trained: Path, scr
             true = label - [0.2 + 0.0274 * distance, 0]
             low, high = true.min(axis=0), true.max(axis=0)
             side, centre = 1.35 * (high - low).max(), (low + high) / 2
-            picture = images.read(faces_root / "test" / name, 1)
+            image = images.read(faces_root / "test" / name, 1)
             steps = (np.arange(32) + 0.5) / 32 * side - side / 2
             x, y = np.meshgrid(centre[0] + steps, centre[1] + steps)
-            crop = sample(picture, x, y)
+            crop = sample(image, x, y)
             found = net(crop[None, None])[0]
             photo = centre - side / 2 + (found + 0.5) / 32 * side
             photo[:, 0] += 0.2 + 0.0274 * math.dist(photo[36], photo[45])
@@ -100,10 +100,10 @@ def test_scores_agree_with_a_calculation_from_the_labels_file(trained: Path, scr
     assert metrics["subjects"] == 10
 
 
-def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear sampling, black outside; shrunk by area first as crops are."""
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
-    padded = np.pad(picture.astype(float), 200)
+    padded = np.pad(image.astype(float), 200)
     total = np.zeros_like(x)
     for dx in (0, 1):
         for dy in (0, 1):
@@ -185,8 +185,10 @@ def test_a_net_is_not_scored_on_labels_of_another_kind(trained: Path, script: Sc
     refused(script("evaluate", checkpoint, *on(faces_root), "data.label_shift=false"), "data.label_shift=False", "True")
 
 
-def test_people_of_the_training_are_counted_whatever_the_split(trained: Path, script: Script, faces_root: Path) -> None:
-    """Another split of the same set shares people with the net's training though its own parts share none."""
+def test_subjects_of_the_training_are_counted_whatever_the_split(
+    trained: Path, script: Script, faces_root: Path
+) -> None:
+    """Another split of the same set shares subjects with the net's training though its own parts share none."""
     subject = (f"ckpt={trained}/checkpoints/best.ckpt", *on(faces_root), "data.split=subject", "data.test_share=0.5")
     assert script("evaluate", *subject, "hydra.run.dir=scores").status == 0
     metrics = json.loads(Path("scores/metrics.json").read_text())
@@ -263,7 +265,7 @@ def test_a_run_goes_on_learning_what_it_began_with(script: Script, faces_root: P
 
 
 def test_a_run_goes_on_with_the_faces_it_began_with(script: Script, tmp_path: Path) -> None:
-    root = write_faces(tmp_path / "set", people=10, frames=3)
+    root = write_faces(tmp_path / "set", subjects=10, frames=3)
     assert script("train", *on(root), *FAST, "test=false", "hydra.run.dir=run").status == 0
     unfinish(Path("run"))
     last, table = Path("run/checkpoints/last.ckpt").read_bytes(), root / "test_frames_keypoints.csv"
@@ -360,7 +362,7 @@ def unfinish(folder: Path) -> None:
 
 
 def copy_set(tmp_path: Path) -> Path:
-    return write_faces(tmp_path / "broken", people=4, frames=3)
+    return write_faces(tmp_path / "broken", subjects=4, frames=3)
 
 
 def change_csv(root: Path, change: Callable[[list[list[str]]], object]) -> None:
@@ -469,9 +471,9 @@ def test_a_batch_larger_than_the_set(script: Script, faces_root: Path) -> None:
         (lambda rows: rows[2].pop(), ["training_frames_keypoints.csv", "3"]),
         (lambda rows: rows[2].__setitem__(5, "ten"), ["training_frames_keypoints.csv", "3", "ten"]),
         (lambda rows: rows[2].__setitem__(5, "nan"), ["training_frames_keypoints.csv", "3", "nan"]),
-        (lambda rows: rows[2].__setitem__(0, rows[1][0]), ["training_frames_keypoints.csv", "3", "Person_0_0.png"]),
+        (lambda rows: rows[2].__setitem__(0, rows[1][0]), ["training_frames_keypoints.csv", "3", "Subject_0_0.png"]),
         (lambda rows: [row.pop() for row in rows], ["training_frames_keypoints.csv", "136"]),
-        (lambda rows: rows[2].__setitem__(0, "Person_0_9.png"), ["Person_0_9.png"]),
+        (lambda rows: rows[2].__setitem__(0, "Subject_0_9.png"), ["Subject_0_9.png"]),
     ],
     ids=["short row", "text", "NaN", "duplicate", "columns", "missing image"],
 )
@@ -483,9 +485,9 @@ def test_a_broken_csv(script: Script, tmp_path: Path, change: Callable[..., obje
 
 @pytest.mark.parametrize("content", [b"", b"GIF", "half"], ids=["empty", "no image", "truncated"])
 def test_a_broken_image(script: Script, tmp_path: Path, content: bytes | str) -> None:
-    path = copy_set(tmp_path) / "training" / "Person_1_0.png"
+    path = copy_set(tmp_path) / "training" / "Subject_1_0.png"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if isinstance(content, str) else content)
-    refused(script("train", *on(path.parents[1]), *FAST), "Person_1_0.png")
+    refused(script("train", *on(path.parents[1]), *FAST), "Subject_1_0.png")
     assert not list(Path("cache").glob("*.images"))
 
 
@@ -555,5 +557,5 @@ def test_faces_are_drawn_as_udacity_writes_them(faces_root: Path) -> None:
     """The fixture's own format: labels of a frame are those of the generator."""
     with (faces_root / "training_frames_keypoints.csv").open() as file:
         name, *numbers = list(csv.reader(file))[1]
-    assert name == "Person_0_0.png"
+    assert name == "Subject_0_0.png"
     np.testing.assert_allclose(np.array(numbers, float).reshape(68, 2), face(0, 0, 0, 128)[1], atol=1e-3)

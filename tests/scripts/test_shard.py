@@ -44,7 +44,7 @@ def test_scores_on_shards_are_those_on_their_source(
 ) -> None:
     outcome = train("hydra.run.dir=run", "trainer.max_epochs=1")
     assert outcome.status == 0, outcome.err
-    assert "40 pictures of data=udacity in 9 shards, as raw" in outcome.out
+    assert "40 images of data=udacity in 9 shards, as raw" in outcome.out
     found = []
     for name, data in (("a", source), ("b", ("data=shards", "data.root=shards"))):
         outcome = script("evaluate", "ckpt=run/checkpoints/best.ckpt", *data, "subset=val", f"hydra.run.dir={name}")
@@ -56,7 +56,7 @@ def test_scores_on_shards_are_those_on_their_source(
 def test_the_script_says_what_it_wrote_and_refuses_what_is_there(script: Script, source: tuple[str, ...]) -> None:
     outcome = script("shard", *source, "output=shards", "encoding=jpeg", "channels=3")
     assert outcome.status == 0
-    assert "40 faces on 40 pictures" in outcome.out
+    assert "40 faces on 40 images" in outcome.out
     assert "python scripts/train.py data=shards data.root=shards channels=3" in outcome.out
     outcome = script("shard", *source, "output=shards")
     assert outcome.status == 2

@@ -14,7 +14,7 @@ from fkd.types import Image, Points
 
 
 def drawn(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
-    """A picture and points that tell what they were made of, and leave a trace of the process that made them."""
+    """An image and points that tell what they were made of, and leave a trace of the process that made them."""
     image = np.full((size, size, 3), (seed, subject, frame), np.uint8)
     if trace := os.environ.get("FKD_TEST_TRACE"):
         with open(trace, "a") as file:  # one short write: whole lines, whoever writes
@@ -24,7 +24,7 @@ def drawn(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points
 
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Puts the quick stand-in above in the place of the generator; gets a line for each picture drawn."""
+    """Puts the quick stand-in above in the place of the generator; gets a line for each image drawn."""
     monkeypatch.setattr(dataset, "face", drawn)
     monkeypatch.setenv("FKD_TEST_TRACE", str(tmp_path / "trace"))
     (tmp_path / "trace").touch()
@@ -41,7 +41,7 @@ def lines(trace: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("subjects", [10, 90])
-def test_a_row_has_its_own_picture_points_and_person(tmp_path, trace, monkeypatch, subjects):
+def test_a_row_has_its_own_image_points_and_subject(tmp_path, trace, monkeypatch, subjects):
     monkeypatch.setattr("fkd.synthetic.dataset.cores", lambda: 2)
     faces = load(tmp_path / "set", subjects=subjects)
     table = faces.table
@@ -56,11 +56,11 @@ def test_a_row_has_its_own_picture_points_and_person(tmp_path, trace, monkeypatc
     assert not table.label_shift.any()
     assert table.visible.all()
     processes = set(lines(trace))
-    assert len(lines(trace)) == len(table)  # each was drawn once, for picture and points
+    assert len(lines(trace)) == len(table)  # each was drawn once, for image and points
     assert processes == {str(os.getpid())} if subjects == 10 else str(os.getpid()) not in processes
 
 
-def test_a_drawn_picture_is_known_wherever_it_is_kept(tmp_path, trace):
+def test_a_drawn_image_is_known_wherever_it_is_kept(tmp_path, trace):
     """It is another one with another seed, frame or size."""
     hashes = load(tmp_path / "a").table.image_hashes
     assert load(tmp_path / "b", channels=1, test_share=0.3).table.image_hashes.tolist() == hashes.tolist()
@@ -71,13 +71,13 @@ def test_a_drawn_picture_is_known_wherever_it_is_kept(tmp_path, trace):
 
 def test_splits_share_nobody(tmp_path, trace):
     faces = load(tmp_path / "set")
-    people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
-    assert [len(each) for each in people] == [6, 2, 2]
-    assert len(set.union(*people)) == 10
+    subjects = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
+    assert [len(each) for each in subjects] == [6, 2, 2]
+    assert len(set.union(*subjects)) == 10
     assert "test shares none" in faces.remarks[0]
 
 
-def test_another_seeds_people_are_others(tmp_path, trace):
+def test_another_seeds_subjects_are_others(tmp_path, trace):
     one, two = (load(tmp_path / "set", seed=seed) for seed in (1, 2))
     assert not set(one.table.subjects) & set(two.table.subjects)
     assert not set(one.table.paths) & set(two.table.paths)
@@ -130,7 +130,7 @@ def test_a_lost_or_cut_file_is_made_anew(tmp_path, trace, harm, suffix):
     assert len(again.images) == 30
 
 
-def test_grey_is_the_luma_of_the_same_pictures(tmp_path, trace):
+def test_grey_is_the_luma_of_the_same_images(tmp_path, trace):
     grey, colour = load(tmp_path / "set", channels=1), load(tmp_path / "set")
     for row in range(30):
         assert np.array_equal(grey.images[row], cv2.cvtColor(colour.images[row], cv2.COLOR_RGB2GRAY))

@@ -23,7 +23,7 @@ def faces() -> list[Face]:
 
 
 def value(image: Image, point: np.ndarray, reach: int = 1) -> float:
-    """Mean level of the square about a point; NaN outside the picture."""
+    """Mean level of the square about a point; NaN outside the image."""
     x, y = np.round(point).astype(int)
     patch = image[max(y - reach, 0) : max(y + reach + 1, 0), max(x - reach, 0) : max(x + reach + 1, 0)]
     return float(patch.mean()) if patch.size else float("nan")
@@ -36,7 +36,7 @@ def shape_points(seed: int, subject: int, frame: int, expression: np.ndarray | N
     return head(person.identity, shot.expression if expression is None else expression).points
 
 
-def test_picture_and_points_have_the_promised_types(faces: list[Face]) -> None:
+def test_image_and_points_have_the_promised_types(faces: list[Face]) -> None:
     for image, points in faces:
         assert (image.shape, image.dtype) == ((192, 192, 3), np.uint8)
         assert (points.shape, points.dtype) == ((68, 2), np.float32)
@@ -63,15 +63,15 @@ def test_every_number_of_the_key_matters(other: tuple[int, int, int]) -> None:
     assert (image != other_image).mean() > 0.5
 
 
-def test_points_scale_with_the_picture() -> None:
+def test_points_scale_with_the_image() -> None:
     for subject in range(10):
         small, middle, large = (face(4, subject, 1, size)[1] for size in (64, 192, 256))
         np.testing.assert_allclose((small + 0.5) * 3, middle + 0.5, atol=1e-3)
         np.testing.assert_allclose((small + 0.5) * 4, large + 0.5, atol=1e-3)
 
 
-def test_pictures_of_two_sizes_show_the_same() -> None:
-    """The larger picture, made smaller, is the smaller one but for fine grain."""
+def test_images_of_two_sizes_show_the_same() -> None:
+    """The larger image, made smaller, is the smaller one but for fine grain."""
     alike, unlike = [], []
     for subject in range(12):
         small = face(4, subject, 1, 96)[0]
@@ -144,7 +144,7 @@ def test_square_around_points_is_where_it_was_asked_for() -> None:
 
 @pytest.mark.parametrize(("turn", "axis", "sign"), [("yaw", 0, 1), ("pitch", 1, -1)])
 def test_nose_goes_where_the_head_turns(turn: str, axis: int, sign: int) -> None:
-    """Nose against the middle of the eyes: yaw + to the picture's right, pitch + up."""
+    """Nose against the middle of the eyes: yaw + to the image's right, pitch + up."""
     body = head(AVERAGE, NEUTRAL)
     offsets = []
     for angle in (-0.4, 0.0, 0.4):
@@ -210,12 +210,12 @@ def test_expressions_do_what_they_are_called() -> None:
         assert -0.02 < opening(moved(lids=1), *lids) < 0.3 * opening(still, *lids)
 
 
-def test_nearly_all_points_lie_in_the_picture(faces: list[Face]) -> None:
+def test_nearly_all_points_lie_in_the_image(faces: list[Face]) -> None:
     points = np.stack([points for _, points in faces])
     assert ((points > -0.5) & (points < 191.5)).mean() > 0.995
 
 
-def test_faces_fill_varied_parts_of_the_picture(faces: list[Face]) -> None:
+def test_faces_fill_varied_parts_of_the_image(faces: list[Face]) -> None:
     sides = np.array([np.ptp(points, axis=0).max() / 192 for _, points in faces])
     assert sides.min() > 0.39
     assert sides.max() < 0.76
@@ -244,7 +244,7 @@ def test_eyes_are_drawn_where_the_points_say(faces: list[Face], eye: range) -> N
 
 
 def sharp_face(size: int) -> tuple[Image, Points]:
-    """A clear picture for looking at single parts: the largest of many frontal ones without glasses."""
+    """A clear image for looking at single parts: the largest of many frontal ones without glasses."""
     best: tuple[float, int] = (0.0, 0)
     for subject in range(300):
         person = sample_subject(np.random.default_rng((8, subject)))
@@ -278,8 +278,8 @@ def test_an_open_mouth_is_not_skin(faces: list[Face]) -> None:
     assert np.mean(spread) > 0.8
 
 
-def test_points_follow_the_picture_not_chance() -> None:
-    """Pictures change more along the outline of the jaw than inside the cheeks."""
+def test_points_follow_the_image_not_chance() -> None:
+    """Images change more along the outline of the jaw than inside the cheeks."""
     stronger = []
     for i in range(40):
         image, points = face(12, i, 0, 192)

@@ -112,7 +112,7 @@ def test_colours_stay_as_they_were():
     assert tuple(draw.sheet([image], 1)[5, 5]) == (10, 120, 230)
 
 
-def test_grey_and_colour_give_the_same_picture():
+def test_grey_and_colour_give_the_same_image():
     grey = np.random.default_rng(0).integers(0, 256, (30, 30), dtype=np.uint8)
     points = np.array([[12.5, 7.25]], np.float32)
     colour = np.repeat(grey[..., None], 3, axis=2)
@@ -168,7 +168,7 @@ def test_caption_of_a_box_stays_whole_at_every_edge(corner):
 
 
 @pytest.mark.parametrize(("width", "side", "expected"), [(4000, 1000, 10), (4000, 50, 2), (400, 100, 1), (100, 20, 1)])
-def test_lines_of_boxes_suit_the_picture_and_the_face(width, side, expected):
+def test_lines_of_boxes_suit_the_image_and_the_face(width, side, expected):
     image = draw.boxes(np.zeros((side + 100, width), np.uint8), np.array([[40, 40, 40 + side, 40 + side]], np.float32))
     ink = image[40 + side // 2, :, 2].astype(float).sum() / 255  # across the two upright lines
     assert ink / 2 == pytest.approx(expected, abs=1.6)  # soft edges on both sides

@@ -1,4 +1,4 @@
-"""Pictures as bytes: pixels as they are, PNG or JPEG."""
+"""Images as bytes: pixels as they are, PNG or JPEG."""
 
 import math
 
@@ -11,7 +11,7 @@ ENCODINGS = ("raw", "png", "jpeg")
 
 
 def encode(image: Image, encoding: str, quality: int) -> tuple[str, bytes]:
-    """Suffix and content of a file with this picture.
+    """Suffix and content of a file with this image.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB.
@@ -28,7 +28,7 @@ def encode(image: Image, encoding: str, quality: int) -> tuple[str, bytes]:
 
 
 def decode(data: Image) -> Image:
-    """The picture of a file's bytes (N,): (H, W) or (H, W, 3) RGB, without a copy where the pixels are as they are.
+    """The image of a file's bytes (N,): (H, W) or (H, W, 3) RGB, without a copy where the pixels are as they are.
 
     Raises:
         ValueError: these are no such bytes.
@@ -45,7 +45,7 @@ def decode(data: Image) -> Image:
     except cv2.error:  # no bytes, or more pixels than OpenCV takes
         pixels = None
     if pixels is None or pixels.dtype != np.uint8 or pixels.shape[2:] not in ((), (3,)):
-        raise ValueError("no picture")
+        raise ValueError("no image")
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 

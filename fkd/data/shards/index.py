@@ -31,7 +31,7 @@ _COLUMNS = {field.name for field in fields(Annotations)} - {"schema"}
 _AGAIN = "copy the folder again or write it anew with scripts/shard.py"
 
 Places = npt.NDArray[np.int64]
-"""(P, 4) for each picture: its shard; first byte and number of bytes there; CRC-32 of its header and bytes."""
+"""(P, 4) for each image: its shard; first byte and number of bytes there; CRC-32 of its header and bytes."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Index:
     Attributes:
         source: name of the data set that was written.
         remarks: what is to be said of it.
-        channels: of the pictures, 1 or 3.
-        encoding: of the pictures.
+        channels: of the images, 1 or 3.
+        encoding: of the images.
         shards: the tar files.
-        places: where each of the P pictures lies.
+        places: where each of the P images lies.
         table: the N faces, in the order of the source.
         splits: "train", "val" and "test" -> their rows of the table.
-        digest: stands for all of it, the order of pictures included.
+        digest: stands for all of it, the order of images included.
     """
 
     source: str
@@ -87,7 +87,7 @@ def write(folder: Path, index: Index) -> None:
         "channels": index.channels,
         "encoding": index.encoding,
         "faces": len(index.table),
-        "pictures": len(index.places),
+        "images": len(index.places),
         "splits": {name: len(rows) for name, rows in index.splits.items()},
         "schema": index.table.schema.to_dict(),
         "table": files,
@@ -190,7 +190,7 @@ def _check(index: Index, content: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: expected {kind}, found {column.dtype}")
     found = {
         "faces": len(table),
-        "pictures": len(places),
+        "images": len(places),
         "splits": {name: len(rows) for name, rows in index.splits.items()},
     }
     for name, number in found.items():
@@ -206,7 +206,7 @@ def _check(index: Index, content: Mapping[str, Any]) -> None:
     ends = np.array([shard.bytes for shard in index.shards], np.int64)[shards] if len(places) else sizes
     if (wrong := np.flatnonzero((starts < HEADER) | (sizes < 1) | (sizes > ends - starts))).size:
         shard = index.shards[shards[wrong[0]]]
-        raise ValueError(f"picture {wrong[0]} lies outside of {shard.name}")
+        raise ValueError(f"image {wrong[0]} lies outside of {shard.name}")
 
 
 def _within(name: str, numbers: npt.NDArray[np.int64], end: int) -> None:

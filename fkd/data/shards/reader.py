@@ -1,4 +1,4 @@
-"""Pictures of shards by number, and the order in which an epoch reads them."""
+"""Images of shards by number, and the order in which an epoch reads them."""
 
 import mmap
 import zlib
@@ -11,7 +11,7 @@ from fkd.data.shards.encodings import decode
 from fkd.data.shards.index import HEADER, Index
 from fkd.data.split import Rows
 from fkd.errors import UserError
-from fkd.io import images
+from fkd.io.images import in_channels
 from fkd.types import Image
 
 _OPEN = 128
@@ -20,16 +20,16 @@ _BLOCK = 256
 """Faces of a shard that change places: some megabytes, which systems read ahead and keep."""
 
 
-class ShardPictures:
-    """Read-only pictures in memory-mapped shards.
+class ShardImages:
+    """Read-only images in memory-mapped shards.
 
-    The first time that a process reads a picture, its checksum and its size are compared with those of the index.
+    The first time that a process reads an image, its checksum and its size are compared with those of the index.
 
     Args:
         folder: of the shards.
         index: what lies in them.
-        channels: 1 for grey pictures, 3 for RGB.
-        buffer: about how many pictures of an epoch's order are mixed with each other.
+        channels: 1 for grey images, 3 for RGB.
+        buffer: about how many images of an epoch's order are mixed with each other.
     """
 
     def __init__(self, folder: Path, index: Index, channels: int, buffer: int) -> None:
@@ -40,7 +40,7 @@ class ShardPictures:
 
     @property
     def key(self) -> str:
-        """What stands for the pictures: the index has the checksum of each."""
+        """What stands for the images: the index has the checksum of each."""
         return self.digest
 
     def __len__(self) -> int:
@@ -53,35 +53,35 @@ class ShardPictures:
             if not self._is_checked[index]:
                 _check(content[start - HEADER : start + size], checksum)
                 self._is_checked[index] = True
-            return images.in_channels(decode(content[start : start + size]), self._channels)
+            return in_channels(decode(content[start : start + size]), self._channels)
         except ValueError as error:
             raise UserError(
-                f"{path}: picture {index}, at byte {start:,}: expected what its index says, found {error}; copy the "
+                f"{path}: image {index}, at byte {start:,}: expected what its index says, found {error}; copy the "
                 "shard again or write it anew with scripts/shard.py"
             ) from error
 
-    def order(self, pictures: Rows, rng: np.random.Generator, world: int) -> Rows:
+    def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:
         """A new order of faces for an epoch of `world` processes: shards at random, each nearly from start to end.
 
         Where the buffer holds all faces, they come plainly at random. Else shards follow each other in a random order,
         and faces change places with others up to `buffer` away, so that a batch is of several shards; but those of one
-        shard with its others up to `_BLOCK` away alone, so that its pictures are read nearly in the order that they lie
+        shard with its others up to `_BLOCK` away alone, so that its images are read nearly in the order that they lie
         in (writing has mixed them). Process r takes every `world`-th face from the r-th on, as a sampler deals them
         out, and gets one piece of the order: few shards are read by two.
 
         Args:
-            pictures: (R,) the picture of each face.
+            images: (R,) the image of each face.
             rng: gives the order.
             world: number of processes.
 
         Returns:
             (R,) permutation of the faces; those that do not make up a whole round of processes come last.
         """
-        count = len(pictures)
+        count = len(images)
         if count <= self.buffer:
             return rng.permutation(count)
-        turn = rng.permutation(len(self._paths))[self._places[pictures, 0]]
-        in_line = np.lexsort((self._places[pictures, 1], turn))
+        turn = rng.permutation(len(self._paths))[self._places[images, 0]]
+        in_line = np.lexsort((self._places[images, 1], turn))
         in_line = in_line[np.lexsort((np.arange(count) + rng.uniform(0, _BLOCK, count), turn[in_line]))]
         moved = np.arange(count) + rng.uniform(0, self.buffer, count)
         mixed = turn[in_line][np.argsort(moved, kind="stable")]

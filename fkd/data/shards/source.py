@@ -6,7 +6,7 @@ from typing import Any
 
 from fkd.data.face_data import Faces
 from fkd.data.shards.index import read
-from fkd.data.shards.reader import ShardPictures
+from fkd.data.shards.reader import ShardImages
 from fkd.errors import UserError
 from fkd.schema import schema_of
 
@@ -17,11 +17,11 @@ def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: in
     Args:
         root: folder of the shards.
         schema: what the points mean; a name or plain data.
-        channels: 1 for grey pictures, 3 for RGB.
-        buffer: about how many pictures of a training's order are mixed with each other.
+        channels: 1 for grey images, 3 for RGB.
+        buffer: about how many images of a training's order are mixed with each other.
 
     Raises:
-        UserError: what an argument or the folder lacks, or that it holds other points or only grey pictures.
+        UserError: what an argument or the folder lacks, or that it holds other points or only grey images.
     """
     if not isinstance(root, str):
         raise UserError(f"data.root={root}: expected a folder of shards")
@@ -41,8 +41,8 @@ def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: in
         )
     if channels > index.channels:
         raise UserError(
-            f"channels={channels}: expected 1, since data.root={root} holds grey pictures; write shards with channels=3"
+            f"channels={channels}: expected 1, since data.root={root} holds grey images; write shards with channels=3"
         )
-    pictures = ShardPictures(Path(root), index, channels, buffer)
-    held = f"{len(pictures):,} pictures of data={index.source} in {len(index.shards):,} shards, as {index.encoding}"
-    return Faces(index.table, index.splits, pictures, "shards", (*index.remarks, held))
+    images = ShardImages(Path(root), index, channels, buffer)
+    held = f"{len(images):,} images of data={index.source} in {len(index.shards):,} shards, as {index.encoding}"
+    return Faces(index.table, index.splits, images, "shards", (*index.remarks, held))

@@ -31,13 +31,13 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True)
 class Storage:
-    """How shards hold pictures.
+    """How shards hold images.
 
     Attributes:
         encoding: "raw", "png" or "jpeg".
         quality: of JPEG, from 1 to 100.
-        size: pictures in a shard.
-        seed: of the order of pictures, which shards keep.
+        size: images in a shard.
+        seed: of the order of images, which shards keep.
     """
 
     encoding: str
@@ -53,14 +53,14 @@ class Storage:
 
 
 def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
-    """Shards of whole pictures, each picture once, however many faces are on it; what was cut goes on.
+    """Shards of whole images, each image once, however many faces are on it; what was cut goes on.
 
-    Whole, since other crops, a detector and the notebooks' frames need what lies around a face. A picture stands in a
-    shard of the first of the splits that one of its faces is in; pictures of no face are left out.
+    Whole, since other crops, a detector and the notebooks' frames need what lies around a face. An image stands in a
+    shard of the first of the splits that one of its faces is in; images of no face are left out.
 
     Args:
         faces: the data set.
-        channels: of its pictures.
+        channels: of its images.
         folder: for the files; empty, or with what was begun by the same call.
         storage: how.
 
@@ -74,7 +74,7 @@ def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
         "channels": channels,
         "source": faces.name,
         "faces": faces.fingerprints(),
-        "pictures": faces.images.key if isinstance(faces.images, Keyed) else None,
+        "images": faces.images.key if isinstance(faces.images, Keyed) else None,
     }
     try:
         with locked(folder / _LOCK, wait=True):
@@ -119,21 +119,21 @@ class _Parts:
     """What goes into which shard.
 
     Attributes:
-        pictures: how many there are.
+        images: how many there are.
     """
 
     def __init__(self, faces: Faces, table: Annotations, used: Rows, storage: Storage) -> None:
         self._table, self._storage, self._images, self._used = table, storage, faces.images, used
-        self.pictures = len(used)
+        self.images = len(used)
         self._split = np.full(len(table), len(SPLITS))
         for number, name in reversed([*enumerate(SPLITS)]):
             self._split[faces.splits[name]] = number
-        self._by_picture = np.argsort(table.images, kind="stable")
-        self._starts = np.searchsorted(table.images[self._by_picture], np.arange(len(used) + 1))
+        self._by_image = np.argsort(table.images, kind="stable")
+        self._starts = np.searchsorted(table.images[self._by_image], np.arange(len(used) + 1))
 
     def shards(self) -> Iterator[tuple[str, Rows]]:
-        """Name and pictures of each."""
-        first = np.full(self.pictures, len(SPLITS))
+        """Name and images of each."""
+        first = np.full(self.images, len(SPLITS))
         np.minimum.at(first, self._table.images, self._split)
         for number, name in enumerate((*SPLITS, "other")):
             rng = np.random.default_rng((self._storage.seed, number))
@@ -141,13 +141,13 @@ class _Parts:
             for shard, start in enumerate(range(0, len(mixed), size)):
                 yield f"{name}-{shard:05}.tar", mixed[start : start + size]
 
-    def files(self, picture: int) -> dict[str, bytes]:
-        """Name -> content of what is written of a picture."""
-        pixels = self._images[int(self._used[picture])]
+    def files(self, image: int) -> dict[str, bytes]:
+        """Name -> content of what is written of an image."""
+        pixels = self._images[int(self._used[image])]
         suffix, data = encode(pixels, self._storage.encoding, self._storage.quality)
-        rows = self._by_picture[self._starts[picture] : self._starts[picture + 1]]
+        rows = self._by_image[self._starts[image] : self._starts[image + 1]]
         description = json.dumps(self._description(rows)).encode()
-        return {f"{picture:09}.{suffix}": data, f"{picture:09}.json": description}
+        return {f"{image:09}.{suffix}": data, f"{image:09}.json": description}
 
     def _description(self, rows: Rows) -> dict[str, Any]:
         table, splits = self._table.take(rows), (*SPLITS, None)
@@ -164,26 +164,26 @@ class _Parts:
 
 
 def _write_shards(folder: Path, parts: _Parts) -> tuple[tuple[Shard, ...], Places]:
-    """All shards, and where each picture lies; a shard that is there already is only read."""
+    """All shards, and where each image lies; a shard that is there already is only read."""
     shards: list[Shard] = []
-    places = np.zeros((parts.pictures, 4), np.int64)
-    with progress("Writing shards", parts.pictures) as advance:
-        for number, (name, pictures) in enumerate(parts.shards()):
+    places = np.zeros((parts.images, 4), np.int64)
+    with progress("Writing shards", parts.images) as advance:
+        for number, (name, images) in enumerate(parts.shards()):
             path = folder / name
             if not path.exists():
                 with whole_file(path) as file:
-                    _write_shard(file, parts, pictures, advance)
-            places[pictures, 0], places[pictures, 1:] = number, _places(path, pictures)
+                    _write_shard(file, parts, images, advance)
+            places[images, 0], places[images, 1:] = number, _places(path, images)
             shards.append(Shard(name, path.stat().st_size, digest(path)))
     return tuple(shards), places
 
 
-def _write_shard(file: BinaryIO, parts: _Parts, pictures: Rows, advance: Callable[[], None]) -> None:
-    """The same bytes for the same pictures: no times, no owners."""
+def _write_shard(file: BinaryIO, parts: _Parts, images: Rows, advance: Callable[[], None]) -> None:
+    """The same bytes for the same images: no times, no owners."""
     threads = min(cores(), 16)
     with ThreadPoolExecutor(threads) as pool, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for start in range(0, len(pictures), 4 * threads):  # piece by piece, since large pictures are large in memory
-            for files in pool.map(parts.files, pictures[start : start + 4 * threads].tolist()):
+        for start in range(0, len(images), 4 * threads):  # piece by piece, since large images are large in memory
+            for files in pool.map(parts.files, images[start : start + 4 * threads].tolist()):
                 for name, content in files.items():
                     member = tarfile.TarInfo(name)
                     member.size = len(content)
@@ -193,8 +193,8 @@ def _write_shard(file: BinaryIO, parts: _Parts, pictures: Rows, advance: Callabl
     os.fsync(file.fileno())
 
 
-def _places(path: Path, pictures: Rows) -> Places:
-    """(P, 3) first byte, number of bytes and checksum of each picture in a shard, which must hold these pictures."""
+def _places(path: Path, images: Rows) -> Places:
+    """(P, 3) first byte, number of bytes and checksum of each image in a shard, which must hold these images."""
     rows = []
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
@@ -205,9 +205,9 @@ def _places(path: Path, pictures: Rows) -> Places:
     except (tarfile.TarError, ValueError):
         rows = []
     found = np.array(rows, np.int64).reshape(-1, 4)
-    if not np.array_equal(found[:, 0], pictures):
+    if not np.array_equal(found[:, 0], images):
         raise UserError(
-            f"{path}: expected a shard with {len(pictures):,} pictures of this set, found another file or a part of "
+            f"{path}: expected a shard with {len(images):,} images of this set, found another file or a part of "
             "one; remove it, and the same command writes it anew"
         )
     return found[:, 1:]

@@ -15,16 +15,16 @@ class Row:
 
     Attributes:
         where: the file and the place in it, for messages.
-        picture: name of the picture's file below the set's root, with ``/``; or of what else holds it.
+        image: name of the image's file below the set's root, with ``/``; or of what else holds it.
         keypoints: (P, 2) photo pixels, the centre of the first pixel at (0, 0).
         visible: (P,) which points are known.
         split: "train", "val" or "test".
-        size: width and height of the picture as the file says, (0, 0) if it does not.
-        subject: name of the person, if the file says it.
+        size: width and height of the image as the file says, (0, 0) if it does not.
+        subject: name of the subject, if the file says it.
     """
 
     where: str
-    picture: str
+    image: str
     keypoints: npt.NDArray[np.floating]
     visible: npt.NDArray[np.bool_]
     split: str
@@ -37,7 +37,7 @@ class Listing:
     """N faces in columns, see `Row`.
 
     Attributes:
-        pictures: N names.
+        images: N names.
         keypoints: (N, P, 2) float32.
         visible: (N, P).
         splits: (N,).
@@ -46,7 +46,7 @@ class Listing:
         where: row -> the file and the place in it.
     """
 
-    pictures: Sequence[str]
+    images: Sequence[str]
     keypoints: npt.NDArray[np.float32]
     visible: npt.NDArray[np.bool_]
     splits: npt.NDArray[np.str_]
@@ -55,7 +55,7 @@ class Listing:
     where: Callable[[int], str]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     @classmethod
     def of(cls, rows: Iterable[Row], points: int) -> "Listing":
@@ -71,7 +71,7 @@ class Listing:
         with np.errstate(over="ignore"):  # what is that large is refused later
             keypoints = np.array([row.keypoints for row in listed]).astype(np.float32)
         return cls(
-            pictures=[row.picture for row in listed],
+            images=[row.image for row in listed],
             keypoints=keypoints.reshape(-1, points, 2),
             visible=np.array([row.visible for row in listed], bool).reshape(-1, points),
             splits=np.array([row.split for row in listed], np.str_),
@@ -92,7 +92,7 @@ class Listing:
             return parts[part].where(row - int(ends[part]) + len(parts[part]))
 
         return cls(
-            pictures=[name for part in parts for name in part.pictures],
+            images=[name for part in parts for name in part.images],
             keypoints=np.concatenate([part.keypoints for part in parts]),
             visible=np.concatenate([part.visible for part in parts]),
             splits=np.concatenate([part.splits for part in parts]),
@@ -107,7 +107,7 @@ class Listing:
             return self
         rows = np.flatnonzero(keep).tolist()
         return Listing(
-            pictures=[self.pictures[row] for row in rows],
+            images=[self.images[row] for row in rows],
             keypoints=self.keypoints[keep],
             visible=self.visible[keep],
             splits=self.splits[keep],

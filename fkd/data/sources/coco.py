@@ -19,7 +19,7 @@ def coco(
     train: str | None,
     val: str | None,
     test: str | None,
-    pictures: str,
+    images: str,
     occluded: bool,
     first_pixel: int,
 ) -> Faces:
@@ -33,7 +33,7 @@ def coco(
     Args:
         files: the set.
         train, val, test: files below its root; for None see `FileSet`.
-        pictures: folder of the pictures, below the root.
+        images: folder of the images, below the root.
         occluded: take points with v = 1 as known.
         first_pixel: coordinates of the first pixel's centre in the files, 0 or 1.
 
@@ -48,29 +48,29 @@ def coco(
     rows = (
         row
         for split, name in names.items()
-        for row in _rows(files.folder / str(name), split, str(pictures).strip("/"), least, first_pixel)
+        for row in _rows(files.folder / str(name), split, str(images).strip("/"), least, first_pixel)
     )
     return files.faces(Listing.of(rows, files.count), names)
 
 
 def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> Iterator[Row]:
     content = _content(path, split)
-    pictures: dict[int | str, Mapping[str, Any]] = {}
+    images: dict[int | str, Mapping[str, Any]] = {}
     for place, entry in enumerate(content["images"]):
         where = f"{path} images[{place}]"
-        if pictures.setdefault(own := _get(entry, "id", int | str, where), entry) is not entry:
-            raise UserError(f"{where}: expected an id of its own, found {short(own)}, which another picture has")
+        if images.setdefault(own := _get(entry, "id", int | str, where), entry) is not entry:
+            raise UserError(f"{where}: expected an id of its own, found {short(own)}, which another image has")
     for place, entry in enumerate(content["annotations"]):
         where = f"{path} annotations[{place}]"
         if not isinstance(entry, Mapping) or entry.get("iscrowd") or not entry.get("keypoints"):
             _get(entry, "image_id", int | str, where)
             continue
-        if (picture := pictures.get(_get(entry, "image_id", int | str, where))) is None:
+        if (image := images.get(_get(entry, "image_id", int | str, where))) is None:
             raise UserError(f"{where}: expected an image_id of images, found {short(entry['image_id'])}")
         keypoints, visible = _points(_get(entry, "keypoints", list, where), least, where)
         _check_box(entry.get("bbox"), where)
-        name = _get(picture, "file_name", str, f"{where}, its picture")
-        size: Any = (picture.get("width"), picture.get("height"))
+        name = _get(image, "file_name", str, f"{where}, its image")
+        size: Any = (image.get("width"), image.get("height"))
         known = all(isinstance(side, int) and side > 0 for side in size)
         below(Path(folder), name, where)
         at = name if folder in ("", ".") else f"{folder}/{name}"

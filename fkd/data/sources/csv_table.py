@@ -1,4 +1,4 @@
-"""Tables with a picture's name and its points in each row."""
+"""Tables with an image's name and its points in each row."""
 
 import csv
 import math
@@ -27,16 +27,16 @@ class Columns:
     """Which columns of a table hold what; each by its header or by its number from 0 on.
 
     Attributes:
-        picture: name of the picture; None if the row holds the picture itself, which is then called `own_name`.
+        image: name of the image; None if the row holds the image itself, which is then called `own_name`.
         points: where x0, y0, x1, y1, ... begin; or two headers, of x and of y, in which ``{name}`` or ``{i}`` stands
             for a point's name in the schema or its number.
-        person: name of the person; None if there is no such column.
+        subject: name of the subject; None if there is no such column.
         may_lack: whether an empty cell is a point that is not known, and not a mistake.
     """
 
-    picture: str | int | None
+    image: str | int | None
     points: int | Sequence[str]
-    person: str | int | None
+    subject: str | int | None
     may_lack: bool
 
 
@@ -45,30 +45,30 @@ def csv_table(
     train: str | None,
     val: str | None,
     test: str | None,
-    pictures: str,
-    picture: str | int,
+    images: str,
+    image_column: str | int,
     columns: int | Sequence[str],
-    person: str | int | None,
+    subject_column: str | int | None,
 ) -> Faces:
     """All rows of CSV files, each a face (RFC 4180: commas, quotes, a header). Points are in pixels from 0 on.
 
     Args:
         files: the set.
         train, val, test: files below its root; for None see `FileSet`.
-        pictures: folder of the pictures, below the root.
-        picture, columns, person: see `Columns`.
+        images: folder of the images, below the root.
+        image_column, columns, subject_column: see `Columns`.
 
     Raises:
         UserError: what a file lacks, by line.
     """
-    if not isinstance(pictures, str):
-        raise UserError(f"data.pictures={pictures}: expected a folder below {files.root}")
-    which = Columns(picture, columns, person, may_lack=True)
+    if not isinstance(images, str):
+        raise UserError(f"data.images={images}: expected a folder below {files.root}")
+    which = Columns(image_column, columns, subject_column, may_lack=True)
     names = named({"train": train, "val": val, "test": test})
     for split, name in names.items():
         if not (files.folder / str(name)).is_file():
             raise UserError(f"{files.folder / str(name)}: expected a CSV file, found none; {missing(split)}")
-    tables = [(Table(files, files.folder / str(name), which, pictures), split) for split, name in names.items()]
+    tables = [(Table(files, files.folder / str(name), which, images), split) for split, name in names.items()]
     return files.faces(Listing.joined([table.listing(split) for table, split in tables]), names)
 
 
@@ -79,7 +79,7 @@ class Table:
         files: the set.
         path: the file.
         columns: what stands where.
-        folder: of the pictures, below the set's root.
+        folder: of the images, below the set's root.
 
     Raises:
         UserError: the file is missing, no CSV file, or lacks a column.
@@ -95,9 +95,9 @@ class Table:
             raise UserError(f"{path} line 1: expected columns with commas between them, found {short(self.header[0])}")
         if _is_data(self.header):
             raise UserError(f"{path} line 1: expected a header, found a row, {short(', '.join(self.header))}")
-        self._picture = None if columns.picture is None else self.column(columns.picture)
-        self._person = None if columns.person is None else self.column(columns.person)
-        self._texts = [place for place in (self._picture, self._person) if place is not None]
+        self._image = None if columns.image is None else self.column(columns.image)
+        self._subject = None if columns.subject is None else self.column(columns.subject)
+        self._texts = [place for place in (self._image, self._subject) if place is not None]
         self._points = self._places(columns.points, files)
 
     def listing(self, split: str) -> Listing:
@@ -113,9 +113,9 @@ class Table:
             batches = [*self._batches()]
         except (pa.ArrowInvalid, _BrokenError):
             return Listing.of(self._rows(split), len(self._points) // 2)
-        texts: dict[str, str] = {}  # a picture or a person of many rows is one object
+        texts: dict[str, str] = {}  # an image or a subject of many rows is one object
         names = [texts.setdefault(value, value) for batch in batches for value in batch[0]]
-        people = [texts.setdefault(value, value) for batch in batches for value in batch[1]]
+        subjects = [texts.setdefault(value, value) for batch in batches for value in batch[1]]
         pieces = [batch[2] for batch in reversed(batches)]
         del batches
         pa.default_memory_pool().release_unused()
@@ -127,15 +127,15 @@ class Table:
         known = np.isfinite(points[..., 0]) & np.isfinite(points[..., 1])
         points[~known] = 0
         count = len(points)
-        if self._picture is None:
+        if self._image is None:
             names = [own_name(self.path, line) for line, _ in self.lines()]
         return Listing(
-            pictures=[self._folder + name for name in names],
+            images=[self._folder + name for name in names],
             keypoints=points,
             visible=known,
             splits=np.full(count, split),
             sizes=np.zeros((count, 2), np.int64),
-            subjects=people or [None] * count,
+            subjects=subjects or [None] * count,
             where=self._where,
         )
 
@@ -189,7 +189,7 @@ class Table:
         return [self.column(each) for each in wanted]
 
     def _batches(self) -> Iterator[tuple[list[str], list[str], npt.NDArray[np.float32]]]:
-        """Names of pictures and of people, none where there is no such column, and points (n, P, 2), piece by piece."""
+        """Names of images and of subjects, none where there is no such column, and points (n, P, 2), piece by piece."""
         titles = [str(place) for place in range(len(self.header))]
         kinds = {str(place): pa.float64() for place in self._points}
         kinds |= {str(place): pa.string() for place in self._texts}
@@ -207,18 +207,18 @@ class Table:
             with np.errstate(over="ignore"):
                 for i, place in enumerate(self._points):
                     points[:, i] = batch.column(str(place)).to_numpy(zero_copy_only=False)
-            names, people = (
-                [] if place is None else batch.column(str(place)).to_pylist() for place in (self._picture, self._person)
+            names, subjects = (
+                [] if place is None else batch.column(str(place)).to_pylist() for place in (self._image, self._subject)
             )
             lacking = np.isnan(points)
             halves = (lacking[:, ::2] != lacking[:, 1::2]).any()
-            if np.isinf(points).any() or halves or (lacking.any() and not self._columns.may_lack) or "" in people:
+            if np.isinf(points).any() or halves or (lacking.any() and not self._columns.may_lack) or "" in subjects:
                 raise _BrokenError
             if any(map(leads_out, {*names} - checked)):
                 raise _BrokenError
             checked |= {*names}
             rows += len(batch)
-            yield names, people, points.reshape(len(batch), -1, 2)
+            yield names, subjects, points.reshape(len(batch), -1, 2)
         if not rows:
             raise _BrokenError
 
@@ -227,7 +227,7 @@ class Table:
         line = 0
         for line, cells in self.lines():
             where = f"{self.path} line {line}"
-            name = own_name(self.path, line) if self._picture is None else cells[self._picture]
+            name = own_name(self.path, line) if self._image is None else cells[self._image]
             below(self._root, name, where)
             values = np.array([number(cells[place]) for place in self._points])
             for bad in np.flatnonzero(~np.isfinite(values)):
@@ -242,9 +242,9 @@ class Table:
                 raise UserError(f"{where}: expected both x and y of point {half.argmax()}, or neither, found one")
             visible = known[:, 0]
             keypoints = np.where(visible[:, None], values.reshape(-1, 2), 0)
-            subject = None if self._person is None else cells[self._person]
+            subject = None if self._subject is None else cells[self._subject]
             if subject is not None and not subject.strip():
-                raise UserError(f"{where}: expected the name of a person (column {self._columns.person}), found none")
+                raise UserError(f"{where}: expected the name of a subject (column {self._columns.subject}), found none")
             yield Row(where, self._folder + name, keypoints, visible, split, subject=subject)
         if not line:
             raise UserError(f"{self.path}: expected rows, found none")
@@ -261,7 +261,7 @@ def _is_data(cells: Sequence[str]) -> bool:
 
 
 def own_name(path: Path, line: int) -> str:
-    """What the picture is called that a line of a file holds."""
+    """What the image is called that a line of a file holds."""
     return f"{path.name}/{line:07}"
 
 
@@ -270,7 +270,7 @@ class _BrokenError(Exception):
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(2**24)  # pixels of a picture can be one cell
+    csv.field_size_limit(2**24)  # pixels of an image can be one cell
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)

@@ -1,4 +1,4 @@
-"""Picture files of a set, decoded."""
+"""Image files of a set, decoded."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def decoded(
     channels: int,
     cache_dir: Path,
 ) -> tuple[ImageCache, Hashes]:
-    """The pictures of some files, in order, and hashes of these files, which are kept beside the pictures.
+    """The images of some files, in order, and hashes of these files, which are kept beside the images.
 
     All of them are kept, so that the cache is the same whichever are needed.
 
@@ -36,10 +36,10 @@ def decoded(
         files: their names in it; None for an image that nobody needs and that is not there.
         needed: (N,) which of them must be readable.
         channels: 1 for grey, 3 for RGB.
-        cache_dir: where decoded pictures are kept.
+        cache_dir: where decoded images are kept.
 
     Raises:
-        UserError: needed pictures that cannot be read, all of them: who mends one should not meet the next one then.
+        UserError: needed images that cannot be read, all of them: who mends one should not meet the next one then.
     """
 
     hashes = np.zeros(len(files), np.uint64)
@@ -58,14 +58,14 @@ def decoded(
 
     key = f"{name}-{files_key([None if file is None else folder / file for file in files], channels)}"
     try:
-        cache = ImageCache.build(cache_dir, key, len(files), read, "Decoding pictures", needed)
+        cache = ImageCache.build(cache_dir, key, len(files), read, "Decoding images", needed)
     except _UnreadableError as error:
         wanted = [file for file, is_needed in zip(files, needed, strict=True) if is_needed and file is not None]
         if len(broken := _unreadable(folder, wanted, channels)) < 2:
             raise UserError(str(error)) from error
         shown = ", ".join(broken[:_SHOWN]) + ", ..." * (len(broken) > _SHOWN)
         raise UserError(
-            f"{error}; {len(broken):,} of {len(wanted):,} pictures cannot be read: {shown}; copy them again, or name "
+            f"{error}; {len(broken):,} of {len(wanted):,} images cannot be read: {shown}; copy them again, or name "
             "them in a file, one a line, that data.exclude=FILE leaves out"
         ) from error
     kept = cache.path.with_suffix(".hashes.npy")
@@ -105,4 +105,4 @@ def _unreadable(folder: Path, files: Sequence[str], channels: int) -> list[str]:
 
 
 class _UnreadableError(UserError):
-    """A picture is."""
+    """An image is."""

@@ -16,14 +16,14 @@ _NONE: frozenset[int] = frozenset()
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Faces that a file names, one a line: ``path``, or ``path<TAB>k`` for the k-th face, from 0 on, of a picture.
+    """Faces that a file names, one a line: ``path``, or ``path<TAB>k`` for the k-th face, from 0 on, of an image.
 
     Faces are counted as the same settings of the source give them. Empty lines, and those that begin with # and a
     space, say nothing.
 
     Attributes:
         path: the file.
-        faces: names of pictures -> numbers of their faces; None: all.
+        faces: names of images -> numbers of their faces; None: all.
     """
 
     path: str
@@ -39,30 +39,30 @@ class Exclusion:
         faces: dict[str, set[int] | None] = {}
         advice = "scripts/explore.py writes one; data.exclude=null leaves nothing out"
         for number, line in enumerate(text(Path(path), "a list of faces", advice).splitlines(), 1):
-            picture, tab, face = line.rstrip().partition("\t")
-            if not picture or picture == "#" or picture.startswith("# "):
+            image, tab, face = line.rstrip().partition("\t")
+            if not image or image == "#" or image.startswith("# "):
                 continue
             if tab and not face.isdecimal():
                 raise UserError(f"{path} line {number}: expected a face's number after the tab, found {face!r}")
-            known = faces.setdefault(picture, set())
-            faces[picture] = None if known is None or not tab else known | {int(face)}
+            known = faces.setdefault(image, set())
+            faces[image] = None if known is None or not tab else known | {int(face)}
         return cls(path, faces)
 
-    def keeps(self, pictures: Iterable[str]) -> npt.NDArray[np.bool_]:
-        """(N,) which faces are not named, by the names of their pictures.
+    def keeps(self, images: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """(N,) which faces are not named, by the names of their images.
 
         Raises:
             UserError: one is named that is not there.
         """
         seen: Counter[str] = Counter()
         kept = []
-        for picture in pictures:
-            named = self.faces.get(picture, _NONE)
-            kept.append(named is not None and seen[picture] not in named)
-            seen[picture] += 1
-        for picture, numbers in self.faces.items():
-            if max(numbers or {0}) >= seen[picture]:
-                what = f"face {max(numbers)} of {picture}" if numbers else picture
+        for image in images:
+            named = self.faces.get(image, _NONE)
+            kept.append(named is not None and seen[image] not in named)
+            seen[image] += 1
+        for image, numbers in self.faces.items():
+            if max(numbers or {0}) >= seen[image]:
+                what = f"face {max(numbers)} of {image}" if numbers else image
                 raise UserError(
                     f"{self.path}: expected faces of the set, found {what}, which it does not have; remove the line, "
                     "or let scripts/explore.py write the list anew with the same settings"

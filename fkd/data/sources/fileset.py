@@ -1,4 +1,4 @@
-"""What all sources that read files share: from rows to a table, splits and decoded pictures."""
+"""What all sources that read files share: from rows to a table, splits and decoded images."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.cache import Pictures
-from fkd.data.face_data import SPLITS, Faces, remark_on_people
+from fkd.data.cache import Images
+from fkd.data.face_data import SPLITS, Faces, remark_on_subjects
 from fkd.data.sources.annotation_list import Listing
 from fkd.data.sources.decoding import decoded
 from fkd.data.sources.exclusion_list import Exclusion
@@ -22,7 +22,7 @@ from fkd.errors import UserError
 from fkd.schema import KeypointSchema, point_numbers, schema_of
 from fkd.types import Annotations, Hashes
 
-_LARGEST = 1e6  # pixels: beyond, a coordinate is nowhere near any picture
+_LARGEST = 1e6  # pixels: beyond, a coordinate is nowhere near any image
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class FileSet:
 
     Attributes:
         name: what config files call the set.
-        root: the folder; no picture outside of it is read. Points count the pixels of a picture as it is seen, turned
+        root: the folder; no image outside of it is read. Points count the pixels of an image as it is seen, turned
             as its EXIF says.
         schema: what the points mean to the net: a name or plain data, see `fkd.schema.schema_of`.
         mapping: where the files have other points: ``points``, how many, and ``take``, which of them are the schema's,
             in its order. None: the files have the schema's points.
-        subject: who is on a picture: "picture" (everybody another), "folder" (a folder is one person), or a regular
-            expression whose first group is the person's name, searched for in the picture's name.
+        subject: who is on an image: "image" (everybody another), "folder" (a folder is one subject), or a regular
+            expression whose first group is the subject's name, searched for in the image's name.
         exclude: a file of faces to leave out, see `Exclusion`; or None.
-        val_share, test_share: share of the training rows held out by person where the files name no such split; without
-            training files none are held out.
+        val_share, test_share: share of the training rows held out by subject where the files name no such split;
+            without training files none are held out.
         split_seed: of who is held out.
-        channels: 1 for grey pictures, 3 for RGB.
-        cache_dir: where decoded pictures are kept.
+        channels: 1 for grey images, 3 for RGB.
+        cache_dir: where decoded images are kept.
 
     Raises:
         UserError: a setting that cannot be, by its key.
@@ -68,7 +68,7 @@ class FileSet:
             raise UserError(f"data.root={self.root}: found no such folder; give that of data={self.name}")
         if self.mapping is not None and not isinstance(self.mapping, Mapping):
             raise UserError(f"data.mapping={self.mapping}: expected points and take; choose one as data/mapping=NAME")
-        _ = self.points, self.subject in ("picture", "folder") or self._pattern  # which raise what is wrong with them
+        _ = self.points, self.subject in ("image", "folder") or self._pattern  # which raise what is wrong with them
 
     @cached_property
     def points(self) -> KeypointSchema:
@@ -87,9 +87,9 @@ class FileSet:
         self,
         listing: Listing,
         named: Collection[str],
-        pictures: Callable[[list[str], npt.NDArray[np.bool_]], tuple[Pictures, Hashes]] | None = None,
+        images: Callable[[list[str], npt.NDArray[np.bool_]], tuple[Images, Hashes]] | None = None,
     ) -> Faces:
-        """The table of listed faces, their splits and pictures.
+        """The table of listed faces, their splits and images.
 
         Faces without both points of the schema's normaliser are left out, since no error of theirs could be told; a
         remark says how many. Unknown points of the others: see `fkd.data.sources.missing_points`.
@@ -97,11 +97,11 @@ class FileSet:
         Args:
             listing: every annotated face, with `count` points.
             named: the splits that have files of their own; the others are held out of the training rows, if there are.
-            pictures: gives the pictures of these names, in order, and their hashes, where they are not files of that
+            images: gives the images of these names, in order, and their hashes, where they are not files of that
                 name; those that `data.exclude` leaves out, which the mask does not have, need not be readable.
 
         Raises:
-            UserError: what a face lacks, by file and place; or a picture, or a setting.
+            UserError: what a face lacks, by file and place; or an image, or a setting.
         """
         _check_places(listing)
         listed = len(listing)
@@ -116,18 +116,18 @@ class FileSet:
             raise UserError(
                 f"data={self.name}: expected annotated faces below {self.root}, found none (of {listed} rows)"
             )
-        kept = np.ones(known, bool) if self.exclude is None else Exclusion.read(self.exclude).keeps(listing.pictures)
-        subjects, given = self._people(listing), listing.splits
-        number = {name: i for i, name in enumerate(dict.fromkeys(listing.pictures))}
-        images_of = np.array([number[name] for name in listing.pictures], np.int64)
+        kept = np.ones(known, bool) if self.exclude is None else Exclusion.read(self.exclude).keeps(listing.images)
+        subjects, given = self._subjects(listing), listing.splits
+        number = {name: i for i, name in enumerate(dict.fromkeys(listing.images))}
+        images_of = np.array([number[name] for name in listing.images], np.int64)
         needed = np.zeros(len(number), bool)
         needed[images_of[kept]] = True
-        shown, hashes = self._decoded(listing, images_of, needed) if pictures is None else pictures([*number], needed)
+        shown, hashes = self._decoded(listing, images_of, needed) if images is None else images([*number], needed)
         listing, images_of = listing.take(kept), images_of[kept]
         _check_sizes(listing, images_of, shown)
         table = Annotations(
             schema=self.points,
-            paths=np.array(listing.pictures),
+            paths=np.array(listing.images),
             images=images_of,
             keypoints=filled(listing.keypoints, listing.visible, self.points.normaliser),
             visible=listing.visible,
@@ -180,40 +180,40 @@ class FileSet:
 
     def _decoded(
         self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]
-    ) -> tuple[Pictures, Hashes]:
-        """The picture files, each once, and their hashes."""
+    ) -> tuple[Images, Hashes]:
+        """The image files, each once, and their hashes."""
         names: list[str | None] = []
         firsts = np.unique(images_of, return_index=True)[1].tolist()
         for row, is_needed in zip(firsts, needed.tolist(), strict=True):
-            name = listing.pictures[row]
+            name = listing.images[row]
             if not leads_out(name) and (self.folder / name).is_file():
                 names.append(name)
                 continue
             if is_needed:  # to say where takes a look at the file
                 path = below(self.folder, name, where := listing.where(row))
-                raise UserError(f"{where}: the picture {path} is missing; put it there or leave the row out")
+                raise UserError(f"{where}: the image {path} is missing; put it there or leave the row out")
             names.append(None)
         return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
 
-    def _people(self, listing: Listing) -> npt.NDArray[np.str_]:
+    def _subjects(self, listing: Listing) -> npt.NDArray[np.str_]:
         """(N,) names."""
         named: dict[str, str] = {}
-        people = []
-        for row, (picture, subject) in enumerate(zip(listing.pictures, listing.subjects, strict=True)):
-            if subject is None and (subject := named.get(picture)) is None:
-                subject = named[picture] = self._person(picture, listing, row)
-            people.append(subject)
-        return np.array(people)
+        subjects = []
+        for row, (image, subject) in enumerate(zip(listing.images, listing.subjects, strict=True)):
+            if subject is None and (subject := named.get(image)) is None:
+                subject = named[image] = self._subject(image, listing, row)
+            subjects.append(subject)
+        return np.array(subjects)
 
-    def _person(self, picture: str, listing: Listing, row: int) -> str:
-        if self.subject == "picture":
-            return picture
+    def _subject(self, image: str, listing: Listing, row: int) -> str:
+        if self.subject == "image":
+            return image
         if self.subject == "folder":
-            return picture.rpartition("/")[0]
-        if (match := self._pattern.search(picture)) is None or not match[1]:
+            return image.rpartition("/")[0]
+        if (match := self._pattern.search(image)) is None or not match[1]:
             raise UserError(
-                f"{listing.where(row)}: expected a picture name that data.subject={self.subject} finds a person in, "
-                f"found {picture}"
+                f"{listing.where(row)}: expected an image name that data.subject={self.subject} finds a subject in, "
+                f"found {image}"
             )
         return match[1]
 
@@ -222,18 +222,18 @@ class FileSet:
         try:
             pattern = re.compile(self.subject)
         except (re.error, TypeError) as error:
-            raise UserError(f"data.subject={self.subject}: expected picture, folder or a pattern ({error})") from error
+            raise UserError(f"data.subject={self.subject}: expected image, folder or a pattern ({error})") from error
         if pattern.groups < 1:
             raise UserError(
-                f"data.subject={self.subject}: expected picture, folder or a pattern with a group in brackets, "
-                "which is the person"
+                f"data.subject={self.subject}: expected image, folder or a pattern with a group in brackets, "
+                "which is the subject"
             )
         return pattern
 
     def _splits(
         self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_], named: Collection[str]
     ) -> dict[str, Rows]:
-        """As the files say; what they do not name is held out of their training rows by person, if they have any."""
+        """As the files say; what they do not name is held out of their training rows by subject, if they have any."""
         rows = {name: np.flatnonzero(given == name) for name in SPLITS}
         for name in named:
             if not len(rows[name]):
@@ -241,10 +241,10 @@ class FileSet:
         if "train" not in named:
             return rows
         lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if name not in named}
-        people, wanted = len({*subjects[rows["train"]].tolist()}), " and ".join(f"data.{name}" for name in lacking)
-        if people <= len(lacking):
+        count, wanted = len({*subjects[rows["train"]].tolist()}), " and ".join(f"data.{name}" for name in lacking)
+        if count <= len(lacking):
             raise UserError(
-                f"data={self.name}: expected more than {len(lacking)} people in data.train, found {people} "
+                f"data={self.name}: expected more than {len(lacking)} subjects in data.train, found {count} "
                 f"(data.subject={self.subject}); name {wanted}, be it that of data.train to try a training, or score "
                 "and look at it as data.test with data.train=null"
             )
@@ -264,9 +264,9 @@ class FileSet:
     def _remarks(
         self, table: Annotations, splits: Mapping[str, Rows], listed: int, known: int, first_out: str, held_out: str
     ) -> tuple[str, ...]:
-        lines = [remark_on_people(table, splits)]
+        lines = [remark_on_subjects(table, splits)]
         if set(table.subjects.tolist()) <= set(table.paths.tolist()):
-            lines.append("who is on a picture is not known: each picture counts as one person (data.subject)")
+            lines.append("who is on an image is not known: each image counts as one subject (data.subject)")
         if known < listed:
             first, second = (self.points.names[point] for point in self.points.normaliser)
             lines.append(
@@ -281,7 +281,7 @@ class FileSet:
 
 
 def _check_places(listing: Listing) -> None:
-    """Known points must lie somewhere near a picture."""
+    """Known points must lie somewhere near an image."""
     keypoints = listing.keypoints
     low, high = keypoints.min(initial=0), keypoints.max(initial=0)  # copies nothing, be it a million faces
     if low > -_LARGEST and high < _LARGEST:
@@ -289,15 +289,15 @@ def _check_places(listing: Listing) -> None:
     wrong = listing.visible & ~(np.abs(keypoints) < _LARGEST).all(axis=-1)
     for row, point in np.argwhere(wrong)[:1].tolist():
         x, y = keypoints[row, point].tolist()
-        raise UserError(f"{listing.where(row)}: expected pixels of the picture as point {point}, found ({x:g}, {y:g})")
+        raise UserError(f"{listing.where(row)}: expected pixels of the image as point {point}, found ({x:g}, {y:g})")
 
 
-def _check_sizes(listing: Listing, images_of: npt.NDArray[np.int64], pictures: Pictures) -> None:
+def _check_sizes(listing: Listing, images_of: npt.NDArray[np.int64], images: Images) -> None:
     for row in np.flatnonzero(listing.sizes.any(axis=1)).tolist():
         width, height = listing.sizes[row].tolist()
-        found = pictures[int(images_of[row])].shape[1::-1]
+        found = images[int(images_of[row])].shape[1::-1]
         if (width, height) != found:
             raise UserError(
-                f"{listing.where(row)}: expected {listing.pictures[row]} with {width} x {height} pixels, as it says, "
+                f"{listing.where(row)}: expected {listing.images[row]} with {width} x {height} pixels, as it says, "
                 f"found {found[0]} x {found[1]}; its points would lie elsewhere"
             )

@@ -23,11 +23,11 @@ def imglab(files: FileSet, train: str | None, val: str | None, test: str | None)
     box lacks is not known. Entities, which could make a small file large, are refused.
 
     Args:
-        files: the set; pictures are named from its root.
+        files: the set; images are named from its root.
         train, val, test: files below the root; for None see `FileSet`.
 
     Raises:
-        UserError: what a file lacks, by picture.
+        UserError: what a file lacks, by image.
     """
     names = named({"train": train, "val": val, "test": test})
     rows = (row for split, name in names.items() for row in _rows(files, name, split))
@@ -64,8 +64,8 @@ def _rows(files: FileSet, name: str, split: str) -> Iterator[Row]:
 
 
 def _row(files: FileSet, path: Path, image: Element, box: Element, face: int, split: str) -> Row | None:
-    picture = image.get("file", "").replace("\\", "/")
-    where = f"{path} {picture} box {face}"
+    name = image.get("file", "").replace("\\", "/")
+    where = f"{path} {name} box {face}"
     if (
         not all(np.isfinite(side := [number(box.get(key)) for key in ("left", "top", "width", "height")]))
         or min(side[2:]) <= 0
@@ -83,7 +83,7 @@ def _row(files: FileSet, path: Path, image: Element, box: Element, face: int, sp
         keypoints[point], visible[point] = [number(part.get("x")), number(part.get("y"))], True
         if not np.isfinite(keypoints[point]).all():
             raise UserError(f"{where}: expected x and y of part {part.get('name')}, found {short(dict(part.attrib))}")
-    return Row(where, picture, keypoints, visible, split, _size(image, where))
+    return Row(where, name, keypoints, visible, split, _size(image, where))
 
 
 def _point(name: str, names: tuple[str, ...], count: int, where: str) -> int:
@@ -98,10 +98,10 @@ def _numbered(name: str, names: tuple[str, ...], other: int) -> int:
 
 
 def _size(image: Element, where: str) -> tuple[int, int]:
-    """The picture's width and height, which older files do not have."""
+    """The image's width and height, which older files do not have."""
     if image.get("width") is None and image.get("height") is None:
         return 0, 0
     width, height = number(image.get("width")), number(image.get("height"))
     if not (width > 0 and height > 0):
-        raise UserError(f"{where}: expected a picture's width and height, found {short(dict(image.attrib))}")
+        raise UserError(f"{where}: expected an image's width and height, found {short(dict(image.attrib))}")
     return int(width), int(height)

@@ -1,4 +1,4 @@
-"""Kaggle's Facial Keypoints Detection: pictures inside a CSV file."""
+"""Kaggle's Facial Keypoints Detection: images inside a CSV file."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,9 +44,9 @@ def kaggle(files: FileSet, train: str, columns: Sequence[str]) -> Faces:
     def decoded(names: list[str], needed: npt.NDArray[np.bool_]) -> tuple[ImageCache, Hashes]:
         rows = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]  # other points, other faces that are scored
         key = f"{files.name}-{files_key([table.path], files.channels)}-{rows}"
-        pictures = partial(_pictures, table, column, dict(zip(names, needed.tolist(), strict=True)), files.channels)
-        cache = ImageCache.from_pictures(
-            Path(files.cache_dir), key, len(names), pictures, "Reading pictures", "data.cache_dir", needed
+        decoded = partial(_images, table, column, dict(zip(names, needed.tolist(), strict=True)), files.channels)
+        cache = ImageCache.from_images(
+            Path(files.cache_dir), key, len(names), decoded, "Reading images", "data.cache_dir", needed
         )
         return cache, kept_hashes(
             cache.path.with_suffix(".hashes.npy"),
@@ -57,8 +57,8 @@ def kaggle(files: FileSet, train: str, columns: Sequence[str]) -> Faces:
     return files.faces(table.listing("train"), ["train"], decoded)
 
 
-def _pictures(table: Table, column: int, needed: Mapping[str, bool], channels: int) -> Iterator[Image]:
-    """Those of the table's lines that are named, in order; a name says whether its picture must be readable."""
+def _images(table: Table, column: int, needed: Mapping[str, bool], channels: int) -> Iterator[Image]:
+    """Those of the table's lines that are named, in order; a name says whether its image must be readable."""
     for line, cells in table.lines():
         if (name := own_name(table.path, line)) in needed:
             values = [number(word) for word in cells[column].split()]

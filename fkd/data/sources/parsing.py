@@ -16,7 +16,7 @@ def leads_out(name: str) -> bool:
     return not name.strip() or "\0" in name or bool(pieces.anchor) or ".." in pieces.parts
 
 
-def below(folder: Path, name: str, where: str, what: str = "a picture") -> Path:
+def below(folder: Path, name: str, where: str, what: str = "an image") -> Path:
     """The file of this name below a folder; `what` it is, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures with a .pts file beside each, as 300-W and the sets in it are distributed."""
+"""Images with a .pts file beside each, as 300-W and the sets in it are distributed."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ def pts(
         first_pixel: coordinates of the first pixel's centre in the files, 1 or 0.
 
     Raises:
-        UserError: what a file lacks, by line; a file without a picture, or with two.
+        UserError: what a file lacks, by line; a file without an image, or with two.
     """
     check_first_pixel(first_pixel)
     folders = {
@@ -68,18 +68,18 @@ def _rows(root: Path, folders: Mapping[str, Sequence[Path]], split: str, first_p
             labels = [name for name in names if name.lower().endswith(".pts")]
             if labels and not inner & {parent, *parent.parents}:
                 found = True
-                pictures = _pictures(names)
+                by_stem = _images(names)
                 for name in labels:
                     keypoints = _points(parent / name) - np.float32(first_pixel)
-                    picture = _one(pictures.get(Path(name).stem, ()), parent / name)
-                    at = (parent / picture).relative_to(root).as_posix()
+                    image = _one(by_stem.get(Path(name).stem, ()), parent / name)
+                    at = (parent / image).relative_to(root).as_posix()
                     yield Row(str(parent / name), at, keypoints, np.ones(len(keypoints), bool), split)
         if not found:
             raise UserError(f"data.{split}: expected .pts files below {folder}, found none")
 
 
-def _pictures(names: Iterable[str]) -> dict[str, list[str]]:
-    """Name without its suffix -> the pictures of that name."""
+def _images(names: Iterable[str]) -> dict[str, list[str]]:
+    """Name without its suffix -> the images of that name."""
     found: dict[str, list[str]] = {}
     for name in names:
         stem, suffix = os.path.splitext(name)
@@ -88,10 +88,10 @@ def _pictures(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _one(pictures: Sequence[str], path: Path) -> str:
-    if len(pictures) != 1:
-        raise UserError(f"{path}: expected one picture of this name beside it, found {', '.join(pictures) or 'none'}")
-    return pictures[0]
+def _one(found: Sequence[str], path: Path) -> str:
+    if len(found) != 1:
+        raise UserError(f"{path}: expected one image of this name beside it, found {', '.join(found) or 'none'}")
+    return found[0]
 
 
 def _points(path: Path) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fkd.data.face_data import Faces, remark_on_people
+from fkd.data.face_data import Faces, remark_on_subjects
 from fkd.data.sources.annotation_list import Listing
 from fkd.data.sources.csv_table import Columns, Table
 from fkd.data.sources.fileset import FileSet
@@ -17,14 +17,14 @@ SHIFT_PIXELS, SHIFT_SHARE = 0.2, 0.0274
 
 The labels come from a 64 x 64 heatmap network and lie on its grid; the shift is about half of a cell.
 Measured with a mirror test: a net was trained on the published labels without mirrored copies, and its prediction on a
-picture compared with the mirrored-back prediction on the mirror image. A net without a shift gives the same twice, so
+image compared with the mirrored-back prediction on the mirror image. A net without a shift gives the same twice, so
 half the horizontal difference is the shift it learned; over all faces it is a straight line in the outer-eye distance.
 Training with mirrored copies of labels that still have the shift teaches two answers at once.
 """
 
 _CSV = {"training": "training_frames_keypoints.csv", "test": "test_frames_keypoints.csv"}
-_COLUMNS = Columns(picture=0, points=1, person=None, may_lack=False)
-_PERSON = r"([^/]+)_[^/_]*$"  # training/Person_Name_10.jpg
+_COLUMNS = Columns(image=0, points=1, subject=None, may_lack=False)
+_SUBJECT = r"([^/]+)_[^/_]*$"  # training/Subject_Name_10.jpg
 _SOURCE = (
     "python scripts/prepare.py data=udacity downloads it from https://github.com/udacity/P1_Facial_Keypoints; "
     "or pass data.root=DIR"
@@ -42,18 +42,18 @@ def udacity(
     cache_dir: str,
     exclude: str | None = None,  # which runs from before it do not name
 ) -> Faces:
-    """The annotated frames under a folder; pictures that no row names are ignored, points outside a frame are kept.
+    """The annotated frames under a folder; images that no row names are ignored, points outside a frame are kept.
 
     Args:
         root: folder with ``training_frames_keypoints.csv``, ``training/``, ``test_frames_keypoints.csv`` and ``test/``.
-        split: "official": the two files as published, validation held out of the training file by person. Everybody in
-            the published test file is in the training file, too. "subject": all rows, every person in one split.
+        split: "official": the two files as published, validation held out of the training file by subject. Everybody in
+            the published test file is in the training file, too. "subject": all rows, every subject in one split.
         val_share: share of the rows (of the training file, of all) for validation.
         test_share: share of all rows for the test, with split="subject".
         seed: of who is held out.
         label_shift: take the labels' known shift off (the table says how much, so that scoring can put it back).
-        channels: 1 for grey pictures, 3 for RGB.
-        cache_dir: where the decoded pictures are kept.
+        channels: 1 for grey images, 3 for RGB.
+        cache_dir: where the decoded images are kept.
         exclude: a file of faces to leave out, see `fkd.data.sources.exclusion_list`; or None.
 
     Raises:
@@ -73,7 +73,7 @@ def udacity(
         root=root,
         schema="ibug68",
         mapping=None,
-        subject=_PERSON,
+        subject=_SUBJECT,
         exclude=exclude,
         val_share=val_share,
         test_share=test_share,
@@ -95,9 +95,9 @@ def udacity(
 def _with_one_face_each(listing: Listing) -> Listing:
     """The same; a frame that is there twice is a mistake."""
     seen: dict[str, int] = {}
-    for row, picture in enumerate(listing.pictures):
-        if (first := seen.setdefault(picture, row)) != row:
-            raise UserError(f"{listing.where(row)}: {picture} has a row already, {listing.where(first)}; remove one")
+    for row, image in enumerate(listing.images):
+        if (first := seen.setdefault(image, row)) != row:
+            raise UserError(f"{listing.where(row)}: {image} has a row already, {listing.where(first)}; remove one")
     return listing
 
 
@@ -107,8 +107,8 @@ def _without_shift(table: Annotations) -> Annotations:
 
 
 def _remarks(faces: Faces, label_shift: bool) -> tuple[str, ...]:
-    people = remark_on_people(faces.table, faces.splits, " (data.split=subject gives a person-disjoint test)")
+    subjects = remark_on_subjects(faces.table, faces.splits, " (data.split=subject gives a subject-disjoint test)")
     if not label_shift:
-        return (people,)
+        return (subjects,)
     shift = f"{SHIFT_PIXELS} px + {SHIFT_SHARE:.2%} of the outer-eye distance"
-    return (people, f"published labels lie {shift} to the right; taken off here (data.label_shift=false leaves them)")
+    return (subjects, f"published labels lie {shift} to the right; taken off here (data.label_shift=false leaves them)")

@@ -15,7 +15,7 @@ from fkd.dataset_report.checks.points import collapsed, narrow, outside, unseen
 from fkd.dataset_report.checks.quantization import quantization
 from fkd.dataset_report.checks.shapes import misshapen
 from fkd.dataset_report.checks.shift import shift
-from fkd.dataset_report.checks.subject_leakage import shared_people
+from fkd.dataset_report.checks.subject_leakage import shared_subjects
 from fkd.inference.predictor import Net
 
 __all__ = ["EXAMPLES", "SEVERITIES", "Finding", "Severity", "examine"]
@@ -30,8 +30,8 @@ def examine(
         faces: what is examined.
         net: a trained net, which shows shifts of all labels and labels that stand out; best trained on these faces,
             without mirrored or turned copies (augmentation=none).
-        root: the folder that the rows' paths are below, to find pictures without a row.
-        trained: people that the net learned from, or their pseudonyms.
+        root: the folder that the rows' paths are below, to find images without a row.
+        trained: subjects that the net learned from, or their pseudonyms.
 
     Raises:
         UserError: the net finds other points.
@@ -41,7 +41,7 @@ def examine(
     broken = [unseen(faces), collapsed(faces)]
     wrong = np.array([row for finding in broken if finding for row in finding.exclude], np.int64)
     found = [
-        shared_people(faces),
+        shared_subjects(faces),
         *repeated(faces),
         *broken,
         *misshapen(faces, wrong),

@@ -21,7 +21,7 @@ def disagreement(faces: Faces, net: Net, trained: Collection[str]) -> Finding | 
     Args:
         faces: what the net is shown.
         net: finds points.
-        trained: people that it learned from, or their pseudonyms.
+        trained: subjects that it learned from, or their pseudonyms.
     """
     table = faces.table
     usable = np.flatnonzero(table.visible.any(axis=1) & (table.schema.interocular(table.keypoints) > 0))
@@ -37,7 +37,7 @@ def disagreement(faces: Faces, net: Net, trained: Collection[str]) -> Finding | 
     if not far.any():
         return None
     share = among(table.subjects[rows], trained).mean()
-    told = f" It learned from {share:.0%} of these faces' people and judges those too kindly." if share > 0 else ""
+    told = f" It learned from {share:.0%} of these faces' subjects and judges those too kindly." if share > 0 else ""
     return Finding(
         name="disagreement",
         title="Labels that the net contradicts",

@@ -1,4 +1,4 @@
-"""Pictures, or faces, that are in more than one split."""
+"""Images, or faces, that are in more than one split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from fkd.dataset_report.checks.perceptual_hash import Bits, contents, face_hashe
 from fkd.dataset_report.checks.sampling import sample, split_numbers
 
 ALIKE = 16
-"""Different bits, of 143, up to which two faces count as the same picture.
+"""Different bits, of 143, up to which two faces count as the same image.
 
-Measured on 3,775 frames of Udacity's set: among the seven million pairs of different people the closest differ in 26
+Measured on 3,775 frames of Udacity's set: among the seven million pairs of different subjects the closest differ in 26
 bits, and a face differs from itself in at most 10 when saved as JPEG of quality 30, in at most 18 (19 of 20 faces) when
-halved in size. With the 8 x 8 frequencies of others the two overlap: 6 bits between people, 12 after halving.
+halved in size. With the 8 x 8 frequencies of others the two overlap: 6 bits between subjects, 12 after halving.
 """
 _MOST = 20_000  # faces looked at
 _PIECE = 500
 _Distances = npt.NDArray[np.float32]
-_ADVICE = "Leave these training faces out, or split by person (data.split=subject, where the source offers it)."
+_ADVICE = "Leave these training faces out, or split by subject (data.split=subject, where the source offers it)."
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Twins:
 
 
 def repeated(faces: Faces) -> list[Finding]:
-    """Pictures in more than one split: pixel for pixel, and nearly so."""
+    """Images in more than one split: pixel for pixel, and nearly so."""
     looked = sample(np.arange(len(faces.table)), _MOST)
     content = contents(faces, looked)
     bits, shows = face_hashes(faces, looked)
@@ -65,11 +65,11 @@ def _same(faces: Faces, twins: _Twins, held: int, part: str) -> Finding:
     first = twins.nearest
     return Finding(
         name="identical",
-        title="The same picture in more than one split",
+        title="The same image in more than one split",
         severity="fault",
         count=len(first),
         total=held,
-        text=f"{len(first):,} of {held:,} held-out faces are on pictures that another split has pixel for pixel.{part}",
+        text=f"{len(first):,} of {held:,} held-out faces are on images that another split has pixel for pixel.{part}",
         advice=_ADVICE,
         rows=tuple(first.ravel()[:EXAMPLES].tolist()),
         exclude=tuple(twins.others.tolist()),
@@ -79,8 +79,8 @@ def _same(faces: Faces, twins: _Twins, held: int, part: str) -> Finding:
 
 def _alike(faces: Faces, twins: _Twins, held: int, part: str) -> Finding:
     first = twins.nearest
-    people = faces.table.subjects[first]
-    others = int((people[:, 0] != people[:, 1]).sum())
+    subjects = faces.table.subjects[first]
+    others = int((subjects[:, 0] != subjects[:, 1]).sum())
     return Finding(
         name="similar",
         title="Nearly the same face in more than one split",
@@ -91,7 +91,7 @@ def _alike(faces: Faces, twins: _Twins, held: int, part: str) -> Finding:
             f"{len(first):,} of {held:,} held-out faces look almost like one of another split,"
             f" {others:,} of them like one of another name.{part}"
         ),
-        advice="Split by person (data.split=subject, where the source offers it), or read scores with care.",
+        advice="Split by subject (data.split=subject, where the source offers it), or read scores with care.",
         rows=tuple(first.ravel()[:EXAMPLES].tolist()),
         exclude=(),  # the next frames of a video are good training faces
         figures={"pairs": float(twins.pairs), "of_other_names": float(others)},

@@ -22,7 +22,7 @@ class Finding:
         name: what scripts call it, e.g. "quantization".
         title: a few words for people.
         severity: how bad it is.
-        count: how many faces, people, pictures or files it concerns.
+        count: how many faces, subjects, images or files it concerns.
         total: out of how many.
         text: what was found, with figures; one or two sentences.
         advice: what to do.

@@ -28,7 +28,7 @@ def check_net(net: Net, faces: Faces) -> None:
 
 
 def answers(net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = False, degrees: float = 0.0) -> Points:
-    """What a net finds on the faces of rows (M,): (M, K, 2) photo pixels, as the pictures are.
+    """What a net finds on the faces of rows (M,): (M, K, 2) photo pixels, as the images are.
 
     Each face is shown in the window that use would show it in, around the square of its labelled points.
 
@@ -38,7 +38,7 @@ def answers(net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = 
         rows: of their table.
         title: what the progress bar says.
         mirrored: show mirror images, and mirror the answers back.
-        degrees: turn the picture clockwise about the middle of the face's points, and the answers back.
+        degrees: turn the image clockwise about the middle of the face's points, and the answers back.
     """
     found = []
     with progress(title, len(rows)) as advance:
@@ -63,14 +63,14 @@ def _crops(
     windows = net.metadata.window(square_around(transform(keypoints, turns)))
     matrices = affine_after(crop_matrices(windows, size), turns)
     crops = []
-    for picture, matrix in zip(faces.table.images[rows].tolist(), matrices, strict=True):
-        photo = images.in_channels(faces.images[picture], net.metadata.channels)
+    for image, matrix in zip(faces.table.images[rows].tolist(), matrices, strict=True):
+        photo = images.in_channels(faces.images[image], net.metadata.channels)
         crops.append(channels_first(warp(photo, matrix, np.empty((size, size, *photo.shape[2:]), np.uint8))))
     return np.stack(crops), matrices
 
 
 def turns_about(centres: npt.NDArray[np.floating], degrees: float) -> npt.NDArray[np.float64]:
-    """(N, 2, 3) clockwise turns, as the picture is seen, about centres (N, 2)."""
+    """(N, 2, 3) clockwise turns, as the image is seen, about centres (N, 2)."""
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     linear = np.broadcast_to(np.array([[cosine, -sine], [sine, cosine]]), (len(centres), 2, 2))
     offset = centres[..., None] - linear @ centres[..., None].astype(np.float64)

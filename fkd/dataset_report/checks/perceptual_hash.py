@@ -1,4 +1,4 @@
-"""What pictures and faces are recognised by."""
+"""What images and faces are recognised by."""
 
 import cv2
 import numpy as np
@@ -22,13 +22,13 @@ _FLAT = 4.0  # grey levels of standard deviation below which a crop shows nothin
 
 
 def contents(faces: Faces, rows: Rows) -> npt.NDArray[np.int64]:
-    """(M,) a number for each row (M,), the same where the decoded pictures are pixel for pixel the same."""
-    pictures, place = np.unique(faces.table.images[rows], return_inverse=True)
+    """(M,) a number for each row (M,), the same where the decoded images are pixel for pixel the same."""
+    unique, place = np.unique(faces.table.images[rows], return_inverse=True)
     numbers: dict[bytes, int] = {}
-    number = np.empty(len(pictures), np.int64)
-    with progress("Comparing pictures", len(pictures)) as advance:
-        for i, picture in enumerate(pictures.tolist()):
-            number[i] = numbers.setdefault(digest(faces.images[picture]), len(numbers))
+    number = np.empty(len(unique), np.int64)
+    with progress("Comparing images", len(unique)) as advance:
+        for i, image in enumerate(unique.tolist()):
+            number[i] = numbers.setdefault(digest(faces.images[image]), len(numbers))
             advance()
     return number[place]
 
@@ -53,7 +53,7 @@ def face_hash(crop: Image) -> Bits:
     """(143,) bits of a grey crop (32, 32): which of its 12 x 12 lowest frequencies are above their median.
 
     Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", thesis, Hagenberg, 2010, section
-    3.2.1, which takes 8 x 8 of them of a whole picture; crops of faces are alike in those.
+    3.2.1, which takes 8 x 8 of them of a whole image; crops of faces are alike in those.
     """
     waves = cv2.dct(crop.astype(np.float32))[:_WAVES, :_WAVES].ravel()[1:]  # the first is the mean grey
     bits: Bits = waves > np.median(waves)

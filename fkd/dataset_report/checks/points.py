@@ -1,4 +1,4 @@
-"""Points that no face can have: none, at one place, outside the picture, or eyes without a distance."""
+"""Points that no face can have: none, at one place, outside the image, or eyes without a distance."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from fkd.dataset_report.checks.sampling import examples, pieces, point_boxes, pu
 from fkd.terminal import progress
 from fkd.types import Annotations, Points
 
-_MOST = 20_000  # faces whose pictures' sizes are looked at
+_MOST = 20_000  # faces whose images' sizes are looked at
 _NARROW = 0.15  # distance of the normaliser's points over the size of the face; frontal faces have about 0.6
 _FEW = 4  # points; fewer may meet, as two corners of a closed eye do
 _PLACE = 0.01  # pixels: points that near are at one place
@@ -115,7 +115,7 @@ def _shares(table: Annotations) -> npt.NDArray[np.float64]:
 
 
 def outside(faces: Faces) -> Finding | None:
-    """Visible points beyond the edges of their picture."""
+    """Visible points beyond the edges of their image."""
     table = faces.table
     looked = sample(np.arange(len(table)), _MOST)
     sizes = _sizes(faces, looked)
@@ -131,18 +131,18 @@ def outside(faces: Faces) -> Finding | None:
     told = f", most of the points of {len(lost):,}" if len(lost) else ""
     return Finding(
         name="outside",
-        title="Points outside the picture",
+        title="Points outside the image",
         severity="fault" if len(lost) else "note",
         count=len(found),
         total=len(looked),
         text=(
-            f"{len(found):,} of {len(looked):,} faces have points outside their picture{told}: {count.sum():,} points,"
+            f"{len(found):,} of {len(looked):,} faces have points outside their image{told}: {count.sum():,} points,"
             f" at most {farthest.max():.1f} px out."
         ),
         advice=(
-            "Those with most points outside belong to another picture or another scale: leave them out."
+            "Those with most points outside belong to another image or another scale: leave them out."
             if len(lost)
-            else "Faces that the picture cuts off are part of use: keep them."
+            else "Faces that the image cuts off are part of use: keep them."
         ),
         rows=examples(looked[found], farthest[found]),
         exclude=tuple(looked[lost].tolist()),
@@ -151,11 +151,11 @@ def outside(faces: Faces) -> Finding | None:
 
 
 def _sizes(faces: Faces, rows: Rows) -> npt.NDArray[np.int64]:
-    """(M, 2) widths and heights of the pictures of rows (M,)."""
-    pictures, place = np.unique(faces.table.images[rows], return_inverse=True)
-    with progress("Measuring pictures", len(pictures)) as advance:
-        sizes = np.empty((len(pictures), 2), np.int64)
-        for i, picture in enumerate(pictures.tolist()):
-            sizes[i] = faces.images[picture].shape[1::-1]
+    """(M, 2) widths and heights of the images of rows (M,)."""
+    images, place = np.unique(faces.table.images[rows], return_inverse=True)
+    with progress("Measuring images", len(images)) as advance:
+        sizes = np.empty((len(images), 2), np.int64)
+        for i, image in enumerate(images.tolist()):
+            sizes[i] = faces.images[image].shape[1::-1]
             advance()
     return sizes[place]

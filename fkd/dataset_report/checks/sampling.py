@@ -1,4 +1,4 @@
-"""Which rows and pictures an examination looks at, and how findings say so."""
+"""Which rows and images an examination looks at, and how findings say so."""
 
 from collections.abc import Iterator
 

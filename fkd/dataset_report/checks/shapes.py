@@ -95,7 +95,7 @@ def _swapped(rows: Rows, ratio: npt.NDArray[np.float64], total: int) -> Finding:
         count=len(rows),
         total=total,
         text=f"On {len(rows):,} of {total:,} faces the points fit a face much better with left and right exchanged.",
-        advice="Exchange left and right (a mirrored picture needs it as well); until then leave these faces out.",
+        advice="Exchange left and right (a mirrored image needs it as well); until then leave these faces out.",
         rows=examples(rows, -ratio),
         exclude=tuple(rows.tolist()),
         figures={"largest_ratio": float(ratio.max())},

@@ -23,7 +23,7 @@ _DEGREES = 8.0
 """Turns that a set of faces has anyway; the answers differ by 2 sin 8 degrees = 0.28 of the shift."""
 _WORTH = 0.005  # of the inter-ocular distance: a smaller shift changes no figure
 _SURE = 3.0  # standard errors
-_OWN = 0.5  # of the faces show people that the net learned from: what it learned is of these labels
+_OWN = 0.5  # of the faces show subjects that the net learned from: what it learned is of these labels
 
 _Values = npt.NDArray[np.float64]
 
@@ -49,14 +49,14 @@ class Line(NamedTuple):
 def shift(faces: Faces, net: Net, trained: Collection[str]) -> Finding | None:
     """How far the labels lie beside the true place, as a trained net tells.
 
-    *To the right.* Let a net's answers lie `s` beside the true place, always to the same side of the picture. On the
+    *To the right.* Let a net's answers lie `s` beside the true place, always to the same side of the image. On the
     mirror image it errs to the same side, so that its answer mirrored back lies `-s` beside the truth: half the
     difference of both is `s`, which the net learned from its labels, and their mean is at the true place, whatever the
     net learned. What these labels lie beside that mean is *their* shift: with any net, also one trained with mirrored
     copies, which has learned no shift.
 
-    *Down.* On a picture turned by an angle a about the middle of a face, the net errs by `(s, t)` in the frame of the
-    turned picture; turned back, by `s (cos a, -sin a) + t (sin a, cos a)`. Of the answers at a and at -a half the
+    *Down.* On an image turned by an angle a about the middle of a face, the net errs by `(s, t)` in the frame of the
+    turned image; turned back, by `s (cos a, -sin a) + t (sin a, cos a)`. Of the answers at a and at -a half the
     difference is `sin a (t, -s)`: its x tells t, and its y, once more, s. A shift that turns with the face, as of brows
     that somebody marks too low, is the same in both and does not count. This is what the net learned, from these labels
     or others. One that learned from turned copies has learned less of it: its s by turns (`turned_right`) then lies
@@ -69,7 +69,7 @@ def shift(faces: Faces, net: Net, trained: Collection[str]) -> Finding | None:
         return None
     labels, visible = table.keypoints[rows], table.visible[rows]
     distance = table.schema.interocular(labels).astype(np.float64)
-    people = np.unique(table.subjects[rows], return_inverse=True)[1]
+    subjects = np.unique(table.subjects[rows], return_inverse=True)[1]
     plain = answers(net, faces, rows, "Asking the net")
     mirrored = answers(net, faces, rows, "The same, mirrored", mirrored=True)
     turned = [answers(net, faces, rows, "The same, turned", degrees=degrees) for degrees in (_DEGREES, -_DEGREES)]
@@ -80,7 +80,7 @@ def shift(faces: Faces, net: Net, trained: Collection[str]) -> Finding | None:
         "turned_right": by_turns[:, 0],
         "learned_down": by_turns[:, 1],
     }
-    lines = {name: line(values, distance, people) for name, values in shifts.items()}
+    lines = {name: line(values, distance, subjects) for name, values in shifts.items()}
     learned_here = bool(among(table.subjects[rows], trained).mean() >= _OWN)
     return _finding(lines, float(np.median(distance)), examples(rows, distance), len(rows), learned_here)
 
@@ -92,10 +92,10 @@ def mean_move(points: npt.NDArray[np.floating], origin: npt.NDArray[np.floating]
 
 
 def learned_by_turns(clockwise: Points, back: Points, visible: Mask, degrees: float) -> _Values:
-    """(N, 2) the shift (s, t) by which a net errs in its picture's frame, from answers on turned pictures; see `shift`.
+    """(N, 2) the shift (s, t) by which a net errs in its image's frame, from answers on turned images; see `shift`.
 
     Args:
-        clockwise: (N, K, 2) answers on pictures turned clockwise, turned back.
+        clockwise: (N, K, 2) answers on images turned clockwise, turned back.
         back: the same of those turned as far the other way.
         visible: (N, K) points that count.
         degrees: of the turns.
@@ -104,18 +104,18 @@ def learned_by_turns(clockwise: Points, back: Points, visible: Mask, degrees: fl
     return np.stack([-half[:, 1], half[:, 0]], axis=1)
 
 
-def line(values: _Values, distance: _Values, people: npt.NDArray[np.int64]) -> Line:
+def line(values: _Values, distance: _Values, subjects: npt.NDArray[np.int64]) -> Line:
     """Least squares of values (N,) over distances (N,).
 
-    Standard errors are those of people (N,) as clusters (Liang and Zeger, "Longitudinal data analysis using generalized
-    linear models", Biometrika 73, 1986): the errors on a person's faces are alike.
+    Standard errors are those of subjects (N,) as clusters (Liang and Zeger, "Longitudinal data analysis using
+    generalized linear models", Biometrika 73, 1986): the errors on a subject's faces are alike.
     """
     at_median = np.array([1, np.median(distance)])
     design = np.stack([np.ones_like(distance), distance], axis=1)
     inverse = np.linalg.pinv(design.T @ design)
     fitted = inverse @ design.T @ values
-    scores = np.zeros((int(people.max()) + 1, 2))
-    np.add.at(scores, people, design * (values - design @ fitted)[:, None])
+    scores = np.zeros((int(subjects.max()) + 1, 2))
+    np.add.at(scores, subjects, design * (values - design @ fitted)[:, None])
     covariance = inverse @ (scores.T @ scores) @ inverse
     errors = np.sqrt([covariance[0, 0], covariance[1, 1], at_median @ covariance @ at_median])
     return Line(*map(float, (*fitted, at_median @ fitted, *errors)))

@@ -46,7 +46,7 @@ class LearningRateRange(Callback):
     Args:
         low, high: first and last learning rate.
         steps: from the one to the other, evenly on a logarithmic scale.
-        path: of the picture.
+        path: of the image.
 
     Raises:
         UserError: the rates or steps are out of range, or the first loss is no number.

@@ -11,7 +11,7 @@ from torch import Tensor
 from fkd.io import images
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import KeypointSchema
-from fkd.training.callbacks.images import log_picture
+from fkd.training.callbacks.images import log_image
 from fkd.types import Batch, Image, Prediction
 from fkd.visualization import draw
 
@@ -47,18 +47,18 @@ class Overlays(Callback):
     Args:
         faces: how many faces "val/faces" shows.
         worst: how many faces "val/worst" shows.
-        every_n_epochs: pictures are made at the first, every n-th following and the last validated epoch.
+        every_n_epochs: images are made at the first, every n-th following and the last validated epoch.
         zoom: whole factor that enlarges the crops.
-        picture: a file that always holds the latest "val/faces", or None.
+        file: a file that always holds the latest "val/faces", or None.
     """
 
-    def __init__(self, faces: int, worst: int, every_n_epochs: int, zoom: int, picture: str | None) -> None:
-        self.faces, self.worst, self.every_n_epochs, self.zoom, self.picture = (
+    def __init__(self, faces: int, worst: int, every_n_epochs: int, zoom: int, file: str | None) -> None:
+        self.faces, self.worst, self.every_n_epochs, self.zoom, self.file = (
             faces,
             worst,
             every_n_epochs,
             zoom,
-            picture,
+            file,
         )
         self._validations = 0
         self._gathered = _Validation(draws=False)
@@ -93,14 +93,14 @@ class Overlays(Callback):
         self._validations += 1
         gathered, schema = self._gathered, cast(KeypointNet, pl_module.model).schema
         if gathered.first is not None:
-            picture = self._show(trainer, "val/faces", gathered.first, schema)
-            if self.picture is not None:
-                images.write(self.picture, picture)
+            image = self._show(trainer, "val/faces", gathered.first, schema)
+            if self.file is not None:
+                images.write(self.file, image)
         if gathered.worst is not None and self.worst > 0:
             self._show(trainer, "val/worst", gathered.worst, schema)
 
     def _show(self, trainer: pl.Trainer, tag: str, faces: _Faces, schema: KeypointSchema) -> Image:
-        """The faces as one sheet, given to every logger that takes pictures."""
+        """The faces as one sheet, given to every logger that takes images."""
         tiles = [
             draw.face(
                 pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0),
@@ -118,7 +118,7 @@ class Overlays(Callback):
         ]
         sheet = draw.sheet(tiles, _COLUMNS, captions)
         for logger in trainer.loggers:
-            log_picture(logger, tag, sheet, trainer.global_step)
+            log_image(logger, tag, sheet, trainer.global_step)
         return sheet
 
 

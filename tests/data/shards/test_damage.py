@@ -20,7 +20,7 @@ from fkd.data.shards.encodings import decode, encode
 from fkd.data.shards.source import shards
 from fkd.data.shards.writer import Storage
 from fkd.errors import UserError
-from tests.data.shards.test_shards import PICTURES, RAW, ROWS, crowd, opened, written
+from tests.data.shards.test_shards import IMAGES, RAW, ROWS, crowd, opened, written
 
 SHARD = "train-00001.tar"
 
@@ -41,8 +41,8 @@ def read_all(folder: Path) -> None:
 
 
 def show_all(faces: Faces) -> None:
-    for picture in range(PICTURES):
-        faces.images[picture]
+    for image in range(IMAGES):
+        faces.images[image]
 
 
 def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -101,11 +101,11 @@ def overwrite(path: Path, place: int, content: bytes) -> None:
         file.write(content)
 
 
-def test_a_changed_byte_of_a_picture_is_noticed_when_it_is_read_first(folder: Path) -> None:
+def test_a_changed_byte_of_a_image_is_noticed_when_it_is_read_first(folder: Path) -> None:
     info = member(folder, 2)
     byte = (folder / SHARD).read_bytes()[info.offset_data + 900]
     overwrite(folder / SHARD, info.offset_data + 900, bytes([byte ^ 1]))
-    said = rf"{SHARD}: picture {int(Path(info.name).stem)}, at byte {info.offset_data:,}: .* another checksum; copy"
+    said = rf"{SHARD}: image {int(Path(info.name).stem)}, at byte {info.offset_data:,}: .* another checksum; copy"
     with pytest.raises(UserError, match=said) as error:
         read_all(folder)
     one_line(error)
@@ -117,14 +117,14 @@ def test_a_member_that_says_another_size_than_the_index(folder: Path, said: byte
     info = member(folder, 0)
     overwrite(folder / SHARD, info.offset + 124, said)
     content = (folder / SHARD).read_bytes()[info.offset : info.offset_data + info.size]
-    picture = int(Path(info.name).stem)
+    image = int(Path(info.name).stem)
 
     def change(places: np.ndarray) -> np.ndarray:
-        places[picture, 3] = zlib.crc32(content)
+        places[image, 3] = zlib.crc32(content)
         return places
 
     change_column(folder, "places", change)
-    with pytest.raises(UserError, match=rf"{SHARD}: picture {picture}, .* a file of another size"):
+    with pytest.raises(UserError, match=rf"{SHARD}: image {image}, .* a file of another size"):
         read_all(folder)
 
 
@@ -236,7 +236,7 @@ def test_another_schema_and_colours_of_grey_shards(folder: Path) -> None:
     other = {"name": "three", "parts": {"all": "0-2"}, "flip": [1, 0, 2], "normaliser": [0, 1]}
     with pytest.raises(UserError, match=r"expected points of schema=three, found those of ibug68; choose"):
         shards(str(folder), other, 1, 0)
-    with pytest.raises(UserError, match=r"channels=3: expected 1, .* grey pictures"):
+    with pytest.raises(UserError, match=r"channels=3: expected 1, .* grey images"):
         opened(folder, channels=3)
 
 
@@ -266,7 +266,7 @@ def test_a_folder_without_shards(tmp_path: Path) -> None:
         *(b"P6\n3 2\n255\n123456", b"P5\n3 2\n65535\n123456", b"P5\nx y\n255\n123456", b"\x89PNG\r\n\x1a\n", b"GIF"),
     ],
 )
-def test_bytes_of_no_picture_are_an_error_whatever_they_are(data: bytes) -> None:
+def test_bytes_of_no_image_are_an_error_whatever_they_are(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (in the words of who notices it)
         decode(np.frombuffer(data, np.uint8))
 
@@ -314,13 +314,13 @@ def test_what_was_cut_goes_on_with_the_same_settings_only(folder: Path, storage:
         written(cut(folder), crowd(), storage)
 
 
-def test_what_was_cut_goes_on_with_the_same_pictures_only(folder: Path, tmp_path: Path) -> None:
+def test_what_was_cut_goes_on_with_the_same_images_only(folder: Path, tmp_path: Path) -> None:
     def cached(key: str) -> Faces:
         images = crowd().images
-        return replace(crowd(), images=ImageCache.build(tmp_path, key, len(images), images.__getitem__, "Pictures"))
+        return replace(crowd(), images=ImageCache.build(tmp_path, key, len(images), images.__getitem__, "Images"))
 
     target = cut(folder, "then")
-    with pytest.raises(UserError, match="expected to go on with pictures=then, found now; give the same command, ano"):
+    with pytest.raises(UserError, match="expected to go on with images=then, found now; give the same command, ano"):
         written(target, cached("now"))
     written(target, cached("then"))
     read_all(target)
@@ -329,7 +329,7 @@ def test_what_was_cut_goes_on_with_the_same_pictures_only(folder: Path, tmp_path
 def test_a_damaged_shard_of_what_was_cut_is_named(folder: Path) -> None:
     target = cut(folder)
     os.truncate(target / SHARD, (target / SHARD).stat().st_size // 2)
-    with pytest.raises(UserError, match=rf"{SHARD}: expected a shard with 7 pictures of this set, .*; remove it"):
+    with pytest.raises(UserError, match=rf"{SHARD}: expected a shard with 7 images of this set, .*; remove it"):
         written(target, crowd())
     (target / SHARD).unlink()
     written(target, crowd())

@@ -31,18 +31,18 @@ from fkd.geometry import Jitter
 from fkd.types import Batch
 from tests.data.test_datamodule import made_up
 
-ROWS, PICTURES = 90, 60
+ROWS, IMAGES = 90, 60
 RAW = Storage("raw", 95, size=7, seed=0)
 
 
 def crowd(channels: int = 1) -> Faces:
-    """Faces of which several share a picture, whatever their split; the last two pictures show none."""
+    """Faces of which several share an image, whatever their split; the last two images show none."""
     rng = np.random.default_rng(1)
     images = [
         rng.integers(0, 256, (90 + i % 9, 80 + i % 7, channels)[: 2 + (channels > 1)], np.uint8) for i in range(62)
     ]
     faces = made_up(ROWS)
-    order = rng.permutation(np.r_[np.arange(PICTURES), rng.integers(0, PICTURES, ROWS - PICTURES)])
+    order = rng.permutation(np.r_[np.arange(IMAGES), rng.integers(0, IMAGES, ROWS - IMAGES)])
     table = replace(faces.table, images=order, paths=np.array([f"ä/{i:02}.png" for i in order]))
     return replace(faces, table=table, images=images, name="crowd", remarks=("a crowd",))  # type: ignore[arg-type]
 
@@ -104,7 +104,7 @@ def test_lossless_crops_are_those_of_the_source_to_the_bit(tmp_path: Path, encod
     for part in ("train_set", "val_set"):
         ours, theirs = (getattr(loaders(each), part).__getitems__(items) for each in (faces, source))
         assert equal(ours, theirs)
-    assert len(faces.images) == PICTURES
+    assert len(faces.images) == IMAGES
 
 
 def test_grey_crops_of_colour_shards_are_those_of_a_grey_source(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_grey_crops_of_colour_shards_are_those_of_a_grey_source(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])
-def test_pictures_are_known_as_those_of_the_source(tmp_path: Path, encoding: str) -> None:
+def test_images_are_known_as_those_of_the_source(tmp_path: Path, encoding: str) -> None:
     source = crowd()
     hashes = np.random.default_rng(0).integers(1, 2**63, len(source.images), np.uint64)[source.table.images]
     source = replace(source, table=replace(source.table, image_hashes=hashes))
@@ -123,10 +123,10 @@ def test_pictures_are_known_as_those_of_the_source(tmp_path: Path, encoding: str
     np.testing.assert_array_equal(faces.table.image_hashes, hashes)
 
 
-def test_jpeg_keeps_what_a_picture_shows_and_takes_less(tmp_path: Path) -> None:
+def test_jpeg_keeps_what_a_image_shows_and_takes_less(tmp_path: Path) -> None:
     y, x = np.indices((90, 80))
     smooth = np.stack([y * 2, x * 3, 255 - y - x], axis=2).astype(np.uint8)
-    source = replace(crowd(), images=[smooth] * PICTURES)
+    source = replace(crowd(), images=[smooth] * IMAGES)
     sizes = []
     for encoding in ("png", "jpeg"):
         folder = written(tmp_path / encoding, source, replace(RAW, encoding=encoding), 3)
@@ -135,16 +135,16 @@ def test_jpeg_keeps_what_a_picture_shows_and_takes_less(tmp_path: Path) -> None:
     assert sizes[1] < sizes[0]
 
 
-def test_shards_are_webdatasets_with_each_picture_once(folder: Path) -> None:
+def test_shards_are_webdatasets_with_each_image_once(folder: Path) -> None:
     source, seen = crowd(), []
     for path in sorted(folder.glob("*.tar")):
         with tarfile.open(path) as tar:
             names = tar.getnames()
             assert len(names) <= 2 * 7
-            for picture, text in zip(names[::2], names[1::2], strict=True):
-                assert (Path(picture).stem, Path(text).suffix) == (Path(text).stem, ".json")
+            for image, text in zip(names[::2], names[1::2], strict=True):
+                assert (Path(image).stem, Path(text).suffix) == (Path(text).stem, ".json")
                 description = json.load(tar.extractfile(text))  # type: ignore[arg-type]
-                pixels = cv2.imdecode(np.frombuffer(tar.extractfile(picture).read(), np.uint8), -1)  # type: ignore[union-attr]
+                pixels = cv2.imdecode(np.frombuffer(tar.extractfile(image).read(), np.uint8), -1)  # type: ignore[union-attr]
                 for face in description["faces"]:
                     row = face["row"]
                     seen.append(row)
@@ -194,7 +194,7 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own(folder: Path) -> None:
 
 
 def places(faces: Faces, order: list[int]) -> np.ndarray:
-    """(R, 2) shard and first byte of each face's picture."""
+    """(R, 2) shard and first byte of each face's image."""
     train = faces.table.images[faces.splits["train"]]
     return faces.images._places[train[order], :2]  # type: ignore[attr-defined]
 
@@ -284,7 +284,7 @@ def test_an_epoch_that_was_cut_does_not_go_on_with_other_shards(folder: Path, tm
             now.load_state_dict({"epoch": 2, "batches_done": 4, "order": then})
 
 
-def test_faces_that_share_a_picture_in_a_batch_have_it_read_once() -> None:
+def test_faces_that_share_a_image_in_a_batch_have_it_read_once() -> None:
     faces, read = crowd(), []
 
     class Counted:
@@ -294,13 +294,13 @@ def test_faces_that_share_a_picture_in_a_batch_have_it_read_once() -> None:
 
     data = CropDataset(faces.table, Counted(), FaceCrop(16, 1.3, Jitter(0, 0, 0)).validation, 16, None, 0)  # type: ignore[arg-type]
     data.__getitems__(range(ROWS))
-    assert sorted(read) == list(range(PICTURES))
+    assert sorted(read) == list(range(IMAGES))
 
 
-def named(person: str) -> Faces:
-    """A crowd of other people."""
+def named(subject: str) -> Faces:
+    """A crowd of other subjects."""
     others = crowd()
-    return replace(others, table=replace(others.table, subjects=np.array([f"{person} {i}" for i in range(ROWS)])))
+    return replace(others, table=replace(others.table, subjects=np.array([f"{subject} {i}" for i in range(ROWS)])))
 
 
 def in_a_mix(one: Faces, other: Faces) -> Faces:
@@ -328,12 +328,12 @@ def test_shards_are_read_in_their_order_among_other_sources(
     for rank in range(world):
         order = rows(loaders(faces, rank=rank, world=world))
         seen += order
-        numbers = np.array([picture for picture in train[order][:-1] if picture < PICTURES])
+        numbers = np.array([image for image in train[order][:-1] if image < IMAGES])
         turns = lying[numbers, 0]
         assert np.count_nonzero(np.diff(turns)) == len(set(turns.tolist())) - 1
         for shard in np.unique(turns):
             assert (np.diff(lying[numbers[turns == shard], 1]) >= 0).all()
-        halves = [np.mean(train[half] < PICTURES) for half in np.array_split(order, 2)]
+        halves = [np.mean(train[half] < IMAGES) for half in np.array_split(order, 2)]
         assert abs(halves[0] - halves[1]) < 0.4
     assert len(set(seen)) == len(seen) > len(train) - 4 * world
     assert rows(loaders(faces)) != rows(loaders(faces), 1)

@@ -19,7 +19,7 @@ FOUR = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with ten pictures, p0.png to p9.png, each of its own grey and size."""
+    """A folder with ten images, p0.png to p9.png, each of its own grey and size."""
     folder = tmp_path / "set"
     folder.mkdir()
     for i in range(10):
@@ -35,7 +35,7 @@ def fileset(root: Path, tmp_path: Path) -> Callable[..., FileSet]:
             "root": str(root),
             "schema": FOUR,
             "mapping": None,
-            "subject": "picture",
+            "subject": "image",
             "exclude": None,
             "val_share": 0.2,
             "test_share": 0.2,
@@ -49,5 +49,5 @@ def fileset(root: Path, tmp_path: Path) -> Callable[..., FileSet]:
 
 
 def face(i: int) -> np.ndarray:
-    """(4, 2) points of picture i."""
+    """(4, 2) points of image i."""
     return np.array([[10.0, 10], [30, 12], [20, 20], [21, 35.5]]) + np.array([i, i / 2])

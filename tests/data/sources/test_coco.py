@@ -15,7 +15,7 @@ Content = dict[str, Any]
 
 
 def content() -> Content:
-    pictures = [{"id": 100 + i, "file_name": f"p{i}.png", "width": 60 + i, "height": 40 + i} for i in range(10)]
+    images = [{"id": 100 + i, "file_name": f"p{i}.png", "width": 60 + i, "height": 40 + i} for i in range(10)]
     faces = [
         {
             "id": i,
@@ -28,7 +28,7 @@ def content() -> Content:
         }
         for i in range(10)
     ]
-    return {"images": pictures, "annotations": faces, "categories": [{"id": 1, "name": "face"}]}
+    return {"images": images, "annotations": faces, "categories": [{"id": 1, "name": "face"}]}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def changed(*path: Any, value: object) -> Content:
     return whole
 
 
-def test_an_id_is_of_one_picture(load):
+def test_an_id_is_of_one_image(load):
     document = content()
     document["images"].append(document["images"][2] | {"file_name": "p5.png"})
     with pytest.raises(UserError, match=r"images\[10\]: expected an id of its own, found 102, which another"):
@@ -80,7 +80,7 @@ def test_coordinates_may_count_from_one(load):
         load(content(), first_pixel=2)
 
 
-def test_annotations_find_their_pictures(load):
+def test_annotations_find_their_images(load):
     document = content()
     document["annotations"].reverse()
     faces = load(document)

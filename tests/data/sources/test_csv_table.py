@@ -21,9 +21,9 @@ HEADER = "file," + ",".join(f"{name}_{axis}" for name in NAMES for axis in "xy")
 
 @pytest.fixture
 def load(root: Path, fileset):
-    def load(text: str | bytes, columns=1, picture="file", person=None, pictures=".", **changes):
+    def load(text: str | bytes, columns=1, image="file", subject=None, images=".", **changes):
         (root / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-        return csv_table(fileset(**changes), "t.csv", None, None, pictures, picture, columns, person)
+        return csv_table(fileset(**changes), "t.csv", None, None, images, image, columns, subject)
 
     return load
 
@@ -32,7 +32,7 @@ def whole(*rows: str, header: str = HEADER) -> str:
     return "\n".join([header, *(rows or map(line, range(10)))]) + "\n"
 
 
-def test_a_row_is_taken_for_no_header_wherever_its_picture_stands(load):
+def test_a_row_is_taken_for_no_header_wherever_its_image_stands(load):
     rows = [",".join([*(f"{round(v)}" for v in face(i).ravel()), f"p{i}.png"]) for i in range(10)]
     with pytest.raises(UserError, match=r"line 1: expected a header, found a row, '10, 10, 30, .*p0\.png'"):
         load("\n".join(rows), 0, 8)
@@ -52,9 +52,9 @@ def test_headers_may_be_counted_or_have_dots(load, header):
 
 
 @pytest.mark.parametrize("columns", [1, ["{name}_x", "{name}_y"]])
-@pytest.mark.parametrize("picture", [0, "file"])
-def test_columns_are_named_or_counted(load, columns, picture):
-    table = load(whole(), columns, picture).table
+@pytest.mark.parametrize("image", [0, "file"])
+def test_columns_are_named_or_counted(load, columns, image):
+    table = load(whole(), columns, image).table
     for path, keypoints in zip(table.paths, table.keypoints, strict=True):
         np.testing.assert_allclose(keypoints, face(int(path[1])))
 
@@ -66,12 +66,12 @@ def test_headers_by_number_and_in_any_order(load):
     np.testing.assert_allclose(table.keypoints[6], face(6))
 
 
-def test_a_column_may_name_the_person(load):
-    rows = [line(i, f"person {i // 2}") for i in range(10)]
-    faces = load(whole(*rows, header=f"{HEADER},who"), person="who")
-    assert sorted(set(faces.table.subjects)) == [f"person {i}" for i in range(5)]
-    people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
-    assert sum(map(len, people)) == 5
+def test_a_column_may_name_the_subject(load):
+    rows = [line(i, f"subject {i // 2}") for i in range(10)]
+    faces = load(whole(*rows, header=f"{HEADER},who"), subject="who")
+    assert sorted(set(faces.table.subjects)) == [f"subject {i}" for i in range(5)]
+    subjects = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
+    assert sum(map(len, subjects)) == 5
 
 
 def test_an_empty_cell_is_a_point_that_nobody_knows(load):
@@ -93,12 +93,12 @@ def test_an_empty_cell_is_a_point_that_nobody_knows(load):
         (whole(line(0), line(1, "7")), "line 3: expected 9 columns, as the header has, found 10"),
         (whole(line(0), line(1).rpartition(",")[0]), "line 3: expected 9 columns, as the header has, found 8"),
         (whole(line(0), line(1).replace("21,20.5", "left,20.5")), "x of point 2 (column nose_x), found 'left'"),
-        (whole(line(0), line(1).replace("21,20.5", "1e8,20.5")), "line 3: expected pixels of the picture as point 2"),
+        (whole(line(0), line(1).replace("21,20.5", "1e8,20.5")), "line 3: expected pixels of the image as point 2"),
         (whole(line(0), "../" + line(1)), "found '../p1.png'"),
         (whole(line(0), "/" + line(1)), "found '/p1.png'"),
         (whole(line(0), "no" + line(1)), "nop1.png is missing"),
-        (whole(line(0), line(1)[6:]), "line 3: expected the name of a picture below"),
-        (whole().replace("file", "picture"), "expected a column file, found 9: picture, right_x"),
+        (whole(line(0), line(1)[6:]), "line 3: expected the name of an image below"),
+        (whole().replace("file", "image"), "expected a column file, found 9: image, right_x"),
         (whole().encode("utf-16"), "expected a CSV file in UTF-8"),
         (whole(line(0), line(1) + "\0"), "expected a number as y of point 3"),
     ],
@@ -152,23 +152,23 @@ def load_kaggle(root: Path, fileset, text: str, **changes):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_inside_the_file(root, fileset, channels):
+def test_images_inside_the_file(root, fileset, channels):
     faces = load_kaggle(root, fileset, kaggle_csv(), channels=channels)
     for i in range(6):
-        picture = faces.images[faces.table.images[i]]
-        assert picture.shape == ((96, 96) if channels == 1 else (96, 96, 3))
-        assert np.array_equal(picture if channels == 1 else picture[..., 1], PIXELS[i])
+        image = faces.images[faces.table.images[i]]
+        assert image.shape == ((96, 96) if channels == 1 else (96, 96, 3))
+        assert np.array_equal(image if channels == 1 else image[..., 1], PIXELS[i])
         np.testing.assert_allclose(faces.table.keypoints[i], face(i))
 
 
-def test_pictures_inside_the_file_are_known_by_their_pixels(root, fileset):
+def test_images_inside_the_file_are_known_by_their_pixels(root, fileset):
     grey, again, colour = (load_kaggle(root, fileset, kaggle_csv(), channels=channels) for channels in (1, 1, 3))
     hashes = grey.table.image_hashes.tolist()
     assert len({0, *hashes}) == 7
     assert again.table.image_hashes.tolist() == colour.table.image_hashes.tolist() == hashes
 
 
-def test_rows_that_are_left_out_take_no_picture_from_others(root, fileset):
+def test_rows_that_are_left_out_take_no_image_from_others(root, fileset):
     lines = kaggle_csv().splitlines()
     lines[2] = ",," + lines[2].split(",", 2)[2]  # the second row lacks its right eye
     faces = load_kaggle(root, fileset, "\n".join(lines))
@@ -194,7 +194,7 @@ def test_broken_pixels_are_one_line(root, fileset, tmp_path, change, found):
     assert not [*(tmp_path / "cache").glob("*.images")]
 
 
-def test_pictures_belong_to_their_rows_whichever_are_left_out(root, fileset, tmp_path):
+def test_images_belong_to_their_rows_whichever_are_left_out(root, fileset, tmp_path):
     load_kaggle(root, fileset, kaggle_csv())
     for left_out in (1, 4):
         exclude = tmp_path / "exclude.txt"
@@ -213,8 +213,8 @@ def test_broken_pixels_may_be_left_out(root, fileset, tmp_path, channels):
     faces = load_kaggle(root, fileset, text, channels=channels, exclude=str(tmp_path / "exclude.txt"))
     assert len(faces.table) == 5
     for row in range(5):
-        picture = faces.images[faces.table.images[row]]
-        assert np.array_equal(picture if channels == 1 else picture[..., 0], PIXELS[row + 1])
+        image = faces.images[faces.table.images[row]]
+        assert np.array_equal(image if channels == 1 else image[..., 0], PIXELS[row + 1])
     with pytest.raises(UserError, match="line 2: expected 96 x 96 values"):
         load_kaggle(root, fileset, text, channels=channels)
 
@@ -231,10 +231,10 @@ def test_half_a_point_is_a_mistake(load, change):
         load(whole(line(0), line(1).replace(*change), *map(line, range(2, 10))))
 
 
-def test_a_person_has_a_name(load):
-    rows = [line(i, "" if i == 3 else f"person {i}") for i in range(10)]
-    with pytest.raises(UserError, match=r"line 5: expected the name of a person \(column who\), found none"):
-        load(whole(*rows, header=f"{HEADER},who"), person="who")
+def test_a_subject_has_a_name(load):
+    rows = [line(i, "" if i == 3 else f"subject {i}") for i in range(10)]
+    with pytest.raises(UserError, match=r"line 5: expected the name of a subject \(column who\), found none"):
+        load(whole(*rows, header=f"{HEADER},who"), subject="who")
 
 
 def test_row_by_row_gives_what_arrow_gives(root, fileset, monkeypatch):
@@ -245,17 +245,17 @@ def test_row_by_row_gives_what_arrow_gives(root, fileset, monkeypatch):
     fast = Table(fileset(), root / "t.csv", which, ".").listing("train")
     monkeypatch.setattr(Table, "_batches", lambda self: (_ for _ in ()).throw(_BrokenError))
     slow = Table(fileset(), root / "t.csv", which, ".").listing("train")
-    assert [*fast.pictures] == [*slow.pictures]
+    assert [*fast.images] == [*slow.images]
     assert np.array_equal(fast.keypoints, slow.keypoints)
     assert np.array_equal(fast.visible, slow.visible)
     assert not fast.visible.all()
     assert [fast.where(row) for row in range(10)] == [slow.where(row) for row in range(10)]
 
 
-@pytest.mark.parametrize("pictures", [1, None])
-def test_a_folder_that_is_none_is_one_line(load, pictures):
-    with pytest.raises(UserError, match=rf"data\.pictures={pictures}: expected a folder"):
-        load(whole(), pictures=pictures)
+@pytest.mark.parametrize("images", [1, None])
+def test_a_folder_that_is_none_is_one_line(load, images):
+    with pytest.raises(UserError, match=rf"data\.images={images}: expected a folder"):
+        load(whole(), images=images)
 
 
 def test_kaggles_file_must_be_named(fileset):

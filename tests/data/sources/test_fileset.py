@@ -15,7 +15,7 @@ from .conftest import FOUR, face
 
 
 def row(i: int, split: str = "train", **changes: object) -> Row:
-    values = {"where": f"file line {i}", "picture": f"p{i}.png", "keypoints": face(i), "visible": np.ones(4, bool)}
+    values = {"where": f"file line {i}", "image": f"p{i}.png", "keypoints": face(i), "visible": np.ones(4, bool)}
     return Row(**(values | {"split": split} | changes))
 
 
@@ -57,21 +57,21 @@ class TestSplits:
         assert [*others.values()] == [[], []]
         assert faces.splits[split].tolist() == [0, 1]
         sizes = ", ".join(f"{2 * (name == split)} {name}" for name in ("train", "val", "test"))
-        assert faces.remarks[0] == f"2 faces ({sizes}) of 2 people"
+        assert faces.remarks[0] == f"2 faces ({sizes}) of 2 subjects"
         (tmp_path / "list").write_text("p1.png\n")
         less = faces_of(fileset(exclude=str(tmp_path / "list")), [row(0, split), row(1, split)])
         assert less.splits[split].tolist() == [0]
 
-    def test_people_stay_together(self, fileset):
-        with pytest.raises(UserError, match=r"file line 5: expected a picture name that data\.subject="):
+    def test_subjects_stay_together(self, fileset):
+        with pytest.raises(UserError, match=r"file line 5: expected an image name that data\.subject="):
             faces_of(fileset(subject=r"^p([0-4])|(?=)"), rows())
-        people = faces_of(fileset(subject=r"p\d*([02468]|[13579])"), rows()).table.subjects
-        assert set(people) == set("0123456789")
+        subjects = faces_of(fileset(subject=r"p\d*([02468]|[13579])"), rows()).table.subjects
+        assert set(subjects) == set("0123456789")
 
-    def test_too_few_people_to_hold_some_out(self, fileset):
+    def test_too_few_subjects_to_hold_some_out(self, fileset):
         with pytest.raises(
             UserError,
-            match=r"more than 2 people in data\.train, found 2 .* name data\.val and data\.test.* data\.train=null",
+            match=r"more than 2 subjects in data\.train, found 2 .* name data\.val and data\.test.* data\.train=null",
         ):
             faces_of(fileset(), [row(0), row(1)])
         assert len(faces_of(fileset(), [row(0), row(0, "val"), row(0, "test")]).table) == 3
@@ -84,8 +84,8 @@ class TestSplits:
         ({"root": None}, "data.root=None: expected a folder"),
         ({"schema": "ninety"}, "schema=ninety: expected ibug68 or a schema"),
         ({"schema": FOUR | {"flip": {0: 9}}}, "flip: expected as many points (below 4)"),
-        ({"subject": "("}, "data.subject=(: expected picture, folder or a pattern"),
-        ({"subject": "person"}, "or a pattern with a group in brackets"),
+        ({"subject": "("}, "data.subject=(: expected image, folder or a pattern"),
+        ({"subject": "subject"}, "or a pattern with a group in brackets"),
         ({"subject": 7}, "data.subject=7"),
     ],
 )
@@ -124,7 +124,7 @@ class TestExclusion:
             for path, points in zip(kept.table.paths, kept.table.keypoints, strict=True)
         ]
 
-    def test_pictures_and_single_faces(self, fileset, tmp_path):
+    def test_images_and_single_faces(self, fileset, tmp_path):
         everything = {*(f"p{i}.png{i}" for i in range(10)), "p3.png4"}
         left = self.faces(fileset, tmp_path, "# swapped\np5.png\n\np3.png\t0\n")
         assert set(left) == everything - {"p5.png5", "p3.png3"}
@@ -246,17 +246,17 @@ class TestHashes:
         assert table.image_hashes.tolist() == self.expected(root, table)
 
 
-def test_several_faces_of_a_picture_share_it(fileset: FileSet):
+def test_several_faces_of_a_image_share_it(fileset: FileSet):
     faces = faces_of(fileset(), [*rows(), row(3, keypoints=face(4))])  # type: ignore[operator]
     assert len(faces.table) == 11
     assert len(faces.images) == 10
     assert faces.table.images[3] == faces.table.images[10]
 
 
-def test_all_unreadable_pictures_are_named_at_once(root: Path, fileset, tmp_path):
+def test_all_unreadable_images_are_named_at_once(root: Path, fileset, tmp_path):
     for i in (2, 7):
         (root / f"p{i}.png").write_bytes((root / f"p{i}.png").read_bytes()[:30])
-    with pytest.raises(UserError, match=r"p2\.png: .*; 2 of 10 pictures cannot be read: p2\.png, p7\.png;"):
+    with pytest.raises(UserError, match=r"p2\.png: .*; 2 of 10 images cannot be read: p2\.png, p7\.png;"):
         faces_of(fileset(), rows())
     exclude = tmp_path / "exclude.txt"
     exclude.write_text("p2.png\np7.png\n")
@@ -337,14 +337,14 @@ class TestCache:
     def test_an_image_outside_of_the_set_is_not_read_to_leave_it_out(self, root, fileset, tmp_path):
         images.write(root.parent / "other.png", np.full((9, 9), 7, np.uint8))
         (tmp_path / "list").write_text("../other.png\n")
-        listed = [*rows(), row(3, picture="../other.png")]
+        listed = [*rows(), row(3, image="../other.png")]
         faces = faces_of(fileset(exclude=str(tmp_path / "list")), listed)
         assert len(faces.table) == 10
         assert all(faces.images[i].shape != (9, 9) for i in range(len(faces.images)))
-        with pytest.raises(UserError, match="expected the name of a picture below"):
+        with pytest.raises(UserError, match="expected the name of an image below"):
             faces_of(fileset(), listed)
 
 
 def test_whom_validation_knows_from_training_is_said(fileset):
     faces = faces_of(fileset(), [*rows(), row(0, "val"), row(1, "val"), row(2, "test")])
-    assert "val shares 2 of its 2 people with train; test shares 1 of its 1 people with train" in faces.remarks[0]
+    assert "val shares 2 of its 2 subjects with train; test shares 1 of its 1 subjects with train" in faces.remarks[0]

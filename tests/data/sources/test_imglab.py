@@ -42,7 +42,7 @@ def load(fileset):
     return imglab(fileset(), "faces.xml", None, None)
 
 
-def test_every_box_is_a_face_and_pictures_come_once(write, fileset):
+def test_every_box_is_a_face_and_images_come_once(write, fileset):
     write(document(*[image(i, box(i), box(i + 1), size=True) for i in range(10)]))
     faces = load(fileset)
     assert len(faces.table) == 20
@@ -50,7 +50,7 @@ def test_every_box_is_a_face_and_pictures_come_once(write, fileset):
     for row, path in enumerate(faces.table.paths):
         np.testing.assert_allclose(faces.table.keypoints[row], face(int(path[1]) + row % 2))
     splits = [set(faces.subset(name).paths) for name in ("train", "val", "test")]
-    assert sum(map(len, splits)) == 10  # a picture is in one split with all its faces
+    assert sum(map(len, splits)) == 10  # an image is in one split with all its faces
 
 
 def test_a_test_file_alone(write, fileset):
@@ -109,10 +109,10 @@ BOMB = "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a
         (document(image(0, box(0, sides="width='30'"))), "a width and height above 0"),
         (document(image(0).replace("p0.png", "/etc/p0.png")), "found '/etc/p0.png'"),
         (document(image(0).replace("p0.png", "../set/p0.png")), "found '../set/p0.png'"),
-        (document(image(0).replace("p0.png", "C:\\p0.png")), "expected the name of a picture"),
+        (document(image(0).replace("p0.png", "C:\\p0.png")), "expected the name of an image"),
         (document(image(0).replace("p0.png", "absent.png")), "absent.png is missing"),
         (document(*map(image, range(9)), image(9).replace("<image", "<image width='7' height='7'")), "7 x 7 pixels"),
-        (document(image(0).replace("<image", "<image width='x' height='7'")), "a picture's width and height"),
+        (document(image(0).replace("<image", "<image width='x' height='7'")), "an image's width and height"),
         (document(image(0, box(0, names=("1", "2", "3")))), "expected parts from 0 on, found 1 as the first"),
         (document(), "expected annotated faces"),
     ],

@@ -22,7 +22,7 @@ def labelled(root: Path) -> Path:
     return root
 
 
-def test_each_file_has_its_own_picture_and_points_from_zero(labelled, fileset):
+def test_each_file_has_its_own_image_and_points_from_zero(labelled, fileset):
     faces = pts(fileset(), ["."], [], [], first_pixel=1)
     assert len(faces.table) == 10
     for path, image, keypoints in zip(faces.table.paths, faces.table.images, faces.table.keypoints, strict=True):
@@ -46,7 +46,7 @@ def test_where_counting_begins_is_a_setting(labelled, fileset):
     np.testing.assert_allclose(from_zero - from_one, 1, atol=1e-4)
 
 
-def test_folders_are_splits_and_people(root, fileset):
+def test_folders_are_splits_and_subjects(root, fileset):
     for i in range(10):
         folder = root / ("test" if i < 2 else "train") / f"video{i // 2}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,10 +54,10 @@ def test_folders_are_splits_and_people(root, fileset):
         (folder / f"p{i}.pts").write_text(text(face(i)))
     faces = pts(fileset(subject="folder"), ["train"], [], ["test"], first_pixel=0)
     assert set(faces.subset("test").paths) == {"test/video0/p0.png", "test/video0/p1.png"}
-    people = {name: set(faces.subset(name).subjects) for name in ("train", "val", "test")}
-    assert people["test"] == {"test/video0"}
-    assert not people["train"] & people["val"]
-    assert len(people["train"] | people["val"]) == 4
+    subjects = {name: set(faces.subset(name).subjects) for name in ("train", "val", "test")}
+    assert subjects["test"] == {"test/video0"}
+    assert not subjects["train"] & subjects["val"]
+    assert len(subjects["train"] | subjects["val"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_windows_line_ends_and_other_cases_do_no_harm(labelled, fileset):
     np.testing.assert_allclose(faces.table.keypoints[4], face(4), atol=1e-4)
 
 
-def test_a_file_wants_exactly_one_picture(labelled, fileset):
+def test_a_file_wants_exactly_one_image(labelled, fileset):
     (labelled / "p4.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match=r"p4\.pts: expected one picture .* found p4\.jpg, p4\.png"):
+    with pytest.raises(UserError, match=r"p4\.pts: expected one image .* found p4\.jpg, p4\.png"):
         pts(fileset(), ["."], [], [], first_pixel=1)
     (labelled / "p4.jpg").unlink()
     (labelled / "p4.png").unlink()
-    with pytest.raises(UserError, match=r"p4\.pts: expected one picture .* found none"):
+    with pytest.raises(UserError, match=r"p4\.pts: expected one image .* found none"):
         pts(fileset(), ["."], [], [], first_pixel=1)
 
 

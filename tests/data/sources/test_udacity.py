@@ -39,11 +39,11 @@ def points(name: str) -> list[float]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Ten people, two training pictures and a test picture each, and pictures that no row names."""
+    """Ten subjects, two training images and a test image each, and images that no row names."""
     root = tmp_path / "set"
     for part, frames in (("training", "01"), ("test", "2")):
         (root / part).mkdir(parents=True)
-        names = [f"Some_One-{person}_{frame}.jpg" for person in range(10) for frame in frames]
+        names = [f"Some_One-{subject}_{frame}.jpg" for subject in range(10) for frame in frames]
         for i, name in enumerate([*names, "Nobody_Annotated_10.jpg"]):
             images.write(root / part / name, np.full((40, 40, 3), 10 * i, np.uint8))
         write_csv(root, part, [[name, *points(name)] for name in names])
@@ -55,7 +55,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_row_has_its_own_picture_points_and_person(root, cache):
+def test_a_row_has_its_own_image_points_and_subject(root, cache):
     faces = load(root, cache, label_shift=False)
     table = faces.table
     assert len(table) == len(faces.images) == 30
@@ -70,12 +70,12 @@ def test_a_row_has_its_own_picture_points_and_person(root, cache):
     assert not table.label_shift.any()
 
 
-def test_channels_reach_the_pictures(root, cache):
+def test_channels_reach_the_images(root, cache):
     assert load(root, cache, channels=3).images[0].shape == (40, 40, 3)
     assert load(root, cache, channels=1).images[0].shape == (40, 40)
 
 
-def test_the_official_split_holds_out_people_of_the_training_file(root, cache):
+def test_the_official_split_holds_out_subjects_of_the_training_file(root, cache):
     faces = load(root, cache)
     train, val, test = (faces.subset(name) for name in ("train", "val", "test"))
     assert len(train) == 16
@@ -85,20 +85,21 @@ def test_the_official_split_holds_out_people_of_the_training_file(root, cache):
     assert len(test) == 10
     assert all(path.startswith("test/") for path in test.paths)
     assert (
-        "of 10 people; test shares 8 of its 10 people with train and 2 of its 10 people with val: " in faces.remarks[0]
+        "of 10 subjects; test shares 8 of its 10 subjects with train and 2 of its 10 subjects with val: "
+        in faces.remarks[0]
     )
     assert "memory of faces" in faces.remarks[0]
 
 
 def test_the_split_by_subject_shares_nobody(root, cache):
     faces = load(root, cache, split="subject")
-    people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
-    assert [len(each) for each in people] == [6, 2, 2]
-    assert len(set.union(*people)) == 10
+    subjects = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
+    assert [len(each) for each in subjects] == [6, 2, 2]
+    assert len(set.union(*subjects)) == 10
     assert sum(len(faces.subset(name)) for name in ("train", "val", "test")) == 30
     assert "test shares none" in faces.remarks[0]
     others = load(root, cache, split="subject", seed=1)
-    assert set(others.subset("test").subjects) != people[2]
+    assert set(others.subset("test").subjects) != subjects[2]
 
 
 def test_subset_all_is_every_annotated_row(root, cache):
@@ -122,7 +123,7 @@ def test_the_table_says_how_to_put_the_shift_back(root, cache):
     assert np.abs(true.keypoints[..., 0] + shift[:, None] - published.keypoints[..., 0]).max() < 1e-5
 
 
-def test_pictures_are_read_once_and_again_when_one_changes(root, cache, monkeypatch):
+def test_images_are_read_once_and_again_when_one_changes(root, cache, monkeypatch):
     calls = []
 
     def read(path: Path, channels: int) -> np.ndarray:
@@ -196,15 +197,15 @@ def with_cell(column: int, value: object) -> list[object]:
         (with_cell(1, ""), "x of point 0 (column 0), found ''"),
         (with_cell(136, "nan"), "y of point 67 (column 135), found 'nan'"),
         (with_cell(3, "-inf"), "x of point 1"),
-        (with_cell(3, "1e99"), "pixels of the picture as point 1, found (inf"),
+        (with_cell(3, "1e99"), "pixels of the image as point 1, found (inf"),
         (with_cell(0, ""), "training, found ''"),
-        (with_cell(0, "  "), "the name of a picture"),
-        (with_cell(0, "/etc/Some_One_1.jpg"), "the name of a picture"),
-        (with_cell(0, "../test/Some_One-0_2.jpg"), "the name of a picture"),
-        (with_cell(0, r"..\test\Some_One-0_2.jpg"), "the name of a picture"),
-        (with_cell(0, "C:/A_B_1.jpg"), "the name of a picture"),
-        (with_cell(0, "12.jpg"), "finds a person in, found training/12.jpg"),
-        (with_cell(0, "_12.jpg"), "finds a person in, found training/_12.jpg"),
+        (with_cell(0, "  "), "the name of an image"),
+        (with_cell(0, "/etc/Some_One_1.jpg"), "the name of an image"),
+        (with_cell(0, "../test/Some_One-0_2.jpg"), "the name of an image"),
+        (with_cell(0, r"..\test\Some_One-0_2.jpg"), "the name of an image"),
+        (with_cell(0, "C:/A_B_1.jpg"), "the name of an image"),
+        (with_cell(0, "12.jpg"), "finds a subject in, found training/12.jpg"),
+        (with_cell(0, "_12.jpg"), "finds a subject in, found training/_12.jpg"),
         (with_cell(0, "Some_One-0_0.jpg"), "line 2; remove one"),
         (with_cell(0, "Nobody_Here_1.jpg"), "Nobody_Here_1.jpg is missing"),
     ],
@@ -238,7 +239,7 @@ def test_a_spreadsheets_mark_and_blank_lines_do_no_harm(root, cache):
     assert len(load(root, cache).subset("test")) == 10
 
 
-def test_a_picture_that_cannot_be_read_is_named(root, cache):
+def test_a_image_that_cannot_be_read_is_named(root, cache):
     bad = root / "training" / "Some_One-4_1.jpg"
     bad.write_bytes(bad.read_bytes()[:-20])
     with pytest.raises(UserError, match="cut off") as error:
@@ -247,7 +248,7 @@ def test_a_picture_that_cannot_be_read_is_named(root, cache):
     assert not [*cache.glob("udacity*")]
 
 
-def test_the_same_name_in_both_files_is_two_pictures(root, cache):
+def test_the_same_name_in_both_files_is_two_images(root, cache):
     name = "Some_One-0_0.jpg"
     images.write(root / "test" / name, np.full((40, 40, 3), 200, np.uint8))
     write_csv(root, "test", [good(name)])
@@ -269,17 +270,17 @@ def test_every_row_of_the_real_set_is_there(real):
 
 
 def test_whom_the_official_test_shares_is_said(real):
-    people = {name: set(real.subset(name).subjects) for name in ("train", "val", "test")}
-    with_train, with_val = (len(people["test"] & people[name]) for name in ("train", "val"))
+    subjects = {name: set(real.subset(name).subjects) for name in ("train", "val", "test")}
+    with_train, with_val = (len(subjects["test"] & subjects[name]) for name in ("train", "val"))
     assert with_train + with_val == 310
     assert (
-        f"test shares {with_train} of its 310 people with train and {with_val} of its 310 people with val"
+        f"test shares {with_train} of its 310 subjects with train and {with_val} of its 310 subjects with val"
         in real.remarks[0]
     )
 
 
-def test_pictures_and_points_belong_together(shared, real):
-    """Nearly all points lie in their frames, and pictures are what the files hold."""
+def test_images_and_points_belong_together(shared, real):
+    """Nearly all points lie in their frames, and images are what the files hold."""
     sizes = np.array([real.images[i].shape[::-1] for i in real.table.images])
     outside = ((real.table.keypoints < 0) | (real.table.keypoints > sizes[:, None])).any(axis=(1, 2))
     assert outside.sum() < 20
@@ -302,5 +303,5 @@ def test_the_original_files_load_too(shared, tmp_path):
     faces = load(sample, tmp_path, split="subject", channels=3)
     assert len(faces.table) == 64
     assert {image.shape[2] for image in faces.images} == {3}
-    people = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
-    assert sum(map(len, people)) == len(set.union(*people)) == len(set(faces.table.subjects))
+    subjects = [set(faces.subset(name).subjects) for name in ("train", "val", "test")]
+    assert sum(map(len, subjects)) == len(set.union(*subjects)) == len(set(faces.table.subjects))

@@ -350,13 +350,13 @@ def test_a_disabled_bar_is_silent(tmp_path, monkeypatch):
 
 
 def shown(folder, tag):
-    """(step, picture) of each image under a tag."""
-    pictures = events(folder).Images(tag)
-    return [(p.step, cv2.imdecode(np.frombuffer(p.encoded_image_string, np.uint8), 1)[..., ::-1]) for p in pictures]
+    """(step, image) of each image under a tag."""
+    images = events(folder).Images(tag)
+    return [(p.step, cv2.imdecode(np.frombuffer(p.encoded_image_string, np.uint8), 1)[..., ::-1]) for p in images]
 
 
 def overlays(**changes):
-    return Overlays(**{"faces": 6, "worst": 3, "every_n_epochs": 1, "zoom": 2, "picture": None, **changes})
+    return Overlays(**{"faces": 6, "worst": 3, "every_n_epochs": 1, "zoom": 2, "file": None, **changes})
 
 
 def sheet(rows):
@@ -371,15 +371,15 @@ def sheet(rows):
 
 
 def test_overlays_show_the_first_and_the_worst_faces(tmp_path):
-    picture = tmp_path / "faces.png"
-    fit(tmp_path, Tiny(), [overlays(picture=str(picture))], logger=tensorboard(tmp_path), num_sanity_val_steps=1)
+    image = tmp_path / "faces.png"
+    fit(tmp_path, Tiny(), [overlays(file=str(image))], logger=tensorboard(tmp_path), num_sanity_val_steps=1)
     first, worst = shown(tmp_path, "val/faces"), shown(tmp_path, "val/worst")
     assert [step for step, _ in first] == [step for step, _ in worst] == [5, 10, 15]
     for _, image in first:  # more faces than one batch has
         np.testing.assert_array_equal(image, sheet([0, 1, 2, 3, 4, 5]))
     for _, image in worst:
         np.testing.assert_array_equal(image, sheet([11, 10, 9]))
-    np.testing.assert_array_equal(cv2.imread(str(picture))[..., ::-1], first[-1][1])
+    np.testing.assert_array_equal(cv2.imread(str(image))[..., ::-1], first[-1][1])
     assert not list(tmp_path.glob("*.tmp"))
 
 
@@ -389,7 +389,7 @@ def test_overlays_come_first_every_n_epochs_and_last(tmp_path):
 
 
 def test_overlays_work_without_tensorboard_and_without_worst_faces(tmp_path):
-    fit(tmp_path, Tiny(), [overlays(worst=0, picture=str(tmp_path / "f.png"))], max_epochs=1)
+    fit(tmp_path, Tiny(), [overlays(worst=0, file=str(tmp_path / "f.png"))], max_epochs=1)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "f.png"))[..., ::-1], sheet([0, 1, 2, 3, 4, 5]))
 
 

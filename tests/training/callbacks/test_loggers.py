@@ -11,7 +11,7 @@ from lightning_utilities.core.imports import RequirementCache
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
 from fkd.io import images
-from fkd.training.callbacks.images import log_picture
+from fkd.training.callbacks.images import log_image
 from tests.config.test_conf import compose
 from tests.conftest import Outcome
 
@@ -32,7 +32,7 @@ def sweep(script: Script, logger: str) -> list[Path]:
     return folders
 
 
-def test_mlflow_gets_choices_figures_curves_and_pictures(script: Script) -> None:
+def test_mlflow_gets_choices_figures_curves_and_images(script: Script) -> None:
     mlflow, _ = pytest.importorskip("mlflow"), pytest.importorskip("sqlalchemy")
     folders = sweep(script, "mlflow")
     client = mlflow.MlflowClient("sqlite:///outputs/mlflow/mlflow.db")
@@ -87,8 +87,8 @@ class Metadata:
         return {"Provides-Extra": ["wandb", "mlflow"]}.get(name, default)
 
 
-def test_a_logger_without_pictures_is_left_alone(tmp_path: Path) -> None:
+def test_a_logger_without_images_is_left_alone(tmp_path: Path) -> None:
     from pytorch_lightning.loggers import CSVLogger
 
-    log_picture(CSVLogger(tmp_path), "val/faces", np.zeros((4, 4, 3), np.uint8), 1)
+    log_image(CSVLogger(tmp_path), "val/faces", np.zeros((4, 4, 3), np.uint8), 1)
     assert not list(tmp_path.iterdir())

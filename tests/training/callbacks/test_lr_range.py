@@ -65,7 +65,7 @@ def test_a_loss_far_above_the_mean_counts_as_much(tmp_path: Path) -> None:
 
 
 def test_a_second_fall_after_the_loss_has_risen_says_nothing(tmp_path: Path) -> None:
-    """As of a net that has come apart and then learns to give the mean face for every picture."""
+    """As of a net that has come apart and then learns to give the mean face for every image."""
     start = [*FALL, *[0.6] * 8]
     once, twice = ([*start, *rest] for rest in ([0.72, 0.9], [0.72, 0.9, 0.5, 0.3, 0.2, 0.2]))
     assert finder_with(tmp_path, twice).suggestion == finder_with(tmp_path, once).suggestion

@@ -63,7 +63,7 @@ def test_data_that_have_moved_are_the_same(data: str, moved: list[str]) -> None:
     assert compatibility.digest(here, None) == compatibility.digest(there, None)
 
 
-@pytest.mark.parametrize("other", ["data.pictures=other", "data.split_seed=1", "data.files.subject=folder"])
+@pytest.mark.parametrize("other", ["data.images=other", "data.split_seed=1", "data.files.subject=folder"])
 def test_data_that_are_others_are_not(other: str) -> None:
     here, there = compose("data=csv"), compose("data=csv", other)
     key, *_ = compatibility.first_difference(compatibility.plain(here), there, ["data"]) or ("",)

@@ -1,4 +1,4 @@
-"""Two pictures of a sweep: how its best value fell, and where in the search space the good values lie."""
+"""Two images of a sweep: how its best value fell, and where in the search space the good values lie."""
 
 import math
 from collections.abc import Mapping, Sequence
