@@ -30,7 +30,7 @@ from fkd.data.augment import Augmentation
 from fkd.data.counter_random import CounterRandom
 from fkd.data.dataset import CropDataset
 from fkd.errors import UserError
-from fkd.geometry import Crop, affine_after, channels_first, crop_matrices, transform, warp
+from fkd.geometry import Crop, affine_after, channels_first, crop_images, crop_matrices, transform
 from fkd.terminal import progress
 from fkd.types import Batch, Image, Points
 
@@ -180,7 +180,7 @@ def albumentations(config: DictConfig) -> Change:
 
     def change(image: Image, keypoints: Points) -> tuple[Tensor, Tensor]:
         changed = chain(image=image, keypoints=keypoints)
-        return torch.from_numpy(channels_first(changed["image"])), torch.from_numpy(changed["keypoints"])
+        return torch.from_numpy(channels_first(changed["image"][None])[0]), torch.from_numpy(changed["keypoints"])
 
     return change
 
@@ -198,7 +198,7 @@ def torchvision(config: DictConfig) -> Change:
     chain = v2.Compose([v2.RandomApply([_nearest(t)], p=t.p) for t in _transforms(config)])
 
     def change(image: Image, keypoints: Points) -> tuple[Tensor, Tensor]:
-        tensor, points = tv_tensors.Image(torch.from_numpy(channels_first(image))), torch.from_numpy(keypoints)
+        tensor, points = tv_tensors.Image(torch.from_numpy(channels_first(image[None])[0])), torch.from_numpy(keypoints)
         if _KEYPOINTS is None:
             return chain(tensor), points
         changed: tuple[Tensor, Tensor] = chain(tensor, _KEYPOINTS(points, canvas_size=image.shape[:2]))
@@ -306,15 +306,11 @@ class Work:
         self.points = transform(self.table.keypoints[each, moves.order], self.shown)
 
     def warp(self) -> None:
-        size = self.data.size
-        self.crops = np.empty((len(self.rows), size, size, *self.photos[0].shape[2:]), np.uint8)
-        for photo, matrix, crop in zip(self.photos, self.shown, self.crops, strict=True):
-            warp(photo, matrix, crop)
+        self.crops = crop_images(self.photos, self.shown, self.data.size)
 
     def change(self, augmentation: Augmentation) -> None:
         augmentation(self.crops, self.points, self.random)
 
     def batch(self) -> Batch:
-        crops = self.crops if self.crops.ndim == 4 else self.crops[..., None]
         others = (self.points, self.visible, self.matrices, self.table.label_shift, self.rows)
-        return Batch(torch.from_numpy(crops).permute(0, 3, 1, 2), *map(torch.from_numpy, others))
+        return Batch(*map(torch.from_numpy, (channels_first(self.crops), *others)))

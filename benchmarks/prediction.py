@@ -18,7 +18,8 @@ from fkd.config.build_parts import build_detector
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detect import Candidates, Detector
-from fkd.geometry import cut, square_around
+from fkd.geometry import crop_matrices, square_around
+from fkd.inference import labelled_faces
 from fkd.inference.export import to_int8, to_onnx
 from fkd.inference.onnx_net import OnnxNet
 from fkd.inference.predictor import Net, Predictor
@@ -159,5 +160,5 @@ def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
     table = faces.some("train")
     rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
     windows = net.metadata.window(detector.jitter(square_around(table.keypoints[rows]), np.random.default_rng(0)))
-    seen = [images.in_channels(faces.images[int(image)], net.metadata.channels) for image in table.images[rows]]
-    return np.concatenate([cut(photo, w[None], net.metadata.size)[1] for photo, w in zip(seen, windows, strict=True)])
+    matrices = crop_matrices(windows, net.metadata.size)
+    return labelled_faces.crops_of(faces.images, table.images[rows], matrices, net.metadata)

@@ -1,8 +1,10 @@
 """The one bridge between photo pixels and crop pixels."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import cv2
 import numpy as np
@@ -206,22 +208,59 @@ def _near(photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
     return left, top, right, bottom
 
 
-def cut(photo: Image, windows: Points, size: int) -> tuple[list[Crop], Image]:
-    """The crops of windows (N, 4) on a photo, and what they show: (N, C, size, size)."""
-    crops = [Crop.from_box(window, size) for window in windows]
-    shown = [channels_first(crop.image(photo)) for crop in crops]
-    return crops, np.stack(shown) if shown else np.zeros((0, photo[0, 0].size, size, size), np.uint8)
+def crop_images(photos: Sequence[Image], matrices: npt.NDArray[np.floating], size: int) -> Image:
+    """Crops (N, size, size) or (N, size, size, 3): what each photo shows there; black where it ends.
+
+    Args:
+        photos: N, (H, W) or (H, W, 3), at least one.
+        matrices: (N, 2, 3), pixels of each photo -> pixels of its crop.
+        size: width and height of the crops in pixels.
+
+    Raises:
+        ValueError: photos differ in their channels.
+    """
+    crops = np.empty((len(matrices), size, size, *photos[0].shape[2:]), np.uint8)
+    for photo, matrix, crop in zip(photos, matrices, crops, strict=True):
+        warp(photo, matrix, crop)
+    return crops
 
 
-def channels_first(image: np.ndarray) -> np.ndarray:
-    """(S, S) or (S, S, C) -> (C, S, S)."""
-    return image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+def channels_first(images: Image) -> Image:
+    """A view of (N, S, S) or (N, S, S, C) as (N, C, S, S)."""
+    return np.moveaxis(images if images.ndim == 4 else images[..., None], -1, 1)
 
 
 def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:
     """Points (..., 2) through affine matrices (..., 2, 3) that broadcast against all but the points' last two axes."""
     moved = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
-    return moved.reshape(points.shape).astype(np.float32)
+    return (moved[0] if points.ndim == 1 else moved).astype(np.float32)
+
+
+def similarity(
+    source: npt.NDArray[np.floating], target: npt.NDArray[np.floating], weights: npt.NDArray[Any] | None = None
+) -> npt.NDArray[np.float64]:
+    """Similarities (..., 2, 3), turn, scale and shift, that bring points nearest to others by least squares.
+
+    Umeyama, "Least-Squares Estimation of Transformation Parameters Between Two Point Patterns", PAMI 13(4), 1991,
+    section III, without mirroring; in the plane a turn with a scale is one complex factor.
+
+    Args:
+        source, target: (..., K, 2) points, which broadcast against each other.
+        weights: (..., K) of each pair, such as whether it is known; None for equal ones. NaN where all points coincide.
+    """
+    start, stop = (np.ascontiguousarray(p, np.float64).view(np.complex128)[..., 0] for p in (source, target))
+    if weights is None:
+        centre, there = start.mean(axis=-1), stop.mean(axis=-1)
+        around = weighted = start - centre[..., None]
+    else:
+        total, stop = weights.sum(axis=-1), np.where(weights > 0, stop, 0)
+        centre, there = (weights * start).sum(axis=-1) / total, (weights * stop).sum(axis=-1) / total
+        around = start - centre[..., None]
+        weighted = weights * around
+    factor = np.vecdot(weighted, stop - there[..., None]) / np.vecdot(weighted, around)
+    shift = there - factor * centre
+    rows = [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
 def affine_after(second: npt.NDArray[np.floating], first: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

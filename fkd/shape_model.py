@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fkd.geometry import similarity
 from fkd.types import Points
 
 _AXES = 20
@@ -128,8 +129,6 @@ def _unit(shapes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 def aligned(shapes: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Shapes (..., K, 2) moved, scaled and turned to lie on the mean (K, 2) by least squares."""
-    centred = shapes - shapes.mean(axis=-2, keepdims=True, dtype=np.float64)
-    points, target = (np.ascontiguousarray(p, np.float64).view(np.complex128)[..., 0] for p in (centred, mean))
-    factor = (points.conj() * target).sum(-1, keepdims=True) / (abs(points) ** 2).sum(-1, keepdims=True)
-    moved: npt.NDArray[np.float64] = (factor * points)[..., None].view(np.float64)
+    matrix = similarity(shapes, mean)
+    moved: npt.NDArray[np.float64] = shapes @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
     return moved

@@ -42,17 +42,20 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A bar on standard error with the rate and the time left; gives what is to be called after each step.
+def progress(title: str, total: int | None, *, transient: bool = False) -> Iterator[Callable[..., None]]:
+    """A bar on standard error with the rate and the time left; gives what is to be called after a step or some steps.
 
     Args:
         title: stands before the bar.
         total: number of steps; None if nobody knows.
+        transient: the bar goes away at its end, and is not shown where standard error is no terminal.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    hidden = transient and not console.is_terminal
+    with Progress(*columns, console=console, transient=transient, disable=hidden) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda: bar.advance(task)
+        yield lambda steps=1: bar.advance(task, steps)
 
 
 @contextmanager

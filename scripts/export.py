@@ -25,8 +25,9 @@ from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.evaluate import squares_of
-from fkd.geometry import cut
+from fkd.geometry import crop_matrices, transform
 from fkd.inference import export
+from fkd.inference.labelled_faces import crops_of
 from fkd.inference.torch_net import TorchNet, load_net
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
@@ -106,10 +107,9 @@ class Sample:
         table = faces.some(subset)
         table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:count]))
         squares, _ = squares_of(table, faces, boxes, detector)
-        windows, size = net.metadata.window(squares), net.metadata.size
-        cuts = [cut(faces.images[int(i)], windows[row : row + 1], size) for row, i in enumerate(table.images)]
-        keypoints = [crop.points(points) for ((crop,), _), points in zip(cuts, table.keypoints, strict=True)]
-        return cls(table.schema, np.concatenate([image for _, image in cuts]), np.stack(keypoints), table.visible)
+        matrices = crop_matrices(net.metadata.window(squares), net.metadata.size)
+        crops = crops_of(faces.images, table.images, matrices, net.metadata)
+        return cls(table.schema, crops, transform(table.keypoints, matrices), table.visible)
 
     def batches(self, size: int) -> Iterator[Image]:
         """The crops, `size` at a time."""

@@ -9,8 +9,8 @@ FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "schema", "terminal"},
     {"types", "distributed", "codecs", "losses", "metrics"},
-    {"geometry", "models", "shape_model", "io"},
-    {"detect", "data", "visualization"},
+    {"geometry", "models", "io"},
+    {"detect", "data", "shape_model", "visualization"},
     {"synthetic", "checkpoint", "filters"},
     {"head_pose", "training"},
     {"inference"},

@@ -251,10 +251,10 @@ function drawOverlays() {
     name.append(...face.name.split(/(?<=[/_])/).flatMap((part) => [part, element("wbr")])); // lines end there
     for (const { run, column } of shown) {
       const cell = element("td");
-      const picture = element("img");
-      picture.src = face.cells[column].picture;
-      picture.alt = `${face.name}, ${rows[run].label}`;
-      cell.append(picture, element("span", face.cells[column].caption));
+      const image = element("img");
+      image.src = face.cells[column].image;
+      image.alt = `${face.name}, ${rows[run].label}`;
+      cell.append(image, element("span", face.cells[column].caption));
       tr.append(cell);
     }
   }

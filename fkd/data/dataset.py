@@ -13,7 +13,7 @@ from fkd.data.augment import Augmentation
 from fkd.data.cache import Images
 from fkd.data.counter_random import CounterRandom
 from fkd.data.split import Rows
-from fkd.geometry import affine_after, crop_matrices, transform, warp
+from fkd.geometry import affine_after, channels_first, crop_images, crop_matrices, transform
 from fkd.types import Annotations, Batch, Points
 
 Order = Callable[[np.random.Generator, int], Rows]
@@ -83,9 +83,9 @@ class CropDataset(Dataset[Batch]):
         numbers, table = np.asarray(items, np.int64), self.table
         rows, random = numbers % len(self), CounterRandom(self.seed, numbers)
         places = self.split[rows]
-        numbers = table.images[places].tolist()
-        read = {number: self.images[number] for number in dict.fromkeys(numbers)}  # once for all its faces
-        photos = [read[number] for number in numbers]
+        shown_on = table.images[places].tolist()
+        read = {image: self.images[image] for image in dict.fromkeys(shown_on)}  # once for all its faces
+        photos = [read[image] for image in shown_on]
         keypoints, visible = table.keypoints[places], table.visible[places]
         boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), random)
         matrices = crop_matrices(boxes, self.size)
@@ -96,13 +96,11 @@ class CropDataset(Dataset[Batch]):
             each = np.arange(len(rows))[:, None]
             keypoints, visible = keypoints[each, moves.order], visible[each, moves.order]
         points = transform(keypoints, shown)
-        crops = np.empty((len(rows), self.size, self.size, *photos[0].shape[2:]), np.uint8)
-        for photo, matrix, crop in zip(photos, shown, crops, strict=True):
-            warp(photo, matrix, crop)
+        crops = crop_images(photos, shown, self.size)
         if self.augmentation is not None:
             self.augmentation(crops, points, random)
-        image = torch.from_numpy(crops if crops.ndim == 4 else crops[..., None]).permute(0, 3, 1, 2)
-        return Batch(image, *map(torch.from_numpy, (points, visible, matrices, table.label_shift[places], rows)))
+        arrays = (channels_first(crops), points, visible, matrices, table.label_shift[places], rows)
+        return Batch(*map(torch.from_numpy, arrays))
 
 
 class Repeated(Dataset[Batch]):

@@ -2,23 +2,24 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich import get_console
-from rich.progress import track
 
 from fkd.data.face_data import SPLITS, Faces
 from fkd.data.split import among
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
-from fkd.geometry import Crop, crop_matrices, cut, square_around, transform
+from fkd.geometry import crop_matrices, invert, square_around, transform
+from fkd.inference.labelled_faces import keypoints_of
 from fkd.inference.predictor import Net, answers
 from fkd.inference.torch_net import TorchNet
 from fkd.metrics import auc, failure_rate, nme, summary
+from fkd.terminal import progress
 from fkd.types import UNKNOWN, Annotations, Hashes, Points
 
 BOXES = ("keypoints", "jitter", "detector")
@@ -132,7 +133,15 @@ def evaluate(
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
-    preds = predict(net, table, faces, metadata.window(squares), batch_size, flip)
+    preds = keypoints_of(
+        partial(answers, net, flip=flip),
+        faces.images,
+        table.images,
+        crop_matrices(metadata.window(squares), metadata.size),
+        metadata,
+        batch_size=batch_size,
+        title="finding keypoints",
+    )
     if boxes == "detector" and metadata.shapes is not None:
         found &= metadata.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
     if not found.any():
@@ -140,7 +149,7 @@ def evaluate(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
         )
     windows = metadata.window(np.where(found[:, None], squares, square_around(table.keypoints)))
-    mean = np.stack([Crop.from_box(window, metadata.size).inverse_points(candidate.mean_shape) for window in windows])
+    mean = transform(candidate.mean_shape, invert(crop_matrices(windows, metadata.size)))
     preds, mean = (np.where(found[:, None, None], points, np.float32(np.nan)) for points in (preds, mean))
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     trained_on = candidate.trained_on(table)
@@ -173,10 +182,12 @@ def squares_of(
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
-    for rows in track(_by_image(table), "detecting faces", transient=True, disable=_quiet()):
-        candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
-        for label, candidate in match(truth[rows], candidates):
-            squares[rows[label]], found[rows[label]] = candidates[candidate], True
+    with progress("detecting faces", len(table), transient=True) as advance:
+        for rows in _by_image(table):
+            candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
+            for label, candidate in match(truth[rows], candidates):
+                squares[rows[label]], found[rows[label]] = candidates[candidate], True
+            advance(len(rows))
     return squares, found
 
 
@@ -184,23 +195,6 @@ def _by_image(table: Annotations) -> list[npt.NDArray[np.int64]]:
     """The rows of each image."""
     order = np.argsort(table.images, kind="stable")
     return np.split(order, 1 + np.flatnonzero(np.diff(table.images[order])))
-
-
-def _quiet() -> bool:
-    """Whether nobody watches: a bar that goes away would leave an empty line in a file."""
-    return not get_console().is_terminal
-
-
-def predict(net: Net, table: Annotations, faces: Faces, windows: Points, batch_size: int, flip: bool) -> Points:
-    """(N, K, 2) keypoints in photo pixels, at the true place, for windows (N, 4)."""
-    keypoints = []
-    for start in track(range(0, len(table), batch_size), "finding keypoints", transient=True, disable=_quiet()):
-        rows = range(start, min(start + batch_size, len(table)))
-        cuts = [cut(faces.images[int(table.images[row])], windows[row : row + 1], net.metadata.size) for row in rows]
-        crops = [crop for (crop,), _ in cuts]
-        found = answers(net, np.concatenate([image for _, image in cuts]), flip)
-        keypoints += [crop.inverse_points(points) for crop, points in zip(crops, found, strict=True)]
-    return np.stack(keypoints)
 
 
 def score(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fkd.detect import Candidates, Detector
 from fkd.distributed import cores
 from fkd.errors import UserError
-from fkd.geometry import Crop, cut
+from fkd.geometry import channels_first, crop_images, crop_matrices, invert, transform
 from fkd.inference.metadata import Metadata
 from fkd.io import images
 from fkd.schema import KeypointSchema
@@ -102,7 +102,7 @@ class Predictor:
         the net together. A file that cannot be read gives its error, and the stream goes on.
         """
         if isinstance(photos, str | Path):
-            raise ValueError(f"photos: expected several, found one path, {images}; give a list")
+            raise ValueError(f"photos: expected several, found one path, {photos}; give a list")
         threads = min(cores(), _MOST_THREADS)
         photos, waiting = iter(photos), deque[Future[_Look]]()
         with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
@@ -113,7 +113,7 @@ class Predictor:
                     waiting.extend(pool.submit(self._try_to_look, photo) for photo in more)
                     if waiting:
                         group.append(waiting.popleft().result())
-                    if not waiting or _is_full(group):
+                    if group and (not waiting or _is_full(group)):
                         yield from self._answers(group)
                         group = []
                     if not waiting:
@@ -137,8 +137,9 @@ class Predictor:
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(photo)
         squares, scores, doubtful = self._candidates(pixels, path)
         shown = images.in_channels(pixels, self.net.metadata.channels)
-        crops, batch = cut(shown, self.net.metadata.window(squares), self.net.metadata.size)
-        return _Look(pixels, squares, scores, doubtful, crops, batch, None)
+        matrices = crop_matrices(self.net.metadata.window(squares), size := self.net.metadata.size)
+        crops = channels_first(crop_images([shown] * len(matrices), matrices, size)) if len(matrices) else None
+        return _Look(pixels, squares, scores, doubtful, matrices, crops, None)
 
     def _candidates(self, pixels: Image, path: str | None) -> Candidates:
         if self.hiding:
@@ -147,10 +148,16 @@ class Predictor:
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
         """The faces on each image; one call of the net for all of them."""
-        keypoints = iter(self._keypoints([look.batch for look in looks if len(look.batch)]))
-        return [self._faces_of(look, [crop.inverse_points(next(keypoints)) for crop in look.crops]) for look in looks]
+        keypoints = np.zeros((0, len(self.schema), 2), np.float32)
+        if crops := [look.crops for look in looks if look.crops is not None]:
+            keypoints = answers(self.net, np.concatenate(crops), self.flip)
+        each = np.split(keypoints, np.cumsum([look.faces for look in looks])[:-1])
+        return [
+            self._faces_of(look, transform(points, invert(look.matrices)))
+            for look, points in zip(looks, each, strict=True)
+        ]
 
-    def _faces_of(self, look: _Look, keypoints: Sequence[Points]) -> list[Face]:
+    def _faces_of(self, look: _Look, keypoints: Points) -> list[Face]:
         """The faces of one image, without what looks like none; for hiding, that comes as boxes without keypoints."""
         shapes, limit = self.net.metadata.shapes, self.detector.limit
         faces, dropped = [], []
@@ -163,12 +170,6 @@ class Predictor:
             return faces
         unknown = np.full((len(self.schema), 2), np.nan, np.float32)
         return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
-
-    def _keypoints(self, batches: Sequence[Image]) -> Points:
-        """Crops (N, C, S, S) of several images, B in all -> (B, K, 2) crop pixels."""
-        if not batches:
-            return np.zeros((0, len(self.schema), 2), np.float32)
-        return answers(self.net, np.concatenate(batches), self.flip)
 
 
 def answers(net: Net, crops: Image, flip: bool) -> Points:
@@ -189,18 +190,22 @@ class _Look:
     squares: Points  # (N, 4) photo pixels
     scores: npt.NDArray[np.float32]  # (N,)
     doubtful: Points  # (M, 4) that are only hidden
-    crops: list[Crop]
-    batch: Image  # (N, C, S, S)
+    matrices: npt.NDArray[np.float32]  # (N, 2, 3), photo pixels -> crop pixels
+    crops: Image | None  # (N, C, S, S); None without candidates
     error: UserError | None
 
     @classmethod
     def nothing(cls, error: UserError) -> _Look:
         none = np.zeros((0, 4), np.float32)
-        return cls(None, none, np.zeros(0, np.float32), none, [], np.zeros(0, np.uint8), error)
+        return cls(None, none, np.zeros(0, np.float32), none, np.zeros((0, 2, 3), np.float32), None, error)
+
+    @property
+    def faces(self) -> int:
+        return len(self.matrices)
 
 
 def _is_full(looks: Sequence[_Look]) -> bool:
-    crops = sum(len(look.crops) for look in looks)
+    crops = sum(look.faces for look in looks)
     pixels = sum(look.image.shape[0] * look.image.shape[1] for look in looks if look.image is not None)
     return crops >= _CROPS or pixels >= _PIXELS
 

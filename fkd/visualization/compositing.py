@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fkd import geometry
 from fkd.types import Image
 
 Floats = npt.NDArray[np.floating]
@@ -48,16 +49,8 @@ def premultiplied(pixels: Image) -> Texture:
 
 
 def similarity(source: Floats, target: Floats) -> Floats:
-    """The (3, 3) turn, scale and shift that bring points (N, 2) nearest to others, in the least-squares sense.
-
-    Umeyama, "Least-Squares Estimation of Transformation Parameters Between Two Point Patterns", PAMI 13(4), 1991,
-    sec. III; in the plane, a turn with a scale is one complex factor.
-    """
-    start, stop = source @ [1, 1j], target @ [1, 1j]
-    around = start - start.mean()
-    factor = np.vdot(around, stop) / np.vdot(around, around)
-    shift = stop.mean() - factor * start.mean()
-    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag], [0, 0, 1]])
+    """The (3, 3) turn, scale and shift that bring points (N, 2) nearest to others, in the least-squares sense."""
+    return np.vstack([geometry.similarity(source, target), [0, 0, 1]])
 
 
 def affine(source: Floats, target: Floats) -> Floats:

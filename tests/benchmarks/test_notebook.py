@@ -52,11 +52,11 @@ def test_a_face_is_where_its_target_says(tmp_path: Path, points: list[list[int]]
 
 
 def test_a_face_is_shown_as_fkd_shows_it(tmp_path: Path) -> None:
-    image, points = face(0, 0, 0, 200)
-    images.write(tmp_path / "face.png", image)
+    photo, points = face(0, 0, 0, 200)
+    images.write(tmp_path / "face.png", photo)
     image, target = NotebookDataset([tmp_path / "face.png"], points[None], FACE, center=10, unit=20, channels=1)[0]
     matrix = crop_matrices(FACE.window(square_around(points)), 48)
-    expected = warp(images.in_channels(image, 1), matrix, np.empty((48, 48), np.uint8))
+    expected = warp(images.in_channels(photo, 1), matrix, np.empty((48, 48), np.uint8))
     assert np.corrcoef(image.ravel().numpy(), expected.ravel())[0, 1] > 0.95
     np.testing.assert_allclose(target.reshape(-1, 2) * 20 + 10, transform(points, matrix), atol=1.2)
 

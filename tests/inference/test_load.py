@@ -67,7 +67,7 @@ def test_a_file_alone_finds_what_its_parts_find_by_hand(files: Path, name: str, 
         import torch
 
         with torch.inference_mode():
-            return net.model(torch.from_numpy(channels_first(np.ascontiguousarray(shown))[None]))[0].numpy()
+            return net.model(torch.from_numpy(channels_first(np.ascontiguousarray(shown)[None])))[0].numpy()
 
     keypoints = answer(crop.image(grey))
     if flip:
@@ -175,7 +175,7 @@ def test_the_net_that_comes_with_fkd_finds_points_on_drawn_faces() -> None:
         photo, points = face(11, subject, 0, 192)
         box = net.metadata.window(square_around(points))
         crop = Crop.from_box(box, net.metadata.size)
-        found = net(channels_first(crop.image(images.in_channels(photo, 1)))[None])
+        found = net(channels_first(crop.image(images.in_channels(photo, 1))[None]))
         distances = np.linalg.norm(crop.inverse_points(found[0]) - points, axis=-1)
         errors.append(distances.mean() / np.linalg.norm(points[36] - points[45]))
     assert 100 * np.mean(errors) < 8

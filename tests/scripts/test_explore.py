@@ -82,7 +82,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(script: Script, faces_root
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?:|url\(|@import", text)
     assert page.titles.index("fault") < page.titles.index("note")  # the most serious first
-    assert "shows photographs of subjects" in text
+    assert "shows photographs of people" in text
     assert "data.exclude=FILE" in text
     ids = {given.get("id") for _, given in page.tags}
     assert {link[1:] for link in links} <= ids

@@ -8,11 +8,10 @@ import numpy.typing as npt
 from fkd.data.face_data import Faces
 from fkd.data.split import Rows
 from fkd.errors import UserError
-from fkd.geometry import affine_after, channels_first, crop_matrices, invert, square_around, transform, warp
+from fkd.geometry import affine_after, crop_matrices, square_around, transform
+from fkd.inference.labelled_faces import keypoints_of
 from fkd.inference.predictor import Net
-from fkd.io import images
-from fkd.terminal import progress
-from fkd.types import Points
+from fkd.types import Image, Points
 
 _BATCH = 64
 
@@ -40,33 +39,17 @@ def answers(net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = 
         mirrored: show mirror images, and mirror the answers back.
         degrees: turn the image clockwise about the middle of the face's points, and the answers back.
     """
-    found = []
-    with progress(title, len(rows)) as advance:
-        for batch in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-            crops, matrices = _crops(net, faces, batch, degrees)
-            if mirrored:
-                keypoints = faces.table.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), net.metadata.size)
-            else:
-                keypoints = net(crops)
-            found.append(transform(keypoints, invert(matrices)))
-            for _ in batch:
-                advance()
-    return np.concatenate(found)
 
+    def answer_mirrored(crops: Image) -> Points:
+        return metadata.schema.mirrored(net(crops[..., ::-1]), metadata.size)
 
-def _crops(
-    net: Net, faces: Faces, rows: Rows, degrees: float
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.floating]]:
-    """(B, C, S, S) what the net is shown, and matrices (B, 2, 3) from photo to crop pixels."""
-    keypoints, size = faces.table.keypoints[rows], net.metadata.size
+    keypoints, metadata = faces.table.keypoints[rows], net.metadata
     turns = turns_about(keypoints.mean(axis=1), degrees)
-    windows = net.metadata.window(square_around(transform(keypoints, turns)))
-    matrices = affine_after(crop_matrices(windows, size), turns)
-    crops = []
-    for image, matrix in zip(faces.table.images[rows].tolist(), matrices, strict=True):
-        photo = images.in_channels(faces.images[image], net.metadata.channels)
-        crops.append(channels_first(warp(photo, matrix, np.empty((size, size, *photo.shape[2:]), np.uint8))))
-    return np.stack(crops), matrices
+    windows = metadata.window(square_around(transform(keypoints, turns)))
+    matrices = affine_after(crop_matrices(windows, metadata.size), turns)
+    answer = answer_mirrored if mirrored else net
+    numbers = faces.table.images[rows]
+    return keypoints_of(answer, faces.images, numbers, matrices, metadata, batch_size=_BATCH, title=title)
 
 
 def turns_about(centres: npt.NDArray[np.floating], degrees: float) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from fkd.data.face_data import Faces
 from fkd.data.split import Rows
 from fkd.dataset_report.checks.finding import Finding
 from fkd.dataset_report.checks.sampling import examples, pieces, reach, sample
-from fkd.shape_model import ShapeModel
+from fkd.shape_model import ShapeModel, aligned
 from fkd.types import Points
 
 _MOST = 5_000  # faces that the shapes are learned from
@@ -72,11 +72,8 @@ def misfit(keypoints: Points, mean: Points) -> npt.NDArray[np.float64]:
 
     Moved, scaled and turned, but not mirrored; 0 to 1.
     """
-    faces, shape = (np.ascontiguousarray(p, np.float64).view(np.complex128)[..., 0] for p in (keypoints, mean))
-    faces, shape = (points - points.mean(axis=-1, keepdims=True) for points in (faces, shape))
-    agreement = abs((faces.conj() * shape).sum(axis=-1)) ** 2
-    left = 1 - agreement / ((abs(faces) ** 2).sum(axis=-1) * (abs(shape) ** 2).sum())
-    return np.asarray(np.sqrt(np.maximum(left, 1e-12)))
+    left = np.linalg.norm(aligned(keypoints, mean) - mean, axis=(-2, -1)) / np.linalg.norm(mean - mean.mean(axis=0))
+    return np.asarray(np.maximum(left, 1e-6))
 
 
 def _look(keypoints: Points, flip: list[int], model: ShapeModel) -> tuple[npt.NDArray[np.float64], ...]:

@@ -371,15 +371,15 @@ def sheet(rows):
 
 
 def test_overlays_show_the_first_and_the_worst_faces(tmp_path):
-    image = tmp_path / "faces.png"
-    fit(tmp_path, Tiny(), [overlays(file=str(image))], logger=tensorboard(tmp_path), num_sanity_val_steps=1)
+    file = tmp_path / "faces.png"
+    fit(tmp_path, Tiny(), [overlays(file=str(file))], logger=tensorboard(tmp_path), num_sanity_val_steps=1)
     first, worst = shown(tmp_path, "val/faces"), shown(tmp_path, "val/worst")
     assert [step for step, _ in first] == [step for step, _ in worst] == [5, 10, 15]
     for _, image in first:  # more faces than one batch has
         np.testing.assert_array_equal(image, sheet([0, 1, 2, 3, 4, 5]))
     for _, image in worst:
         np.testing.assert_array_equal(image, sheet([11, 10, 9]))
-    np.testing.assert_array_equal(cv2.imread(str(image))[..., ::-1], first[-1][1])
+    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], first[-1][1])
     assert not list(tmp_path.glob("*.tmp"))
 
 

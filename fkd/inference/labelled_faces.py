@@ -1,0 +1,50 @@
+"""What a net finds on faces whose place is known, as evaluation and the checks of data sets ask it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from fkd.data.cache import Images
+from fkd.data.split import Rows
+from fkd.geometry import channels_first, crop_images, invert, transform
+from fkd.inference.metadata import Metadata
+from fkd.io.images import in_channels
+from fkd.terminal import progress
+from fkd.types import Image, Points
+
+
+def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], metadata: Metadata) -> Image:
+    """(N, C, S, S) crops as a net wants them, of the images of these numbers (N,) by matrices (N, 2, 3)."""
+    photos = [in_channels(images[number], metadata.channels) for number in numbers.tolist()]
+    return channels_first(crop_images(photos, matrices, metadata.size))
+
+
+def keypoints_of(
+    answer: Callable[[Image], Points],
+    images: Images,
+    numbers: Rows,
+    matrices: npt.NDArray[np.floating],
+    metadata: Metadata,
+    *,
+    batch_size: int,
+    title: str,
+) -> Points:
+    """(N, K, 2) keypoints in photo pixels, with a progress bar.
+
+    Args:
+        answer: crops (B, C, S, S) -> keypoints (B, K, 2) in crop pixels.
+        images: decoded images.
+        numbers: (N,) the image of each face.
+        matrices: (N, 2, 3), photo pixels -> crop pixels.
+        metadata: of the net.
+        batch_size: crops in one call.
+        title: stands before the bar.
+    """
+    found = []
+    with progress(title, len(numbers), transient=True) as advance:
+        for rows in np.split(np.arange(len(numbers)), range(batch_size, len(numbers), batch_size)):
+            crops = crops_of(images, numbers[rows], matrices[rows], metadata)
+            found.append(transform(answer(crops), invert(matrices[rows])))
+            advance(len(rows))
+    return np.concatenate(found)
