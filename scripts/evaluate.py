@@ -27,7 +27,7 @@ from fkd.training.runs.run_folder import write_json
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     run_dir, detector = Path(cfg.run_dir), build_detector(cfg)
-    net = fkd.load(None if cfg.ckpt is None else checks.path(cfg, "ckpt"), device=cfg.device).net
+    net = fkd.load(fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt"), device=cfg.device).net
     if isinstance(net, TorchNet):
         compatibility.check_labels(cfg, net.config)
     faces = faces_for(cfg, net.metadata)
