@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ __version__ = "0.1.0"
 
 WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
 """The net that comes with fkd; `fkd/weights/README.md` says what it was trained on and what it is not for."""
+EXPORTED = WEIGHTS.with_suffix(".onnx")
+"""The same for use without torch."""
 
 
 def load(
@@ -29,7 +32,7 @@ def load(
 
     Args:
         path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `scripts/export.py` (.onnx), which needs
-            no torch; None: the net that comes with fkd.
+            no torch; None: the net that comes with fkd, without torch unless `device` names a GPU.
         detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
             content of a file in conf/detector.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
@@ -47,7 +50,8 @@ def load(
 
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
-    path = WEIGHTS if path is None else path
+    if path is None:
+        path = EXPORTED if device in ("auto", "cpu") else WEIGHTS
     if not Path(path).exists():  # before torch is loaded
         raise UserError(
             f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
@@ -69,4 +73,8 @@ def _onnx(path: str | Path, device: str) -> Net:
 
     if device not in ("auto", "cpu"):
         raise UserError(f"device={device}: exported nets run on the processor; expected auto or cpu")
+    if path == EXPORTED and find_spec("onnxruntime") is None:
+        from fkd.inference.opencv_net import OpenCVNet
+
+        return OpenCVNet(EXPORTED)
     return OnnxNet(path)

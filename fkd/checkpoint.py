@@ -50,8 +50,8 @@ _KEPT_DATA = ("name", "label_shift", "split")
 def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
 
-    Paths and settings of the training stay behind; subjects's names become pseudonyms (`fkd.data.split.anonymous`). By
-    these and by the hashes of images, whoever has a name or an image can test whether the net was trained on it.
+    Paths and settings of the training stay behind; the subjects' names become pseudonyms (`fkd.data.split.anonymous`).
+    By these and by the hashes of images, whoever has a name or an image can test whether the net was trained on it.
     """
     config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+COMMANDS = Path(__file__).parents[1] / "commands"
 _ROOT_KEY = re.compile(r"(\w+): (\S+) +# (.*)")
 _HIDDEN = ("base",)
 """Files that others are made of."""
@@ -22,12 +23,18 @@ def help_text(conf: Path, config_name: str) -> str:
         conf: the folder of all configs; scripts/ lies beside it.
         config_name: `<config_name>.yaml` there, and `<config_name>.py` in scripts/.
     """
-    summary, examples = _docstring(conf.parent / "scripts" / f"{config_name}.py")
+    story = COMMANDS / f"{config_name}.py"
+    program, story = (
+        (f"fkd {config_name}", story)
+        if story.is_file()
+        else (f"python scripts/{config_name}.py", conf.parent / "scripts" / f"{config_name}.py")
+    )
+    summary, examples = _docstring(story)
     groups = _groups(conf, config_name)
     named = {group: _options(conf, group) for group in groups}
     recipes = {group: options for group, options in named.items() if _holds_recipes(conf, group, groups[group])}
     parts = [
-        f"usage: python scripts/{config_name}.py [-m] [group=option ...] [key=value ...]\n\n{summary}",
+        f"usage: {program} [-m] [group=option ...] [key=value ...]\n\n{summary}",
         _section("examples", examples),
         _section(
             "groups, with what is chosen if you name none",
@@ -49,7 +56,7 @@ def _docstring(script: Path) -> tuple[str, list[str]]:
     """A script's first paragraph, and the command lines that follow it."""
     text = ast.get_docstring(ast.parse(script.read_text())) or ""
     summary, _, rest = text.partition("\n\n")
-    return summary, [line for line in rest.splitlines() if line.startswith("python ")]
+    return summary, [line for line in rest.splitlines() if line.startswith(("fkd ", "python "))]
 
 
 def _groups(conf: Path, config_name: str) -> dict[str, str | None]:

@@ -22,7 +22,7 @@ def test_it_is_there_for_every_script() -> None:
     assert {"train", "evaluate", "predict"} <= set(SCRIPTS)
     for name in SCRIPTS:
         text = help_text(CONF, name)
-        assert text.startswith(f"usage: python scripts/{name}.py ")
+        assert text.startswith((f"usage: fkd {name} ", f"usage: python scripts/{name}.py "))
         assert section(text, "examples"), name
 
 

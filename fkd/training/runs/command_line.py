@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
@@ -69,7 +70,7 @@ def command(overrides: Sequence[str]) -> dict[str, Any]:
     return {key: parse(override).value() for key, override in given.items() if is_learned(key)}
 
 
-def task_overrides(hydra: DictConfig) -> list[str]:
+def task_overrides(hydra: DictConfig | HydraConf) -> list[str]:
     """What the command line of this process gave for its task, word for word: Hydra's own config resolves nothing."""
     overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(overrides, list)
