@@ -105,6 +105,8 @@ def command(
 
         @functools.wraps(task)
         def main() -> None:
+            nonlocal started, resume_hint
+            started, resume_hint = False, ""
             if {"--help", "-h"} & set(sys.argv[1:]):
                 try:
                     print(help_text(CONF, config_name), flush=True)
