@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,20 @@ def test_a_mistake_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: model=naimsh: no such option; did you mean naimish")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_torch_what_needs_it_says_so(tmp_path: Path) -> None:
+    """As after `pip install --no-deps` and requirements-light.txt."""
+    hide = "import importlib.util as u, sys; u.find_spec = lambda name: None; sys.argv[1:] = ['train']"
+    code = f"{hide}; import fkd.__main__ as m; m.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: fkd train: needs torch, which is not installed; pip install fkd\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_light_requirements_are_bounded_as_those_of_the_whole() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    whole = {*project["dependencies"], *project["optional-dependencies"]["export"]}
+    lines = (PROJECT / "requirements-light.txt").read_text().splitlines()
+    assert {line for line in lines if not line.startswith("#")} <= whole
