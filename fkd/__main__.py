@@ -10,7 +10,7 @@ from pathlib import Path
 import fkd
 
 _COMMANDS = Path(__file__).parent / "commands"
-_LIGHT = ("predict", "filter")
+_LIGHT = ("predict", "filter", "new")
 """Commands for which requirements-light.txt is enough."""
 _USAGE = (
     "usage: fkd COMMAND [group=option ...] [key=value ...]\n\ncommands\n{}\n\n`fkd COMMAND --help` says what it takes."
