@@ -8,7 +8,7 @@ import pytest
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "schema", "terminal"},
-    {"types", "distributed", "codecs", "losses", "metrics"},
+    {"types", "distributed", "codecs", "losses", "metrics", "library_internals"},
     {"geometry", "models", "io"},
     {"detect", "data", "shape_model", "visualization"},
     {"synthetic", "checkpoint", "filters"},
@@ -84,7 +84,7 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
     assert users("albumentations") == {"data/augment.py"}
     assert users("hydra") == {
         "config/instantiate.py",
-        "training/runs/command_line.py",
+        "library_internals/hydra.py",
         "cli/command.py",
         "cli/sweep_folders.py",
         "commands/prepare.py",

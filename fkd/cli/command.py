@@ -14,7 +14,6 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -26,6 +25,7 @@ from fkd.cli.help import help_text
 from fkd.cli.sweep_folders import kept, put_back, statuses
 from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
+from fkd.library_internals.hydra import parse
 from fkd.terminal import say, show
 
 OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
@@ -210,7 +210,7 @@ def explain(error: Exception, config_name: str) -> str:
 
 def _is_broken(argument: str) -> bool:
     try:
-        OverridesParser.create().parse_override(argument)
+        parse([argument])
     except HydraException:
         return not argument.startswith("-")
     return False
@@ -249,7 +249,7 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
     if "hydra.mode=RUN" in overrides:  # one run is resumed
         options = [option for option in options if option not in ("-m", "--multirun")]
     try:
-        parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text])
+        parsed = parse([text for text in overrides if "=" in text])
     except HydraException:  # Hydra will say more
         return overrides + options
     for override in parsed:
@@ -268,7 +268,7 @@ def _quoted(argument: str) -> str:
     if not equals or key not in _PATHS:
         return argument
     try:
-        override = OverridesParser.create().parse_override(argument)
+        (override,) = parse([argument])
         if not override.is_sweep_override():
             return argument
     except HydraException:
@@ -285,8 +285,7 @@ def _near(name: str, choices: list[str]) -> str:
 def _keys(config_name: str) -> Iterator[str]:
     """All dotted keys and groups of a config as the command line composes it: what it chooses for groups counts."""
     groups = [argument for argument in sys.argv[1:] if (CONF / argument.partition("=")[0]).is_dir()]
-    parser = OverridesParser.create()
-    chosen = [text for text in groups if not parser.parse_override(text).is_sweep_override()]
+    chosen = [text for text in groups if not parse([text])[0].is_sweep_override()]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose(config_name, chosen, return_hydra_config=True)
 

@@ -15,6 +15,7 @@ from fkd.data.face_data import Faces
 from fkd.distributed import outlive_signals
 from fkd.errors import UserError
 from fkd.geometry import crop_matrices, square_around, transform
+from fkd.library_internals import lightning
 from fkd.types import Batch, Points
 
 _SEED_OF_VALIDATION = 0
@@ -69,9 +70,7 @@ class KeypointDataModule(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """The epoch that a training goes on in, how many of its batches are done, and what their order depends on."""
         assert self.trainer is not None
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        over = progress.is_last_batch and progress.current.ready == progress.current.completed
-        done = 0 if over else progress.current.completed
+        done = lightning.batches_done(self.trainer)
         return {"epoch": self.trainer.current_epoch, "batches_done": done, "order": self._order}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
