@@ -317,7 +317,8 @@ def test_what_was_cut_goes_on_with_the_same_settings_only(folder: Path, storage:
 def test_what_was_cut_goes_on_with_the_same_images_only(folder: Path, tmp_path: Path) -> None:
     def cached(key: str) -> Faces:
         images = crowd().images
-        return replace(crowd(), images=ImageCache.build(tmp_path, key, len(images), images.__getitem__, "Images"))
+        cache = ImageCache.build(tmp_path, key, len(images), lambda: (image for image in images), "Images")
+        return replace(crowd(), images=cache)
 
     target = cut(folder, "then")
     with pytest.raises(UserError, match="expected to go on with images=then, found now; give the same command, ano"):
