@@ -108,9 +108,7 @@ class _Pixels:
     def __init__(self, transform: _Transform) -> None:
         self.transform, self.random = transform, _Random()
         kinds = albumentations.BasicTransform | albumentations.OneOf | albumentations.Sequential
-        self.p = (
-            transform.p if isinstance(transform, kinds) else 1.0
-        )  # others ignore force_apply and apply p themselves
+        self.p = transform.p if isinstance(transform, kinds) else 1.0  # others apply p in spite of force_apply
         transform.set_random_state(self.random.numbers, self.random.python)
 
     def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
