@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.contents import digest
 from fkd.data.face_data import Faces
+from fkd.data.image_hashes import digest
 from fkd.data.split import Rows
 from fkd.geometry import adjust, crop_matrices, square_around, warp
 from fkd.io import images
