@@ -41,7 +41,7 @@ def answers(net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = 
     """
 
     def answer_mirrored(crops: Image) -> Points:
-        return metadata.schema.mirrored(net(crops[..., ::-1]), metadata.size)
+        return metadata.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), metadata.size)
 
     keypoints, metadata = faces.table.keypoints[rows], net.metadata
     turns = turns_about(keypoints.mean(axis=1), degrees)
