@@ -422,7 +422,7 @@ def test_labels_that_a_net_contradicts(maps: Faces) -> None:
     finding = named(checks.examine(bad, net, trained=subjects))["disagreement"]
     assert set(finding.rows) == set(wrong)
     assert finding.figures["seen_share"] == pytest.approx(1 / 40)
-    assert "too kindly" in finding.text
+    assert "error on them is too low" in finding.text
     assert "disagreement" not in named(checks.examine(maps, net))
 
 
