@@ -12,7 +12,7 @@ from fkd.config.instantiate import instantiate
 from fkd.filters import Filter
 
 
-@command("filter")
+@command("filter", positional="input")
 def main(cfg: DictConfig) -> None:
     dress: Filter = instantiate(cfg.get("filter"), "filter")
     allow_unhidden = checks.flag(cfg, "allow_unhidden")

@@ -17,7 +17,7 @@ from fkd.types import Face, Image
 from fkd.visualization import draw
 
 
-@command("predict")
+@command("predict", positional="input")
 def main(cfg: DictConfig) -> None:
     csv, pts, images = (checks.flag(cfg, key) for key in ("csv", "pts", "images"))
     job = Job(cfg)

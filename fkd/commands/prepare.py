@@ -42,7 +42,7 @@ def main(cfg: DictConfig) -> None:
     else:
         obtain(cfg, root, listed)
 
-    from fkd.config.faces import build_faces  # slow
+    from fkd.config.faces import build_faces  # here, since it loads torch: downloads start and --help answers at once
 
     show(*build_faces(cfg).remarks)
     show(f"ready: python scripts/train.py {shlex.join(of_the_set(HydraConfig.get().overrides.task))}")

@@ -25,9 +25,9 @@ from fkd.training.runs.run_warnings import training_warnings
 
 @command("train", rewrite=command_line.command_line)
 def main(cfg: DictConfig) -> float:
-    if not Path(cfg.run_dir, "result.json").exists():  # a run that goes on has what it began with
+    if not Path(cfg.run_dir, "result.json").exists():  # a run that resumes needs them no more
         checks.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
-    import pytorch_lightning as pl  # here, with all that loads torch, so that --help answers at once
+    import pytorch_lightning as pl  # these load torch: without them --help answers at once
 
     from fkd.config.build_module import build_module, initialise
     from fkd.config.build_parts import build_detector, remarks_on_boxes

@@ -79,7 +79,10 @@ def synthetic_faces(
 
 def _check_root(root: Path) -> None:
     """Somebody's own images are not to be mixed with drawn ones, and were probably meant to be trained on."""
-    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    try:
+        names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    except OSError as error:
+        raise UserError(f"data.root={root}: cannot be read ({error.strerror}); choose another folder") from error
     if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
         raise UserError(
             f"data.root={root}: expected a folder for synthetic faces alone, found {foreign[0]} in it; to train on "

@@ -169,7 +169,7 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=a.png", "output=out", "frames=2"), "frames=2: expected a video or a camera"),
         (("input=-1", "output=out"), "input=-1: expected the number of a camera"),
         (("input=99999999999", "output=out"), "input=99999999999: expected the number of a camera"),
-        (("a.png", "output=out"), "a.png: expected arguments like key=value, e.g. input=a.png"),
+        (("a.png", "b.png", "output=out"), "b.png: expected key=value after input=a.png"),
         (
             ("input=a.png", "output=out", "detector.limit=3"),
             "detector.limit: detector has not been chosen",
