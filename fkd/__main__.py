@@ -4,11 +4,14 @@ import ast
 import difflib
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import fkd
 
 _COMMANDS = Path(__file__).parent / "commands"
+_LIGHT = ("predict", "filter", "new")
+"""Commands for which requirements-light.txt is enough."""
 _USAGE = (
     "usage: fkd COMMAND [group=option ...] [key=value ...]\n\ncommands\n{}\n\n`fkd COMMAND --help` says what it takes."
 )
@@ -34,6 +37,9 @@ def main() -> None:
         near = difflib.get_close_matches(name, summaries(), n=1)
         hint = f"did you mean fkd {near[0]}? " if near else ""
         print(f"error: {name}: no such command; {hint}`fkd` lists all", file=sys.stderr)
+        sys.exit(2)
+    elif name not in _LIGHT and find_spec("torch") is None:
+        print(f"error: fkd {name}: needs torch, which is not installed; pip install fkd", file=sys.stderr)
         sys.exit(2)
     else:
         sys.argv = [f"fkd {name}", *sys.argv[2:]]

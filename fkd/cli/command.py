@@ -15,7 +15,6 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -27,6 +26,7 @@ from fkd.cli.help import help_text
 from fkd.cli.sweep_folders import kept, put_back, statuses
 from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
+from fkd.library_internals.hydra import parse
 from fkd.terminal import say, show
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
@@ -248,7 +248,7 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
             overrides.append(argument)
     if "hydra.mode=RUN" in overrides:  # one run is resumed
         options = [option for option in options if option not in ("-m", "--multirun")]
-    parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text])
+    parsed = parse([text for text in overrides if "=" in text])
     for override in parsed:
         if override.is_sweep_override() and override.key_or_group in _PRESETS:
             raise UserError(
@@ -265,7 +265,7 @@ def _quoted(argument: str) -> str:
     if not equals or key not in _PATHS:
         return argument
     try:
-        override = OverridesParser.create().parse_override(argument)
+        (override,) = parse([argument])
         if not override.is_sweep_override():
             return argument
     except HydraException:

@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
             {
                 "page": f"{output}/report.html (opens in any browser; it shows people's faces)",
                 "numbers": f"{output}/report.json",
-                "leave out": dataset_report.exclusion_line(found, output),
+                "leave out": found.exclusion_line(f"{output}/exclude.txt"),
             }
         ),
     )

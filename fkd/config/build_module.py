@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from fkd import checkpoint, detect, distributed, losses
 from fkd.config import CONF, checks
@@ -20,6 +19,8 @@ from fkd.models.keypoint_net import KeypointNet, ReadsHeatmaps
 from fkd.training.module import KeypointModule
 from fkd.training.objective import HeatmapLoss, Loss, Objective, Teacher, within
 from fkd.training.runs.compatibility import check_labels, first_difference, plain
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
@@ -54,7 +55,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     names = [name for name, _ in model.net.named_parameters()]
     if names and all(any(within(name, part) for part in objective.frozen) for name in names):
         raise UserError("model.frozen: expected parts that leave something to learn, found all of the net")
-    if cfg.data.batch_size == 1 and any(isinstance(layer, _BatchNorm) for layer in model.net.modules()):
+    if cfg.data.batch_size == 1 and any(isinstance(layer, _BATCH_NORMS) for layer in model.net.modules()):
         raise UserError(
             f"data.batch_size=1: model={cfg.model.name} normalises over the batch; expected at least 2 faces"
         )

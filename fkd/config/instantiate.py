@@ -71,7 +71,7 @@ def check_arguments(model: Mapping[str, Any]) -> None:
 
 def _refusals_of_lightning() -> tuple[type[Exception], ...]:
     """With which its parts say, as others with ValueError, that they cannot use a value; none if it is not in use."""
-    exceptions = sys.modules.get("lightning_fabric.utilities.exceptions")
+    exceptions = sys.modules.get("pytorch_lightning.utilities.exceptions")
     return () if exceptions is None else (exceptions.MisconfigurationException,)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import starmap
 from multiprocessing import get_context
@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from fkd.data.cache import ImageCache
-from fkd.data.contents import text_hash
 from fkd.data.face_data import Faces, remark_on_subjects
+from fkd.data.image_hashes import text_hash
 from fkd.data.split import by_subject, shares
 from fkd.distributed import cores
 from fkd.errors import UserError
@@ -95,10 +95,10 @@ def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tupl
     key = f"{_PREFIX}{_digest(shots, channels)}"
     path = root / f"{key}.npy"
 
-    def drawn() -> Iterator[Image]:
+    def drawn() -> Generator[Image]:
         return _keeping_keypoints(_draw(shots), path, channels)  # starts the processes before any bar is shown
 
-    images = ImageCache.from_images(root, key, len(shots), drawn, "Drawing faces", "data.root")
+    images = ImageCache.build(root, key, len(shots), drawn, "Drawing faces", "data.root")
     try:
         keypoints: Points = np.load(path)
     except (OSError, ValueError, EOFError):  # deleted or cut off while the images stayed
@@ -108,7 +108,7 @@ def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tupl
     return images, keypoints
 
 
-def _keeping_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Iterator[Image]:
+def _keeping_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Generator[Image]:
     """Hands on the images, grey or as they are; writes the keypoints when all have been taken."""
     keypoints = []
     for image, points in drawn:

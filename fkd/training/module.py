@@ -16,6 +16,7 @@ from torchmetrics import CatMetric, MeanMetric
 
 from fkd.checkpoint import hashes_of
 from fkd.errors import UserError
+from fkd.library_internals import lightning
 from fkd.metrics import NME, PartNME, point_errors
 from fkd.models.keypoint_net import KeypointNet
 from fkd.shape_model import ShapeModel
@@ -153,8 +154,7 @@ class KeypointModule(pl.LightningModule):
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
         checkpoint["image_hashes"] = torch.from_numpy(self.image_hashes.view(np.int64))
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
-        epochs = self.trainer.fit_loop.epoch_progress.current.started  # type: ignore[attr-defined]
-        checkpoint["scores"] = {"epoch": epochs, **scores}
+        checkpoint["scores"] = {"epoch": lightning.started_epochs(self.trainer), **scores}
         checkpoint["steps"], checkpoint["faces"] = self._steps, dict(self.fingerprints)
         own = torch.stack([cast(Tensor, value) for value in self.train_loss.metric_state.values()])
         every = cast(Tensor, self.all_gather(own))  # of an epoch that is not over, and of each process

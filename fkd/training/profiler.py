@@ -16,18 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fkd.io.atomic import whole_file
+from fkd.library_internals import lightning
 
 _REST = "rest"
-_PARTS = {
-    r"_next$": "waiting for data",
-    r"\.batch_to_device$|\.transfer_batch_to_device$": "copy to device",
-    r"\.training_step$": "forward and loss",
-    r"\.backward$": "backward",
-    r"\.optimizer_step$|\.optimizer_zero_grad$": "optimizer",
-    r"\.validation_step$|\.on_validation_\w+$": "validation",
-    r"^log_metrics$": "logging",
-}
-"""Lightning's names of what it does, by how they end; what callbacks do stands under their own names."""
+_LOGGING = "log_metrics"  # the profiled action of loggers, which Lightning does not profile
 
 
 class StepProfiler(Profiler):
@@ -58,15 +50,15 @@ class StepProfiler(Profiler):
         super().setup(stage, local_rank, log_dir)
         if stage != "fit":
             return
-        for logger in self._lightning_module.trainer.loggers:  # type: ignore[attr-defined]
-            logger.log_metrics = self._timed(logger.log_metrics)
+        for logger in lightning.trainer_of(self).loggers:
+            logger.log_metrics = self._timed(logger.log_metrics)  # type: ignore[method-assign]
 
     def _timed(self, log: Callable[..., None]) -> Callable[..., None]:
         """A logger's method, which Lightning does not tell profilers of."""
 
         @functools.wraps(log)
         def timed(*arguments: Any, **named: Any) -> None:
-            with self.profile("log_metrics"):
+            with self.profile(_LOGGING):
                 log(*arguments, **named)
 
         return timed
@@ -78,7 +70,7 @@ class StepProfiler(Profiler):
     def stop(self, action_name: str) -> None:
         self._count()
         self._running.pop()
-        if action_name == "run_training_batch":
+        if action_name == lightning.STEP_ACTION:
             self._end_step()
 
     def describe(self) -> None:
@@ -124,4 +116,6 @@ def _part(action: str) -> str | None:
     """What an action is called in the table; None if it belongs to what it runs in."""
     if callback := re.match(r"\[Callback\](\w+)", action):
         return f"callback {callback[1]}"
-    return next((part for pattern, part in _PARTS.items() if re.search(pattern, action)), None)
+    if action == _LOGGING:
+        return "logging"
+    return next((part for name, part in lightning.PROFILED_ACTIONS.items() if re.search(name, action)), None)

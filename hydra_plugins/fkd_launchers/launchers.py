@@ -73,7 +73,7 @@ class JoblibLauncher(_InnerLauncher):
     interrupted = terminated = "its jobs have saved and ended, too"
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
+        from fkd.library_internals.joblib import TerminatedWorkerError
 
         try:
             return super().launch(job_overrides, initial_job_idx)
@@ -122,8 +122,7 @@ def _ending_together() -> Iterator[None]:
 
     At the second one they are killed.
     """
-    from joblib.externals.loky import reusable_executor
-    from joblib.externals.loky.backend.utils import kill_process_tree
+    from fkd.library_internals.joblib import forget_workers, kill_process_tree
 
     workers: list[Any] = []
 
@@ -133,8 +132,7 @@ def _ending_together() -> Iterator[None]:
                 kill_process_tree(worker)
             return
         workers.extend(multiprocessing.active_children())
-        if reusable_executor._executor is not None:
-            reusable_executor._executor._processes.clear()  # or joblib would kill all when the first of them has ended
+        forget_workers()
         for worker in workers:
             worker.terminate()
         for worker in workers:
@@ -155,28 +153,23 @@ def _patience() -> Iterator[None]:
 
     SIGTERM ends it by an exception.
     """
-    from submitit.core.core import Job
-    from submitit.core.utils import UncompletedJobError
+    from fkd.library_internals.submitit import replaced_results
 
-    results = Job.results
-
-    def results_or_bad(job: Any) -> list[Any]:
-        try:
-            return results(job)
-        except UncompletedJobError as error:
-            log.warning(f"job {job.job_id} ended without a result: {str(error).splitlines()[0]}")
-            return [JobReturn(status=JobStatus.COMPLETED, _return_value=BAD_OBJECTIVE)]
+    def bad_value(job: Any, error: Exception) -> JobReturn:
+        log.warning(f"job {job.job_id} ended without a result: {str(error).splitlines()[0]}")
+        result = JobReturn(status=JobStatus.COMPLETED)
+        result.return_value = BAD_OBJECTIVE
+        return result
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
-    Job.results = results_or_bad  # type: ignore[assignment, method-assign]
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        with replaced_results(bad_value):
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        Job.results = results  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from fkd.errors import UserError
+from fkd.library_internals.hydra import IntervalSweep, Override, RangeSweep
 
 Space = Mapping[str, BaseDistribution]
 """Key of the config -> its values, in the order of the command line."""

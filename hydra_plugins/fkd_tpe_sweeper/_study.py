@@ -17,6 +17,7 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
 from fkd.io.atomic import is_locked, locked
+from fkd.library_internals.optuna import running_trial
 from fkd.training.optuna_storage import named, open_storage, reached
 from fkd.training.runs.command_line import is_learned
 from hydra_plugins.fkd_tpe_sweeper._space import Space
@@ -51,7 +52,7 @@ class SharedStudy:
             if orphans := [trial for trial in trials if self._is_orphan(trial)]:
                 batch = [trial for i, trial in enumerate(orphans[:n_jobs]) if trial.number == orphans[0].number + i]
                 for orphan in batch:
-                    trial = optuna.trial.Trial(self.study, orphan._trial_id)
+                    trial = running_trial(self.study, orphan)
                     trial.set_user_attr(_PARENT, self.parent)
                     trial.set_user_attr(_STATUS, None)
                 return batch
@@ -75,7 +76,7 @@ class SharedStudy:
         trial = next(trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number)
         if trial.state.is_finished():
             return
-        optuna.trial.Trial(self.study, trial._trial_id).set_user_attr(_STATUS, status)
+        running_trial(self.study, trial).set_user_attr(_STATUS, status)
         if status == "done":
             self.study.tell(number, float(result["objective"]))
         elif status.startswith("stopped"):

@@ -4,12 +4,8 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from fkd.io.atomic import whole_file
 from fkd.training.runs.command_line import is_learned
 from fkd.training.runs.run_folder import write_json
 from hydra_plugins.fkd_tpe_sweeper import _plots
@@ -44,10 +40,8 @@ def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
         best = min(values, key=values.__getitem__)
         log.info(f"best: #{best}, {_words(values[best], objective)}, in {study.folder_of(best)}")
     write_json(study.folder / "search.json", _content(study, fixed, objective))
-    if len(values) > 1:
-        name = objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)")
-        _write(study.folder / "history.png", _plots.history(trials, name))
-        _write(study.folder / "slices.png", _plots.slices(trials, study.space, name))
+    if sum(map(math.isfinite, values.values())) > 1:
+        _plots.draw(study.study, objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)"), study.folder)
 
 
 def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[str, Any]:
@@ -84,8 +78,3 @@ def _words(value: float, objective: str) -> str:
     """A value as the sweep's table names and rounds it."""
     name = objective.replace("/", " ").replace("nme", "NME")
     return f"{name} {value:.2f} %" if objective.endswith("nme") else f"{name} {value:.5g}"
-
-
-def _write(path: Path, figure: Figure) -> None:
-    with whole_file(path) as file:
-        figure.savefig(file, format="png")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from fkd.config import checks
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
+from fkd.library_internals.hydra import parse
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,8 @@ class TpeSweeper(Sweeper):
                 f'hydra/sweeper=tpe: expected Optuna, found no module {error.name}; pip install -e ".[sweep]"'
             ) from None
 
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         presets = [f"{key}={value}" for key, value in self.params.items()]
-        fixed, space = _space.split(parser.parse_overrides([*presets, *arguments]))
+        fixed, space = _space.split(parse([*presets, *arguments], self.hydra_context.config_loader))
         self.validate_batch_is_legal([[*fixed, *chosen] for chosen in _space.every_choice(space)])
         objective = str(OmegaConf.select(self.config, "optimized_metric", default="objective"))
         folder = Path(self.config.hydra.sweep.dir)

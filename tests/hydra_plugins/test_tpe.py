@@ -1,13 +1,17 @@
 """hydra/sweeper=tpe: it finds minima, loses no trial when it is killed, and shares its study with other processes."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -348,55 +352,102 @@ def test_its_closing_lines_lead_to_the_folder_and_name_values_as_the_table_does(
     ]
 
 
-def test_the_history_marks_the_best_trial_and_sets_pruned_ones_apart(study: _study.SharedStudy) -> None:
-    axes = _plots.history(study.study.get_trials(), "val loss").axes[0]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "val loss")
-    assert places(axes) == {
-        "trained to its end": [[0, 0.5], [2, 0.25]],
-        "best: #2, 0.25": [[2, 0.25]],
-        "pruned or diverged, no final value": [[1, 1.0]],  # on the upper edge
-    }
-    assert axes.lines[0].get_xydata().tolist() == [[0, 0.5], [2, 0.25], [3, 0.25]]
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Axes]]:
+    """Name of an image -> its panels, as they were saved."""
+    panels: dict[str, list[Axes]] = {}
+    save = _plots._save
+
+    def saved(axes: list[Axes], width: float, path: Path) -> None:
+        save(axes, width, path)
+        panels[path.name] = axes
+
+    monkeypatch.setattr(_plots, "_save", saved)
+    return panels
 
 
-def test_the_slices_show_the_whole_space_on_axes_of_its_kind(study: _study.SharedStudy) -> None:
-    kind, rate, size = _plots.slices(study.study.get_trials(), study.space, "val loss").axes
+def places(axes: Axes) -> list[list[float]]:
+    return [point for points in axes.collections for point in np.asarray(points.get_offsets()).tolist()]
+
+
+def test_the_history_has_the_completed_trials_and_the_best_so_far(
+    study: _study.SharedStudy, drawn: dict[str, list[Axes]]
+) -> None:
+    _plots.draw(study.study, "val loss", study.folder)
+    (axes,) = drawn["history.png"]
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == (
+        "Optimization History Plot",
+        "Trial",
+        "val loss",
+    )
+    assert places(axes) == [[0, 0.5], [2, 0.25]]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 0.5], [1, 0.5], [2, 0.25], [3, 0.25]]
+
+
+def test_the_slices_have_axes_of_the_kind_of_each_key(study: _study.SharedStudy, drawn: dict[str, list[Axes]]) -> None:
+    _plots.draw(study.study, "val loss", study.folder)
+    kind, rate, size = drawn["slices.png"]
     assert [axes.get_xlabel() for axes in (kind, rate, size)] == ["kind", "lr", "size"]
     assert [axes.get_xscale() for axes in (kind, rate, size)] == ["linear", "log", "linear"]
-    assert [label.get_text() for label in kind.get_xticklabels()] == ["a", "b"]
-    assert [label.get_text() for label in rate.get_xticklabels()] == ["0.0001", "0.0003", "0.001", "0.003", "0.01"]
-    for axes, low, high in ((kind, 0, 1), (rate, 1e-4, 1e-2), (size, 16, 48)):
-        assert axes.get_xlim()[0] < low < high < axes.get_xlim()[1]
-    assert places(rate)["trained to its end"] == [[pytest.approx(1e-4), 0.5], [pytest.approx(1e-3), 0.25]]
-    assert places(size)["best: #2, 0.25"] == [[32, 0.25]]
-    assert all(abs(x - 1) < 0.5 for points in places(kind).values() for x, _ in points)  # beside b, apart
-    assert len({x for points in places(kind).values() for x, _ in points}) == 3
+    assert kind.get_ylabel() == "val loss"
+    assert [label.get_text() for label in kind.get_xticklabels()] == ["'b'"]
+    assert places(rate) == [[pytest.approx(1e-4), 0.5], [pytest.approx(1e-3), 0.25]]
+    assert places(size) == [[32, 0.5], [32, 0.25]]
 
 
-def test_a_trial_that_is_far_off_does_not_press_the_others_together(study: _study.SharedStudy) -> None:
-    assert _plots.history(study.study.get_trials(), "val loss").axes[0].get_yscale() == "linear"
-    study.study.add_trial(optuna.trial.create_trial(value=500.0))
-    axes = _plots.history(study.study.get_trials(), "val loss").axes[0]
-    assert axes.get_yscale() == "log"
-    assert 2 <= len(axes.get_yticks()) <= 5
+@pytest.mark.parametrize("powers", [(-4.0, -3.0), (-3.4, -3.0), (-9.0, 0.0)])
+def test_logarithmic_axes_have_few_labels(
+    study: _study.SharedStudy, drawn: dict[str, list[Axes]], powers: tuple[float, float]
+) -> None:
+    rate = optuna.distributions.FloatDistribution(1e-9, 1, log=True)
+    new = optuna.create_study()
+    for power in powers:
+        new.add_trial(optuna.trial.create_trial(params={"lr": 10**power}, distributions={"lr": rate}, value=1.0))
+    _plots.draw(new, "val loss", study.folder)
+    (axes,) = drawn["slices.png"]
+    low, high = axes.get_xlim()
+    ticks = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
+    labels = [tick.get_text() for tick in ticks if tick.get_text() and low <= tick.get_position()[0] <= high]
+    assert 2 <= len(labels) <= 8
+    assert all(label.strip("0.e-")[0] in "125" for label in labels) or high < 5 * low
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (1e-4, 1e-1, [1e-4, 1e-3, 1e-2, 1e-1]),
-        (2e-4, 9e-4, [2e-4, 5e-4]),
-        (3e-4, 4e-4, [3e-4, 4e-4]),
-        (1e-6, 1e0, [1e-6, 1e-4, 1e-2, 1e0]),
-    ],
-)
-def test_logarithmic_axes_have_few_ticks_of_round_numbers(low: float, high: float, ticks: list[float]) -> None:
-    assert _plots._log_ticks(low, high) == ticks
+def test_values_that_are_not_finite_are_left_out_of_the_images(
+    study: _study.SharedStudy, drawn: dict[str, list[Axes]], recwarn: pytest.WarningsRecorder
+) -> None:
+    kept = {"params": {"kind": "a", "lr": 0.01, "size": 16}, "distributions": dict(study.space)}
+    study.study.add_trial(optuna.trial.create_trial(value=math.inf, **kept))
+    study.study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, **kept))
+    study.study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))  # killed while it drew its values
+    recwarn.clear()
+    before = dict(mpl.rcParams)
+    _summary.log_sweep(study, [], "val/nme")
+    assert not recwarn.list
+    assert dict(mpl.rcParams) == before
+    assert not plt.get_fignums()
+    for axes in [*drawn["history.png"], *drawn["slices.png"]]:
+        assert [y for _, y in places(axes) if math.isfinite(y)] == [0.5, 0.25]
+        assert np.isfinite(axes.get_ylim()).all()
+    assert drawn["history.png"][0].get_ylabel() == "val NME (inter-ocular, %)"
 
 
-def places(axes: Axes) -> dict[str, list[list[float]]]:
-    """What lies where, by its name in the legend."""
-    return {str(points.get_label()): np.asarray(points.get_offsets()).tolist() for points in axes.collections}
+def test_without_two_finite_values_there_are_no_images(study: _study.SharedStudy) -> None:
+    one = optuna.create_study()
+    for value in (math.inf, 0.5, math.inf):
+        one.add_trial(optuna.trial.create_trial(value=value))
+    _summary.log_sweep(replace(study, study=one), [], "val/nme")
+    assert not list(study.folder.glob("*.png"))
+
+
+def test_a_trial_that_is_far_off_does_not_press_the_others_together(
+    study: _study.SharedStudy, drawn: dict[str, list[Axes]]
+) -> None:
+    _plots.draw(study.study, "val loss", study.folder)
+    assert {axes.get_yscale() for image in drawn.values() for axes in image} == {"linear"}
+    kept = {"params": {"kind": "a", "lr": 0.01, "size": 16}, "distributions": dict(study.space)}
+    study.study.add_trial(optuna.trial.create_trial(value=500.0, **kept))
+    _plots.draw(study.study, "val loss", study.folder)
+    assert {axes.get_yscale() for image in drawn.values() for axes in image} == {"log"}
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["all come back", "one is lost"])

@@ -120,7 +120,7 @@ def test_a_set_that_takes_no_list_is_offered_none(script: Script, diagnosed: lis
     page = Path("out/report.html").read_text()
     assert "exclude" not in outcome.out + page
     assert "2 of 28 training faces; data=synthetic takes no list of them" in outcome.out
-    assert "2 of 28 training faces should be left out; <code>data=synthetic</code> takes no list" in page
+    assert "2 of 28 training faces; data=synthetic takes no list of them" in page
 
 
 @pytest.mark.usefixtures("_undrawn")

@@ -8,6 +8,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
 from fkd.errors import UserError
+from fkd.library_internals import lightning
 
 
 class EMA(WeightAveraging):
@@ -43,28 +44,29 @@ class EMA(WeightAveraging):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lightning copies the net before it moves it to a GPU, and would send all weights to the CPU in each step."""
-        assert self._average_model is not None
-        self._average_model.to(next(pl_module.parameters()))  # its device and dtype
+        mean = lightning.average_model(self)
+        assert mean is not None
+        mean.to(next(pl_module.parameters()))  # its device and dtype
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._shown:
             super().on_validation_epoch_start(trainer, pl_module)
-            self._shown = self._average_model is not None
+            self._shown = lightning.average_model(self) is not None
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Not yet: the best epoch is saved after this."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._put_back(pl_module)
+        self._put_back(trainer, pl_module)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._put_back(pl_module)
+        self._put_back(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last step's weights, from which a training can go on; `best.ckpt` has the mean."""
-        self._put_back(pl_module)
+        self._put_back(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -75,7 +77,7 @@ class EMA(WeightAveraging):
             mean, last = checkpoint["current_model_state"], checkpoint["state_dict"]
             checkpoint["state_dict"], checkpoint["current_model_state"] = mean, last
 
-    def _put_back(self, pl_module: pl.LightningModule) -> None:
+    def _put_back(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._shown:
-            self._swap_models(pl_module)
+            super().on_validation_epoch_end(trainer, pl_module)  # Lightning's swaps mean and weights
             self._shown = False

@@ -5,14 +5,15 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import CSVLogger
 
 from fkd.errors import Interrupted
-from fkd.training.callbacks.logs import restart_curves, restore_metrics
+from fkd.library_internals import lightning
+from fkd.training.callbacks.loggers import restart_curves, restore_metrics
 from fkd.training.runs import rng_state
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
@@ -39,7 +40,7 @@ class Last(Checkpoint):
         self.path = Path(path)
         self._loaded: dict[str, Any] | None = None
         self._ended = False  # by early stopping or the clock: there is nothing to go on with
-        self._saves_before = ""
+        self._saves_before: Literal["epoch", "batch"] | None = None
         self._unsaved = False
         self._asked: int | None = None
         self._before: dict[int, Any] = {}  # handlers of whoever started this process
@@ -114,23 +115,15 @@ class Last(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """What is about to begin, an epoch or a batch, must not look to Lightning like one that was cut."""
-        loops = checkpoint["loops"]["fit_loop"]
-        if self._saves_before == "epoch":
-            begins = loops["epoch_progress"].values()
-        elif self._saves_before == "batch":
-            loops["epoch_loop.batch_progress"]["is_last_batch"] = False
-            begins = [loops["epoch_loop.batch_progress"][count] for count in ("total", "current")]
-        else:  # another callback saves
-            begins = ()
-        for progress in begins:
-            progress["ready"] = progress["processed"]
+        if self._saves_before is not None:  # else another callback saves
+            lightning.mark_not_started(checkpoint, self._saves_before)
 
-    def _save(self, trainer: pl.Trainer, before: str) -> None:
+    def _save(self, trainer: pl.Trainer, before: Literal["epoch", "batch"]) -> None:
         for logger in trainer.loggers:
             logger.save()
         self._saves_before, self._unsaved = before, False
         trainer.save_checkpoint(self.path)
-        self._saves_before = ""
+        self._saves_before = None
 
     def _all_asked(self, trainer: pl.Trainer) -> bool:
         """Whether any process was asked to stop; all of them get the same answer."""

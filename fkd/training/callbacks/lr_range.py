@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
+from fkd.library_internals import lightning
 
 _SMOOTH = 0.9
 """Share of the past in the running mean of the losses."""
@@ -62,7 +63,7 @@ class LearningRateRange(Callback):
         self._is_over = False  # all rates were tried, or the loss exploded
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        trainer.fit_loop.max_epochs = len(self.rates)  # of one batch at least
+        lightning.set_max_epochs(trainer, len(self.rates))  # an epoch has one batch or more
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

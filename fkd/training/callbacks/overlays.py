@@ -11,7 +11,7 @@ from torch import Tensor
 from fkd.io import images
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import KeypointSchema
-from fkd.training.callbacks.images import log_image
+from fkd.training.callbacks.loggers import log_image
 from fkd.types import Batch, Image, Prediction
 from fkd.visualization import draw
 

@@ -53,6 +53,7 @@ class Pruning(Callback):
         """Whether the trial should end, now that its study knows the epoch's value."""
         import optuna
 
+        from fkd.library_internals.optuna import running_trial
         from fkd.training.optuna_storage import named, open_storage
 
         try:
@@ -62,7 +63,7 @@ class Pruning(Callback):
         kept = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == self.trial), None)
         if kept is None or kept.state.is_finished():  # the job is run once more, on its own
             return False
-        trial = optuna.trial.Trial(study, kept._trial_id)
+        trial = running_trial(study, kept)
         if epoch not in kept.intermediate_values:  # a job that was cut may come to an epoch twice
             trial.report(value, epoch)
         return trial.should_prune()

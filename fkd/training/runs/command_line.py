@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 from hydra.conf import HydraConf
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
+from fkd.library_internals.hydra import parse
 
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
 _HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
@@ -65,9 +65,9 @@ def command_line(arguments: Sequence[str]) -> list[str]:
 
 def command(overrides: Sequence[str]) -> dict[str, Any]:
     """Learned key -> value of what was given, by which commands are compared; of a key given twice the last counts."""
-    parse = OverridesParser.create().parse_override
     given = {override.partition("=")[0]: override for override in overrides}
-    return {key: parse(override).value() for key, override in given.items() if is_learned(key)}
+    learned = [key for key in given if is_learned(key)]
+    return {key: override.value() for key, override in zip(learned, parse([given[k] for k in learned]), strict=True)}
 
 
 def task_overrides(hydra: DictConfig | HydraConf) -> list[str]:

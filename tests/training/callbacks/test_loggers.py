@@ -11,7 +11,7 @@ from lightning_utilities.core.imports import RequirementCache
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
 from fkd.io import images
-from fkd.training.callbacks.images import log_image
+from fkd.training.callbacks.loggers import log_image
 from tests.config.test_conf import compose
 from tests.conftest import Outcome
 
