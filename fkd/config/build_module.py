@@ -1,4 +1,4 @@
-"""The net of a config, and what trains it."""
+"""The net of a config with its training module."""
 
 import difflib
 import re
@@ -24,7 +24,7 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
-    """A net that trains.
+    """The training module of a config.
 
     Raises:
         UserError: the loss does not fit the model's codec, the net's output does not fit the schema, or its checkpoint
@@ -34,12 +34,16 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     for group in ("model", "crop"):
         checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
     detect.check(config["detector"])
+    heatmap_loss = None
+    if cfg.model.get("heatmaps") is not None:
+        weight = checks.number(cfg, "model.heatmaps.weight", least=0)
+        heatmap_loss = HeatmapLoss(weight, checks.number(cfg, "model.heatmaps.sigma", least=0.1))
     objective = Objective(
         loss=instantiate(cfg.loss, "loss"),
         optimizer=instantiate(_optimizer(cfg), "optimizer"),
         schedule=None if cfg.scheduler is None else instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
-        heatmap_loss=None if cfg.model.get("heatmaps") is None else _heatmap_loss(cfg),
+        heatmap_loss=heatmap_loss,
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
@@ -67,7 +71,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 
 
 def _model(config: Mapping[str, Any]) -> KeypointNet:
-    """The net of a plain config; it has been run once, so that what it gives is known to fit."""
+    """The net of a plain config; runs it once to check its output."""
     check_arguments(config["model"])
     net = instantiate(config["model"]["net"], "model.net")
     if not isinstance(net, nn.Module):
@@ -79,7 +83,7 @@ def _model(config: Mapping[str, Any]) -> KeypointNet:
 
 
 def _optimizer(cfg: DictConfig) -> DictConfig:
-    """The optimizer's config; not fused where that would unscale float16 gradients only after they could be clipped."""
+    """The optimizer's config; not fused with clipped float16 gradients, which it would unscale only after clipping."""
     clipped_float16 = str(cfg.trainer.precision) in ("16", "16-mixed") and cfg.trainer.get("gradient_clip_val")
     config: DictConfig = cfg.optimizer
     if clipped_float16 and config.get("fused"):
@@ -88,7 +92,7 @@ def _optimizer(cfg: DictConfig) -> DictConfig:
 
 
 def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
-    """What the loss compares must be what the model's codec gives; the error says what would fit, by name."""
+    """Check that the loss compares what the model's codec gives; the error names losses that fit."""
     if (compares := getattr(loss, "compares", gives)) == gives:
         return
     model, options_of_class = cfg.model.name, dict[type, str]()
@@ -117,15 +121,14 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
 
 
-def _heatmap_loss(cfg: DictConfig) -> HeatmapLoss:
-    weight = checks.number(cfg, "model.heatmaps.weight", least=0)
-    return HeatmapLoss(weight, checks.number(cfg, "model.heatmaps.sigma", least=0.1))
-
-
 def _teacher(cfg: DictConfig) -> Teacher:
     if (weight := checks.number(cfg, "distill.weight", least=0)) > 1:
         raise UserError(f"distill.weight: expected a share from 0 to 1, found {weight:g}")
-    seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
+    seen = (
+        "crop.name",
+        "crop.plan._target_",
+        "crop.plan.scale",
+    )  # the same windows, of any size in pixels
     teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
     check_labels(cfg, teacher.config)
     return Teacher(
@@ -134,9 +137,9 @@ def _teacher(cfg: DictConfig) -> Teacher:
 
 
 def initialise(module: KeypointModule, cfg: DictConfig) -> None:
-    """Gives a new module's net what it is to begin with: the checkpoint `weights`, or what `model.pretrained` names.
+    """Load the initial weights of a new module's net: the checkpoint `weights`, or those of `model.pretrained`.
 
-    With `weights`, as with a teacher, come the subjects and the images that that net was trained on.
+    With `weights`, the module also takes over the subjects and image hashes of that net's training, as of a teacher.
 
     Raises:
         UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
@@ -152,7 +155,7 @@ def initialise(module: KeypointModule, cfg: DictConfig) -> None:
 
 
 def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
-    """The net of a checkpoint that a key of the config names, of whose config some parts are as they are now."""
+    """The net of the checkpoint of a key; some parts of its config must be equal to the current config."""
     path = checks.path(cfg, key)
     net = load_net(path, key=key)
     if (difference := first_difference(net.config, cfg, parts, training=False)) is not None:
@@ -160,6 +163,6 @@ def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
         raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
     if distributed.is_first():
         epoch, nme = (net.scores.get(name) for name in ("epoch", "val/nme"))
-        reached = "its val/nme is not known" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
+        reached = "unknown val/nme" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
         print(f"{key}: {path} (data={net.config['data']['name']}, {reached})", flush=True)
     return net
