@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fkd.api import compare, compose, evaluate, train
     from fkd.detect import Detector
     from fkd.inference.predictor import Net, Predictor
 
 __version__ = "0.1.0"
+__all__ = ["EXPORTED", "WEIGHTS", "compare", "compose", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `fkd.api`, imported when they are first used: they need torch, Lightning and Hydra."""
+    if name in ("compare", "compose", "evaluate", "train"):
+        return getattr(import_module("fkd.api"), name)
+    raise AttributeError(f"module 'fkd' has no attribute {name!r}")
 
 
 WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
