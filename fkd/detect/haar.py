@@ -70,14 +70,8 @@ class Haar:
     limit: float | None
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("scale_factor", 1.01, 10),
-            ("stages", 1, _STAGES),
-            ("min_share", 0, 1),
-            ("min_size", 1, 1e6),
-            ("sure", 0, 1e6),
-            ("votes", 0, 1e6),
-        ):
+        ranges = {"scale_factor": (1.01, 10), "stages": (1, _STAGES), "min_share": (0, 1), "min_size": (1, 1e6)}
+        for name, (low, high) in {**ranges, "sure": (0, 1e6), "votes": (0, 1e6)}.items():
             if not low <= (value := getattr(self, name)) <= high:
                 raise UserError(f"detector.{name}={value}: expected a number from {low} to {high:g}")
         if not isinstance(self.stages, int):

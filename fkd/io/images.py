@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL import Image as Pillow
 from PIL import WebPImagePlugin as WebpImagePlugin
 from PIL.ImageFile import ImageFile
@@ -35,16 +35,6 @@ _KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
 """Regular expression for the start of a file, and Pillow's reader."""
 
 _BAND = 1 << 18  # pixels
-_TURNS = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> the transposition that makes the image upright."""
 
 
 def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -150,7 +140,6 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
-    """Pillow's reader of this file."""
     try:
         start = file.read(12)
     except OSError as error:
@@ -180,15 +169,18 @@ def _check(path: Path, image: ImageFile, max_pixels: int) -> None:
 
 def _decoded(image: ImageFile, channels: int) -> Image:
     image.load()
-    upright: Pillow.Image = image
-    if (turn := _TURNS.get(_orientation(image))) is not None:
-        upright = image.transpose(turn)
-    width, height = upright.size
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data of a good image
+        pass
+    width, height = image.size
     pixels = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
     # In bands: converting a large image at once takes Pillow as long as decoding it, and more memory.
     rows = max(1, _BAND // width)
     for top in range(0, height, rows):
-        band = upright if rows >= height else upright.crop((0, top, width, min(top + rows, height)))
+        band = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
         pixels[top : top + rows] = _converted(band, channels)
     return pixels
 
@@ -202,10 +194,3 @@ def _converted(band: Pillow.Image, channels: int) -> Image:
     if channels == 3:
         return colours
     return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_RGB2RGBA)  # type: ignore[return-value]
-
-
-def _orientation(image: ImageFile) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF data of a good image
-        return 1

@@ -49,9 +49,11 @@ class VideoReader:
     def __iter__(self) -> Iterator[Image]:
         """The remaining frames, (H, W, 3) RGB; the file or camera is closed after the last."""
         try:
-            while (frame := self._next()) is not None:
+            while (read := self._capture.read())[0]:
                 self.frames += 1
-                yield frame
+                yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)  # type: ignore[misc]
+        except cv2.error:  # e.g. a damaged header asks for too much memory
+            pass
         finally:
             self._capture.release()
 
@@ -70,13 +72,6 @@ class VideoReader:
             f"{self.source}: the video announces {self.announced:,} frames, {self.frames:,} could be read; "
             "it is cut off or damaged; copy or record it again"
         )
-
-    def _next(self) -> Image | None:
-        try:
-            is_read, frame = self._capture.read()
-        except cv2.error:  # e.g. a damaged header asks for too much memory
-            return None
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if is_read else None  # type: ignore[return-value]
 
 
 class VideoWriter:
