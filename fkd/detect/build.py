@@ -1,4 +1,4 @@
-"""From the plain config that a net's file carries to its detector, without Hydra."""
+"""Builds the detector of the plain config in a checkpoint, without Hydra."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,32 +14,32 @@ from fkd.geometry import Correction, Jitter
 
 _DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (Haar, YuNet, WholeImage, BoxFile)}
 _PARTS = {"fkd.geometry.Correction": Correction, "fkd.geometry.Jitter": Jitter}
-"""All that a config may name: the file may be untrusted."""
+"""The only classes that a config may name, because it may be from an untrusted file."""
 
 
 def build(config: Mapping[str, Any]) -> Detector:
-    """The detector of a `detector` group: dicts, numbers and texts, `_target_` naming a class.
+    """The detector of a `detector` group of plain values.
 
     Raises:
-        UserError: it names anything but fkd's own detectors and their parts, or arguments that do not fit.
+        UserError: it names other classes than fkd's detectors and their parts, or wrong arguments.
     """
     detector: Detector = _build(config, "detector", _DETECTORS)
     return detector
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Makes sure that a net's file with this detector could be used, before it is trained.
+    """Checks before a training that `build` will accept the detector of its checkpoint.
 
     Raises:
         UserError: the config names a class that `build` would refuse.
     """
-    named: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [("detector", config, _DETECTORS)]
-    named += [(f"detector.{key}", value, _PARTS) for key, value in config.items() if isinstance(value, Mapping)]
-    for key, part, trusted in named:
+    named: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {"detector": (config, _DETECTORS)}
+    named |= {f"detector.{key}": (value, _PARTS) for key, value in config.items() if isinstance(value, Mapping)}
+    for key, (part, trusted) in named.items():
         if (name := part.get("_target_")) not in trusted:
             raise UserError(
-                f"{key}: expected one of {', '.join(trusted)}, found {name}, which no file of a net may name; train "
-                "with one of these and give yours where the net is used"
+                f"{key}: expected one of {', '.join(trusted)}, found {name}, which a checkpoint may not name; train "
+                "with one of these and give yours in prediction"
             )
 
 
@@ -57,12 +57,12 @@ def _build(config: Any, key: str, trusted: Mapping[str, Any]) -> Any:
         inspect.signature(target).bind(**arguments)
     except TypeError as error:
         raise UserError(
-            f"{key}: {error} of {name}; the file is of another version of fkd, so choose a detector by"
+            f"{key}: {error} of {name}; the file is from another version of fkd, so choose a detector by"
             " name, e.g. detector=haar"
         ) from error
     try:
         return target(**arguments)
-    except (TypeError, ValueError) as error:  # of values of another kind
+    except (TypeError, ValueError) as error:  # a value of a wrong type
         raise error if isinstance(error, UserError) else UserError(f"{key}: {error}") from error
 
 
