@@ -218,7 +218,7 @@ def test_an_interrupt_ends_in_good_order(script: Script, stand_in: StandIn, name
     stand_in.before = lambda number: os.kill(os.getpid(), signal.SIGINT) if number == 4 else None
     outcome = script("predict", "ckpt=x", f"input={name}", "output=out")
     assert outcome.status == 1
-    assert "finishing what is begun" in outcome.err
+    assert "finishing what has started" in outcome.err
     assert "interrupted" in outcome.err.splitlines()[-1]
     assert len(entries()) == 5
     assert len([file for file in files() if file.endswith((".png", ".mp4"))]) == (5 if name == "in" else 1)
