@@ -11,6 +11,7 @@ from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
+from fkd.io import trusted
 
 _DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (Haar, YuNet, WholeImage, BoxFile)}
 _PARTS = {"fkd.geometry.Correction": Correction, "fkd.geometry.Jitter": Jitter}
@@ -35,19 +36,28 @@ def check(config: Mapping[str, Any]) -> None:
     """
     named: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {"detector": (config, _DETECTORS)}
     named |= {f"detector.{key}": (value, _PARTS) for key, value in config.items() if isinstance(value, Mapping)}
-    for key, (part, trusted) in named.items():
-        if (name := part.get("_target_")) not in trusted:
+    for key, (part, known) in named.items():
+        name = part.get("_target_")
+        if name not in known and not (known is _DETECTORS and _own_detector(name)):
             raise UserError(
-                f"{key}: expected one of {', '.join(trusted)}, found {name}, which a checkpoint may not name; train "
+                f"{key}: expected one of {', '.join(known)}, found {name}, which a checkpoint may not name; train "
                 "with one of these and give yours in prediction"
             )
 
 
-def _build(config: Any, key: str, trusted: Mapping[str, Any]) -> Any:
+def _own_detector(name: Any) -> Any:
+    """The detector's class, if a trusted package of the user's defines it; else None."""
+    own = trusted.own_class(str(name))
+    return own if own is not None and callable(getattr(own, "for_hiding", None)) else None
+
+
+def _build(config: Any, key: str, known: Mapping[str, Any]) -> Any:
     name = config.get("_target_") if isinstance(config, Mapping) else config
-    if not isinstance(config, Mapping) or not isinstance(name, str) or name not in trusted:
-        raise UserError(f"{key}: expected _target_ to be one of {', '.join(trusted)}, found {str(name)[:80]!r}")
-    target = trusted[name]
+    target = known.get(name) if isinstance(config, Mapping) and isinstance(name, str) else None
+    if target is None and isinstance(config, Mapping) and known is _DETECTORS:
+        target = _own_detector(name)
+    if target is None:
+        raise UserError(f"{key}: expected _target_ to be one of {', '.join(known)}, found {str(name)[:80]!r}")
     arguments = {
         str(k): _build(v, f"{key}.{k}", _PARTS) if isinstance(v, Mapping) else _plain(v, f"{key}.{k}")
         for k, v in config.items()
