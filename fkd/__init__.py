@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fkd.api import compare, compose, evaluate, train
     from fkd.detect import Detector
     from fkd.inference.predictor import Net, Predictor
 
 __version__ = "0.1.0"
+__all__ = ["EXPORTED", "WEIGHTS", "compare", "compose", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `fkd.api`, imported when they are first used: they need torch, Lightning and Hydra."""
+    if name in ("compare", "compose", "evaluate", "train"):
+        return getattr(import_module("fkd.api"), name)
+    raise AttributeError(f"module 'fkd' has no attribute {name!r}")
 
 
 WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
@@ -27,6 +39,7 @@ def load(
     flip: bool = False,
     max_pixels: int | None = None,
     hiding: bool = False,
+    trusted: Iterable[str] = (),
 ) -> Predictor:
     """A trained net, ready for any image: ``fkd.load()("photo.jpg")`` gives its faces.
 
@@ -38,6 +51,7 @@ def load(
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
         max_pixels: larger image files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
+        trusted: names of your own packages whose nets, codecs, crops and detectors the file may name.
         hiding: give all boxes that may hold a face, too, without keypoints (NaN): for `fkd.filters.Blur`.
 
     Raises:
@@ -47,6 +61,7 @@ def load(
     from fkd.errors import UserError
     from fkd.inference import predictor  # here, so that `import fkd` costs nothing
     from fkd.io import images
+    from fkd.io.trusted import trusting
 
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
@@ -56,8 +71,9 @@ def load(
         raise UserError(
             f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
         )
-    net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
-    detector = detector or detect.build(net.metadata.detector)
+    with trusting(trusted):
+        net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
+        detector = detector or detect.build(net.metadata.detector)
     return predictor.Predictor(net, detector, flip, max_pixels or images.MAX_PIXELS, hiding)
 
 

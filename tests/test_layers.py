@@ -19,6 +19,7 @@ LAYERS = (
     {"comparison"},
     {"cli"},
     {"commands"},
+    {"api"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -89,4 +90,5 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
         "cli/sweep_folders.py",
         "commands/prepare.py",
         "commands/train.py",
+        "training/runs/command_line.py",
     }

@@ -23,15 +23,15 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
-from fkd.cli.sweep_folders import kept, put_back, statuses
-from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
+from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
-from fkd.library_internals.hydra import parse
+from fkd.library_internals.hydra import parse, run_task, without_hydra_state
 from fkd.terminal import say, show
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
 """Exceptions of a task that are reported in one line."""
-_COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
+_COMMAND_LINE = (HydraException, OmegaConfBaseException, MarkedYAMLError, OSError, ValueError)
 """Exceptions of composing the config that are reported in one line."""
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it starts a job
 _PATHS = (
@@ -49,10 +49,26 @@ _WITH_VALUE = (
 """Hydra's options that take a value."""
 
 
+class Command:
+    """A command, as `command` makes it.
+
+    Attributes:
+        main: runs the command line of this process, whose exit status it sets.
+        call: runs overrides in this process, which stays; (overrides) -> folder of the run. A mistake in them is a
+            UserError.
+    """
+
+    def __init__(self, main: Callable[[], None], call: Callable[[Sequence[str]], Path]) -> None:
+        self.main, self.call = main, call
+
+    def __call__(self) -> None:
+        self.main()
+
+
 def command(
     config_name: str, positional: str = "", rewrite: Callable[[list[str]], list[str]] = list
-) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Make a script of a function of one config: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
+) -> Callable[[Callable[[DictConfig], Any]], Command]:
+    """Make a command of a function of one config: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
 
     In a sweep, the error of one job is printed, its objective is `BAD_OBJECTIVE`, and the other jobs still run.
 
@@ -62,13 +78,15 @@ def command(
         rewrite: changes the arguments before Hydra parses them.
     """
 
-    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+    def decorate(task: Callable[[DictConfig], Any]) -> Command:
         started, resume_hint = False, ""  # whether a job has started in this process; how to resume it
+        projects: Sequence[project.Project] = ()
 
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
             nonlocal started, resume_hint
-            quieten()  # once more, for a job in a process of its own
+            quieten()  # once more, as the next line, for a job in a process of its own
+            project.use(projects)
             hydra_config = HydraConfig.get()
             started, sweep = True, hydra_config.mode == RunMode.MULTIRUN
             if "ckpt_path" in cfg:
@@ -105,25 +123,36 @@ def command(
 
         @functools.wraps(task)
         def main() -> None:
-            nonlocal started, resume_hint
+            nonlocal started, resume_hint, projects
             started, resume_hint = False, ""
+            try:
+                sys.argv[1:] = use_projects(sys.argv[1:])
+            except UserError as error:
+                say(str(error))
+                sys.exit(UserError.status)
+            projects = project.active()
             if {"--help", "-h"} & set(sys.argv[1:]):
                 try:
                     print(help_text(CONF, config_name), flush=True)
                 except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
+            for each in projects:
+                show(*each.remarks())
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises errors of the command line to here
             quieten()
             statuses.clear()
             kept.clear()
             try:
                 overrides = _overrides(sys.argv[1:], positional, config_name)
-                sys.argv[1:] = _arranged(rewrite([_quoted(argument) for argument in overrides]))
+                sys.argv[1:] = _arranged(rewrite([quoted(argument) for argument in overrides]))
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
             except KeyboardInterrupt as error:  # between jobs, or while a launcher waited for them
                 say("; ".join(filter(None, ("interrupted", str(error) or resume_hint))))
                 sys.exit(1)
+            except RefusedError as error:
+                say(str(error.reason))
+                raise
             except Stopped as error:  # raised by a launcher
                 say(str(error))
                 sys.exit(1)
@@ -135,9 +164,61 @@ def command(
             if statuses:  # of a sweep's jobs, which have printed their errors
                 sys.exit(min(statuses))
 
-        return main
+        def call(overrides: Sequence[str]) -> Path:
+            has_started = False
+
+            def noted(cfg: DictConfig) -> Any:
+                nonlocal has_started
+                has_started = True
+                return task(cfg)
+
+            quieten()
+            use_projects([])
+            try:
+                return run_task(CONF, config_name, _arranged(rewrite([*overrides])), noted)
+            except RefusedError as error:
+                raise error.reason from None
+            except Exception as error:
+                of_command_line = not has_started and isinstance(error, _COMMAND_LINE)
+                if isinstance(error, UserError) or not (of_command_line or isinstance(error, _EXPECTED)):
+                    raise
+                raise UserError(explain(error, config_name, overrides)) from error
+
+        return Command(main, call)
 
     return decorate
+
+
+def use_projects(arguments: Sequence[str]) -> list[str]:
+    """Use the project of this folder, and those that `--config-dir DIR` names; gives the other arguments.
+
+    Raises:
+        UserError: a project's file is wrong, or there is no such folder.
+    """
+    named, others, rest = [], [], iter(arguments)
+    for argument in rest:
+        option, equals, folder = argument.partition("=")
+        if option in ("--config-dir", "-cd"):
+            named.append(project.of_folder(Path(folder if equals else next(rest, ""))))
+        else:
+            others.append(argument)
+    found = project.find(Path.cwd())
+    project.use([*named, *([] if found is None else [found])])
+    return others
+
+
+def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """The config as a command has it.
+
+    Raises:
+        UserError: an override is wrong.
+    """
+    use_projects([])
+    with without_hydra_state(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            return hydra.compose(config_name, [*overrides])
+        except _COMMAND_LINE as error:
+            raise UserError(explain(error, config_name, overrides)) from error
 
 
 def quieten() -> None:
@@ -160,9 +241,15 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def explain(error: Exception, config_name: str) -> str:
-    """The message of an error in one line; for an unknown key or option with the most similar ones."""
-    text = str(error)
+def explain(error: Exception, config_name: str, arguments: Sequence[str] | None = None) -> str:
+    """The message of an error in one line; for an unknown key or option with the most similar ones.
+
+    Args:
+        error: what was raised.
+        config_name: name of the file in conf.
+        arguments: of the command; None: those of this process.
+    """
+    text, arguments = str(error), sys.argv[1:] if arguments is None else arguments
     if isinstance(error, UserError | Stopped | FacesVisibleError):
         return text
     if isinstance(error, OSError) and error.filename is not None:  # Hydra's own have no filename
@@ -179,24 +266,23 @@ def explain(error: Exception, config_name: str) -> str:
     if "Interpolation key 'model.lr' not found" in text:
         return "model.lr: expected a learning rate in the model's YAML, found none; add lr: 1e-3 or give optimizer.lr"
     if "interval(" in text or "INTERVAL_SWEEP" in text:
-        given = next((argument for argument in sys.argv if "interval(" in argument), "interval(...)")
+        given = next((argument for argument in arguments if "interval(" in argument), "interval(...)")
         return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
     if found := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\s+1\.)", text):
-        todo = "resume=DIR goes on with one run" if "hydra.mode=RUN" in sys.argv else "add -m to run each of them"
+        todo = "resume=DIR goes on with one run" if "hydra.mode=RUN" in arguments else "add -m to run each of them"
         return f"{found[1]}: expected one value, found several; {todo}"
     if isinstance(error, OverrideParseException):
         key = error.override.partition("=")[0]
         return f"{error.override}: expected a value that Hydra can parse; put it into quotes, as in \"{key}='...'\""
     if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
         group, name = found.groups()
-        files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
-        options = sorted(str(path.with_suffix("")) for path in files)
+        options = [option for option, path in project.config_files(group) if path.stem != "base"]
         return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
-        key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name))
-        if (CONF / group).is_dir() and group not in keys:
+        key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name, arguments))
+        if _is_group(group) and group not in keys:
             return f"{key}: {group} has not been chosen; name it, too: {group}=NAME {key}=..."
-        if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in sys.argv):
+        if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in arguments):
             return f"{key}: no launcher has been chosen; name it, too: hydra/launcher=NAME {key}=..."
         keys += ["resume"] if "ckpt_path" in keys else []
         return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
@@ -219,8 +305,8 @@ def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> l
             )
         argument = word
         if "=" not in word and before not in _WITH_VALUE and not re.match(r"-|~[^/]", word):
-            is_value = positional and not given and (Path(word).exists() or (CONF / word).is_dir())
-            keys = [] if is_value else list(_keys(config_name))
+            is_value = positional and not given and (Path(word).exists() or _is_group(word))
+            keys = [] if is_value else list(_keys(config_name, arguments))
             if word in keys:
                 raise UserError(f"{word}: expected {word}=VALUE, found no value")
             if not positional:
@@ -259,7 +345,7 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
     return overrides + unnamed + options
 
 
-def _quoted(argument: str) -> str:
+def quoted(argument: str) -> str:
     """The argument with its value in quotes, if that is a path that Hydra cannot parse, as in input=a,b (1).jpg."""
     key, equals, value = argument.partition("=")
     if not equals or key not in _PATHS:
@@ -279,12 +365,16 @@ def _near(name: str, choices: list[str]) -> str:
     return f"did you mean {' or '.join(close)}? " if close else ""
 
 
-def _keys(config_name: str) -> Iterator[str]:
-    """All dotted keys and groups of a config, with the options that the command line chooses for its groups."""
+def _is_group(name: str) -> bool:
+    return any((folder / name).is_dir() for folder in project.folders())
+
+
+def _keys(config_name: str, arguments: Sequence[str]) -> Iterator[str]:
+    """All dotted keys and groups of a config, with the options that the arguments choose for its groups."""
     chosen = []
-    for argument in sys.argv[1:]:
+    for argument in arguments:
         group, _, option = argument.partition("=")
-        if option and (CONF / group / f"{option}.yaml").is_file():
+        if option and any((folder / group / f"{option}.yaml").is_file() for folder in project.folders()):
             chosen.append(argument)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose(config_name, chosen, return_hydra_config=True)

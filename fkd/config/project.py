@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fkd.config import CONF
 from fkd.errors import UserError
+from fkd.io import trusted
 
 FILE = "pyproject.toml"
 
@@ -37,6 +38,11 @@ class Project:
 
     def __str__(self) -> str:
         return f"project {self.root}" + (f" (package {self.package})" if self.package else "")
+
+    def remarks(self) -> list[str]:
+        """What its user should know: that it is in use, and what it hides."""
+        hidden = ", ".join(self.hidden())
+        return [str(self), *([f"its conf/ has files in the place of fkd's own: {hidden}"] if hidden else [])]
 
     def hidden(self) -> list[str]:
         """Names, relative to conf/, of fkd's own configs that a file of the project takes the place of."""
@@ -78,13 +84,25 @@ def find(start: Path) -> Project | None:
     return None
 
 
+def of_folder(conf: Path) -> Project:
+    """A folder of configs as a project without a package; modules beside it can be imported.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not conf.is_dir():
+        raise UserError(f"--config-dir {conf}: expected a folder of configs, found none")
+    return Project(conf.absolute().parent, conf.absolute(), None)
+
+
 def use(projects: Sequence[Project]) -> None:
-    """Makes these projects, the most specific first, those in use."""
+    """Makes these projects, the most specific first, those in use: configs are found, packages imported and trusted."""
     for project in _active:
         if str(project.root) in sys.path:
             sys.path.remove(str(project.root))
     _active[:] = projects
     sys.path[:0] = [str(project.root) for project in projects]
+    trusted.trust([project.package for project in projects if project.package])
 
 
 def _read(root: Path) -> Project | None:

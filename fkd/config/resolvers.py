@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from fkd.config import CONF
+from fkd.config import CONF, project
 from fkd.schema import KeypointSchema, schema_of
 
 
@@ -17,7 +17,7 @@ def job_folder(number: int, overrides: str) -> str:
 
 def conf(name: str) -> str:
     """Path of a file in conf/, such as an image that lies beside its YAML file."""
-    return str(CONF / name)
+    return str(next((folder / name for folder in project.folders() if (folder / name).exists()), CONF / name))
 
 
 def half(number: float) -> float:

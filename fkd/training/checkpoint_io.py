@@ -1,4 +1,4 @@
-"""How Lightning writes checkpoints here."""
+"""Atomic writes of checkpoints."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,9 @@ from fkd.io.atomic import whole_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Atomic writes: a temporary file beside the checkpoint, renamed on success.
+    """Writes a temporary file beside the checkpoint and renames it on success.
 
-    Lightning's own writer goes through the system's temporary folder: from another disk a file is copied, not renamed.
+    Lightning's own class writes into the system's temporary folder, from where a file is copied to another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

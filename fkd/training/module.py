@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, Self, cast
 
 import numpy as np
@@ -28,27 +27,27 @@ class KeypointModule(pl.LightningModule):
     """Trains a `KeypointNet`.
 
     Args:
-        model: what is trained.
-        objective: what it is trained to do, and by which optimizer.
-        config: plain dict stored in every checkpoint, enough to build the model again.
+        model: the net.
+        objective: losses, optimizer and schedule.
+        config: plain dict that every checkpoint stores; it is enough to build the model again.
 
-    Logs `train/loss` and `val/loss` (of the labels, without what a teacher or heatmaps add), `val/nme` (percent of the
-    inter-ocular distance, photo pixels against the labels as published), `val/nme_part/<part>` and `lr`.
+    Logs `train/loss` and `val/loss` (of the labels alone, without a teacher's or heatmaps' part), `val/nme` (percent of
+    the inter-ocular distance, in photo pixels, against the labels as published), `val/nme_part/<part>` and `lr`.
     """
 
     def __init__(self, model: KeypointNet, objective: Objective, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.model, self.objective, self.config = model, objective, config
-        self.subjects: list[str] = []  # the subjects it was trained on
-        self.image_hashes: Hashes = UNKNOWN[:0]  # of the images it was trained on, in ascending order
-        self.fingerprints: Mapping[str, str] = {}  # of the faces it is trained on, by split
-        self.shapes: ShapeModel | None = None  # of the training faces, in units of the net's answers on faces
-        self._training_shapes: ShapeModel | None = None  # the same in their own unit
-        self._steps: float | None = None  # of the training, if its schedule depends on them
-        # NaN stays, since a loss that is not finite must be seen; torchmetrics' "disable" would forget the weights.
+        self.subjects: list[str] = []  # in the training data
+        self.image_hashes: Hashes = UNKNOWN[:0]  # of the training images, in ascending order
+        self.fingerprints: Mapping[str, str] = {}  # split -> hash of its faces
+        self.shapes: ShapeModel | None = None  # of the training faces, scaled by the net's predictions on faces
+        self._training_shapes: ShapeModel | None = None  # of the training faces, not scaled
+        self._steps: float | None = None  # optimizer steps of the training, if the schedule depends on them
+        # A NaN stays NaN, so that divergence is seen; nan_strategy="disable" would ignore the weights of the mean.
         self.train_loss, self.val_loss = MeanMetric(nan_strategy=math.nan), MeanMetric(nan_strategy=math.nan)
         self.val_nme, self.val_parts = NME(), PartNME(model.schema.parts)
-        self.val_distances = CatMetric()  # of the net's answers from the training shapes
+        self.val_distances = CatMetric()  # from predictions to the training shapes
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
@@ -89,10 +88,10 @@ class KeypointModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         if self.objective.teacher is not None:
-            self.objective.teacher.net.to(self.device)  # no part of this module, so that no checkpoint holds it
+            self.objective.teacher.net.to(self.device)  # not a submodule: checkpoints leave it out
 
     def on_train_start(self) -> None:
-        for optimizer in self.trainer.optimizers:  # a checkpoint's groups say how its own run computed
+        for optimizer in self.trainer.optimizers:  # a checkpoint restores `fused` of the run that saved it
             for group in optimizer.param_groups:
                 if "fused" in group:
                     group["fused"] = optimizer.defaults["fused"]
@@ -101,7 +100,7 @@ class KeypointModule(pl.LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def setup(self, stage: str) -> None:
-        """Frozen parts need no gradients, which ddp must know before it counts them, and keep their running means."""
+        """Freeze parts of the net before ddp counts the gradients; their running means stay, too."""
         for part in self._frozen():
             part.requires_grad_(False).eval()
 
@@ -116,12 +115,12 @@ class KeypointModule(pl.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if self._steps not in (None, steps):
             raise UserError(
-                f"scheduler: expected {self._steps} steps of training, for which its learning rates were made, found "
-                f"{steps}; give the data and data.batch_size of that run, or begin another one"
+                f"scheduler: expected {self._steps} steps, for which the resumed schedule was made, found {steps}; "
+                "give the data and data.batch_size of that run, or start another one"
             )
         if not np.isfinite(steps):
             raise UserError(
-                "scheduler: this one needs to know the end of training, found trainer.max_epochs=-1; set it"
+                "scheduler: expected a number of epochs, found trainer.max_epochs=-1; set it, or another scheduler"
             )
         self._steps = int(steps)
         return self._steps
@@ -141,7 +140,7 @@ class KeypointModule(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As Lightning's, which refuses fused optimizers with bfloat16, too, where gradients need no unscaling."""
+        """Clip as Lightning does, but also for fused optimizers in bfloat16, whose gradients need no unscaling."""
         if self.trainer.precision != "bf16-mixed":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val is not None:
@@ -157,34 +156,34 @@ class KeypointModule(pl.LightningModule):
         checkpoint["scores"] = {"epoch": lightning.started_epochs(self.trainer), **scores}
         checkpoint["steps"], checkpoint["faces"] = self._steps, dict(self.fingerprints)
         own = torch.stack([cast(Tensor, value) for value in self.train_loss.metric_state.values()])
-        every = cast(Tensor, self.all_gather(own))  # of an epoch that is not over, and of each process
+        every = cast(Tensor, self.all_gather(own))  # the mean so far in this epoch, of each process
         checkpoint["train_losses"] = every.reshape(-1, len(own))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes over what the net was trained on, and how long its schedule is."""
+        """Restore the training subjects and images, the mean loss of the epoch, and the length of the schedule."""
         self.add_training(checkpoint["subjects"], hashes_of(checkpoint))
         if (kept := checkpoint.get("train_losses")) is not None:
-            self._take_over_loss(kept)
+            self._resume_loss(kept)
         if self.objective.schedule is not None and self.objective.schedule.length is not None:
             self._steps = checkpoint.get("steps")
 
-    def _take_over_loss(self, kept: Tensor) -> None:
-        """Goes on with the loss (processes, 2) of an epoch that was cut: each with its own, to add up alike."""
-        if len(kept) != self.trainer.world_size:  # the first with all, to which the others add
-            kept = kept.sum(dim=0) if self.global_rank == 0 else torch.zeros_like(kept[0])
-        else:
+    def _resume_loss(self, kept: Tensor) -> None:
+        """Resume the mean losses (world size, 2) of an interrupted epoch, one for each rank."""
+        if len(kept) == self.trainer.world_size:
             kept = kept[self.global_rank]
+        else:
+            kept = kept.sum(dim=0) if self.global_rank == 0 else torch.zeros_like(kept[0])  # the world size has changed
         for name, value in zip(self.train_loss.metric_state, kept, strict=True):
             setattr(self.train_loss, name, value.to(self.device, copy=True))
 
     def learn_about(
         self, mean_shape: Points, keypoints: Points, subjects: Iterable[str], image_hashes: Hashes = UNKNOWN
     ) -> None:
-        """Keeps in checkpoints what scores and predictions need to know of the training faces.
+        """Store in checkpoints what scores and predictions need of the training faces.
 
         Args:
             mean_shape: (K, 2) crop pixels, the baseline of every score.
-            keypoints: (N, K, 2) in any pixels, whose shapes a prediction is compared with.
+            keypoints: (N, K, 2) in any pixels; predictions are compared with their shapes.
             subjects, image_hashes: see `add_training`.
         """
         self.model.mean_shape.copy_(torch.from_numpy(mean_shape))
@@ -192,26 +191,23 @@ class KeypointModule(pl.LightningModule):
         self.add_training(subjects, image_hashes)
 
     def add_training(self, subjects: Iterable[str], image_hashes: Hashes) -> None:
-        """Keeps subjects and images that the net was trained on, beside those it has, so that scores on them say so."""
+        """Add subjects and images to those that the net was trained on; scores on them say so."""
         self.subjects = sorted({*self.subjects, *map(str, subjects)})
         self.image_hashes = np.union1d(self.image_hashes, image_hashes)
 
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What a step makes smaller, and the loss of the labels alone, which `val/loss` is, too."""
+        """The loss that a step minimises, and the part of the labels, which `val/loss` also is."""
         teacher, heatmap_loss = self.objective.teacher, self.objective.heatmap_loss
-        if heatmap_loss is None:
-            raw, regularised = self.model.raw(batch.image), None
-        else:
-            raw, heatmaps = self.model.raw_with_heatmaps(batch.image)
-            regularised = partial(heatmap_loss, heatmaps)
+        images = batch.image
+        raw, heatmaps = (self.model.raw(images), None) if heatmap_loss is None else self.model.raw_with_heatmaps(images)
 
         def loss(batch: Batch) -> tuple[Tensor, Tensor]:
             own = self._loss(raw, batch)
-            return own if regularised is None else own + regularised(batch), own
+            return own if heatmap_loss is None or heatmaps is None else own + heatmap_loss(heatmaps, batch), own
 
         total, own = loss(batch)
         if teacher is not None:
-            answers = teacher(batch.image)
+            answers = teacher(images)
             learned, _ = loss(batch._replace(keypoints=answers, visible=torch.ones_like(batch.visible)))
             total = (1 - teacher.weight) * total + teacher.weight * learned
         return total, own

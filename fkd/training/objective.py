@@ -1,4 +1,4 @@
-"""What a net is trained to do: its loss, its optimizer with a schedule, a teacher, and a loss of its heatmaps."""
+"""The objective of a training: loss, optimizer with a schedule, teacher, and loss of heatmaps."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ class Schedule:
 
     Attributes:
         scheduler: makes the scheduler from an optimizer (and the length).
-        interval: steps after each optimizer step or after each epoch.
-        length: the scheduler's argument that takes the number of optimizer steps of the whole training, if it has one.
-        monitor: the logged value it looks at, if it does.
+        interval: whether it steps after each optimizer step or after each epoch.
+        length: the scheduler's argument for the number of optimizer steps in the whole training, or None.
+        monitor: the logged value that it depends on, or None.
     """
 
     scheduler: Callable[..., LRScheduler]
@@ -39,34 +39,34 @@ class Schedule:
             raise UserError(f"scheduler.interval={self.interval}: expected step or epoch")
 
     def of(self, optimizer: Optimizer, steps: int | None) -> dict[str, Any]:
-        """The scheduler of an optimizer, in Lightning's words.
+        """The scheduler of an optimizer, as Lightning's `lr_scheduler` dict.
 
         Args:
-            optimizer: whose groups may have an "lr_factor", which the schedule keeps.
-            steps: of the whole training; needed if there is a `length`.
+            optimizer: its groups may have an "lr_factor", which the schedule respects.
+            steps: optimizer steps in the whole training; needed if there is a `length`.
 
         Raises:
-            UserError: the scheduler refuses its settings.
+            UserError: the scheduler refuses its arguments.
         """
         length = {} if self.length is None else {self.length: steps}
         try:
             chosen = {"scheduler": self.scheduler(optimizer, **length), "interval": self.interval}
         except (TypeError, ValueError) as error:
             raise UserError(f"scheduler: {error}") from error
-        if "max_lr" in optimizer.param_groups[0]:  # one cycle gives all groups one learning rate
+        if "max_lr" in optimizer.param_groups[0]:  # OneCycleLR has set the same learning rate for all groups
             _scale_lr(optimizer, ("lr", "initial_lr", "max_lr", "min_lr"))
         return chosen if self.monitor is None else chosen | {"monitor": self.monitor}
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained net whose answers are learned beside the labels (Hinton et al., arXiv:1503.02531, section 2).
+    """Distillation: a trained net whose predictions are a second target (Hinton et al., arXiv:1503.02531, section 2).
 
     Attributes:
         net: (B, C, size, size) uint8 crops -> (B, K, 2) pixels of these crops; in evaluation mode.
-        size: width and height of its crops, which need not be the pupil's.
-        weight: share of its answers in the loss.
-        subjects, image_hashes: the subjects and the images that it was trained on.
+        size: width and height of its crops, which may differ from the student's.
+        weight: weight of the predictions in the loss, from 0 to 1; the labels have the rest.
+        subjects, image_hashes: subjects and images of its training data.
     """
 
     net: nn.Module
@@ -76,26 +76,26 @@ class Teacher:
     image_hashes: Hashes = field(default_factory=lambda: UNKNOWN)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself: it does not change, and a running mean of the pupil needs no second one."""
+        """Return the teacher itself: EMA copies the module, and a second teacher would only cost memory."""
         return self
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 -> (B, K, 2) pixels of these crops."""
         size = images.shape[-1]
         if size != self.size:
-            larger = functional.interpolate(images.float(), (self.size,) * 2, mode="bilinear", antialias=True)
-            images = larger.round().to(torch.uint8)
+            resized = functional.interpolate(images.float(), (self.size,) * 2, mode="bilinear", antialias=True)
+            images = resized.round().to(torch.uint8)
         with torch.no_grad():
-            answers: Tensor = self.net(images)
-        return (answers + 0.5) * (size / self.size) - 0.5
+            keypoints: Tensor = self.net(images)
+        return (keypoints + 0.5) * (size / self.size) - 0.5
 
 
 @dataclass(frozen=True)
 class HeatmapLoss:
-    """Trains the heatmaps that a net reads its coordinates off: a Gaussian about each point on the crop.
+    """Loss of the heatmaps from which a net computes its coordinates; the target is a Gaussian at each point.
 
     Attributes:
-        weight: of this loss, `fkd.losses.heatmap_kl`, beside that of the coordinates.
+        weight: weight of this loss, `fkd.losses.heatmap_kl`; the loss of the coordinates has weight 1.
         sigma: standard deviation of the Gaussian in cells of the heatmap.
     """
 
@@ -103,7 +103,7 @@ class HeatmapLoss:
     sigma: float
 
     def __call__(self, heatmaps: Tensor, batch: Batch) -> Tensor:
-        """The weighted loss of heatmaps (B, K, cells, cells); points beside the crop have no place on them."""
+        """The weighted loss of heatmaps (B, K, cells, cells), without points outside of the crop."""
         size = batch.image.shape[-1]
         target = Heatmaps(size, size // heatmaps.shape[-1], self.sigma, decode="dark").encode(batch.keypoints)
         inside = ((batch.keypoints > -0.5) & (batch.keypoints < size - 0.5)).all(dim=-1)
@@ -112,16 +112,16 @@ class HeatmapLoss:
 
 @dataclass(frozen=True)
 class Objective:
-    """What training adds to a net.
+    """Everything that training needs besides net and data.
 
     Attributes:
         loss: (raw, target, visible) -> scalar.
         optimizer: makes the optimizer from the parameters.
-        schedule: of the learning rate, or None for a constant one.
-        teacher: whose answers are learned beside the labels, or None.
-        heatmap_loss: of the heatmaps that the net reads its coordinates off, or None.
-        frozen: names of parts of the net that stay as they are, running means of BatchNorm included.
-        lr_factors: name of a part of the net -> factor of the learning rate there; the longest name that fits counts.
+        schedule: schedule of the learning rate, or None for a constant one.
+        teacher: net for distillation, or None.
+        heatmap_loss: loss of the net's heatmaps, or None.
+        frozen: names of submodules that do not change, running means of BatchNorm included.
+        lr_factors: name of a submodule -> factor of its learning rate; the longest matching name counts.
     """
 
     loss: Loss
@@ -133,13 +133,13 @@ class Objective:
     lr_factors: Mapping[str, float] = field(default_factory=dict)
 
     def optimizer_of(self, net: nn.Module) -> Optimizer:
-        """The optimizer of what learns in a net; each of its groups has its "lr_factor"."""
+        """The optimizer of the net's trainable parameters; each of its groups has an "lr_factor"."""
         optimizer = self.optimizer([*self._groups(net)])
         _scale_lr(optimizer, ("lr",))
         return optimizer
 
     def _groups(self, net: nn.Module) -> Iterator[dict[str, Any]]:
-        """Parameters that learn, by the factor of their learning rate; those of factor 1 first."""
+        """Trainable parameters grouped by the factor of their learning rate; factor 1 comes first."""
         groups: dict[float, list[nn.Parameter]] = {1.0: []}
         for name, parameter in net.named_parameters():
             if parameter.requires_grad:
@@ -150,7 +150,7 @@ class Objective:
 
 
 def within(name: str, part: str) -> bool:
-    """Whether a parameter of this name belongs to a part of the net."""
+    """Whether a parameter of this name belongs to a submodule."""
     return name == part or name.startswith(part + ".")
 
 

@@ -1,4 +1,4 @@
-"""Where Optuna keeps the trials of a sweep, for the sweep's processes and for the jobs that report to it."""
+"""The database of a study, for the processes of a sweep and for the jobs that report to it."""
 
 import re
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from sqlalchemy.pool import NullPool
 
 from fkd.errors import UserError
 
-_TIMEOUT = 60.0  # seconds that a process waits for another one's write
+_TIMEOUT = 60.0  # seconds to wait while another process writes
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:
-    """A database of trials, its tables made if need be.
+    """Open a database of trials; missing tables are created.
 
     Args:
-        url: in SQLAlchemy's words, e.g. ``sqlite:///outputs/study.db`` or ``postgresql+psycopg://user@host/name``.
+        url: URL for SQLAlchemy, e.g. ``sqlite:///outputs/study.db`` or ``postgresql+psycopg://user@host/name``.
 
     Raises:
-        UserError: there is no such kind of database, its driver is not installed, or it cannot be used.
+        UserError: the kind of database is unknown, its driver is not installed, or the database cannot be used.
     """
     waits = {"connect_args": {"timeout": _TIMEOUT}} if url.startswith("sqlite") else {}
     with reached(url):
         try:
-            # A connection for each transaction, since none may be open when a DataLoader forks its workers.
+            # One connection for each transaction, since none may be open when a DataLoader forks its workers.
             return optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool, **waits})
         except (ArgumentError, ValueError) as error:
             raise UserError(
@@ -45,10 +45,10 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
 
 @contextmanager
 def reached(url: str) -> Iterator[None]:
-    """A block that uses a storage.
+    """Turn the database errors of a block into a UserError.
 
     Raises:
-        UserError: the database is not there, is none, or refuses what the block asks.
+        UserError: the database is missing, broken, or refuses a query.
     """
     try:
         yield
@@ -57,10 +57,10 @@ def reached(url: str) -> Iterator[None]:
         reason = " ".join(str(getattr(refused, "orig", None) or refused).split())
         raise UserError(
             f"{named(url)}: expected a database that can be read and written, found none ({reason}); "
-            "see to it, or give another one"
+            "repair it, or give another one"
         ) from error
 
 
 def named(url: str) -> str:
-    """The key of the config and its value, as it may stand in a message: without the password."""
+    """The config key with its value for messages, without the password."""
     return "hydra.sweeper.storage=" + re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)

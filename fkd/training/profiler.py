@@ -1,7 +1,6 @@
-"""Where the time of a training goes."""
+"""Profile of a training: the time of each part."""
 
 import functools
-import json
 import re
 import time
 from collections import defaultdict
@@ -15,23 +14,22 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from fkd.io.atomic import whole_file
 from fkd.library_internals import lightning
+from fkd.training.runs.run_folder import write_json
 
 _REST = "rest"
 _LOGGING = "log_metrics"  # the profiled action of loggers, which Lightning does not profile
 
 
 class StepProfiler(Profiler):
-    """Shares the time of a training out among its parts, so that they add up to the whole.
+    """Measures how the time of a training divides among its parts; the parts add up to the whole.
 
-    What runs inside of something else counts for itself only: the backward pass not for the optimizer that asks for it.
-    Waiting for data and copying serve training and validation. Logging is what loggers do with figures; images belong
-    to the callback that draws them. A GPU works while Python goes
-    on; the clock waits for it wherever a part ends, which makes the training a little slower than it is without.
+    Nested parts count once: the backward pass does not count for the optimizer step that calls it. Waiting for data and
+    copying include those of validation. Logging is the work of loggers on metrics; images count for the callback that
+    draws them. At the end of each part the clock waits for the GPU, which slows the training a little.
 
-    At the end of training a table is printed and a JSON file written: `steps`, `first_step_s` (what came before the end
-    of the first step: workers start, kernels are chosen) and `parts`, name -> `ms_per_step` and `share`.
+    At the end of training a table is printed and a JSON file is written: `steps`, `first_step_s` (time until the end of
+    the first step: workers start, kernels are chosen) and `parts`, name -> `ms_per_step` and `share`.
 
     Args:
         path: the JSON file.
@@ -40,10 +38,10 @@ class StepProfiler(Profiler):
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         self.path = Path(path)
-        self.steps = 0  # after the first
+        self.steps = 0  # without the first
         self.seconds: dict[str, float] = defaultdict(float)
         self.first_step_s = 0.0
-        self._running: list[str] = []  # parts, each inside of the one before
+        self._running: list[str] = []  # nested parts, the innermost last
         self._mark = time.perf_counter()
 
     def setup(self, stage: str, local_rank: int | None = None, log_dir: str | None = None) -> None:
@@ -54,8 +52,6 @@ class StepProfiler(Profiler):
             logger.log_metrics = self._timed(logger.log_metrics)  # type: ignore[method-assign]
 
     def _timed(self, log: Callable[..., None]) -> Callable[..., None]:
-        """A logger's method, which Lightning does not tell profilers of."""
-
         @functools.wraps(log)
         def timed(*arguments: Any, **named: Any) -> None:
             with self.profile(_LOGGING):
@@ -79,7 +75,7 @@ class StepProfiler(Profiler):
             self._report()
 
     def _count(self) -> None:
-        """Adds the time since the last call to the innermost part."""
+        """Add the time since the last call to the innermost part."""
         if torch.accelerator.is_available():
             torch.accelerator.synchronize()
         now = time.perf_counter()
@@ -101,9 +97,7 @@ class StepProfiler(Profiler):
             for part, seconds in sorted(self.seconds.items(), key=lambda item: -item[1])
         }
         content = {"steps": self.steps, "first_step_s": self.first_step_s, "parts": parts}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(self.path) as file:
-            file.write(json.dumps(content, indent=2).encode() + b"\n")
+        write_json(self.path, content)
         table = Table("", "ms a step", "share", title=f"where the time goes, {self.steps} steps", title_justify="left")
         for part, values in parts.items():
             table.add_row(part, f"{values['ms_per_step']:.1f}", f"{values['share']:.1%}")
@@ -113,7 +107,7 @@ class StepProfiler(Profiler):
 
 
 def _part(action: str) -> str | None:
-    """What an action is called in the table; None if it belongs to what it runs in."""
+    """The part that an action starts; None if it belongs to the part around it."""
     if callback := re.match(r"\[Callback\](\w+)", action):
         return f"callback {callback[1]}"
     if action == _LOGGING:

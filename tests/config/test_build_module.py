@@ -409,7 +409,7 @@ def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
 @pytest.mark.parametrize("key", ["detector._target_", "detector.correction._target_"])
 def test_a_detector_that_no_checkpoint_could_name_is_refused_before_training(key: str) -> None:
     line = (
-        rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which no file of a net may name"
+        rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which a checkpoint may not name"
     )
     with pytest.raises(UserError, match=line):
         build_module(compose(f"{key}=mine.Detector", *SMALL))

@@ -390,7 +390,7 @@ def test_the_slices_have_axes_of_the_kind_of_each_key(study: _study.SharedStudy,
     assert [axes.get_xlabel() for axes in (kind, rate, size)] == ["kind", "lr", "size"]
     assert [axes.get_xscale() for axes in (kind, rate, size)] == ["linear", "log", "linear"]
     assert kind.get_ylabel() == "val loss"
-    assert [label.get_text() for label in kind.get_xticklabels()] == ["'b'"]
+    assert [label.get_text().strip("'") for label in kind.get_xticklabels()] == ["b"]
     assert places(rate) == [[pytest.approx(1e-4), 0.5], [pytest.approx(1e-3), 0.25]]
     assert places(size) == [[32, 0.5], [32, 0.25]]
 

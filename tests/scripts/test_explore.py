@@ -31,7 +31,7 @@ def diagnosed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         asked.append(arguments)
         return FOUND
 
-    monkeypatch.setattr(checks, "examine", examine)
+    monkeypatch.setattr("fkd.commands.explore.examine", examine)
     return asked
 
 
@@ -129,7 +129,7 @@ def test_the_checks_are_run_and_given_the_net(
 ) -> None:
     asked = []
     examine = checks.examine
-    monkeypatch.setattr(checks, "examine", lambda *given: asked.append(given) or examine(*given))
+    monkeypatch.setattr("fkd.commands.explore.examine", lambda *given: asked.append(given) or examine(*given))
     outcome = script("explore", *on(faces_root), "output=out", "faces=1", f"ckpt={WEIGHTS}")
     assert outcome.status == 0, outcome.err
     (faces, net, _, trained) = asked[0]

@@ -162,7 +162,7 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=missing", "output=out"), "input=missing: expected a photo, folder"),
         (("input=a.png", "output=file"), "file: expected a folder that can be written to"),
         (("input=a.png", "output=file/sub"), "file/sub: expected a folder that can be written to"),
-        (("input=a.png", "output=."), "output=.: is the folder of the input, whose files could be written over"),
+        (("input=a.png", "output=."), "output=.: is the folder of the input, whose files could be overwritten"),
         (("input=text.mp4", "output=out"), "text.mp4: expected a video, found 4 bytes"),
         (("input=a.png", "output=out", "smooth=true"), "smooth=true: expected a video or a camera"),
         (("input=clip.mp4", "output=out", "smooth=true", "one_euro.beta=-1"), "one_euro.beta: expected 0 or more"),
@@ -206,7 +206,7 @@ def test_an_output_that_fills_up_ends_in_one_line(script: Script, stand_in: Stan
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert outcome.status == 2
-    assert "error: out: cannot write what was found (File too large)" in outcome.err.splitlines()[-1]
+    assert "error: out: cannot write the predictions (File too large)" in outcome.err.splitlines()[-1]
     assert not [name for name in files() if name.startswith((".", "pred"))]
 
 

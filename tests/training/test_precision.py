@@ -24,7 +24,7 @@ def test_a_torch_that_does_not_tell_is_not_said_to_have_told(monkeypatch: pytest
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     precision, why = choose("auto", "cpu")
     assert precision == "32-true"
-    assert "does not tell" in why
+    assert "does not report" in why
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def decoded(
     """
     paths = [None if file is None else folder / file for file in files]
     hashes = np.zeros(len(paths), np.uint64)
+    errors: dict[int, UserError] = {}
 
     def read(index: int) -> Image:
         if (path := paths[index]) is None:
@@ -53,24 +54,24 @@ def decoded(
             hashes[index] = file_hash(path)  # here, while the file is in memory
             return images.read(path, channels)
         except UserError as error:
-            if not needed[index]:
-                return no_pixels(channels)
-            raise _UnreadableError(str(error)) from error
+            if needed[index]:
+                errors[index] = error
+            return no_pixels(channels)
 
     key = f"{name}-{files_key(paths, channels)}"
-    try:
-        cache = ImageCache.build(
-            cache_dir, key, len(paths), lambda: read_in_threads(read, len(paths)), "Decoding images", needed=needed
-        )
-    except _UnreadableError as error:
-        wanted = [file for file, is_needed in zip(files, needed, strict=True) if is_needed and file is not None]
-        if len(broken := _unreadable(folder, wanted, channels)) < 2:
-            raise UserError(str(error)) from error
+    cache = ImageCache.build(
+        cache_dir, key, len(paths), lambda: read_in_threads(read, len(paths)), "Decoding images", needed=needed
+    )
+    if errors:
+        cache.path.unlink(missing_ok=True)
+        broken = [str(files[index]) for index in sorted(errors)]
+        if len(broken) == 1:
+            raise next(iter(errors.values()))
         shown = ", ".join(broken[:_SHOWN]) + ", ..." * (len(broken) > _SHOWN)
         raise UserError(
-            f"{error}; {len(broken):,} of {len(wanted):,} images cannot be read: {shown}; copy them again, or name "
-            "them in a file, one a line, that data.exclude=FILE leaves out"
-        ) from error
+            f"{errors[min(errors)]}; {len(broken):,} of {needed.sum():,} images cannot be read: {shown}; copy them "
+            "again, or name them in a file, one a line, that data.exclude=FILE leaves out"
+        )
     kept = cache.path.with_suffix(".hashes.npy")
     if not hashes.any():  # an earlier run has decoded the images
         with suppress(OSError, ValueError, EOFError):
@@ -95,19 +96,3 @@ def _file_hashes(paths: Sequence[Path | None]) -> Hashes:
             hashes[index] = found
             advance()
     return hashes
-
-
-def _unreadable(folder: Path, files: Sequence[str], channels: int) -> list[str]:
-    names = []
-    with progress("Looking for more unreadable images", len(files)) as advance:
-        for file in files:
-            try:
-                images.read(folder / file, channels)
-            except UserError:
-                names.append(file)
-            advance()
-    return names
-
-
-class _UnreadableError(UserError):
-    """A needed image cannot be read."""

@@ -72,26 +72,22 @@ def repeated(faces: Faces) -> list[Finding]:
     held = int((numbers > 0).sum())
     part = f" Checked: {len(rows):,} faces drawn at random." if len(rows) < len(faces.table) else ""
     found = []
-    if (twins := _across(numbers, rows, same)).pairs:
-        count = f"{len(twins.nearest):,} of {held:,}"
-        text = f"{count} held-out faces have an image with identical pixels in another split.{part}"
-        found.append(_finding(_IDENTICAL, twins, held, text, {}, exclude=twins.others))
-    if (twins := _across(numbers, rows, alike)).pairs:
-        subjects = faces.table.subjects[twins.nearest]
-        others = int((subjects[:, 0] != subjects[:, 1]).sum())
-        text = (
-            f"{len(twins.nearest):,} of {held:,} held-out faces look almost like a face of another split,"
-            f" {others:,} of them like a face of another subject.{part}"
-        )  # none is left out: the next frames of a video are good training faces
-        found.append(_finding(_SIMILAR, twins, held, text, {"of_other_names": float(others)}))
+    for kind, distance in ((_IDENTICAL, same), (_SIMILAR, alike)):
+        twins = _across(numbers, rows, distance)
+        count, figures = len(twins.nearest), {"pairs": float(twins.pairs)}
+        if kind is _IDENTICAL:
+            text, exclude = "have an image with the same pixels in another split", twins.others
+        else:
+            subjects = faces.table.subjects[twins.nearest]
+            others = int((subjects[:, 0] != subjects[:, 1]).sum())
+            figures["of_other_names"] = float(others)
+            text = f"look almost like a face of another split, {others:,} of them like a face of another subject"
+            exclude = rows[:0]  # the next frames of a video are good training faces
+        if count:
+            text = f"{count:,} of {held:,} held-out faces {text}.{part}"
+            pairs = twins.nearest.ravel()
+            found.append(kind.finding(text, held, pairs, count=count, exclude=exclude, figures=figures))
     return found
-
-
-def _finding(
-    kind: Kind, twins: _Twins, held: int, text: str, figures: dict[str, float], exclude: Rows | None = None
-) -> Finding:
-    figures = {"pairs": float(twins.pairs), **figures}
-    return kind.finding(text, held, twins.nearest.ravel(), count=len(twins.nearest), exclude=exclude, figures=figures)
 
 
 def _across(numbers: npt.NDArray[np.int8], rows: Rows, distance: Callable[[Rows, Rows], _Distances]) -> _Twins:

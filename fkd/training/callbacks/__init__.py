@@ -1,4 +1,4 @@
-"""What goes along with a training: some of it watches, some saves or ends it, some changes what is learned."""
+"""Lightning callbacks: checkpoints, EMA, progress, images, checks that end a training."""
 
 from fkd.training.callbacks.ema import EMA
 from fkd.training.callbacks.guard import FiniteGuard

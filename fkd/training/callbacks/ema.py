@@ -1,4 +1,4 @@
-"""A running mean of the weights, which is what is validated and kept."""
+"""Exponential moving average of the weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,18 +12,17 @@ from fkd.library_internals import lightning
 
 
 class EMA(WeightAveraging):
-    """Lightning's average as an exponential one, which stays in the net until the next batch.
+    """Validates and saves the exponential moving average of the weights.
 
-    The mean is shorter at first, with a decay of (1 + n) / (10 + n) after n steps as long as that is less (as in
-    TensorFlow's `ExponentialMovingAverage`), so that the first, random weights do not weigh for long. Lightning's
-    `EMAWeightAveraging` has no such start, and puts the last step's weights back before checkpoints of weights only are
-    written: these would hold other weights than those whose `val/loss` they are named by.
+    After n steps the decay is at most (1 + n) / (10 + n), as in TensorFlow's `ExponentialMovingAverage`, so that the
+    random first weights are soon forgotten. Lightning's `EMAWeightAveraging` has no such start, and it restores the
+    weights of the last step before `best.ckpt` is saved, which would then not hold the weights that were validated.
 
     Args:
-        decay: of the mean, between 0 and 1; after a step it keeps this share of itself.
+        decay: share of the average that a step keeps, above 0 and below 1.
 
     Raises:
-        UserError: the decay is something else.
+        UserError: the decay is out of range.
     """
 
     def __init__(self, decay: float) -> None:
@@ -31,10 +30,10 @@ class EMA(WeightAveraging):
             raise UserError(f"callbacks.ema.decay: expected a number above 0 and below 1, found {decay!r}")
         super().__init__(multi_avg_fn=self._update)
         self.decay = decay
-        self._shown = False  # the mean is in the net, the last step's weights are with the callback
+        self._is_swapped = False  # the net holds the average, the callback the weights of the last step
 
     def _update(self, means: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor | int) -> None:
-        done = int(steps)  # not once per tensor: a GPU's number has to be waited for
+        done = int(steps)  # once, not for each tensor: on a GPU this waits
         keep = min(self.decay, (1 + done) / (10 + done))
         for mean, now in zip(means, weights, strict=True):
             if mean.is_floating_point():
@@ -43,41 +42,41 @@ class EMA(WeightAveraging):
                 mean.copy_(now)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning copies the net before it moves it to a GPU, and would send all weights to the CPU in each step."""
+        """Move the average to the net's device; left on the CPU, each step would copy all weights there."""
         mean = lightning.average_model(self)
         assert mean is not None
         mean.to(next(pl_module.parameters()))  # its device and dtype
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self._shown:
+        if not self._is_swapped:
             super().on_validation_epoch_start(trainer, pl_module)
-            self._shown = lightning.average_model(self) is not None
+            self._is_swapped = lightning.average_model(self) is not None
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Not yet: the best epoch is saved after this."""
+        """Keep the average in the net: `best.ckpt` is saved after this."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._put_back(trainer, pl_module)
+        self._swap_back(trainer, pl_module)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._put_back(trainer, pl_module)
+        self._swap_back(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The last step's weights, from which a training can go on; `best.ckpt` has the mean."""
-        self._put_back(trainer, pl_module)
+        """Leave the weights of the last step in the net, from which training can resume."""
+        self._swap_back(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """`state_dict` is the mean, which a net is loaded from; training goes on from `current_model_state`."""
+        """Save the average as `state_dict`, which nets are loaded from; training resumes from `current_model_state`."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
-        if self._shown:  # Lightning takes the weights in the net for the last step's
+        if self._is_swapped:  # Lightning expects the weights of the last step in the net
             mean, last = checkpoint["current_model_state"], checkpoint["state_dict"]
             checkpoint["state_dict"], checkpoint["current_model_state"] = mean, last
 
-    def _put_back(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._shown:
-            super().on_validation_epoch_end(trainer, pl_module)  # Lightning's swaps mean and weights
-            self._shown = False
+    def _swap_back(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._is_swapped:
+            super().on_validation_epoch_end(trainer, pl_module)  # Lightning's own swaps them
+            self._is_swapped = False

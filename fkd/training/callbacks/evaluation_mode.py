@@ -1,17 +1,17 @@
-"""Training a net as it is used."""
+"""Training a net in evaluation mode."""
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 
 class EvaluationMode(Callback):
-    """From some epoch on a net trains in evaluation mode: no dropout, BatchNorm with the statistics it has gathered.
+    """Trains without dropout and with BatchNorm's running statistics after some epochs.
 
-    Then what is minimised is what validation sees, and faces can be overfitted to no error at all: with dropout
-    a net never does, and BatchNorm's running variance of a batch of ten differs from the batch's own by a tenth.
+    Then training minimises the loss that validation measures, and a few faces can be overfitted to no error: dropout
+    prevents that, and BatchNorm's running variance of a batch of ten differs by a tenth from the batch's own.
 
     Args:
-        after: epochs of ordinary training, in which BatchNorm gathers its statistics.
+        after: epochs of ordinary training, in which BatchNorm collects its statistics.
     """
 
     def __init__(self, after: int) -> None:

@@ -1,4 +1,4 @@
-"""A training that has diverged must end, and must not take its good checkpoints along."""
+"""Ends a training that has diverged before it overwrites good checkpoints."""
 
 import math
 
@@ -11,7 +11,7 @@ from fkd.errors import Diverged
 class FiniteGuard(Callback):
     """Ends training with `Diverged` when `val/loss` or the epoch's `train/loss` is not finite.
 
-    Lightning calls checkpoint callbacks after all others, so the epoch that diverged is never saved.
+    Lightning calls checkpoint callbacks after all others, so a diverged epoch is never saved.
     """
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -24,7 +24,7 @@ class FiniteGuard(Callback):
 
 def _check(trainer: pl.Trainer, name: str) -> None:
     value = float(trainer.callback_metrics.get(name, 0.0))
-    # All processes must leave together, or those that have not seen the value wait for the others.
+    # All ranks must stop together, or the others would wait for the one that stopped.
     if trainer.strategy.reduce_boolean_decision(not math.isfinite(value), all=False):
         raise Diverged(
             f"epoch {trainer.current_epoch + 1}: {name} is {value}, training has diverged; "

@@ -1,4 +1,4 @@
-"""`last.ckpt`, from which a training goes on as if it had never stopped, and signals that ask for the end."""
+"""Saves `last.ckpt`, from which a training resumes exactly, also when a signal ends the training."""
 
 import signal
 import threading
@@ -17,33 +17,32 @@ from fkd.training.callbacks.loggers import restart_curves, restore_metrics
 from fkd.training.runs import rng_state
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
-_LOOK_EVERY = 8
-"""Steps between two looks at whether another process was asked to stop."""
+_CHECK_EVERY = 8  # steps between two checks whether another rank has received a signal
 
 
 class Last(Checkpoint):
-    """Saves the training after each epoch, and at once when a signal asks it to end.
+    """Saves the training after each epoch and when a signal ends it.
 
-    A training that goes on from the file ends, on the CPU, with bitwise the same weights: beside weights, optimizer and
-    schedule the file holds the random states, how far the epoch was and what was logged. It is written before the next
-    epoch begins: only then have schedules and loggers seen the epoch that is over.
+    On the CPU, a resumed training ends with bitwise the same weights as one without interruption: the checkpoint also
+    holds the states of random generators, the position in the epoch, and metrics.csv. It is saved before the next epoch
+    starts, because only then schedules and loggers have completed the last one.
 
-    SIGTERM, SIGUSR1 and SIGUSR2 (with which clusters announce the end) and Ctrl-C end the training with `Interrupted`
-    after the batch that is being computed, or after the validation that is running. A handler of the user signals that
-    stood there before, as submitit's, which queues the job again, is called when all is saved.
+    SIGTERM, SIGUSR1 and SIGUSR2 (which clusters send before they end a job) and Ctrl-C end the training with
+    `Interrupted` after the current batch or validation. A handler of SIGUSR1 or SIGUSR2 that was set before, such as
+    submitit's, which queues the job again, is called after saving.
 
     Args:
-        path: the file.
+        path: file of the checkpoint.
     """
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self._loaded: dict[str, Any] | None = None
-        self._ended = False  # by early stopping or the clock: there is nothing to go on with
+        self._ended = False  # by early stopping or max_time: a resumed training stops, too
         self._saves_before: Literal["epoch", "batch"] | None = None
         self._unsaved = False
-        self._asked: int | None = None
-        self._before: dict[int, Any] = {}  # handlers of whoever started this process
+        self._received: int | None = None  # number of a signal
+        self._before: dict[int, Any] = {}  # signal handlers of the program that started the training
         self._replaced: dict[int, Any] = {}
         self._metrics: Path | None = None
 
@@ -54,7 +53,7 @@ class Last(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         path = self._metrics
-        logged = None if path is None or not path.exists() else path.read_bytes().decode()  # with its line ends
+        logged = None if path is None or not path.exists() else path.read_bytes().decode()  # keeps line ends
         return {"random": rng_state.collect(), "metrics": logged, "ended": self._ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -64,11 +63,10 @@ class Last(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         if trainer.ckpt_path is None or Path(trainer.ckpt_path).absolute() != self.path.absolute():
-            return  # another run's: the best epochs of this one begin anew
-        here = str(self.path.parent)
+            return  # the checkpoint of another run, whose best epoch does not count here
         for state in checkpoint["callbacks"].values():
-            if there := state.get("dirpath"):
-                state.update(_moved(state, there, here))
+            if folder := state.get("dirpath"):  # the run folder may have been moved
+                state.update(_moved(state, folder, str(self.path.parent)))
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._loaded is not None and self._loaded["metrics"] is not None and trainer.is_global_zero:
@@ -81,21 +79,21 @@ class Last(Checkpoint):
                 restart_curves(trainer)
             rng_state.restore(self._loaded["random"])
         if threading.current_thread() is threading.main_thread():
-            self._replaced = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._replaced = {number: signal.signal(number, self._receive) for number in _SIGNALS}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._unsaved:
             self._save(trainer, before="epoch")
-        if self._all_asked(trainer):
+        if self._any_received(trainer):
             self._leave(trainer, f"in epoch {trainer.current_epoch + 1}")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Looks here, when the batch before is done with all that follows from it, such as a validation."""
+        """Check for signals before a batch, when the last one is complete with its validation."""
         stepped = batch_idx % trainer.accumulate_grad_batches == 0  # gradients are not saved
-        looks = trainer.world_size == 1 or trainer.global_step % _LOOK_EVERY == 0  # asking the others takes time
-        if batch_idx > 0 and stepped and looks and self._all_asked(trainer):
+        checks = trainer.world_size == 1 or trainer.global_step % _CHECK_EVERY == 0  # communication takes time
+        if batch_idx > 0 and stepped and checks and self._any_received(trainer):
             self._save(trainer, before="batch")
             self._leave(trainer, f"in epoch {trainer.current_epoch + 1}")
         self._unsaved = True
@@ -104,7 +102,7 @@ class Last(Checkpoint):
         self._ended = trainer.should_stop
         if self._unsaved:
             self._save(trainer, before="epoch")
-        if self._all_asked(trainer):
+        if self._any_received(trainer):
             self._leave(trainer, "after the last epoch")
         self._stop_listening()
 
@@ -114,7 +112,6 @@ class Last(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """What is about to begin, an epoch or a batch, must not look to Lightning like one that was cut."""
         if self._saves_before is not None:  # else another callback saves
             lightning.mark_not_started(checkpoint, self._saves_before)
 
@@ -125,17 +122,17 @@ class Last(Checkpoint):
         trainer.save_checkpoint(self.path)
         self._saves_before = None
 
-    def _all_asked(self, trainer: pl.Trainer) -> bool:
-        """Whether any process was asked to stop; all of them get the same answer."""
-        return bool(trainer.strategy.reduce_boolean_decision(self._asked is not None, all=False))
+    def _any_received(self, trainer: pl.Trainer) -> bool:
+        """Whether any rank has received a signal; the answer is the same on all ranks."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._received is not None, all=False))
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._asked == number:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._received == number:
             raise KeyboardInterrupt  # a second Ctrl-C ends at once
-        self._asked = number
+        self._received = number
 
     def _leave(self, trainer: pl.Trainer, when: str) -> None:
-        number = signal.SIGTERM if self._asked is None else self._asked  # None: another process was asked
+        number = signal.SIGTERM if self._received is None else self._received  # None: another rank has received one
         self._stop_listening()
         before = self._before.get(number)
         if number not in (signal.SIGINT, signal.SIGTERM) and callable(before):
@@ -151,7 +148,7 @@ class Last(Checkpoint):
 
 
 def _moved(node: Any, there: str, here: str) -> Any:
-    """Plain data in which paths below one folder have become paths below another."""
+    """Replace the folder of all paths in plain data."""
     if isinstance(node, Mapping):
         return {_moved(key, there, here): _moved(value, there, here) for key, value in node.items()}
     if isinstance(node, str) and Path(node).is_relative_to(there):

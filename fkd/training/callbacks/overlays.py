@@ -1,6 +1,5 @@
-"""Predicted and true points on validation faces, and the error of each part of the face."""
+"""Images of predicted and true points on validation faces, with the error of each face."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import pytorch_lightning as pl
@@ -19,7 +18,7 @@ _COLUMNS = 4
 
 
 class _Faces(NamedTuple):
-    """N faces of the validation set and what the net found on them."""
+    """N validation faces with predictions."""
 
     image: Tensor  # (N, C, S, S) uint8
     preds: Tensor  # (N, K, 2) crop pixels
@@ -29,43 +28,32 @@ class _Faces(NamedTuple):
     row: Tensor  # (N,) int64
 
 
-@dataclass
-class _Validation:
-    """What one validation gathers, on the device of the errors."""
-
-    draws: bool
-    first: _Faces | None = None
-    worst: _Faces | None = None
-
-
 class Overlays(Callback):
-    """Shows in TensorBoard (or wandb, or MLflow) what the net sees and where it fails.
+    """Logs images of predictions to TensorBoard, wandb or MLflow.
 
-    After every n-th validation: "val/faces", the first faces of the validation set, and "val/worst", the worst of them
-    all, each with its row and its error. In distributed training, those of the first process.
+    "val/faces" shows the first faces of the validation set, "val/worst" those with the largest errors, each with its
+    row and its error. In distributed training, they are faces of global rank 0.
 
     Args:
-        faces: how many faces "val/faces" shows.
-        worst: how many faces "val/worst" shows.
-        every_n_epochs: images are made at the first, every n-th following and the last validated epoch.
-        zoom: whole factor that enlarges the crops.
-        file: a file that always holds the latest "val/faces", or None.
+        faces: number of faces in "val/faces".
+        worst: number of faces in "val/worst".
+        every_n_epochs: images are logged after the first, every n-th following and the last validation.
+        zoom: integer factor that enlarges the crops.
+        file: file of the latest "val/faces", or None.
     """
 
     def __init__(self, faces: int, worst: int, every_n_epochs: int, zoom: int, file: str | None) -> None:
-        self.faces, self.worst, self.every_n_epochs, self.zoom, self.file = (
-            faces,
-            worst,
-            every_n_epochs,
-            zoom,
-            file,
-        )
+        self.faces, self.worst, self.every_n_epochs = faces, worst, every_n_epochs
+        self.zoom, self.file = zoom, file
         self._validations = 0
-        self._gathered = _Validation(draws=False)
+        self._draws = False  # in this validation
+        self._first: _Faces | None = None
+        self._worst: _Faces | None = None
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         is_due = self._validations % self.every_n_epochs == 0 or trainer.current_epoch + 1 == trainer.max_epochs
-        self._gathered = _Validation(draws=is_due and trainer.is_global_zero)
+        self._draws = _is_training(trainer) and is_due and trainer.is_global_zero
+        self._first = self._worst = None
 
     def on_validation_batch_end(
         self,
@@ -76,31 +64,26 @@ class Overlays(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if not _is_training(trainer):
+        if not self._draws:
             return
-        gathered = self._gathered
-        if gathered.draws:
-            error = torch.where(batch.visible, outputs.errors, 0).sum(dim=1) / batch.visible.sum(dim=1).clamp(min=1)
-            found = _Faces(batch.image, outputs.keypoints, batch.keypoints, batch.visible, error, batch.row)
-            missing = self.faces - (0 if gathered.first is None else len(gathered.first.row))
-            if missing > 0:
-                gathered.first = _join(gathered.first, _take(found, torch.arange(min(missing, len(error)))))
-            gathered.worst = _worst(_join(gathered.worst, _worst(found, self.worst)), self.worst)
+        error = torch.where(batch.visible, outputs.errors, 0).sum(dim=1) / batch.visible.sum(dim=1).clamp(min=1)
+        found = _Faces(batch.image, outputs.keypoints, batch.keypoints, batch.visible, error, batch.row)
+        missing = self.faces - (0 if self._first is None else len(self._first.row))
+        if missing > 0:
+            self._first = _join(self._first, _take(found, torch.arange(min(missing, len(error)))))
+        self._worst = _worst(_join(self._worst, _worst(found, self.worst)), self.worst)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not _is_training(trainer):
-            return
-        self._validations += 1
-        gathered, schema = self._gathered, cast(KeypointNet, pl_module.model).schema
-        if gathered.first is not None:
-            image = self._show(trainer, "val/faces", gathered.first, schema)
+        self._validations += _is_training(trainer)
+        schema = cast(KeypointNet, pl_module.model).schema
+        if self._first is not None:
+            image = self._log(trainer, "val/faces", self._first, schema)
             if self.file is not None:
                 images.write(self.file, image)
-        if gathered.worst is not None and self.worst > 0:
-            self._show(trainer, "val/worst", gathered.worst, schema)
+        if self._worst is not None and self.worst > 0:
+            self._log(trainer, "val/worst", self._worst, schema)
 
-    def _show(self, trainer: pl.Trainer, tag: str, faces: _Faces, schema: KeypointSchema) -> Image:
-        """The faces as one sheet, given to every logger that takes images."""
+    def _log(self, trainer: pl.Trainer, tag: str, faces: _Faces, schema: KeypointSchema) -> Image:
         tiles = [
             draw.face(
                 pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0),
@@ -112,18 +95,15 @@ class Overlays(Callback):
             )
             for pixels, preds, target, visible in zip(*(field.cpu().numpy() for field in faces[:4]), strict=True)
         ]
-        captions = [
-            f"row {row}: {100 * error:.1f} %"
-            for row, error in zip(faces.row.tolist(), faces.error.tolist(), strict=True)
-        ]
-        sheet = draw.sheet(tiles, _COLUMNS, captions)
+        rows = zip(faces.row.tolist(), faces.error.tolist(), strict=True)
+        sheet = draw.sheet(tiles, _COLUMNS, [f"row {row}: {100 * error:.1f} %" for row, error in rows])
         for logger in trainer.loggers:
             log_image(logger, tag, sheet, trainer.global_step)
         return sheet
 
 
 def _is_training(trainer: pl.Trainer) -> bool:
-    """Whether this validation is one of a training, and not its check at the start."""
+    """Whether this validation belongs to a training and is not the sanity check at its start."""
     return trainer.state.fn == "fit" and not trainer.sanity_checking
 
 
@@ -136,5 +116,5 @@ def _join(faces: _Faces | None, more: _Faces) -> _Faces:
 
 
 def _worst(faces: _Faces, count: int) -> _Faces:
-    """The `count` faces of the largest error (NaN is larger than any), worst first."""
+    """The `count` faces with the largest errors, worst first; NaN counts as the largest."""
     return _take(faces, faces.error.topk(min(count, len(faces.error))).indices)

@@ -1,4 +1,4 @@
-"""One progress bar for a whole training, and one line per epoch."""
+"""One progress bar for the whole training, and one line for each epoch."""
 
 import math
 import time
@@ -16,20 +16,20 @@ _REFRESH_SECONDS = 0.25
 
 
 class Progress(ProgressBar):
-    """Shows how far the training is, when it will end, and how good it is.
+    """Shows the progress of a training, the time left, and its losses.
 
-    On a terminal a bar for all epochs, validation included, with one line per epoch above it, marked * if its
-    `val/loss` is the lowest so far. Elsewhere, as in a log file, the lines only, each with the time left.
+    A terminal shows a bar for all epochs, validation included, and above it one line for each epoch, marked * if its
+    `val/loss` is the lowest so far. A log file gets the lines only, each with the time left.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._console: Console | None = None  # None while there is nothing to show
+        self._console: Console | None = None  # None outside of training
         self._bar: rich_progress.Progress | None = None
         self._throughput: Throughput | None = None
         self._start = self._next_refresh = 0.0
-        self._done = self._skipped = 0.0  # batches of training and validation; skipped are those before a resume
+        self._done = self._skipped = 0.0  # batches of training and validation; skipped: those before a resume
         self._best = math.inf
         self._val_nme: float | None = None
         self._validated = self._improved = False  # in this epoch
@@ -51,7 +51,7 @@ class Progress(ProgressBar):
         self._console = Console()
         if self._console.is_interactive:
             columns = ("training", rich_progress.BarColumn(bar_width=None), "{task.fields[status]}")
-            # Lightning's hooks refresh it: a thread of its own could hold a lock while data workers are forked.
+            # Hooks refresh the bar: a refreshing thread could hold a lock while data workers are forked.
             self._bar = rich_progress.Progress(*columns, console=self._console, auto_refresh=False, expand=True)
             self._bar.add_task("training", status="")
             self._refresh(trainer)
@@ -67,7 +67,7 @@ class Progress(ProgressBar):
         self._advance(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._console is None:  # not training yet, or no longer
+        if self._console is None:
             return
         self._validated = True
         metrics = trainer.callback_metrics
@@ -116,23 +116,19 @@ class Progress(ProgressBar):
     def _line(self, trainer: pl.Trainer) -> str:
         metrics = trainer.callback_metrics
         fields = [_epoch(trainer)]
-        names = ["train/loss", "val/loss"] if self._validated else ["train/loss"]  # others are of an earlier epoch
+        names = ["train/loss", "val/loss"] if self._validated else ["train/loss"]  # val/loss is of an earlier epoch
         fields += [f"{name} {float(metrics[name]):#.4g}" for name in names if name in metrics]
         if self._validated and self._val_nme is not None:
             fields.append(f"val/nme {self._val_nme:.2f} %")
-        fields += [
-            self._speed(),
-            "" if self._bar is not None else self._time_left(trainer),
-            "*" if self._improved else "",
-        ]
-        return "  ".join(filter(None, fields))
+        time_left = "" if self._bar is not None else self._time_left(trainer)
+        return "  ".join(filter(None, [*fields, self._speed(), time_left, "*" if self._improved else ""]))
 
     def _speed(self) -> str:
         speed = None if self._throughput is None else self._throughput.images_per_s
         return "" if speed is None else f"{speed:.0f} images/s"
 
     def _time_left(self, trainer: pl.Trainer) -> str:
-        """What is left, if its batches take as long as those so far; "" if unknown."""
+        """The time left, if further batches take as long as those so far; "" if unknown."""
         left, done = _total_batches(trainer) - self._done, self._done - self._skipped
         if not math.isfinite(left) or done <= 0:
             return ""
@@ -140,7 +136,7 @@ class Progress(ProgressBar):
 
 
 def _best_so_far(trainer: pl.Trainer) -> float:
-    """The lowest `val/loss` that the kept checkpoint knows of; in a training that goes on, of the time before."""
+    """The lowest `val/loss` before a resume, from the state of the checkpoint callback; infinite without one."""
     kept = (c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == "val/loss")
     return next((float(c.best_model_score) for c in kept if c.best_model_score is not None), math.inf)
 
@@ -152,7 +148,7 @@ def _epoch(trainer: pl.Trainer) -> str:
 
 
 def _epochs(trainer: pl.Trainer) -> float:
-    """How many epochs the whole training has, as `max_epochs` or `max_steps` ends it; infinite if neither does."""
+    """The number of epochs until `max_epochs` or `max_steps` ends the training; infinite if neither does."""
     epochs = math.inf if trainer.max_epochs in (None, -1) else float(trainer.max_epochs)
     if trainer.max_steps == -1:
         return epochs
@@ -164,7 +160,7 @@ def _total_batches(trainer: pl.Trainer) -> float:
 
 
 def _batches_per_epoch(trainer: pl.Trainer) -> float:
-    """Batches of training and, on average, of validation."""
+    """The batches of training and, on average, of validation in an epoch."""
     training = trainer.num_training_batches
     if not (trainer.enable_validation and math.isfinite(training)):
         return training
@@ -177,6 +173,6 @@ def _batches_per_epoch(trainer: pl.Trainer) -> float:
 
 
 def _clock(seconds: float) -> str:
-    """Short, so that the bar has room on 80 columns: m:ss, from an hour on h:mm:ss."""
+    """Format as m:ss, from one hour on as h:mm:ss; short, since the bar has to fit into 80 columns."""
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02}" if whole < 3600 else str(timedelta(seconds=whole))

@@ -1,4 +1,4 @@
-"""A job of a sweep that is clearly worse than the others need not be trained to its end."""
+"""Ends the jobs of a sweep that are clearly worse than the others."""
 
 from typing import TYPE_CHECKING
 
@@ -13,17 +13,16 @@ if TYPE_CHECKING:  # an extra that only sweeps need
 
 
 class Pruning(Callback):
-    """Reports `val/nme` of each epoch to a study and ends training with `Pruned` when its pruner says so.
+    """Reports `val/nme` of each epoch to an Optuna study and ends training with `Pruned` if the pruner decides so.
 
-    The last epoch is reported only: the training has been paid for. An epoch at which the study cannot be reached is
-    not compared, and training goes on.
+    The last epoch is reported, but never pruned. If the study cannot be reached, training continues with a warning.
 
     Args:
-        storage: where the study is kept, as `fkd.training.optuna_storage.open_storage` takes it.
-        study: its name.
-        trial: the number of this job's trial, or None for a job that is run on its own and ends with its last epoch.
+        storage: URL of the study's database, as for `fkd.training.optuna_storage.open_storage`.
+        study: name of the study.
+        trial: number of this job's trial, or None for a job outside of a sweep, which is never pruned.
         pruner: compares the epochs of this trial with those of the others. Epoch e of a job is step e - 1 of its trial,
-            so that a pruner's warm-up of n steps is one of n epochs.
+            so that a warm-up of n steps takes n epochs.
     """
 
     def __init__(self, storage: str, study: str, trial: int | None, pruner: "BasePruner") -> None:
@@ -34,42 +33,38 @@ class Pruning(Callback):
             return
         epoch, value = trainer.current_epoch, float(trainer.callback_metrics["val/nme"])
         is_worse = trainer.is_global_zero and self._is_worse(epoch, value) and not _is_last(trainer)
-        if trainer.strategy.reduce_boolean_decision(is_worse, all=False):  # all processes leave together
+        if trainer.strategy.reduce_boolean_decision(is_worse, all=False):  # all ranks stop together
             raise Pruned(
                 f"pruned at epoch {epoch + 1}: val/nme {value:.2f} %, other trials of the sweep were better by then"
             )
 
     def _is_worse(self, epoch: int, value: float) -> bool:
-        from fkd.training.optuna_storage import reached
+        """Report the value of an epoch to the study; whether its pruner ends the trial."""
+        import optuna
+
+        from fkd.library_internals.optuna import running_trial
+        from fkd.training.optuna_storage import named, open_storage, reached
 
         try:
             with reached(self.storage):
-                return self._report(epoch, value)
+                storage = open_storage(self.storage)
+                try:
+                    study = optuna.load_study(study_name=self.study, storage=storage, pruner=self.pruner)
+                except KeyError:
+                    raise UserError(f"{named(self.storage)}: expected the study {self.study}, found none") from None
+                kept = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == self.trial), None)
+                if kept is None or kept.state.is_finished():  # the job was started again after its sweep
+                    return False
+                trial = running_trial(study, kept)
+                if epoch not in kept.intermediate_values:  # a resumed job may repeat an epoch
+                    trial.report(value, epoch)
+                return trial.should_prune()
         except UserError as error:
             rank_zero_warn(f"epoch {epoch + 1} is not compared with other trials: {error}")
             return False
 
-    def _report(self, epoch: int, value: float) -> bool:
-        """Whether the trial should end, now that its study knows the epoch's value."""
-        import optuna
-
-        from fkd.library_internals.optuna import running_trial
-        from fkd.training.optuna_storage import named, open_storage
-
-        try:
-            study = optuna.load_study(study_name=self.study, storage=open_storage(self.storage), pruner=self.pruner)
-        except KeyError:
-            raise UserError(f"{named(self.storage)}: expected the study {self.study}, found none") from None
-        kept = next((trial for trial in study.get_trials(deepcopy=False) if trial.number == self.trial), None)
-        if kept is None or kept.state.is_finished():  # the job is run once more, on its own
-            return False
-        trial = running_trial(study, kept)
-        if epoch not in kept.intermediate_values:  # a job that was cut may come to an epoch twice
-            trial.report(value, epoch)
-        return trial.should_prune()
-
 
 def _is_last(trainer: pl.Trainer) -> bool:
-    """Whether training ends with this epoch anyway."""
+    """Whether this epoch is the last one anyway."""
     last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
     return last_epoch or trainer.global_step == trainer.max_steps or trainer.should_stop

@@ -1,4 +1,4 @@
-"""How fast a training is."""
+"""The speed of a training."""
 
 import time
 
@@ -12,15 +12,15 @@ from fkd.types import Batch
 class Throughput(Callback):
     """Training images per second so far, over all devices, logged as `train/images_per_s` at the end of each epoch.
 
-    Loading, augmentation and the optimizer are in it; validation, saving and the run's first batch (kernels are chosen,
-    workers start) are not.
+    They include loading, augmentation and the optimizer, but not validation, saving and the run's first batch, in which
+    kernels are chosen and workers start.
     """
 
     def __init__(self) -> None:
         self._images = 0
         self._seconds = 0.0
-        self._warm = False  # the first batch is done
-        self._mark: float | None = None  # until when the seconds are counted; None while the clock stands
+        self._is_warm = False  # the first batch is done
+        self._mark: float | None = None  # end of the counted time; None while the clock is stopped
 
     def state_dict(self) -> dict[str, float]:
         return {"images": self._images, "seconds": self._seconds}
@@ -34,13 +34,13 @@ class Throughput(Callback):
         return self._images / self._seconds if self._images and self._seconds else None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._warm:
+        if self._is_warm:
             self._mark = time.monotonic()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        if self._warm and self._mark is None:  # a validation in the middle of the epoch has ended
+        if self._is_warm and self._mark is None:  # after a validation within the epoch
             self._mark = time.monotonic()
 
     def on_train_batch_end(
@@ -48,7 +48,7 @@ class Throughput(Callback):
     ) -> None:
         if self._mark is None:
             _finish_work(pl_module)
-            self._warm, self._mark = True, time.monotonic()
+            self._is_warm, self._mark = True, time.monotonic()
             return
         self._count_seconds()
         self._images += len(batch.image) * trainer.world_size
@@ -74,6 +74,6 @@ class Throughput(Callback):
 
 
 def _finish_work(pl_module: pl.LightningModule) -> None:
-    """A batch ends when its work is queued; the clock may be read only when it is done."""
+    """Wait until the device has done the queued work of the batch."""
     if pl_module.device.type != "cpu":
         torch.accelerator.synchronize(pl_module.device)

@@ -1,8 +1,9 @@
-"""What a training logged, read back from its metrics.csv."""
+"""Reads the metrics.csv of a run."""
 
 import csv
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 Curve = Mapping[int, float]
@@ -10,32 +11,26 @@ Curve = Mapping[int, float]
 
 
 def read(run_dir: Path) -> dict[str, dict[int, float]]:
-    """Logged name -> its curve. Of an epoch logged twice, as after a resume, the later row counts.
+    """Read the curve of each logged name; of an epoch that was logged twice, as after a resume, the later row counts.
 
-    Empty if there is no such file; what is cut off, no number or not finite is left out.
+    Rows that are cut off and values that are not finite are left out; without the file there are no curves.
     """
     curves: dict[str, dict[int, float]] = {}
-    try:
-        with (run_dir / "metrics.csv").open(encoding="utf-8", errors="replace", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            if "epoch" not in header:
-                return {}
-            place = header.index("epoch")
-            for row in rows:
-                if len(row) != len(header) or not row[place].isdigit():
-                    continue
-                epoch = int(row[place]) + 1
-                for name, cell in zip(header, row, strict=True):
-                    if cell and name not in ("epoch", "step") and (value := _number(cell)) is not None:
+    path = run_dir / "metrics.csv"
+    with suppress(OSError, csv.Error), path.open(errors="replace", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if None in row or None in row.values() or not row.get("epoch", "").isdigit():
+                continue
+            epoch = int(row.pop("epoch")) + 1
+            for name, cell in row.items():
+                with suppress(ValueError):  # an empty cell: another row of the epoch has this name
+                    if name != "step" and math.isfinite(value := float(cell)):
                         curves.setdefault(name, {})[epoch] = value
-    except (OSError, csv.Error):
-        pass  # what was read until then is what there is
     return curves
 
 
 def best_epoch(curves: Mapping[str, Curve]) -> dict[str, float]:
-    """The values validated in the epoch of the lowest val/loss, and that epoch; empty if none was."""
+    """The validation values of the epoch with the lowest val/loss, and the epoch; empty without a val/loss."""
     losses = curves.get("val/loss")
     if not losses:
         return {}
@@ -45,13 +40,5 @@ def best_epoch(curves: Mapping[str, Curve]) -> dict[str, float]:
 
 
 def last_epoch(curves: Mapping[str, Curve]) -> int:
-    """The last epoch that logged anything, 0 if none."""
+    """The last logged epoch, 0 without any."""
     return max((max(curve) for curve in curves.values()), default=0)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

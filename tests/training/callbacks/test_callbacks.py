@@ -420,8 +420,9 @@ def test_tensorboard_gets_the_hyperparameters_once(tmp_path):
     trainer = fit(tmp_path, Tiny(), [], max_epochs=2, logger=[logger, CSVLogger(tmp_path, name="", version="")])
     config = {
         "model": "naimish",
-        "optimizer": {"lr": 0.001, "amsgrad": False},
-        "data": {"batch_size": 64},
+        "optimizer.lr": 0.001,
+        "optimizer.amsgrad": False,
+        "data.batch_size": 64,
         "crop": None,
     }
     log_hyperparameters(trainer.loggers, config, {"best/nme": 6.5, "test/nme": 7.25})

@@ -123,7 +123,9 @@ def test_a_test_that_was_cut_suggests_nothing(tmp_path: Path, capsys: pytest.Cap
     finder = LearningRateRange(1e-4, 1e-2, 10, str(tmp_path / "lr.png"))
     fit(make(), tmp_path, callbacks=[finder, Cut()])
     last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last.startswith("learning rate: nothing to suggest: training was cut after 6 of 10 batches (curve in ")
+    assert last.startswith(
+        "learning rate: nothing to suggest: training was interrupted after 6 of 10 batches (curve in "
+    )
     assert (tmp_path / "lr.png").stat().st_size > 0
 
 
