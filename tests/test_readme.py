@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fkd.__main__ import summaries
 from fkd.config.build_module import build_module
 from fkd.config.instantiate import instantiate as instantiate_target
 from fkd.io import images
@@ -101,15 +102,14 @@ def test_the_parameter_counts_are_those_of_the_nets() -> None:
 def commands() -> list[str]:
     """What the README tells one to type, each on one line."""
     blocks = "".join(re.findall(r"```bash\n(.*?)```", README, re.S)).replace("\\\n", " ").splitlines()
-    inline = re.findall(r"`(python scripts/[^`]+)`", README.replace("\n", " "))
-    return [line for line in [*blocks, *inline] if "scripts/" in line and not line.startswith("python3 -m venv")]
+    inline = re.findall(r"`((?:fkd|python scripts/)[^`]+)`", README.replace("\n", " "))
+    return [line for line in [*blocks, *inline] if line.startswith(("fkd ", "python scripts/"))]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_a_shell_and_hydra_can_read_every_command(command: str) -> None:
     words = shlex.split(command.partition(" && ")[0], comments=True)
-    script = next(i for i, word in enumerate(words) if word.startswith("scripts/"))
-    overrides = [word for word in words[script + 1 :] if "=" in word and not word.startswith("-")]
+    overrides = [word for word in words[2:] if "=" in word and not word.startswith("-")]
     OverridesParser.create().parse_overrides(overrides)
 
 
@@ -119,6 +119,7 @@ def test_hydra_can_read_every_override_that_is_named(text: str) -> None:
     OverridesParser.create().parse_overrides(words)
 
 
-def test_every_script_named_exists() -> None:
+def test_every_command_and_script_named_exists() -> None:
     for script in set(re.findall(r"scripts/\w+\.py", README)):
         assert Path(PROJECT / script).is_file()
+    assert {line.split()[1] for line in commands() if line.startswith("fkd ")} <= summaries().keys()

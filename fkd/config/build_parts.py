@@ -53,11 +53,11 @@ def remarks_on_boxes(detector: str | None, schema: KeypointSchema) -> tuple[str,
     if detector == "yunet":
         return (
             "detector=yunet: where its boxes lie about the points is guessed, not measured; measure it with "
-            "scripts/calibrate.py output=conf/detector/mine.yaml, then train with detector=mine",
+            "fkd calibrate output=conf/detector/mine.yaml, then train with detector=mine",
         )
     if schema == IBUG68 or detector not in _MEASURED:
         return ()
     return (
         f"detector={detector} was measured about iBUG's 68 points, those of schema={schema.name} lie otherwise in its "
-        "boxes: measure that with scripts/calibrate.py output=conf/detector/mine.yaml, then train with detector=mine",
+        "boxes: measure that with fkd calibrate output=conf/detector/mine.yaml, then train with detector=mine",
     )
