@@ -2,9 +2,6 @@
 
 import re
 import shlex
-import shutil
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from fkd.__main__ import summaries
+from fkd.commands.new import write_project
+from fkd.config import project
 from fkd.config.build_module import build_module
 from fkd.config.instantiate import instantiate as instantiate_target
 from fkd.io import images
@@ -34,18 +33,18 @@ def block(language: str, first_line: str) -> str:
     return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, re.S) if text.startswith(first_line))
 
 
-def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    module = types.ModuleType("fkd.models.tiny")
-    monkeypatch.setitem(sys.modules, "fkd.models.tiny", module)
-    monkeypatch.setattr("fkd.models.tiny", module, raising=False)
-    exec(block("python", "# fkd/models/tiny.py"), module.__dict__)
-    conf = tmp_path / "conf"
-    shutil.copytree(CONF, conf)
-    (conf / "model" / "tiny.yaml").write_text(block("yaml", "# conf/model/tiny.yaml"))
-    monkeypatch.setattr("tests.config.test_conf.CONF", conf)
-    net = build_module(compose("model=tiny"))
+def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(tmp_path: Path) -> None:
+    write_project(tmp_path, "readmelab")
+    for language, name in (("python", "mylab/tiny.py"), ("yaml", "conf/model/tiny.yaml")):
+        text = block(language, f"# {name}\n").replace("mylab", "readmelab")
+        (tmp_path / "readmelab" / name.replace("mylab", "readmelab")).write_text(text)
+    mine = project.find(tmp_path / "readmelab")
+    assert mine is not None
+    project.use([mine])
+    try:
+        net = build_module(compose("model=tiny"))
+    finally:
+        project.use([])
     assert type(net.model.net).__name__ == "Tiny"
     assert net(torch.zeros(2, 1, 96, 96, dtype=torch.uint8)).shape == (2, 68, 2)
 
