@@ -1,1 +1,1 @@
-"""What fkd costs: both sides of every ratio in one run on one machine."""
+"""Benchmarks of fkd: both sides of every ratio are measured in one run on one machine."""

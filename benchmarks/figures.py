@@ -1,4 +1,4 @@
-"""Figures of a benchmark: taken in turns, shown as tables and bars, kept as JSON."""
+"""Figures of a benchmark, measured in turns; as tables, bars and JSON."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ from rich.table import Table
 from fkd.visualization import plots
 
 WARM_UP = 3
-"""Calls that do not count."""
+"""Calls before each block that are not timed."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Row:
 
     Attributes:
         name: what was measured.
-        median, low, high: the unit below: median, and the quartiles.
+        median, low, high: median and quartiles, in `unit`.
         unit: e.g. "ms".
-        faces: found in all of the calls of one pass; says that work was done.
+        faces: number of faces found in one pass over the images, which shows that the work was done; else None.
     """
 
     name: str
@@ -37,12 +37,13 @@ class Row:
 
     @classmethod
     def of(cls, name: str, values: Sequence[float], unit: str, faces: int | None = None) -> "Row":
+        values = values if len(values) > 1 else [*values] * 2  # quartiles need two
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(name, round(median, 3), round(low, 3), round(high, 3), unit, faces)
 
 
 def one_thread() -> None:
-    """Holds torch and OpenCV to one thread; ONNX Runtime's nets have one anyway."""
+    """Limit torch and OpenCV to one thread; nets in ONNX Runtime use one anyway."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 
@@ -50,9 +51,9 @@ def one_thread() -> None:
 def in_turn(
     calls: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = WARM_UP, block: int = 1
 ) -> dict[str, list[float]]:
-    """Milliseconds of each call, `repeats` times; the calls take turns, each for `block` times in a row.
+    """Milliseconds of each call, `repeats` times; the calls alternate, each `block` times in a row.
 
-    A block begins with `warm_up` calls that do not count: the other side has filled the processor's caches.
+    Each block starts with `warm_up` calls that are not timed, since other calls have filled the processor's caches.
     """
     values: dict[str, list[float]] = {name: [] for name in calls}
     for first in range(0, repeats, block):
@@ -82,7 +83,7 @@ def as_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[dict[str, Any]]
 
 
 def bars(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
-    """The figures of each group that share its first unit, as a PNG; one that stands alone has nothing beside it."""
+    """The figures of each group with its first unit as bars, as a PNG; groups of one figure are left out."""
     panels = {
         f"{title} ({group[0].unit})": {r.name: (r.low, r.median, r.high) for r in group if r.unit == group[0].unit}
         for title, group in rows.items()

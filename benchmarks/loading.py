@@ -1,4 +1,4 @@
-"""What data costs on one thread: reading, crops and augmentation beside what people use for them."""
+"""The speed of data on one thread: reading, crops and augmentation of fkd and of common alternatives."""
 
 import copy
 import itertools
@@ -35,20 +35,20 @@ from fkd.terminal import progress
 from fkd.types import Batch, Image, Points
 
 _BLOCK = 8
-"""Batches of a side in each of its turns; one more begins the turn and does not count."""
+"""Batches of a side in each of its turns, after one that is not timed."""
 
 Side = Callable[[list[int]], Any]
-"""Makes a batch of these rows of the training split."""
+"""Makes a batch of the given rows of the training split."""
 Change = Callable[[Image, Points], tuple[Tensor, Tensor]]
 """A crop (S, S) or (S, S, C) and its points (K, 2) -> both augmented: (C, S, S), (K, 2)."""
 
-warnings.filterwarnings("ignore", r"RandomErasing\(\) is currently passing through")  # points stay: as they should
+warnings.filterwarnings("ignore", r"RandomErasing\(\) is currently passing through")  # unchanged points are right
 
 
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
-    """Crops a second of fkd and of what people use instead, for the same training rows; then each step of fkd's alone.
+    """Crops per second of fkd and of alternatives, for the same training rows; then of each step of fkd.
 
-    Augmentation is `light` and `strong` of `conf/augmentation`, whatever this run's own choice.
+    Augmentations are `light` and `strong` of `conf/augmentation`, whatever the config of this run.
     """
     one_thread()
     torch.manual_seed(cfg.seed)
@@ -77,9 +77,9 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
 
 
 def microseconds(sides: Mapping[str, Side], faces: int, size: int, turns: int) -> dict[str, npt.NDArray[np.floating]]:
-    """What a crop takes each side, a mean for each of its turns; all get the same batches of `size` rows.
+    """Microseconds per crop of each side, a mean for each turn; all sides get the same batches of `size` rows.
 
-    Means, since on a busy machine a short batch is seldom held up and a long one always: medians would favour the fast.
+    Means, since a busy machine delays few of the short batches and all long ones: medians would favour fast sides.
     """
     calls = {name: partial(_make_next, side, _batches(faces, size)) for name, side in sides.items()}
     times = in_turn(calls, turns * _BLOCK, warm_up=1, block=_BLOCK)
@@ -91,7 +91,7 @@ def _make_next(side: Side, batches: Iterator[list[int]]) -> None:
 
 
 def _batches(faces: int, size: int) -> Iterator[list[int]]:
-    """Rows in batches without end, in a new order each epoch and the same order at each call."""
+    """Endless batches of rows, in a new order each epoch; the same for each call."""
     rng = np.random.default_rng(0)
     rows = itertools.chain.from_iterable(rng.permutation(faces).tolist() for _ in itertools.count())
     while True:
@@ -99,7 +99,7 @@ def _batches(faces: int, size: int) -> Iterator[list[int]]:
 
 
 def rates(times: Mapping[str, npt.NDArray[np.floating]], what: str = "") -> Iterator[Row]:
-    """Items a second of sides from microseconds an item; then the first side's over each other's, turn by turn."""
+    """Items per second of sides from microseconds per item; then the ratio of the first side to each other, by turn."""
     for name, values in times.items():
         yield Row.of(name + what, (1e6 / values).tolist(), "items a second")
     ours, *others = times
@@ -118,9 +118,9 @@ def loading(data: CropDataset, notebook: NotebookDataset, codec: Codec) -> dict[
 
 
 def augmenting(data: CropDataset, config: DictConfig) -> dict[str, Side]:
-    """All sides begin with images of the cache and end with uint8 crops and their keypoints.
+    """All sides start with images of the cache and end with uint8 crops and their keypoints.
 
-    The windows of the other sides are given to them, so that only fkd's time has these in it.
+    The other sides are given their windows, so that only the time of fkd includes these.
 
     Args:
         data: crops without augmentation.
@@ -142,12 +142,12 @@ def augmented(data: CropDataset, config: DictConfig) -> CropDataset:
 
 
 class OneByOne:
-    """Crops as users of an augmentation library make them: cut, mirrored by hand and changed one after the other.
+    """Crops as users of an augmentation library make them: cut, mirrored by hand and augmented one by one.
 
     Args:
-        data: what to cut; where is settled beforehand.
+        data: gives images and windows, which are computed beforehand.
         flip: probability that a crop is mirrored.
-        change: what the library does.
+        change: the augmentation of the library.
     """
 
     def __init__(self, data: CropDataset, flip: float, change: Change) -> None:
@@ -186,14 +186,14 @@ def albumentations(config: DictConfig) -> Change:
 
 
 _KEYPOINTS = getattr(tv_tensors, "KeyPoints", None)
-"""Younger than the oldest torchvision that fkd works with; without it points stay where they were."""
+"""Missing in the oldest torchvision that fkd works with; without it points are not moved."""
 
 
 def torchvision(config: DictConfig) -> Change:
-    """One `v2.Compose` of what comes nearest to an augmentation's transforms.
+    """One `v2.Compose` of the most similar transforms of torchvision.
 
     Raises:
-        UserError: nothing is known to come near to one.
+        UserError: a transform has no similar one in torchvision.
     """
     chain = v2.Compose([v2.RandomApply([_nearest(t)], p=t.p) for t in _transforms(config)])
 
@@ -225,7 +225,7 @@ _NEAREST: dict[str, Callable[[Any], v2.Transform]] = {
     "OneOf": lambda t: v2.RandomChoice([_nearest(child) for child in t.transforms]),
     "GaussianBlur": lambda t: v2.GaussianBlur(7, sigma=t.sigma_limit),
     "MotionBlur": lambda t: v2.GaussianBlur(t.blur_limit[1]),
-    "GaussNoise": lambda t: v2.Compose(  # bytes get noise in the youngest torchvision only
+    "GaussNoise": lambda t: v2.Compose(  # only the newest torchvision adds noise to uint8
         [
             v2.ToDtype(torch.float32, scale=True),
             v2.GaussianNoise(sigma=sum(t.std_range) / 2),
@@ -237,30 +237,30 @@ _NEAREST: dict[str, Callable[[Any], v2.Transform]] = {
         p=1.0, scale=[high * wide for high, wide in zip(t.hole_height_range, t.hole_width_range, strict=True)]
     ),
 }
-"""Class of albumentations -> from one of its objects what comes nearest in torchvision, without its probability.
+"""Class of albumentations -> makes the most similar transform of torchvision, without the probability.
 
-Motion blur is Gaussian, brightness is a factor, noise has the middle strength, one black hole stands for several.
+Motion blur becomes Gaussian, brightness a factor; noise has the mean strength; one black hole replaces several.
 """
 
 
 def _nearest(transform: Any) -> v2.Transform:
     if (name := type(transform).__name__) not in _NEAREST:
         raise UserError(
-            f"augmentation.transforms: expected {', '.join(_NEAREST)}, found {name}; nothing of torchvision is known "
-            "to come near to it"
+            f"augmentation.transforms: expected {', '.join(_NEAREST)}, found {name}, which has no similar "
+            "transform in torchvision"
         )
     return _NEAREST[name](transform)
 
 
 def parts(data: CropDataset, config: DictConfig) -> dict[str, Side]:
-    """The steps of `CropDataset.__getitems__` with an augmentation: each goes on with what the one before has made.
+    """The steps of `CropDataset.__getitems__` with an augmentation, each on the result of the step before.
 
     Args:
         data: crops without augmentation.
-        config: an option of `augmentation` whose `Affine` transforms come first, and so lie in the warp.
+        config: an option of `augmentation` whose `Affine` transforms come first, so that they are part of the warp.
     """
     whole, schema = augmented(data, config), data.table.schema
-    works: deque[Work] = deque()  # each step puts what it takes from the left back on the right
+    works: deque[Work] = deque()  # each step takes one from the left and puts it back on the right
 
     def step(do: Callable[[Work], Any]) -> Side:
         def side(rows: list[int]) -> None:
@@ -287,7 +287,7 @@ def parts(data: CropDataset, config: DictConfig) -> dict[str, Side]:
 
 
 class Work:
-    """A batch on its way through `CropDataset.__getitems__`; its methods are the steps, in order."""
+    """A batch in `CropDataset.__getitems__`; its methods are the steps, in order."""
 
     def __init__(self, data: CropDataset, rows: list[int]) -> None:
         self.data, self.rows, self.random = data, np.array(rows), CounterRandom(data.seed, np.array(rows))

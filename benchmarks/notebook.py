@@ -1,4 +1,4 @@
-"""Data as hand-written projects read it: one image file an item, each step a call of OpenCV or numpy."""
+"""The data loading of hand-written projects: one image file for each item, each step a call of OpenCV or numpy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,10 +25,10 @@ from fkd.types import Image, Points
 
 
 class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Crops of image files and their scaled keypoints, as the notebooks of the Udacity set make them.
+    """Crops of image files and their scaled keypoints, as in the notebooks of the Udacity set.
 
-    With `crop=frame` the image's short side is rescaled and a square cut from it at random. With any other the window
-    around the points is cut, as far as it lies on the image, and rescaled.
+    With `crop=frame` the image's short side is rescaled and a random square is cut out. With other crops the window
+    around the points is cut out, as far as it lies on the image, and rescaled.
 
     Item i is an image (C, S, S) float32 from 0 to 1 and a target (2K,) float32; it raises UserError if OpenCV cannot
     read file i.
@@ -38,7 +38,7 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
         keypoints: (N, K, 2) photo pixels.
         crop: the kind of crop, with its sizes.
         center: crop pixel that becomes 0 in the target.
-        unit: crop pixels that become 1 there.
+        unit: distance in crop pixels that becomes 1 in the target.
         channels: C, 1 for grey or 3 for RGB.
     """
 
@@ -53,7 +53,9 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if (pixels := cv2.imread(str(self.files[index]))) is None:
-            raise UserError(f"{self.files[index]}: expected an image, found what OpenCV cannot read; save it as PNG")
+            raise UserError(
+                f"{self.files[index]}: expected an image, found a file that OpenCV cannot read; save it as PNG"
+            )
         image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
         points = self.keypoints[index]
         if isinstance(self.crop, FrameCrop):
@@ -68,12 +70,10 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDataset:
-    """The training split, from the source's own files below `data.root` if it has them.
-
-    Else the decoded images are written into the folder `scratch` as JPEG first.
+    """The training split, from the source's files below `data.root`, or from JPEG files written to `scratch`.
 
     Raises:
-        UserError: the model is trained on something else than coordinates.
+        UserError: the model's codec is not `Coordinates`.
     """
     train, codec = faces.some("train"), instantiate(cfg.model.codec, "model.codec")
     if not isinstance(codec, Coordinates):
@@ -89,7 +89,7 @@ def notebook_dataset(cfg: DictConfig, faces: Faces, scratch: Path) -> NotebookDa
 
 
 def write_images(cache: Images, rows: npt.NDArray[np.int64], folder: Path) -> list[Path]:
-    """A JPEG file of quality 95 for each image; (N,) rows of the cache give N files, the same row the same one."""
+    """Write a JPEG file of quality 95 for each image and return the file of each row (N,) of the cache."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {row: folder / f"{row:07}.jpg" for row in rows.tolist()}
     with progress("Writing images", len(files)) as advance:
@@ -100,7 +100,7 @@ def write_images(cache: Images, rows: npt.NDArray[np.int64], folder: Path) -> li
 
 
 def from_frame(image: Image, points: Points, short_side: int, size: int) -> tuple[Image, Points]:
-    """A square of `size` pixels, at random, from the image with its short side rescaled; and the points there."""
+    """A random square of `size` pixels from the image with its short side rescaled, and the points in it."""
     old = np.array(image.shape[1::-1])
     width, height = np.rint(old * (short_side / old.min())).astype(int).tolist()
     left, top = (int(torch.randint(extent - size + 1, ())) for extent in (width, height))
@@ -109,7 +109,7 @@ def from_frame(image: Image, points: Points, short_side: int, size: int) -> tupl
 
 
 def from_window(image: Image, points: Points, window: Points, size: int) -> tuple[Image, Points]:
-    """The window (4,) as far as it lies on the image, rescaled to a square of `size` pixels; and the points there."""
+    """The part of the window (4,) on the image, rescaled to a square of `size` pixels, and the points in it."""
     extent = np.array(image.shape[1::-1])
     low = np.clip(np.floor(window[:2]).astype(int), 0, extent - 1)
     high = np.clip(np.ceil(window[2:]).astype(int), low + 1, extent)

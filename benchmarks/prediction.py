@@ -1,4 +1,4 @@
-"""What prediction costs, part by part; both sides of every ratio in one run."""
+"""The speed of prediction, part by part; both sides of every ratio are measured in one run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -32,8 +32,8 @@ _CALIBRATION = 200  # crops
 
 
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
-    """Nets, detectors and both together on one thread; then a folder of photos with all that there are."""
-    cfg.channels = 3  # photos have colours
+    """Nets, detectors and both together on one thread; then a folder of photos on all threads."""
+    cfg.channels = 3  # photos are in colour
     ckpt = fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
     repeats, passes = (checks.whole(cfg, key, least=2) for key in ("repeats", "passes"))
     detector, faces = build_detector(cfg), build_faces(cfg)
@@ -68,7 +68,7 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
 
 
 def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
-    """Milliseconds a face of nets, one crop a call, in turn so that no one has a better moment."""
+    """Milliseconds per face of nets, one crop per call; nets alternate, so that conditions are equal."""
     rng = np.random.default_rng(0)
     calls = {}
     for name, net in named.items():
@@ -79,7 +79,7 @@ def nets(named: Mapping[str, Net], repeats: int) -> Iterator[Row]:
 
 
 def detectors(photos: Sequence[Image], detector: Detector, repeats: int) -> Iterator[Row]:
-    """Milliseconds an image of the detector, beside OpenCV's cascade at its usual settings."""
+    """Milliseconds per image of the detector, and of OpenCV's cascade with common settings."""
     cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
     greys = [images.in_channels(photo, 1) for photo in photos]
     found: dict[str, Callable[[Image], int]] = {
@@ -94,7 +94,7 @@ def detectors(photos: Sequence[Image], detector: Detector, repeats: int) -> Iter
 
 
 def images_to_faces(named: Mapping[str, Predictor], photos: Sequence[Image], repeats: int) -> Iterator[Row]:
-    """Milliseconds an image from pixels to keypoints."""
+    """Milliseconds per image from pixels to keypoints."""
     calls = {name: _each(predictor, photos) for name, predictor in named.items()}
     values = in_turn(calls, repeats, block=_BLOCK)
     for name, predictor in named.items():
@@ -102,7 +102,7 @@ def images_to_faces(named: Mapping[str, Predictor], photos: Sequence[Image], rep
 
 
 def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterator[Row]:
-    """Images a second from files, one by one and as a stream."""
+    """Images per second from files, one by one and as a stream."""
 
     def one_by_one() -> int:
         return sum(len(predictor(path)) for path in paths)
@@ -118,7 +118,7 @@ def folder(predictor: Predictor, paths: Sequence[Path], repeats: int) -> Iterato
 
 
 def on_a_wide_photo(image: Image, height: int = 720, width: int = 1280) -> Image:
-    """An image with one face put small into the middle of a wide photo whose background has no other."""
+    """A wide photo with the image of one face, small, in the middle of a background without faces."""
     background = cv2.resize(cv2.GaussianBlur(image, (0, 0), image.shape[1] / 12), (width, height))
     half = cv2.resize(image, (height // 2, height // 2))
     top, left = height // 4, (width - height // 2) // 2
@@ -127,7 +127,7 @@ def on_a_wide_photo(image: Image, height: int = 720, width: int = 1280) -> Image
 
 
 class Given:
-    """A detector that knows the square of the one face of each image: what the rest costs."""
+    """A detector that is given the square of the one face of each image, to time the other steps."""
 
     limit = None
 
@@ -142,7 +142,7 @@ class Given:
 
 
 def write_photos(photos: Sequence[Image], count: int, root: Path) -> list[Path]:
-    """So many files of these images."""
+    """Write `count` files of these images."""
     paths = [root / f"{i:05}.jpg" for i in range(count)]
     for i, path in enumerate(paths):
         images.write(path, photos[i % len(photos)])
@@ -150,13 +150,13 @@ def write_photos(photos: Sequence[Image], count: int, root: Path) -> list[Path]:
 
 
 def _each(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Callable[[], Any]:
-    """A call with the next of the arguments each time."""
+    """A call of the function with the next argument each time."""
     turns = cycle(arguments)
     return lambda: function(next(turns))
 
 
 def crops_of(faces: Faces, net: TorchNet, detector: Detector) -> Image:
-    """Training crops (N, C, S, S) as in use, which set the ranges of 8-bit features."""
+    """Training crops (N, C, S, S) with a detector's jitter, for the ranges of 8-bit features."""
     table = faces.some("train")
     rows = np.random.default_rng(0).permutation(len(table))[:_CALIBRATION]
     windows = net.metadata.window(detector.jitter(square_around(table.keypoints[rows]), np.random.default_rng(0)))

@@ -1,6 +1,6 @@
-"""How the time and the memory of an epoch grow: with the faces, the batch, the crops and the processes that load.
+"""Time and memory of an epoch by number of faces, batch size, crop size and number of data workers.
 
-Each epoch is trained by a process of its own, since memory that another one has left behind must not count.
+Each epoch is trained in a separate process, so that memory of earlier epochs does not count.
 """
 
 import time
@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback
 
 from benchmarks import starting
 from benchmarks.figures import Row
-from benchmarks.own_process import figures_of, memory, tell
+from benchmarks.own_process import figures_of, memory, send
 from fkd.config.build_module import build_module
 from fkd.config.checks import whole
 from fkd.config.faces import build_data, build_faces
@@ -29,17 +29,17 @@ from fkd.errors import UserError
 from fkd.terminal import progress
 
 _IMAGES = 500
-"""That are shown again and again."""
+"""Different images, which are repeated."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch took.
+    """Time and memory of one epoch.
 
     Attributes:
         seconds: from its start to the end of its last training batch.
-        images_per_s: trained in that time.
-        peak, anonymous: MB, of `benchmarks.own_process.memory`, at its end.
+        images_per_s: training images per second in that time.
+        peak, anonymous: MB at its end, see `benchmarks.own_process.memory`.
     """
 
     seconds: float
@@ -49,19 +49,19 @@ class Epoch:
 
 
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
-    """An epoch at each number of faces; for `rows` faces at each batch size, crop size and number of loaders.
+    """Epochs at each number of faces; with `rows` faces at each batch size, crop size and number of workers.
 
-    And how an epoch of shards starts at each number of `starts`.
+    And starts of an epoch of shards at each number of `starts`.
 
     Raises:
-        UserError: a key is none of what it may be, an epoch failed, or the system does not say what a process holds.
+        UserError: the value of a key is wrong, an epoch failed, or the system does not report a process's memory.
     """
     if not Path("/proc/self/smaps_rollup").exists():
-        raise UserError("what=scale: expected Linux, which says in /proc what memory a process holds")
+        raise UserError("what=scale: expected Linux, which reports the memory of a process in /proc")
     turns, groups, starts = whole(cfg, "scale_turns", least=1), settings(cfg), _whole_numbers(cfg, "starts", 500)
     if not groups and not starts:
         raise UserError("faces, batch_sizes, sizes, workers, starts: expected something to compare, found empty lists")
-    data = build_faces(cfg)  # what decodes or draws images for the first time is no part of an epoch
+    data = build_faces(cfg)  # images are decoded or drawn here, before the epochs
     rows: dict[str, list[Row]] = {}
     with progress("epochs", turns * sum(map(len, groups.values())) + len(starts)) as advance:
         for title, group in groups.items():
@@ -81,10 +81,10 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
 
 
 def settings(cfg: DictConfig) -> dict[str, dict[str, list[str]]]:
-    """Title -> name -> overrides of what is compared; an empty list leaves its title out.
+    """Title -> name -> overrides of the compared settings; an empty list leaves its title out.
 
     Raises:
-        UserError: a key is no list of whole numbers.
+        UserError: the value of a key is no list of whole numbers.
     """
     rows, size = f"rows={whole(cfg, 'rows', least=2)}", f"crop.size={whole(cfg, 'faces_size', least=1)}"
     faces, batches, sizes, workers = (
@@ -107,33 +107,29 @@ def _whole_numbers(cfg: DictConfig, key: str, least: int) -> list[int]:
 
 
 def _figures(name: str, epochs: Sequence[Epoch]) -> Iterator[Row]:
-    yield _row(f"{name}: time", [epoch.seconds for epoch in epochs], "s")
-    yield _row(f"{name}: speed", [epoch.images_per_s for epoch in epochs], "images a second")
-    yield _row(f"{name}: at the peak", [epoch.peak for epoch in epochs], "MB")
-    yield _row(f"{name}: anonymous", [epoch.anonymous for epoch in epochs], "MB")
+    yield Row.of(f"{name}: time", [epoch.seconds for epoch in epochs], "s")
+    yield Row.of(f"{name}: speed", [epoch.images_per_s for epoch in epochs], "images a second")
+    yield Row.of(f"{name}: at the peak", [epoch.peak for epoch in epochs], "MB")
+    yield Row.of(f"{name}: anonymous", [epoch.anonymous for epoch in epochs], "MB")
 
 
 def _growth(epochs: dict[str, list[Epoch]]) -> Iterator[Row]:
-    """How much more memory the last setting takes than the first."""
+    """The memory of the last setting relative to the first."""
     (first, *_), (*_, last) = epochs, epochs
     if first == last:
         return
     for what, held in (("at the peak", attrgetter("peak")), ("anonymous", attrgetter("anonymous"))):
         ratios = [held(b) / held(a) for a, b in zip(epochs[first], epochs[last], strict=True)]
-        yield _row(f"{last} over {first}: {what}", [100 * (ratio - 1) for ratio in ratios], "% more")
-
-
-def _row(name: str, values: list[float], unit: str) -> Row:
-    return Row.of(name, values if len(values) > 1 else values * 2, unit)  # quartiles need two
+        yield Row.of(f"{last} over {first}: {what}", [100 * (ratio - 1) for ratio in ratios], "% more")
 
 
 def serve(cfg: DictConfig) -> None:
-    """Trains one epoch as `scripts/train.py` does, or its first batch, and tells what it took."""
-    tell(starting.start(cfg) if cfg.side == "start" else asdict(train(cfg)))
+    """Train one epoch as `scripts/train.py` does, or its first batch, and send the figures."""
+    send(starting.start(cfg) if cfg.side == "start" else asdict(train(cfg)))
 
 
 def train(cfg: DictConfig) -> Epoch:
-    """One epoch with all that a training has beside it: callbacks, loggers, validation."""
+    """Train one epoch with callbacks, loggers and validation."""
     share_threads()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     cfg.trainer.max_epochs, cfg.trainer.num_sanity_val_steps = 1, 0
@@ -151,9 +147,9 @@ def train(cfg: DictConfig) -> Epoch:
 
 
 def repeated(faces: Faces, rows: int) -> Faces:
-    """The data with so many training rows: the first 500 again and again, so that only rows make a difference.
+    """The data with `rows` training rows, which repeat the first 500, so that only the number of rows matters.
 
-    Val and test stay as they are.
+    Val and test are unchanged.
     """
     train, kept = faces.splits["train"][:_IMAGES], [faces.splits["val"], faces.splits["test"]]
     table = faces.table.take(np.concatenate([*kept, np.resize(train, rows)]))
@@ -162,16 +158,16 @@ def repeated(faces: Faces, rows: int) -> Faces:
 
 
 class _Watch(Callback):
-    """Takes the figures of an epoch."""
+    """Measures an epoch."""
 
     epoch: Epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._begun = time.perf_counter()
+        self._start = time.perf_counter()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.is_last_batch:
-            self._seconds = time.perf_counter() - self._begun
+            self._seconds = time.perf_counter() - self._start
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]

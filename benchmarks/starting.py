@@ -1,7 +1,7 @@
-"""How long it takes until the first batch of very many faces is trained, and what memory that holds."""
+"""Time and memory until the first batch of a very large set of faces is trained."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from fkd.data.split import by_subject, shares
 from fkd.distributed import share_threads
 
 _IMAGES = 500
-"""That are shown again and again."""
+"""Different images, which are repeated."""
 _FACES = 20
-"""Of a subject."""
+"""Faces of a subject."""
 _STEPS = {
     "load": "loading the annotations",
     "split": "splitting by subject",
@@ -34,24 +34,20 @@ _STEPS = {
 
 
 def measure(cfg: DictConfig, faces: Faces, rows: int, turns: int, scratch: Path) -> Iterator[Row]:
-    """The steps of a start with shards of so many rows, each turn in a process of its own."""
+    """The steps of a start with shards of `rows` rows, each turn in a separate process."""
     folder = scratch / f"shards-{rows}"
     generate(faces, rows, cfg.channels, folder)
     own = [override for override in cfg.overrides if not override.startswith(("data=", "data."))]
     own += ["data=shards", f"data.root='{folder}'", "data.num_workers=4", f"crop.size={cfg.faces_size}"]
     turned = [figures_of("start", own, scratch / f"start-{rows}-{turn}") for turn in range(turns)]
     for key, name in _STEPS.items():
-        yield _row(f"{rows:,} faces: {name}", [figures[key] for figures in turned], "s")
-    yield _row(f"{rows:,} faces: at the peak", [figures["peak"] for figures in turned], "MB")
-    yield _row(f"{rows:,} faces: anonymous", [figures["anonymous"] for figures in turned], "MB")
-
-
-def _row(name: str, values: Sequence[float], unit: str) -> Row:
-    return Row.of(name, values if len(values) > 1 else [*values] * 2, unit)  # quartiles need two
+        yield Row.of(f"{rows:,} faces: {name}", [figures[key] for figures in turned], "s")
+    yield Row.of(f"{rows:,} faces: at the peak", [figures["peak"] for figures in turned], "MB")
+    yield Row.of(f"{rows:,} faces: anonymous", [figures["anonymous"] for figures in turned], "MB")
 
 
 def generate(faces: Faces, rows: int, channels: int, folder: Path) -> None:
-    """Shards of the first 500 training images, of which a table of `rows` repeats the faces, 20 for each subject."""
+    """Write shards of the first 500 training images; their table repeats the faces to `rows` rows, 20 a subject."""
     folder.mkdir()
     first = faces.splits["train"][:_IMAGES]
     few = replace(faces, table=faces.table.take(first), splits=dict.fromkeys(faces.splits, np.arange(len(first))))
@@ -63,9 +59,9 @@ def generate(faces: Faces, rows: int, channels: int, folder: Path) -> None:
 
 
 def start(cfg: DictConfig) -> dict[str, float]:
-    """Seconds of each step, and memory after the first batch, as `scripts/train.py` takes them.
+    """Seconds of each step of `scripts/train.py`, and memory after the first batch.
 
-    What does not depend on the data, such as building the net and the trainer, comes before and does not count.
+    Steps that do not depend on the data, such as building the net and the trainer, come before and are not timed.
     """
     share_threads()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -88,7 +84,7 @@ def start(cfg: DictConfig) -> dict[str, float]:
 
 
 class _Watch(Callback):
-    """When the first batch ended, and what was held then."""
+    """The time at which the first batch ended, and the memory at that time."""
 
     ended: float
     memory: dict[str, float]

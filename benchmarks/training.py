@@ -1,6 +1,6 @@
-"""What training costs: a loop as people write it, fkd, and a bare loop that does nothing but fkd's own steps.
+"""The speed of training: a hand-written loop, fkd, and a bare loop with the steps of fkd alone.
 
-Each side is a process of its own, since how one keeps its memory must not help another. They take turns: one computes,
+Each side is a separate process, so that the memory settings of one do not help another. They alternate: one computes,
 the others wait.
 """
 
@@ -40,7 +40,7 @@ from fkd.training.precision import choose
 from fkd.types import Batch
 
 _MARK = "@ "
-"""Begins the lines of a side's output that answer."""
+"""Start of the lines of a side's output that have its figures."""
 _IN_MEMORY = 8
 """Batches of the bare loop."""
 _WORK = {"load": "loading", "step": "step", "whole": "both"}
@@ -52,11 +52,11 @@ _NAMES = {
     "notebook, loading": ("notebook", "load"),
     "fkd, loading": ("bare", "load"),
 }
-"""What is timed: a row's name -> side, kind of work. fkd's step is that of a bare loop on batches in memory."""
+"""Name of a row -> side, kind of work. The step of fkd is that of the bare loop on batches in memory."""
 
 
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
-    """Both sides of every case, and how long the first batch of the last one takes from the command on."""
+    """Both sides of every case, and the time from the command to the end of the first batch, for the last case."""
     turns = checks.whole(cfg, "turns", least=2)
     if cfg.trainer.accelerator != "cpu":
         raise UserError(f"trainer.accelerator={cfg.trainer.accelerator}: expected cpu, where all sides can be compared")
@@ -67,17 +67,17 @@ def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
             rows[title] = list(compare(cfg, case, steps, scratch / str(number), advance))
         starts = []
         for turn in range(turns):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             with Side("fkd", cfg, case, scratch / f"start{turn}") as side:
-                side.ask("whole", 0)
-                starts.append(time.perf_counter() - begun)
+                side.run("whole", 0)
+                starts.append(time.perf_counter() - start)
             advance()
     rows["start"] = [Row.of("from the command to the end of the first batch", starts, "s")]
     return rows
 
 
 def _cases(cfg: DictConfig) -> dict[str, tuple[list[str], int]]:
-    """Title -> overrides and steps of a turn."""
+    """Title -> overrides, and steps of a turn."""
     if cfg.cases is None:
         return {"as given": ([], checks.whole(cfg, "steps", least=1))}
     if not isinstance(cfg.cases, DictConfig):
@@ -96,7 +96,7 @@ def _cases(cfg: DictConfig) -> dict[str, tuple[list[str], int]]:
 def compare(
     cfg: DictConfig, case: Sequence[str], steps: int, scratch: Path, advance: Callable[[], None]
 ) -> Iterator[Row]:
-    """Images a second of all sides of one case in turns of so many steps, and the ratios of each turn."""
+    """Images per second of all sides of one case, in turns of `steps` steps, and the ratios of each turn."""
     speeds: dict[tuple[str, str], list[float]] = {key: [] for key in _NAMES.values()}
     waits = []
     with ExitStack() as stack:
@@ -105,9 +105,9 @@ def compare(
         }
         for _ in range(cfg.turns):
             for name, work in speeds:
-                answer = sides[name].ask(work, steps)
-                speeds[name, work].append(answer["images"] / answer["seconds"])
-                waits += [100 * answer["waiting"] / answer["seconds"]] if name == "fkd" else []
+                figures = sides[name].run(work, steps)
+                speeds[name, work].append(figures["images"] / figures["seconds"])
+                waits += [100 * figures["waiting"] / figures["seconds"]] if name == "fkd" else []
             advance()
     found = {key: np.array(values) for key, values in speeds.items()}
     for name, (side, work) in _NAMES.items():
@@ -123,17 +123,17 @@ _OF_FKD = (
     *("++trainer.limit_val_batches=0", "trainer.max_epochs=1000"),
     *("callbacks.best=null", "callbacks.overlays=null"),
 )
-"""Nothing is validated: the other sides do not."""
+"""Without validation, as in the other sides."""
 
 
 class Side:
-    """A process that computes when it is asked to.
+    """A process that computes on request.
 
     Args:
         name: "notebook", "bare" or "fkd".
-        cfg: with the command line's own overrides, which the process gets, too.
-        case: overrides beside those.
-        folder: its run folder; what it prints is kept there.
+        cfg: with the overrides of the command line, which the process also gets.
+        case: further overrides.
+        folder: its run folder, where its output is kept.
     """
 
     def __init__(self, name: str, cfg: DictConfig, case: Sequence[str], folder: Path) -> None:
@@ -155,28 +155,28 @@ class Side:
         self._process.communicate()
         self._log.close()
 
-    def ask(self, work: str, steps: int) -> dict[str, float]:
-        """What so many steps took: `images`, `seconds` and `waiting`, of these the seconds without a batch.
+    def run(self, work: str, steps: int) -> dict[str, float]:
+        """Run some steps and return `images`, `seconds`, and `waiting`: those seconds that it waited for batches.
 
         Raises:
-            UserError: the process has ended, with its own last line.
+            UserError: the process has ended; the message is its last line.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended: what it said last is read below
+        with suppress(BrokenPipeError):  # it has ended: its last line is read below
             print(work, steps, file=self._process.stdin, flush=True)
         for line in self._process.stdout:
             if line.startswith(_MARK):
                 images, seconds, waiting = map(float, line.removeprefix(_MARK).split())
                 return {"images": images, "seconds": seconds, "waiting": waiting}
         self._log.seek(0)
-        said = self._log.read().split("\n")
-        last = next((line for line in reversed(said) if line.strip()), f"{self._command}: ended")
+        lines = self._log.read().split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), f"{self._command}: ended")
         raise UserError(last.removeprefix("error: "))
 
 
 def serve(cfg: DictConfig) -> None:
-    """Computes what is asked for on standard input, line by line, as one side."""
+    """Compute the requests on standard input, line by line, as one side."""
     torch.manual_seed(cfg.seed)
     distributed.share_threads()
     if cfg.side == "notebook":
@@ -186,26 +186,26 @@ def serve(cfg: DictConfig) -> None:
         _answer(Bare(cfg))
     if cfg.side == "fkd":
         train(cfg)
-    raise UserError(f"side={cfg.side}: expected none; a benchmark sets it for the processes that it begins")
+    raise UserError(f"side={cfg.side}: expected none; a benchmark sets it for the processes that it starts")
 
 
 def _answer(side: "Notebook | Bare") -> NoReturn:
     for line in sys.stdin:
         work, steps = line.split()
         batches: Iterator[int] = getattr(side, work)()
-        next(batches)  # does not count: the other side has filled the processor's caches
+        next(batches)  # not timed, since other sides have filled the processor's caches
         start = time.perf_counter()
         images = sum(itertools.islice(batches, int(steps)))
-        _say(images, time.perf_counter() - start, 0.0)
+        _send(images, time.perf_counter() - start, 0.0)
     sys.exit(0)
 
 
-def _say(images: int, seconds: float, waiting: float) -> None:
+def _send(images: int, seconds: float, waiting: float) -> None:
     print(f"{_MARK}{images} {seconds} {waiting}", flush=True)
 
 
 class Notebook:
-    """The loop as people write it: one file an item, read in the training process, everything in float32."""
+    """A hand-written loop: one file for each item, read in the training process, everything in float32."""
 
     def __init__(self, cfg: DictConfig) -> None:
         if "fused" in cfg.optimizer:
@@ -238,7 +238,7 @@ class Notebook:
 
 
 class Bare:
-    """fkd's net, loss, optimizer, precision and memory format in a loop without anything else."""
+    """A loop with the net, loss, optimizer, precision and memory format of fkd, and nothing else."""
 
     def __init__(self, cfg: DictConfig) -> None:
         self.data, self.module = _data(cfg), build_module(cfg).train()
@@ -265,7 +265,7 @@ class Bare:
 
 
 def train(cfg: DictConfig) -> None:
-    """The training itself, validation left out as in the other loops, held up between turns."""
+    """A training of fkd without validation, as in the other loops, that pauses between turns."""
     trainer = build_trainer(cfg, sweep=False)
     waiting = _Waiting()
     trainer.profiler = waiting  # type: ignore[attr-defined]
@@ -275,50 +275,50 @@ def train(cfg: DictConfig) -> None:
 
 
 class _Turns(Callback):
-    """Holds a training up until a turn is asked for; the first batch of a turn does not count."""
+    """Pauses a training until a turn is requested; the first batch of a turn is not timed."""
 
     def __init__(self, waiting: "_Waiting") -> None:
         self._waiting = waiting
         self._steps = self._left = self._images = 0
-        self._begun = 0.0
+        self._start = 0.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         if self._left > self._steps:
-            self._begun, self._images, self._waiting.seconds = time.perf_counter(), 0, 0.0
+            self._start, self._images, self._waiting.seconds = time.perf_counter(), 0, 0.0
         else:
             self._images += len(batch.image)
         self._left -= 1
         if self._left == 0:
-            _say(self._images, time.perf_counter() - self._begun, self._waiting.seconds)
+            _send(self._images, time.perf_counter() - self._start, self._waiting.seconds)
         while self._left <= 0:
             if not (line := sys.stdin.readline()):
-                os._exit(0)  # nobody asks any more; a training has no shorter end
+                os._exit(0)  # no more requests; nothing ends a training faster
             self._steps = int(line.split()[1])
             if self._steps:
                 self._left = self._steps + 1
-            else:  # it was asked whether the first batch is done
-                _say(0, 0.0, 0.0)
+            else:  # the request was for the first batch only
+                _send(0, 0.0, 0.0)
 
 
 class _Waiting(Profiler):
-    """How long the training waits for batches."""
+    """Measures the time that the training waits for batches."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds = self._begun = 0.0
+        self.seconds = self._start = 0.0
 
     def start(self, action_name: str) -> None:
-        self._begun = time.perf_counter()
+        self._start = time.perf_counter()
 
     def stop(self, action_name: str) -> None:
         if action_name.endswith("train_dataloader_next"):
-            self.seconds += time.perf_counter() - self._begun
+            self.seconds += time.perf_counter() - self._start
 
 
 def as_written(net: nn.Module) -> nn.Module:
-    """The same network as people write it: torch's own layers, activated before they are pooled, channels first."""
+    """The same network as usually written: layers of torch, activations before pooling, channels first."""
     net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
     for stack in [module for module in net.modules() if isinstance(module, nn.Sequential)]:
         for i, layer in enumerate(stack):

@@ -44,7 +44,7 @@ def load(
     """A trained net, ready for any image: ``fkd.load()("photo.jpg")`` gives its faces.
 
     Args:
-        path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `scripts/export.py` (.onnx), which needs
+        path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `fkd export` (.onnx), which needs
             no torch; None: the net that comes with fkd, without torch unless `device` names a GPU.
         detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
             content of a file in conf/detector.

@@ -2,9 +2,6 @@
 
 import re
 import shlex
-import shutil
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fkd.__main__ import summaries
+from fkd.commands.new import write_project
+from fkd.config import project
 from fkd.config.build_module import build_module
 from fkd.config.instantiate import instantiate as instantiate_target
 from fkd.io import images
@@ -33,18 +33,18 @@ def block(language: str, first_line: str) -> str:
     return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, re.S) if text.startswith(first_line))
 
 
-def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    module = types.ModuleType("fkd.models.tiny")
-    monkeypatch.setitem(sys.modules, "fkd.models.tiny", module)
-    monkeypatch.setattr("fkd.models.tiny", module, raising=False)
-    exec(block("python", "# fkd/models/tiny.py"), module.__dict__)
-    conf = tmp_path / "conf"
-    shutil.copytree(CONF, conf)
-    (conf / "model" / "tiny.yaml").write_text(block("yaml", "# conf/model/tiny.yaml"))
-    monkeypatch.setattr("tests.config.test_conf.CONF", conf)
-    net = build_module(compose("model=tiny"))
+def test_the_model_of_the_readme_is_done_after_its_class_and_its_file(tmp_path: Path) -> None:
+    write_project(tmp_path, "readmelab")
+    for language, name in (("python", "mylab/tiny.py"), ("yaml", "conf/model/tiny.yaml")):
+        text = block(language, f"# {name}\n").replace("mylab", "readmelab")
+        (tmp_path / "readmelab" / name.replace("mylab", "readmelab")).write_text(text)
+    mine = project.find(tmp_path / "readmelab")
+    assert mine is not None
+    project.use([mine])
+    try:
+        net = build_module(compose("model=tiny"))
+    finally:
+        project.use([])
     assert type(net.model.net).__name__ == "Tiny"
     assert net(torch.zeros(2, 1, 96, 96, dtype=torch.uint8)).shape == (2, 68, 2)
 
@@ -101,15 +101,14 @@ def test_the_parameter_counts_are_those_of_the_nets() -> None:
 def commands() -> list[str]:
     """What the README tells one to type, each on one line."""
     blocks = "".join(re.findall(r"```bash\n(.*?)```", README, re.S)).replace("\\\n", " ").splitlines()
-    inline = re.findall(r"`(python scripts/[^`]+)`", README.replace("\n", " "))
-    return [line for line in [*blocks, *inline] if "scripts/" in line and not line.startswith("python3 -m venv")]
+    inline = re.findall(r"`((?:fkd|python scripts/)[^`]+)`", README.replace("\n", " "))
+    return [line for line in [*blocks, *inline] if line.startswith(("fkd ", "python scripts/"))]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_a_shell_and_hydra_can_read_every_command(command: str) -> None:
     words = shlex.split(command.partition(" && ")[0], comments=True)
-    script = next(i for i, word in enumerate(words) if word.startswith("scripts/"))
-    overrides = [word for word in words[script + 1 :] if "=" in word and not word.startswith("-")]
+    overrides = [word for word in words[2:] if "=" in word and not word.startswith("-")]
     OverridesParser.create().parse_overrides(overrides)
 
 
@@ -119,6 +118,7 @@ def test_hydra_can_read_every_override_that_is_named(text: str) -> None:
     OverridesParser.create().parse_overrides(words)
 
 
-def test_every_script_named_exists() -> None:
+def test_every_command_and_script_named_exists() -> None:
     for script in set(re.findall(r"scripts/\w+\.py", README)):
         assert Path(PROJECT / script).is_file()
+    assert {line.split()[1] for line in commands() if line.startswith("fkd ")} <= summaries().keys()

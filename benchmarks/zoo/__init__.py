@@ -1,1 +1,1 @@
-"""The model zoo: what recipes reach and what their nets cost. Only `measuring` needs torch."""
+"""The model zoo: scores of recipes and costs of their nets. Only `measuring` needs torch."""

@@ -1,4 +1,4 @@
-"""What nets reach, and what they cost, as records."""
+"""Score and time nets, as records."""
 
 import json
 import tempfile
@@ -35,22 +35,22 @@ from fkd.training.runs.compatibility import check_labels, plain
 from fkd.training.runs.environment import environment
 
 _SPLIT = ("split", "split_seed", "val_share", "test_share")
-"""Keys of `data` that say who is tested, each run's own."""
+"""Keys of `data` that decide which subjects are tested; each run has its own values."""
 _CURVES = ("train/loss", "val/loss", "val/nme")
-"""What a record keeps of each epoch."""
+"""The curves that a record keeps."""
 
 
 def measure(trainings: Sequence[Training], cfg: DictConfig, repeats: int) -> tuple[list[Record], dict[str, str]]:
-    """Scores every run's best checkpoint on its own test split and times the nets, all of them in turn.
+    """Score the best checkpoint of each run on the run's own test split, and time all nets in turns.
 
     Args:
         trainings: at least one.
-        cfg: `data`, in which each run says who is tested, `detector`, and `channels` and `schema`, those of each net.
+        cfg: with `data`, `detector`, `channels` and `schema`; split, channels and schema are replaced by each net's.
         repeats: calls of each net.
 
     Returns:
-        A record of each run, and the runs left out, with the reason: their net cannot be used with these labels, or it
-        has seen the subjects that its split keeps for the test.
+        A record of each run, and the runs left out, with the reason: their net does not fit these labels, or it was
+        trained on subjects of its own test split.
 
     Raises:
         UserError: the data cannot be read, all runs are left out, or `fkd[export]` is not installed.
@@ -127,12 +127,12 @@ def _rounded(content: Any) -> Any:
     return [_rounded(value) for value in content] if isinstance(content, list) else content
 
 
-class _LeftOut(Exception):  # noqa: N818 (what became of the run)
-    """Why a run has no place in the table."""
+class _LeftOut(Exception):  # noqa: N818 (the run is left out, which is no error)
+    """The reason why a run is not in the table."""
 
 
 class _Scoring:
-    """Scores checkpoints on the command line's data, each on its own split."""
+    """Scores checkpoints on the data of the command line, each on its own split."""
 
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
@@ -156,11 +156,11 @@ class _Scoring:
         train, test = (faces.table.subjects[faces.splits[part]] for part in ("train", "test"))
         seen, subjects = (metrics[BOXES[0]][key] for key in ("subjects_in_training", "subjects"))
         if seen and not shared_subjects(test, train):
-            raise _LeftOut(f"{name}: of {subjects} subjects kept for the test the net has learned from {seen}")
+            raise _LeftOut(f"{name}: of {subjects} subjects of the test split the net was trained on {seen}")
         return net, name, metrics
 
     def _split(self, trained: Mapping[str, Any]) -> dict[str, str | int | float]:
-        """Who is tested, as a net's config tells."""
+        """The split in a net's config."""
         split = {key: trained[key] for key in _SPLIT if key in trained and key in self.cfg.data}
         for key, value in split.items():
             if not isinstance(value, str | int | float) or "${" in str(value):
@@ -168,7 +168,7 @@ class _Scoring:
         return split
 
     def _fitting(self, model: KeypointNet, split: Mapping[str, str | int | float]) -> Faces:
-        """The faces with the net's points; if only those of the command line's schema can be had, it is left out."""
+        """The faces with the net's points; a net whose points the data lack is left out."""
         try:
             return self.faces(model.channels, json.dumps(model.schema.to_dict()), **split)
         except UserError as error:
@@ -184,7 +184,7 @@ class _Scoring:
 
 
 def multiply_adds(model: KeypointNet) -> int:
-    """Of the net's convolutions, matrix products and attention, for one face."""
+    """Multiply-adds of the net's convolutions, matrix products and attention, for one face."""
     image = torch.zeros(1, model.channels, model.size, model.size, dtype=torch.uint8)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
@@ -192,7 +192,7 @@ def multiply_adds(model: KeypointNet) -> int:
 
 
 def _milliseconds(torch_nets: Sequence[TorchNet], repeats: int) -> list[dict[str, float]]:
-    """For one face, of each net in torch and in ONNX Runtime."""
+    """Milliseconds for one face, of each net in torch and in ONNX Runtime."""
     named: dict[str, Net] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for number, net in enumerate(torch_nets):

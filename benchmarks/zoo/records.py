@@ -1,4 +1,4 @@
-"""Results that last: one small JSON file for each run that was scored, from which the table is made."""
+"""Records of scored runs: one small JSON file each, from which the table is made."""
 
 import hashlib
 import json
@@ -12,8 +12,7 @@ from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 
 BOXES = ("keypoints", "detector")
-"""The kinds of boxes that each net is scored with."""
-
+"""The kinds of boxes with which each net is scored."""
 
 _SPLIT_OR_SEED = re.compile(r" (data\.split|seed)=\S+")
 _LONGEST = 100
@@ -22,27 +21,27 @@ _LONGEST = 100
 
 @dataclass(frozen=True)
 class Record:
-    """A training, what its net reaches and what it costs.
+    """A training with the scores and costs of its net.
 
     Attributes:
         model: the config's name of the network.
-        recipe: in words, the same for all seeds and splits.
-        data: the config's name of the set.
-        split: of the set.
+        recipe: a description, the same for all seeds and splits.
+        data: the config's name of the data set.
+        split: of the data set.
         seed: of the training.
         commands: of the trainings, in order.
-        date: when the last training began, ISO.
-        environment: where the last training ran (`fkd.training.runs.environment`); None if it was not kept.
-        measured: where and when it was scored and timed; None likewise.
-        minutes: that the trainings took; None if that is unknown.
+        date: start of the last training, ISO.
+        environment: of the last training (`fkd.training.runs.environment`); None if it is unknown.
+        measured: environment and date of the scoring; None if they are unknown.
+        minutes: duration of the trainings; None if it is unknown.
         parameters: of the net.
         multiply_adds: of the net for one face.
         ms: "torch" and "ONNX" -> milliseconds for one face on one thread, medians.
-        mean_shape_nme: of the mean face on the test faces in true boxes, percent inter-ocular.
-        best: of the epoch that was kept: "epoch", "val/loss" and "val/nme".
+        mean_shape_nme: of the mean shape on the test faces with boxes=keypoints, percent inter-ocular.
+        best: "epoch", "val/loss" and "val/nme" of the best epoch.
         warnings: signs that the training failed.
-        scores: kind of boxes -> content of `metrics.json`, without that of each keypoint.
-        curve: logged name -> values by epoch, None where there is none; empty if it was not kept.
+        scores: kind of boxes -> content of `metrics.json`, without `per_keypoint`.
+        curve: logged name -> values by epoch, None if there is none; empty if it is unknown.
     """
 
     model: str
@@ -66,19 +65,19 @@ class Record:
 
     @property
     def kind(self) -> str:
-        """Equal for trainings that differ in split and seed only."""
+        """A text that is equal for trainings that differ in split and seed only."""
         commands = [" ".join(sorted(_SPLIT_OR_SEED.sub("", command).split())) for command in self.commands]
         return "\n".join([self.model, self.recipe, *commands])
 
     @property
     def name(self) -> str:
-        """Of its file: what was trained, and digits that other commands do not have."""
+        """The name of its file: the training, and a hash of its commands."""
         text = re.sub(r"[^A-Za-z0-9.=]+", "_", f"{self.model} {self.recipe}")[:_LONGEST].strip("_")
-        digits = hashlib.sha256("\n".join([*self.commands, self.data]).encode()).hexdigest()[:6]
-        return f"{text}_{self.split}_{self.seed}_{digits}.json"
+        digest = hashlib.sha256("\n".join([*self.commands, self.data]).encode()).hexdigest()[:6]
+        return f"{text}_{self.split}_{self.seed}_{digest}.json"
 
     def write(self, folder: Path) -> bool:
-        """Writes the file in place of an older one of the same training; a newer one stays, which gives False."""
+        """Write the file unless a newer one of the same training exists; return whether it was written."""
         path = folder / self.name
         if path.exists() and _read(path).date > self.date:
             return False

@@ -24,14 +24,14 @@ from fkd.visualization import plots
 
 _BEGIN, _END = "<!-- zoo -->\n", "<!-- /zoo -->"
 _LONGEST = 110
-"""Characters of a name in the image."""
+"""The most characters of a name in the image."""
 _NARROWEST = 28
-"""Characters that the recipe has at least in a terminal."""
+"""Least width of the recipe in a terminal, in characters."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Trainings of one net with one recipe, which differ in their split and seed only.
+    """Trainings of one net with one recipe, which differ in split and seed only.
 
     Attributes:
         records: at least one, the latest last.
@@ -41,12 +41,12 @@ class Row:
 
     @property
     def last(self) -> Record:
-        """The latest, whose net was timed last."""
+        """The latest record, with the latest timing."""
         return self.records[-1]
 
     @property
     def minutes(self) -> float | None:
-        """Of one training on average; None if that is unknown."""
+        """Mean duration of a training; None if it is unknown."""
         known = [record.minutes for record in self.records if record.minutes is not None]
         return mean(known) if len(known) == len(self.records) else None
 
@@ -60,7 +60,7 @@ class Row:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """Records of one net and recipe together."""
+    """The records, grouped by net and recipe."""
     groups = defaultdict[str, list[Record]](list)
     for record in sorted(records, key=lambda record: (record.date, record.name)):
         groups[record.kind].append(record)
@@ -85,7 +85,7 @@ class Table:
 
     @property
     def lines(self) -> list[dict[str, str]]:
-        """Heading -> what stands below it, for each row."""
+        """Heading -> cell, for each row."""
         return [self._line(place, row) for place, row in enumerate(self.rows, 1)]
 
     def _line(self, place: int, row: Row) -> dict[str, str]:
@@ -136,7 +136,7 @@ class Table:
 
     @property
     def shown(self) -> Fitting:
-        """The same for a terminal, as many columns as it is wide enough for."""
+        """The same for a terminal, with as many columns as fit."""
         nme = [f"{split}, {boxes}" for boxes in reversed(BOXES) for split in reversed(self.splits)]
         detected, given = nme[: len(self.splits)], nme[len(self.splits) :]
         figures = [*detected, "ONNX (ms)", "training (min)", *given, "AUC", "failures (%)", "params (M)"]
@@ -147,7 +147,7 @@ class Table:
         return Fitting(f"{recipes} by {self.score}", variants, "zoo.csv")
 
     def _with(self, figures: Sequence[str]) -> rich.table.Table:
-        """The lines with some of their figures, the recipe in as many lines as it must."""
+        """The lines with some of their figures; the recipe is folded."""
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         headings = ("#", "net", "recipe", *figures)
         for title in headings:
@@ -159,7 +159,7 @@ class Table:
         return table
 
     def write(self, folder: Path, into: Path | None) -> None:
-        """Writes `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a point with its number, listed below.
+        """Write `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a numbered point, listed below.
 
         Args:
             folder: it must exist.
@@ -182,10 +182,10 @@ class Table:
 
 
 def around_table(path: Path) -> tuple[str, str]:
-    """What stands before and after the table in a Markdown file, with the two marks between which it lies.
+    """The text before and after the table in a Markdown file, with the two marks around the table.
 
     Raises:
-        UserError: the file cannot be read or has no such place.
+        UserError: the file cannot be read or lacks the marks.
     """
     try:
         before, begin, rest = path.read_text(encoding="utf-8").partition(_BEGIN)

@@ -1,4 +1,4 @@
-"""Runs with all that came before them, and their recipes in words."""
+"""Runs with the earlier runs whose weights they start from, and descriptions of their recipes."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ from fkd.errors import UserError
 from fkd.training.runs.command_line import is_learned
 
 _NAMED = {"model", "experiment", "data", "data.split", "trainer.max_epochs", "weights", "seed", "test", "boxes"}
-"""Settings that stand elsewhere in a name, or beside it."""
+"""Settings that are elsewhere in a name or in the record."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """A run with all that came before it.
+    """A run with the runs whose weights it starts from.
 
     Attributes:
-        run: with its best checkpoint.
-        earlier: the run whose weights it began with, the one whose weights that began with, and so on.
-        start_unknown: whether the earliest of them began with a checkpoint whose run is gone.
+        run: has the best checkpoint.
+        earlier: the run whose weights it started from, the run whose weights that one started from, and so on.
+        start_unknown: whether the earliest of them started from a checkpoint whose run is missing.
     """
 
     run: Run
@@ -35,13 +35,13 @@ class Training:
 
     @property
     def recipe(self) -> str:
-        """What was chosen, in words, without model, split and seed."""
+        """A description of the settings, without model, split and seed."""
         stages = [_recipe(run) for run in self.earlier] + ["other weights"] * self.start_unknown
         return _recipe(self.run) + (f", after {' and '.join(reversed(stages))}" if stages else "")
 
     @property
     def commands(self) -> list[str]:
-        """Of all its runs in order; DIR, RUN1, RUN2, ... stand for folders, LOST for a checkpoint that is gone."""
+        """Commands of all its runs, in order; DIR, RUN1, RUN2, ... are folders, LOST is a missing checkpoint."""
         start, commands = "LOST" if self.start_unknown else "", []
         for number, run in enumerate([*reversed(self.earlier), self.run], start=1):
             commands.append(_command(run, start))
@@ -50,7 +50,7 @@ class Training:
 
     @property
     def minutes(self) -> float | None:
-        """That all its runs took; None if that is unknown."""
+        """The duration of all its runs; None if it is unknown."""
         seconds = [run.seconds for run in (self.run, *self.earlier)]
         known = [value for value in seconds if value is not None]
         return None if self.start_unknown or len(known) < len(seconds) else round(sum(known) / 60, 2)
@@ -62,10 +62,10 @@ class Training:
 
 
 def trainings(folders: Sequence[Path], data: str) -> tuple[list[Training], dict[str, str]]:
-    """What was trained on `data` in and below the folders; and the runs left out, with the reason.
+    """The trainings on `data` in and below the folders; and the runs left out, with the reason.
 
     Raises:
-        UserError: there is no run that can be used.
+        UserError: no run can be used.
     """
     done, left_out = list[Training](), {}
     runs = read(folders)
@@ -77,13 +77,13 @@ def trainings(folders: Sequence[Path], data: str) -> tuple[list[Training], dict[
         elif run.status != "done":
             left_out[run.name] = run.status + (run.reason and f": {run.reason}")
         elif not training.best.is_file():
-            left_out[run.name] = f"{training.best} is not there"
+            left_out[run.name] = f"{training.best} is missing"
         else:
             done.append(training)
     if not done:
         where = ", ".join(map(str, folders))
         raise UserError(
-            f"runs={where}: expected runs with data={data} that are done, found none; train some, or give theirs"
+            f"runs={where}: expected runs with data={data} that are done, found none; train some, or give their folder"
         )
     return done, left_out
 
@@ -98,7 +98,7 @@ def _training(run: Run, origins: Mapping[Path, Run]) -> Training:
 
 
 def _origins(runs: Sequence[Run]) -> dict[Path, Run]:
-    """Folder -> run: those whose weights the runs began with, and so on, as far as they are still there."""
+    """Folder -> run: the runs whose weights the runs started from, and so on, as far as they exist."""
     folders, found = set[Path](), dict[Path, Run]()
     while new := {folder for run in (*runs, *found.values()) if (folder := _origin(run)) is not None} - folders:
         folders |= new
@@ -107,7 +107,7 @@ def _origins(runs: Sequence[Run]) -> dict[Path, Run]:
 
 
 def _origin(run: Run) -> Path | None:
-    """Where the run is whose weights a run began with, if it did and they lie in one."""
+    """The folder of the run whose weights a run started from, if any."""
     weights = run.settings.get("weights")
     return None if weights is None else Path(str(weights)).resolve().parent.parent
 
@@ -125,7 +125,7 @@ def _text(value: object) -> str:
 
 
 def _command(run: Run, weights: str) -> str:
-    """As it was typed, but for what says where and how it was computed."""
+    """The command as typed, without paths and hardware settings."""
     own = [override for override in _learned(run) if _key(override) not in ("weights", "test", "boxes", "ckpt_path")]
     places = ["data.root=DIR"] if any(_key(override) == "data.root" for override in run.overrides) else []
     places += [f"weights={weights}"] if weights else []

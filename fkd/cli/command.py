@@ -74,7 +74,7 @@ def command(
 
     Args:
         config_name: name of the file in conf.
-        positional: key that takes the first argument without =, as in `python scripts/compare.py DIR`.
+        positional: key that takes the first argument without =, as in `fkd compare DIR`.
         rewrite: changes the arguments before Hydra parses them.
     """
 
@@ -133,7 +133,7 @@ def command(
             projects = project.active()
             if {"--help", "-h"} & set(sys.argv[1:]):
                 try:
-                    print(help_text(CONF, config_name), flush=True)
+                    print(help_text(CONF, config_name, [each.conf for each in projects]), flush=True)
                 except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return

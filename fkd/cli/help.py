@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ _NO_CHOICE = ("hydra", "data/loader")
 """Groups with one option, or with Hydra's own settings."""
 
 
-def help_text(conf: Path, config_name: str) -> str:
+def help_text(conf: Path, config_name: str, projects: Sequence[Path] = ()) -> str:
     """Usage, examples, groups with their options, and the keys of a config.
 
     Args:
-        conf: the folder of all configs; scripts/ lies beside it.
-        config_name: `<config_name>.yaml` there, and `<config_name>.py` in scripts/.
+        conf: the folder of fkd's configs; scripts/ lies beside it in a clone.
+        config_name: `<config_name>.yaml` there, and `<config_name>.py` in fkd/commands or scripts/.
+        projects: folders of configs that come before.
     """
+    folders = (*projects, conf)
     story = COMMANDS / f"{config_name}.py"
     program, story = (
         (f"fkd {config_name}", story)
@@ -31,22 +33,24 @@ def help_text(conf: Path, config_name: str) -> str:
     )
     summary, examples = _docstring(story)
     groups = _groups(conf, config_name)
-    named = {group: _options(conf, group) for group in groups}
-    recipes = {group: options for group, options in named.items() if _holds_recipes(conf, group, groups[group])}
+    named = {group: _options(folders, group) for group in groups}
+    recipes = {
+        group: files for group, files in named.items() if groups[group] is None and all(map(_is_recipe, files.values()))
+    }
     parts = [
         f"usage: {program} [-m] [group=option ...] [key=value ...]\n\n{summary}",
         _section("examples", dict.fromkeys(examples, "")),
         _section(
             "groups, each with its default first",
             {
-                group: " | ".join(sorted(options, key=lambda option: option != groups[group]))
-                for group, options in named.items()
+                group: " | ".join(sorted(files, key=lambda option: option != groups[group]))
+                for group, files in named.items()
                 if group not in recipes
             },
         ),
         *(
-            _section(f"{group}=", {option: _comment(conf / group / f"{option}.yaml") for option in options})
-            for group, options in recipes.items()
+            _section(f"{group}=", {option: _comment(file) for option, file in files.items()})
+            for group, files in recipes.items()
         ),
         _section("keys", dict(_commented(conf, config_name))),
         "--cfg job shows every key with its value, -m runs each combination of values with commas,\n"
@@ -79,17 +83,14 @@ def _groups(conf: Path, config_name: str) -> dict[str, str | None]:
     return found
 
 
-def _options(conf: Path, group: str) -> list[str]:
-    """Names of a group's files; of those in subfolders, which may be groups themselves, only the recipes."""
-    folder = conf / group
-    files = sorted(file for file in folder.rglob("*.yaml") if file.parent == folder or _is_recipe(file))
-    return [str(file.relative_to(conf / group).with_suffix("")) for file in files if file.stem not in _HIDDEN]
-
-
-def _holds_recipes(conf: Path, group: str, default: str | None) -> bool:
-    """Whether the options of a group change the whole config and none is the default."""
-    files = [conf / group / f"{option}.yaml" for option in _options(conf, group)]
-    return default is None and all(map(_is_recipe, files))
+def _options(folders: Sequence[Path], group: str) -> dict[str, Path]:
+    """Options of a group and their files; of those in subfolders, which may be groups themselves, only the recipes."""
+    options: dict[str, Path] = {}
+    for folder in (conf / group for conf in folders):
+        files = (file for file in folder.rglob("*.yaml") if file.parent == folder or _is_recipe(file))
+        for file in (file for file in files if file.stem not in _HIDDEN):
+            options.setdefault(str(file.relative_to(folder).with_suffix("")), file)
+    return dict(sorted(options.items()))
 
 
 def _is_recipe(file: Path) -> bool:

@@ -44,7 +44,7 @@ class Folders(Callback):
         from fkd import comparison  # only sweeps need it
 
         folder = Path(config.hydra.sweep.dir)
-        show(*comparison.summary(folder), f"look closer: python scripts/compare.py {folder}")
+        show(*comparison.summary(folder), f"look closer: fkd compare {folder}")
         if not statuses and not _all_done(folder):  # jobs of other processes
             statuses.add(1)
 

@@ -37,7 +37,7 @@ def main(cfg: DictConfig) -> None:
     measured = columns["all"]
     for group, numbers in (("correction", measured.correction), ("jitter", measured.jitter)):
         cfg.detector[group].update({name: round(value, 3) for name, value in vars(numbers).items()})
-    lines = f"# Measured by scripts/calibrate.py on {measured.faces:,} faces, data={faces.name}.\n"
+    lines = f"# Measured by fkd calibrate on {measured.faces:,} faces, data={faces.name}.\n"
     lines += OmegaConf.to_yaml(cfg.detector, resolve=True)
     try:
         with whole_file(output) as file:

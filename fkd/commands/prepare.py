@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
     from fkd.config.faces import build_faces  # here, since it loads torch: downloads start and --help answers at once
 
     show(*build_faces(cfg).remarks)
-    show(f"ready: python scripts/train.py {shlex.join(of_the_set(HydraConfig.get().overrides.task))}")
+    show(f"ready: fkd train {shlex.join(of_the_set(HydraConfig.get().overrides.task))}")
 
 
 def of_the_set(overrides: Sequence[str]) -> list[str]:

@@ -33,6 +33,6 @@ def main(cfg: DictConfig) -> None:
     lines = {
         "written": f"{len(index.table):,} faces on {len(index.places):,} images",
         "shards": f"{len(index.shards):,} of together {size / 1e9:,.2f} GB in {output}",
-        "train on it": f"python scripts/train.py data=shards data.root={output}{points}{colour}",
+        "train on it": f"fkd train data=shards data.root={output}{points}{colour}",
     }
     show(labelled_lines(lines))

@@ -85,7 +85,7 @@ def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[Renderable
 
 
 def summary(folder: Path) -> list[RenderableType]:
-    """The output of `scripts/compare.py` for a sweep that has just ended.
+    """The output of `fkd compare` for a sweep that has just ended.
 
     Never raises: a folder that cannot be compared must not make the sweep fail.
     """

@@ -107,7 +107,7 @@ def read(places: Sequence[Path]) -> list[Run]:
     paths = {path.resolve(): path for place in places for path in _find(place)}
     if not paths:
         where = ", ".join(map(str, places[:3])) + (", ..." if len(places) > 3 else "")
-        raise UserError(f"runs={where}: expected runs of scripts/train.py (folders with a result.json), found none")
+        raise UserError(f"runs={where}: expected runs of fkd train (folders with a result.json), found none")
     root = Path(os.path.commonpath(paths if len(paths) > 1 else [path.parent for path in paths]))
     runs = [_read(path, resolved.relative_to(root).as_posix()) for resolved, path in sorted(paths.items())]
     return _with_hashes(_completed(runs))

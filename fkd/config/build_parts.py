@@ -53,12 +53,12 @@ def remarks_on_boxes(detector: str | None, schema: KeypointSchema) -> tuple[str,
     if detector == "yunet":
         return (
             "detector=yunet: the correction of its boxes is a guess, not measured; measure it with "
-            "scripts/calibrate.py output=conf/detector/mine.yaml, then train with detector=mine",
+            "fkd calibrate output=conf/detector/mine.yaml, then train with detector=mine",
         )
     if schema == IBUG68 or detector not in _MEASURED:
         return ()
     return (
         f"detector={detector}: the correction of its boxes was measured with iBUG's 68 points, not with those of "
-        f"schema={schema.name}; measure it with scripts/calibrate.py output=conf/detector/mine.yaml, then train with "
+        f"schema={schema.name}; measure it with fkd calibrate output=conf/detector/mine.yaml, then train with "
         "detector=mine",
     )

@@ -33,7 +33,7 @@ def write_page(path: Path, found: Survey, sheets: Sequence[Sheet], examples: Map
     schema, count = found.faces.table.schema, found.population.counts["all"]
     drawn: dict[str, Callable[[], str]] = {
         "Findings": lambda: _findings(found, examples),
-        "Who and what": lambda: _who(found.population, schema),
+        "Counts": lambda: _counts(found.population, schema),
         "Faces": lambda: (
             _LEGEND + "".join(f'<h3 class="sheet">{escape(sheet.title)}</h3>{_tiles(sheet.tiles)}' for sheet in sheets)
         ),
@@ -82,7 +82,7 @@ def _tiles(tiles: Iterable[Tile]) -> str:
     return f'<div class="tiles">{"".join(_figure(t.uri, t.caption, t.caption) for t in tiles)}</div>'
 
 
-def _who(population: Population, schema: KeypointSchema) -> str:
+def _counts(population: Population, schema: KeypointSchema) -> str:
     counts = _table("", population.counts)
     shared = _table("in both", {" and ".join(pair): both for pair, both in population.shared.items()})
     named = ", ".join(f"{name} {images:,}" for name, images in population.most_images(_NAMED))

@@ -86,16 +86,15 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
     for _ in range(_ROUNDS):
         pairs = [match(each.faces, correction(each.boxes), least) for each in looks]
         faces = np.concatenate([none, *(e.faces[pair[:, 0]] for e, pair in zip(looks, pairs, strict=True))])
-        boxes = np.concatenate(
-            [none, *(_UNCORRECTED(e.boxes[pair[:, 1]]) for e, pair in zip(looks, pairs, strict=True))]
-        )
+        boxes = np.concatenate([none, *(e.boxes[pair[:, 1]] for e, pair in zip(looks, pairs, strict=True))])
         if len(boxes) < 10:
             raise UserError(
                 f"detector: expected boxes on ten faces or more, found {len(boxes)} on {len(looks)} images;"
                 " change the detector's settings or give more data"
             )
-        width, side = _widths(boxes), _widths(faces)
-        x, y = np.median((_centres(faces) - _centres(boxes)) / width[:, None], axis=0)
+        squares = _UNCORRECTED(boxes)
+        width, side = _widths(squares), _widths(faces)
+        x, y = np.median((_centres(faces) - _centres(squares)) / width[:, None], axis=0)
         correction, least = Correction(float(np.median(side / width)), float(x), float(y)), SAME_FACE
     corrected = correction(boxes)
     left = (_centres(corrected) - _centres(faces)) / side[:, None]

@@ -1,4 +1,4 @@
-"""Scores of a net on annotated faces, at the end of a training and for `scripts/evaluate.py`."""
+"""Scores of a net on annotated faces, at the end of a training and for `fkd evaluate`."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

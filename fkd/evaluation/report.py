@@ -18,7 +18,7 @@ _TILES, _COLUMNS, _ZOOM = 12, 6, 2
 
 
 def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
-    """Write `faces.png` (some faces and the worst, with both kinds of points; its path is returned) and `ced.png`."""
+    """Write `faces.png` (some faces, then the worst, with both kinds of points) and `ced.png`; return the first."""
     folder = Path(run_dir)
     table = faces.subset(subset)
     worst = np.argsort(scores.face_errors)[::-1][: min(_COLUMNS, len(table) // 3)]

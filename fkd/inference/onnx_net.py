@@ -83,7 +83,7 @@ def _bytes_of(path: Path) -> bytes:
     """The file's content. Weights in a second file are refused: an untrusted file could read any file of the user."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
-        raise UserError(f"{path}: expected an exported net, found {found}; scripts/export.py writes one")
+        raise UserError(f"{path}: expected an exported net, found {found}; fkd export writes one")
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: expected an ONNX file of at most 2 GiB, found {path.stat().st_size:,} bytes")

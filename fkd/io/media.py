@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import count, islice
 from pathlib import Path
@@ -42,13 +42,12 @@ class Photos:
 
     Attributes:
         remark: one line about files that were left out, if any were.
-        fps: None for photos.
     """
 
     folder: Path
     names: Sequence[str]
     remark: str | None = None
-    fps: None = field(default=None, init=False)
+    fps = None
 
     @property
     def count(self) -> int:

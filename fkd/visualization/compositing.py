@@ -86,7 +86,7 @@ def mapped(points: Floats, matrix: Floats) -> Floats:
 
 
 def scaling(ratio: Floats, corner: Floats) -> Floats:
-    """(3, 3) map to pixels `ratio` (2,) times as large; their outer corner is that of pixel `corner` (2,)."""
+    """(3, 3) map to pixels `ratio` (2,) times as large, the outer corner of the first at that of pixel `corner`."""
     (x, y), (across, down) = ratio, corner + (ratio - 1) / 2
     return np.array([[x, 0, across], [0, y, down], [0, 0, 1]])
 

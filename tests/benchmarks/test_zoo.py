@@ -73,7 +73,7 @@ def test_the_table_has_what_evaluate_measures(
     assert not Path("evil").exists()
     assert "left out: cut (failed: why)" in outcome.out
     assert re.search(
-        r"left out: seen \(subject: of (\d+) subjects kept for the test the net has learned from \1\)", outcome.out
+        r"left out: seen \(subject: of (\d+) subjects of the test split the net was trained on \1\)", outcome.out
     )
 
     with Path("out/zoo.csv").open() as file:

@@ -174,7 +174,6 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
             ("input=a.png", "output=out", "detector.limit=3"),
             "detector.limit: detector has not been chosen",
         ),
-        (("input=a.png",), "output: expected a value, found none"),
         (("output=out",), "input: expected a value, found none"),
         (("input=a.png", "output=null"), "output: expected the name of a file or folder, found None"),
         (("input=a.png", "output=out", "flip=ja"), "flip: expected true or false, found 'ja'"),

@@ -83,7 +83,7 @@ def test_a_set_is_downloaded_listed_loaded_and_verified(
         assert lines == [f"{digest}  {name}" for name, digest in sorted(expected(archive).items())]
         assert {path.name for path in tmp_path.iterdir()} == {"my set", "cache"}
         assert "15 faces (" in first.stdout
-        ready = "ready: python scripts/train.py data=udacity 'data.root=my set' data.cache_dir=cache"
+        ready = "ready: fkd train data=udacity 'data.root=my set' data.cache_dir=cache"
         assert ready in first.stdout
         assert len(server.seen) == 2
         again = prepare(server)

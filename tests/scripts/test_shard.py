@@ -57,7 +57,7 @@ def test_the_script_says_what_it_wrote_and_refuses_what_is_there(script: Script,
     outcome = script("shard", *source, "output=shards", "encoding=jpeg", "channels=3")
     assert outcome.status == 0
     assert "40 faces on 40 images" in outcome.out
-    assert "python scripts/train.py data=shards data.root=shards channels=3" in outcome.out
+    assert "fkd train data=shards data.root=shards channels=3" in outcome.out
     outcome = script("shard", *source, "output=shards")
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith("error: output=shards: expected an empty folder, found shards")

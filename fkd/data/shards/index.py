@@ -27,7 +27,7 @@ _PIECE = 1 << 20  # bytes
 _SHARD = re.compile(r"\w[\w-]*\.tar", re.ASCII)
 _HASHES = "image_hashes"  # a column that older shards lack
 _COLUMNS = {field.name for field in fields(Annotations)} - {"schema"}
-_AGAIN = "copy the folder again or write it anew with scripts/shard.py"
+_AGAIN = "copy the folder again or write it anew with fkd shard"
 
 Places = npt.NDArray[np.int64]
 """(P, 4) for each image: shard, first byte in it, number of bytes, CRC-32 of tar header and bytes."""
@@ -107,7 +107,7 @@ def read(folder: Path) -> Index:
         text = path.read_bytes()
     except OSError as error:
         raise UserError(
-            f"data.root={folder}: expected a folder with {NAME} ({error.strerror}); write one with scripts/shard.py"
+            f"data.root={folder}: expected a folder with {NAME} ({error.strerror}); write one with fkd shard"
         ) from error
     try:
         content = json.loads(text)

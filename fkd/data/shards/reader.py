@@ -55,7 +55,7 @@ class ShardImages:
         except ValueError as error:
             raise UserError(
                 f"{path}: image {index}, at byte {start:,}: expected what its index says, found {error}; copy the "
-                "shard again or write it anew with scripts/shard.py"
+                "shard again or write it anew with fkd shard"
             ) from error
 
     def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:

@@ -12,7 +12,7 @@ from fkd.schema import schema_of
 
 
 def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: int) -> Faces:
-    """The faces that `scripts/shard.py` wrote, with their splits.
+    """The faces that `fkd shard` wrote, with their splits.
 
     Args:
         root: folder of the shards.

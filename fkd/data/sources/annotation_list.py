@@ -20,7 +20,6 @@ class Row:
         visible: (P,) whether each point is known.
         split: "train", "val" or "test".
         size: width and height of the image if the file gives them, else (0, 0).
-        subject: name of the subject, if the file gives it.
     """
 
     where: str
@@ -29,7 +28,6 @@ class Row:
     visible: npt.NDArray[np.bool_]
     split: str
     size: tuple[int, int] = (0, 0)
-    subject: str | None = None
 
 
 _COLUMNS = ("images", "keypoints", "visible", "splits", "sizes", "subjects")
@@ -83,7 +81,7 @@ class Listing:
             visible=np.array([row.visible for row in listed], bool).reshape(-1, points),
             splits=np.array([row.split for row in listed], np.str_),
             sizes=np.array([row.size for row in listed], np.int64).reshape(-1, 2),
-            subjects=np.array([row.subject for row in listed], object),
+            subjects=np.full(len(listed), None, object),
             where=[row.where for row in listed].__getitem__,
         )
 

@@ -37,7 +37,7 @@ class Exclusion:
             UserError: the file is missing, or a line has no number after its tab.
         """
         faces: dict[str, set[int] | None] = {}
-        advice = "scripts/explore.py writes one; data.exclude=null leaves nothing out"
+        advice = "fkd explore writes one; data.exclude=null leaves nothing out"
         for number, line in enumerate(text(Path(path), "a list of faces", advice).splitlines(), 1):
             image, tab, face = line.rstrip().partition("\t")
             if not image or image == "#" or image.startswith("# "):
@@ -65,6 +65,6 @@ class Exclusion:
                 what = f"face {max(numbers)} of {image}" if numbers else image
                 raise UserError(
                     f"{self.path}: expected faces of the set, found {what}, which it does not have; remove the line, "
-                    "or let scripts/explore.py write the list anew with the same settings"
+                    "or let fkd explore write the list anew with the same settings"
                 )
         return np.array(kept)

@@ -24,8 +24,7 @@ Training with mirrored copies of shifted labels would teach two contradicting an
 _CSV = {"training": "training_frames_keypoints.csv", "test": "test_frames_keypoints.csv"}
 _SUBJECT = r"([^/]+)_[^/_]*$"  # training/Subject_Name_10.jpg
 _SOURCE = (
-    "python scripts/prepare.py data=udacity downloads it from https://github.com/udacity/P1_Facial_Keypoints; "
-    "or pass data.root=DIR"
+    "fkd prepare data=udacity downloads it from https://github.com/udacity/P1_Facial_Keypoints; or pass data.root=DIR"
 )
 
 

@@ -1,0 +1,108 @@
+"""A project of one's own, from `fkd new` to a net that is used, with the commands that its README names."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fkd.commands.new import write_project
+from fkd.io import images
+from fkd.synthetic.render import face
+
+TINY = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0", "data.subjects=12")
+DATA = ("data.frames=3", "data.size=96", "callbacks.overlays=null")
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a folder; it must end well."""
+    done = fails(folder, *words)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def fails(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a net of its own, trained."""
+    folder = tmp_path_factory.mktemp("projects")
+    write_project(folder, "facelab")
+    run(folder / "facelab", "-m", "fkd", "train", "experiment=first", *TINY, *DATA, "hydra.run.dir=outputs/one")
+    images.write(folder / "photo.jpg", face(0, 0, 0, 256)[0])
+    return folder / "facelab"
+
+
+def test_what_is_its_own_was_used(project: Path) -> None:
+    result = json.loads((project / "outputs/one/result.json").read_text())
+    settings = result["settings"]
+    assert (settings["model"], settings["loss"], settings["augmentation"]) == ("tiny", "huber", "dark")
+    assert (project / "data/synthetic").is_dir(), "data and outputs lie where the command was typed"
+
+
+def test_its_net_finds_points_in_the_project(project: Path) -> None:
+    done = run(
+        project, "-m", "fkd", "predict", "input=../photo.jpg", "output=found", "ckpt=outputs/one/checkpoints/best.ckpt"
+    )
+    assert f"project {project} (package facelab)" in done.stdout
+    assert (project / "found/predictions.json").is_file()
+
+
+def test_elsewhere_the_net_is_refused_until_its_package_is_trusted(project: Path) -> None:
+    ckpt = project / "outputs/one/checkpoints/best.ckpt"
+    done = fails(project.parent, "-m", "fkd", "predict", "input=photo.jpg", "output=found", f"ckpt={ckpt}")
+    assert done.returncode == 2
+    assert "found _target_ 'facelab.tiny.Tiny'; if it is of a package of yours, trust that" in done.stderr
+    load = f"fkd.load({str(ckpt)!r}, trusted=['facelab'])"
+    code = f"import sys; sys.path.append({str(project)!r}); import fkd; print(type({load}.net.model.net))"
+    assert run(project.parent, "-c", code).stdout == "<class 'facelab.tiny.Tiny'>\n"
+
+
+def test_help_and_near_misses_know_what_is_its_own(project: Path) -> None:
+    text = run(project, "-m", "fkd", "train", "--help").stdout
+    assert "| tiny |" in text
+    assert "first  " in text
+    done = fails(project, "-m", "fkd", "train", "model=tniy")
+    assert (done.returncode, done.stderr[:60]) == (2, "error: model=tniy: no such option; did you mean tiny? choose")
+
+
+def test_a_sweep_with_joblib_trains_its_nets_in_processes_of_their_own(project: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep = ("-m", "hydra/launcher=joblib", "model=tiny", "loss=huber,mse", "hydra.sweep.dir=outputs/two")
+    done = run(project, "-m", "fkd", "train", *sweep, *TINY, *DATA, "test=false")
+    assert len(list((project / "outputs/two").glob("*/checkpoints/best.ckpt"))) == 2, done.stderr
+    assert "look closer: fkd compare outputs/two" in done.stdout
+
+
+def test_a_config_folder_without_a_project_does_the_same(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "configs/model").mkdir(parents=True)
+    (tmp_path / "configs/model/mine.yaml").write_text("defaults: [compact]\nname: mine\n")
+    done = run(
+        tmp_path, "-m", "fkd", "train", "--config-dir", "configs", "model=mine", "--cfg", "job", "-p", "model.name"
+    )
+    assert done.stdout.splitlines()[-1] == "mine"
+    wrong = fails(tmp_path, "-m", "fkd", "train", "--config-dir", "nowhere", "model=mine")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "error: --config-dir nowhere: expected a folder of configs, found none\n",
+    )
+
+
+def test_a_config_that_hides_one_of_fkd_is_said_aloud(tmp_path: Path) -> None:
+    write_project(tmp_path, "facelab")
+    (tmp_path / "facelab/conf/model/compact.yaml").write_text("defaults: [base]\nname: compact\n")
+    done = run(tmp_path / "facelab", "-m", "fkd", "train", "--cfg", "job", "-p", "model.name")
+    assert "its conf/ has files in the place of fkd's own: model/compact.yaml" in done.stdout
+
+
+def test_a_package_that_cannot_be_imported_shows_its_own_traceback_once(tmp_path: Path) -> None:
+    write_project(tmp_path, "facelab")
+    file = tmp_path / "facelab/facelab/tiny.py"
+    file.write_text(f"import nothing_of_this_name\n{file.read_text()}")
+    done = fails(tmp_path / "facelab", "-m", "fkd", "train", "model=tiny", *TINY, *DATA)
+    assert done.returncode == 1
+    assert done.stderr.count('tiny.py", line 1') == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'nothing_of_this_name'\n")
