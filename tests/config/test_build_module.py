@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from fkd.checkpoint import check_paths, check_trusted
-from fkd.config.build_module import build_module, initialise
+from fkd.config.build_module import build_module
 from fkd.config.build_parts import build_schema, remarks_on_boxes
+from fkd.config.initial_weights import initialise
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net

@@ -10,7 +10,8 @@ from hydra.utils import instantiate
 from torch import nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from fkd.config.build_module import build_module, initialise
+from fkd.config.build_module import build_module
+from fkd.config.initial_weights import initialise
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net
 from fkd.models.backbone import Backbone
