@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fkd.api import compare, compose, evaluate, train
     from fkd.detect import Detector
     from fkd.inference.predictor import Net, Predictor
 
 __version__ = "0.1.0"
+__all__ = ["EXPORTED", "WEIGHTS", "compare", "compose", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `fkd.api`, imported when they are first used: they need torch, Lightning and Hydra."""
+    if name in ("compare", "compose", "evaluate", "train"):
+        return getattr(import_module("fkd.api"), name)
+    raise AttributeError(f"module 'fkd' has no attribute {name!r}")
 
 
 WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
 """The net that comes with fkd; `fkd/weights/README.md` says what it was trained on and what it is not for."""
+EXPORTED = WEIGHTS.with_suffix(".onnx")
+"""The same for use without torch."""
 
 
 def load(
@@ -24,17 +39,19 @@ def load(
     flip: bool = False,
     max_pixels: int | None = None,
     hiding: bool = False,
+    trusted: Iterable[str] = (),
 ) -> Predictor:
     """A trained net, ready for any image: ``fkd.load()("photo.jpg")`` gives its faces.
 
     Args:
         path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `scripts/export.py` (.onnx), which needs
-            no torch; None: the net that comes with fkd.
+            no torch; None: the net that comes with fkd, without torch unless `device` names a GPU.
         detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
             content of a file in conf/detector.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
         max_pixels: larger image files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
+        trusted: names of your own packages whose nets, codecs, crops and detectors the file may name.
         hiding: give all boxes that may hold a face, too, without keypoints (NaN): for `fkd.filters.Blur`.
 
     Raises:
@@ -44,16 +61,19 @@ def load(
     from fkd.errors import UserError
     from fkd.inference import predictor  # here, so that `import fkd` costs nothing
     from fkd.io import images
+    from fkd.io.trusted import trusting
 
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
-    path = WEIGHTS if path is None else path
+    if path is None:
+        path = EXPORTED if device in ("auto", "cpu") else WEIGHTS
     if not Path(path).exists():  # before torch is loaded
         raise UserError(
             f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
         )
-    net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
-    detector = detector or detect.build(net.metadata.detector)
+    with trusting(trusted):
+        net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
+        detector = detector or detect.build(net.metadata.detector)
     return predictor.Predictor(net, detector, flip, max_pixels or images.MAX_PIXELS, hiding)
 
 
@@ -69,4 +89,8 @@ def _onnx(path: str | Path, device: str) -> Net:
 
     if device not in ("auto", "cpu"):
         raise UserError(f"device={device}: exported nets run on the processor; expected auto or cpu")
+    if path == EXPORTED and find_spec("onnxruntime") is None:
+        from fkd.inference.opencv_net import OpenCVNet
+
+        return OpenCVNet(EXPORTED)
     return OnnxNet(path)

@@ -15,11 +15,14 @@ from safetensors import SafetensorError, safe_open
 
 from fkd.data.split import anonymous
 from fkd.errors import UserError
+from fkd.io import trusted
 from fkd.io.atomic import whole_file
 from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
 """Packages whose own classes a config may name: their constructors build and do nothing else."""
+_OWN_PARTS = (("encode", "decode"), ("training", "validation"))
+"""Methods by which a class of the user's own package is known as a codec or a crop plan."""
 _MOVED = ("fkd.data.crops.",)
 """Begins the names of classes that every checkpoint of an older version holds."""
 _OLDER = "expected a checkpoint of this version of fkd, found an older one; train again"
@@ -50,8 +53,8 @@ _KEPT_DATA = ("name", "label_shift", "split")
 def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
 
-    Paths and settings of the training stay behind; subjects's names become pseudonyms (`fkd.data.split.anonymous`). By
-    these and by the hashes of images, whoever has a name or an image can test whether the net was trained on it.
+    Paths and settings of the training stay behind; the subjects' names become pseudonyms (`fkd.data.split.anonymous`).
+    By these and by the hashes of images, whoever has a name or an image can test whether the net was trained on it.
     """
     config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
@@ -172,7 +175,8 @@ def check_trusted(node: Any, key: str) -> None:
                 raise UserError(f"{key}: {_OLDER}")
             raise UserError(
                 f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "
-                f"found _target_ {name!r}; put a model of your own into fkd/models"
+                f"found _target_ {name!r}; if it is of a package of yours, trust that: fkd.load(path, trusted=[NAME]), "
+                "or run the command in its project"
             )
         for name, child in node.items():
             if str(name).startswith("_") and name not in ("_target_", "_args_"):
@@ -209,6 +213,8 @@ def _trusted(target: Any, node: Mapping[Any, Any]) -> bool:
         import torchvision  # slow, and needed by few nets
 
         return name in torchvision.models.list_models(torchvision.models) and node.keys() <= _TORCHVISION
+    if (own := trusted.own_class(str(target))) is not None:
+        return issubclass(own, torch.nn.Module) or any(all(hasattr(own, name) for name in part) for part in _OWN_PARTS)
     if not (_below(module) or module == "torch.nn"):
         return False
     try:

@@ -1,6 +1,6 @@
-"""How keypoints in crop pixels become a training target, and how a net's raw output becomes keypoints again.
+"""Codecs: from keypoints in crop pixels to a training target, and from a net's raw output to keypoints.
 
-Losses compare raw output with encoded target. Metrics, drawing and prediction see decoded keypoints only, and so work
+Losses compare raw output with encoded target. Metrics, drawing and prediction only use decoded keypoints, and so work
 with every model.
 """
 
@@ -16,7 +16,7 @@ from fkd.errors import UserError
 
 
 class Codec(Protocol):
-    """Both ways between keypoints in crop pixels and what a net is trained on."""
+    """Encodes keypoints in crop pixels as a training target and decodes a net's raw output."""
 
     gives: str
     """The kind of raw output, matched with what a loss compares: "coordinates", "heatmaps" or "bins"."""
@@ -31,7 +31,7 @@ class Codec(Protocol):
 
 
 class Coordinates:
-    """The net gives the coordinates themselves, (B, 2K) or (B, K, 2), as (k - center) / unit.
+    """The net gives coordinates, (B, 2K) or (B, K, 2), as (k - center) / unit.
 
     Args:
         center: crop pixel that becomes 0, e.g. 100 in the notebooks of the Udacity set.
@@ -53,20 +53,20 @@ class Coordinates:
 
 
 class Heatmaps:
-    """The net gives one map for each point, (B, K, cells, cells), high where the point is.
+    """The net gives one heatmap for each point, (B, K, cells, cells), with its maximum at the point.
 
-    The target is a Gaussian of height 1 about the point's true place, which need not be a cell's centre (Zhang et al.,
+    The target is a Gaussian of height 1 about the point, which need not be a cell's centre (Zhang et al.,
     "Distribution-Aware Coordinate Representation for Human Pose Estimation" (DARK), CVPR 2020, "Coordinate Encoding").
-    A map cannot show a point outside of the crop: its Gaussian is about the nearest place on the crop's edge.
+    For a point outside of the crop it is about the nearest place on the crop's edge.
 
     Args:
         size: width and height of the crop in pixels, a multiple of the stride.
         stride: pixels of the crop to a cell.
         sigma: standard deviation of the Gaussian in cells.
-        decode: how a map is read.
+        decode: from a heatmap to a point.
             "dark": from the highest cell of the smoothed map one Newton step on its logarithm (DARK, "Coordinate
             Decoding", eq. 8), which finds the mean of a Gaussian exactly.
-            "soft_argmax": centre of mass of what is above a tenth of the map's maximum.
+            "soft_argmax": centre of mass of the values above a tenth of the maximum.
 
     Raises:
         UserError: an argument is out of its range.
@@ -88,8 +88,9 @@ class Heatmaps:
 
     def encode(self, keypoints: Tensor) -> Tensor:
         places = (keypoints - (self.stride - 1) / 2) / self.stride
-        edges = -0.5, self.cells - 0.5  # of a point farther out the map would show a flank, or nothing
-        x, y = _gaussians(places.clamp(*edges), self.cells, self.sigma).unbind(dim=2)
+        edges = -0.5, self.cells - 0.5  # a point farther out would give a partial Gaussian, or none
+        distances = places.clamp(*edges)[..., None] - _count(self.cells, places)
+        x, y = torch.exp(-(distances**2) / (2 * self.sigma**2)).unbind(dim=2)
         return y[..., :, None] * x[..., None, :]
 
     def decode(self, raw: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Heatmaps:
         dxx, dyy = at(1, 0) - 2 * middle + at(-1, 0), at(0, 1) - 2 * middle + at(0, -1)
         dxy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
         det = dxx * dyy - dxy * dxy
-        peak = (det > 1e-9) & (dxx < 0)  # elsewhere the surface is no hill, and there is no step to its top
+        peak = (det > 1e-9) & (dxx < 0)  # elsewhere the surface has no maximum nearby, so there is no step
         det = torch.where(peak, det, 1)
         step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1) / det[..., None]
         step = torch.where(peak[..., None], step, 0).clamp(-1.5, 1.5)
@@ -130,7 +131,7 @@ class SimCC:
     """The net classifies each point's column and row: (B, K, 2, bins) logits for x and y.
 
     Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation", ECCV 2022, section
-    3.1. A bin is a part of a pixel; the target is a Gaussian over the bins (their label smoothing), of sum 1.
+    3.1. A bin is a part of a pixel; the target is a Gaussian over the bins of sum 1 (their label smoothing).
 
     Args:
         size: width and height of the crop in pixels.
@@ -157,20 +158,15 @@ class SimCC:
     def encode(self, keypoints: Tensor) -> Tensor:
         places = (keypoints + 0.5) * self.split - 0.5
         weights = -((places[..., None] - _count(self.bins, keypoints)) ** 2) / (2 * (self.sigma * self.split) ** 2)
-        return weights.softmax(dim=-1)  # of a point outside all of it lies at the edge
+        return weights.softmax(dim=-1)  # for a point outside, all of it is at the edge
 
     def decode(self, raw: Tensor) -> Tensor:
         logits = raw.float().reshape(raw.shape[0], -1, 2, self.bins)
-        if self.soft:  # no matrix product, which mixed precision would compute in bfloat16
+        if self.soft:  # no matrix product: mixed precision would compute it in bfloat16
             places = (logits.softmax(dim=-1) * _count(self.bins, logits)).sum(dim=-1)
         else:
             places = logits.argmax(dim=-1).float()
         return (places + 0.5) / self.split - 0.5
-
-
-def _gaussians(places: Tensor, cells: int, sigma: float) -> Tensor:
-    """Places (...) on an axis of so many cells -> (..., cells) of height 1."""
-    return torch.exp(-((places[..., None] - _count(cells, places)) ** 2) / (2 * sigma**2))
 
 
 def _count(number: int, like: Tensor) -> Tensor:
@@ -178,9 +174,9 @@ def _count(number: int, like: Tensor) -> Tensor:
 
 
 def _blurred(maps: Tensor, sigma: float) -> Tensor:
-    """Maps (B, K, H, W) under a Gaussian as wide as their own (DARK, "Coordinate Decoding", eq. 9).
+    """Maps (B, K, H, W) smoothed by a Gaussian of the target's width (DARK, "Coordinate Decoding", eq. 9).
 
-    Column and row in turn, in sums rather than convolutions, which mixed precision would compute in bfloat16.
+    With sums instead of convolutions, which mixed precision would compute in bfloat16.
     """
     reach = max(int(2 * sigma + 0.5), 1)
     weights = [math.exp(-((tap - reach) ** 2) / (2 * sigma**2)) for tap in range(2 * reach + 1)]

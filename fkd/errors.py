@@ -11,11 +11,11 @@ class UserError(ValueError):
 
 
 BAD_OBJECTIVE = 1e9
-"""What a sweep is told of a job that failed or diverged: finite, and worse than all others."""
+"""Objective of a sweep's job that failed or diverged: finite, and worse than all others."""
 
 
-class Stopped(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
-    """A training ended before its time: one line that says why, and what to do.
+class Stopped(RuntimeError):  # noqa: N818 (named like KeyboardInterrupt)
+    """A training ended early: one line that says why, and what to do.
 
     Scripts print the line without a traceback and leave with exit status 1.
     """
@@ -24,7 +24,7 @@ class Stopped(RuntimeError):  # noqa: N818 (what happened, as KeyboardInterrupt)
 
 
 class FacesVisibleError(RuntimeError):
-    """Faces were to be hidden, and images were written that may show some: one line that says how many.
+    """Images were written that may show faces which were to be hidden: one line with their number.
 
     Scripts print the line without a traceback and leave with exit status 3.
     """
@@ -33,18 +33,18 @@ class FacesVisibleError(RuntimeError):
 
 
 class Diverged(Stopped):
-    """Training ran into values that are not finite: the line names the value and the epoch, and what to try."""
+    """Training reached values that are not finite: the line names the value, the epoch and what to try."""
 
 
 class Pruned(Stopped):
-    """A sweep gave up on the run, since others were better at the same epoch."""
+    """A sweep stopped the run, since others were better at the same epoch."""
 
 
 class Interrupted(Stopped):
-    """A signal asked for the end; what was learned so far has been saved, and the run can go on later."""
+    """A signal interrupted the run, which has saved a checkpoint and can be resumed."""
 
 
 def short(value: object) -> str:
-    """A value as a message shows it."""
+    """A value in at most 60 characters, for messages."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

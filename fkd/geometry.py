@@ -13,12 +13,12 @@ import numpy.typing as npt
 from fkd.types import Image, Points
 
 _WIDEST = 32_767
-"""Pixels of a photo that OpenCV warps, across or down."""
+"""Largest width or height of a photo in pixels that OpenCV warps."""
 
 
 def square_around(keypoints: Points) -> Points:
-    """Smallest axis-parallel squares around points: (..., K, 2) -> (..., 4) boxes with the points' own centre."""
-    columns = np.ascontiguousarray(np.swapaxes(keypoints, -1, -2))  # numpy is slow over an axis that is not the last
+    """Smallest upright squares around points, with the centre of their box: (..., K, 2) -> (..., 4)."""
+    columns = np.ascontiguousarray(np.swapaxes(keypoints, -1, -2))  # numpy is fastest over the last axis
     low, high = columns.min(axis=-1), columns.max(axis=-1)
     return square((low + high) / 2, (high - low).max(axis=-1))
 
@@ -30,7 +30,7 @@ def square(centre: npt.NDArray[np.floating], side: npt.NDArray[np.floating]) -> 
 
 
 Share = float | npt.NDArray[np.floating]
-"""Of a box's width: one for all boxes, or (...) one each."""
+"""Share of a box's width: one for all boxes, or (...) one for each."""
 
 
 def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) -> Points:
@@ -44,11 +44,11 @@ def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) ->
 class Correction:
     """From a detector's boxes to the squares around the points, measured on training images.
 
-    A box that is no square counts as the one about its centre that is as wide as its longer side.
+    A box that is not square is first replaced by the square about its centre with its longer side.
 
     Attributes:
         scale: width of the points' square over that of the box.
-        x, y: where its centre lies, in box widths to the right and down.
+        x, y: offset of its centre to the right and down, in box widths.
     """
 
     scale: float
@@ -63,12 +63,11 @@ class Correction:
 
 @dataclass(frozen=True)
 class Jitter:
-    """How a detector's corrected boxes spread about the square around the points, in shares of that square's width.
+    """Jitter of a detector's corrected boxes about the square around the points, in shares of that square's width.
 
     Attributes:
         scale: standard deviation of the width (about 1).
-        x: standard deviation of the horizontal place.
-        y: standard deviation of the vertical place.
+        x, y: standard deviation of the centre.
     """
 
     scale: float
@@ -76,22 +75,22 @@ class Jitter:
     y: float
 
     def __call__(self, boxes: Points, rng: np.random.Generator) -> Points:
-        """Boxes (..., 4) as a detector would have drawn them; deviates beyond two and a half sd are cut to that."""
+        """Boxes (..., 4) with jitter; deviates are clipped to 2.5 standard deviations."""
         return self.by(boxes, rng.standard_normal((3, *boxes.shape[:-1])))
 
     def by(self, boxes: Points, deviates: npt.NDArray[np.floating]) -> Points:
-        """The same by standard normal deviates (3, ...): of the width, x and y."""
+        """The same with given standard normal deviates (3, ...) of the width, x and y."""
         scale, x, y = np.clip(deviates, -2.5, 2.5)
         return adjust(boxes, 1 + self.scale * scale, self.x * x, self.y * y)
 
 
 @dataclass(frozen=True)
 class Window:
-    """From squares around points to the windows that a net is shown.
+    """From squares around points to the windows that are a net's input.
 
     Attributes:
         scale: width of the window over that of the square.
-        y: how far its centre lies below the square's, in widths of the square.
+        y: offset of its centre down, in widths of the square.
     """
 
     scale: float
@@ -136,7 +135,7 @@ class Crop:
 
 
 def crop_matrices(boxes: Points, size: int) -> npt.NDArray[np.float32]:
-    """(..., 2, 3) photo pixels -> pixels of crops whose outer edges are the square boxes (..., 4) in photo pixels.
+    """(..., 2, 3) photo pixels -> pixels of crops whose outer edges are square boxes (..., 4) in photo pixels.
 
     Raises:
         ValueError: a box is empty, not finite or not square.
@@ -154,18 +153,18 @@ def crop_matrices(boxes: Points, size: int) -> npt.NDArray[np.float32]:
 
 
 def warp(photo: Image, matrix: npt.NDArray[np.floating], out: Image) -> Image:
-    """Fills `out`, (S, S) or (S, S, 3), with what a photo shows there; black where the photo ends.
+    """Fill `out`, (S, S) or (S, S, 3), with a window of a photo; black where the photo ends.
 
     Args:
         photo: (H, W) or (H, W, 3).
         matrix: (2, 3), photo pixels -> pixels of `out`.
-        out: what is filled, and given back.
+        out: the array to fill, which is returned.
 
     Raises:
-        ValueError: photo and `out` differ in their channels; OpenCV would leave `out` as it was.
+        ValueError: photo and `out` differ in their channels; OpenCV would not fill `out`.
     """
     if photo.shape[2:] != out.shape[2:]:
-        raise ValueError(f"expected a photo with channels {out.shape[2:]} as its crop has, found {photo.shape[2:]}")
+        raise ValueError(f"expected a photo with the crop's channels {out.shape[2:]}, found {photo.shape[2:]}")
     # Bilinear sampling skips pixels below half size: shrink by whole factors with area averaging first.
     factor = max(int(1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6) + 1e-3), 1)
     if factor >= 2 or max(photo.shape) > _WIDEST:
@@ -177,10 +176,10 @@ def warp(photo: Image, matrix: npt.NDArray[np.floating], out: Image) -> Image:
 def _shrunk(
     photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
 ) -> tuple[Image, npt.NDArray[np.float64]]:
-    """The part of a photo about the window, shrunk by a whole factor, and the matrix from there."""
+    """The part of a photo about the window, shrunk by a whole factor, and the matrix from its pixels."""
     left, top, right, bottom = _near(photo, matrix, factor, size)
     photo = photo[top:bottom, left:right]
-    # photo = ratio * (small + 0.5) - 0.5 + corner, put into the matrix
+    # the matrix with photo = ratio * (small + 0.5) - 0.5 + corner inserted
     x_ratio = y_ratio = 1.0
     if factor >= 2:
         height, width = photo.shape[:2]
@@ -194,7 +193,7 @@ def _shrunk(
 
 def _near(photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int) -> tuple[int, int, int, int]:
     """The part of a photo about the window: left, top, right, bottom; left and top are multiples of `factor`."""
-    (a, b, x), (c, d, y) = matrix.tolist()  # plain numbers: numpy is slow with so few
+    (a, b, x), (c, d, y) = matrix.tolist()  # Python's floats: numpy is slow for a few numbers
     ends = (-0.5 - x, size - 0.5 - x), (-0.5 - y, size - 0.5 - y)
     det, corners = a * d - b * c, list(product(*ends))
     reached = [(d * u - b * v) / det for u, v in corners], [(a * v - c * u) / det for u, v in corners]
@@ -209,7 +208,7 @@ def _near(photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
 
 
 def crop_images(photos: Sequence[Image], matrices: npt.NDArray[np.floating], size: int) -> Image:
-    """Crops (N, size, size) or (N, size, size, 3): what each photo shows there; black where it ends.
+    """Crops (N, size, size) or (N, size, size, 3), one of each photo; black where it ends.
 
     Args:
         photos: N, (H, W) or (H, W, 3), at least one.
@@ -239,14 +238,17 @@ def transform(points: Points, matrix: npt.NDArray[np.floating]) -> Points:
 def similarity(
     source: npt.NDArray[np.floating], target: npt.NDArray[np.floating], weights: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[np.float64]:
-    """Similarities (..., 2, 3), turn, scale and shift, that bring points nearest to others by least squares.
+    """Similarities (..., 2, 3), rotation, scale and shift, from points to others by least squares.
 
     Umeyama, "Least-Squares Estimation of Transformation Parameters Between Two Point Patterns", PAMI 13(4), 1991,
-    section III, without mirroring; in the plane a turn with a scale is one complex factor.
+    section III, without mirroring; in the plane, rotation and scale are one complex factor.
 
     Args:
         source, target: (..., K, 2) points, which broadcast against each other.
-        weights: (..., K) of each pair, such as whether it is known; None for equal ones. NaN where all points coincide.
+        weights: (..., K) of each pair, such as whether it is known; None for equal ones.
+
+    Returns:
+        NaN where all points coincide.
     """
     start, stop = (np.ascontiguousarray(p, np.float64).view(np.complex128)[..., 0] for p in (source, target))
     if weights is None:
@@ -264,13 +266,13 @@ def similarity(
 
 
 def affine_after(second: npt.NDArray[np.floating], first: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """The affine matrices (..., 2, 3) that do what `first` does and then what `second` does."""
+    """The affine matrices (..., 2, 3) of `first` followed by `second`."""
     linear = second[..., :2] @ first
     return np.concatenate([linear[..., :2], linear[..., 2:] + second[..., 2:]], axis=-1)
 
 
 def invert(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The affine matrices (..., 2, 3) that undo the given ones."""
+    """The inverse affine matrices (..., 2, 3)."""
     linear = np.linalg.inv(matrix[..., :2].astype(np.float64))
     offset = -linear @ matrix[..., 2:].astype(np.float64)
     return np.concatenate([linear, offset], axis=-1)

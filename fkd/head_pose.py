@@ -1,4 +1,4 @@
-"""How a head is turned, from its keypoints."""
+"""Head pose from keypoints."""
 
 from functools import cache
 
@@ -10,9 +10,9 @@ from fkd.synthetic.head_model import EXPRESSION, IDENTITY, head
 from fkd.types import Points
 
 _STEADY = [*range(17, 48), 48, 54]
-"""Points that stay with the skull: not the jaw, whose points slide along the outline, nor the lips."""
-_BACK = np.diag([1.0, 1.0, -1.0])  # OpenCV looks along z, the generic head looks against it
-_FAR = 20.0  # of the camera, in inter-ocular distances: nearly parallel, as telephoto images of faces are
+"""Points that do not move on the skull: without the jaw, whose points slide along the outline, and the lips."""
+_BACK = np.diag([1.0, 1.0, -1.0])  # OpenCV's camera looks along z, the generic head against it
+_FAR = 20.0  # distance of the camera in inter-ocular distances: nearly a parallel projection, as in telephotos
 
 
 def head_pose(keypoints: Points) -> npt.NDArray[np.float64]:
@@ -20,8 +20,8 @@ def head_pose(keypoints: Points) -> npt.NDArray[np.float64]:
 
     The pose in which a generic head's points lie on the given ones (perspective-n-point, Terzakis and Lourakis, "A
     Consistently Fast and Globally Optimal Solution to the Perspective-n-Point Problem", ECCV 2020). Positive yaw turns
-    the nose to the image's right, positive pitch lifts it, positive roll turns the image clockwise. A real head is
-    not the generic one: frontal faces come out within a few degrees of zero.
+    the nose to the image's right, positive pitch lifts it, positive roll turns the image clockwise. Real heads differ
+    from the generic one: frontal faces give angles within a few degrees of zero.
     """
     return np.array([_pose(points[_STEADY].astype(np.float64)) for points in keypoints]).reshape(-1, 3)
 
@@ -40,5 +40,5 @@ def _pose(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 @cache
 def _generic() -> npt.NDArray[np.float64]:
-    """(N, 3) the steady points of the mean head, as OpenCV has its axes."""
+    """(N, 3) the steady points of the mean head, in OpenCV's axes."""
     return head(np.zeros(len(IDENTITY)), np.zeros(len(EXPRESSION))).points[_STEADY] @ _BACK

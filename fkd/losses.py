@@ -1,13 +1,14 @@
-"""Losses on coordinates, on heatmaps and on SimCC's two classifications: pure functions first, thin modules over them.
+"""Losses on coordinates, heatmaps and SimCC's two classifications: pure functions, then modules of them.
 
-Every loss takes raw and target of one shape, (B, K, 2) coordinates in the codec's unit, (B, K, H, W) maps or
-(B, K, 2, L) bins, and visible (B, K) bool. It gives the mean over all numbers of the visible points (`simcc_kl`: over
-their two axes, `heatmap_kl`: over their maps): 0 with a gradient of 0 if there are none. ValueError if shapes differ.
+Every loss takes raw output and target of one shape: (B, K, 2) coordinates in the codec's unit, (B, K, H, W) heatmaps or
+(B, K, 2, L) bins; and visible (B, K) bool. It returns the mean over all numbers of the visible points (`simcc_kl`: over
+their two axes, `heatmap_kl`: over their heatmaps), or 0 with a gradient of 0 if no point is visible. It raises
+ValueError if shapes differ.
 """
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def wing(raw: Tensor, target: Tensor, visible: Tensor, width: float, curvature: 
     """Logarithmic for small errors, linear for large ones (Feng et al., "Wing Loss", CVPR 2018, eq. 5).
 
     width ln(1 + |x| / curvature) for |x| < width, |x| - C beyond, where C joins the two. Width and curvature (the
-    paper's w and epsilon) are in codec units: the paper's pixels over the codec's unit; the loss shrinks alike.
+    paper's w and epsilon) are in codec units: the paper's pixels over the codec's unit, by which the loss shrinks, too.
     """
     errors = _errors(raw, target, visible).abs()
     offset = width - width * math.log1p(width / curvature)
@@ -48,8 +49,8 @@ def soft_wing(raw: Tensor, target: Tensor, visible: Tensor, linear: float, width
     """Linear for small errors, logarithmic beyond (Lin et al., "Structure-Coherent Deep Feature Learning for Robust
     Face Alignment", IEEE TIP 2021, eq. 5).
 
-    |x| for |x| < linear, width ln(1 + |x| / curvature) + C beyond, where C joins the two: what lies far off, be it a
-    wrong label, pulls less. The three are the paper's omega1, omega2 and epsilon, in codec units.
+    |x| for |x| < linear, width ln(1 + |x| / curvature) + C beyond, where C joins the two: large errors, such as
+    those of wrong labels, have smaller gradients. The three are the paper's omega1, omega2 and epsilon, in codec units.
     """
     errors = _errors(raw, target, visible).abs()
     offset = linear - width * math.log1p(linear / curvature)
@@ -58,15 +59,15 @@ def soft_wing(raw: Tensor, target: Tensor, visible: Tensor, linear: float, width
 
 
 def interval(raw: Tensor, target: Tensor, visible: Tensor, pitch: float, pair: tuple[int, int]) -> Tensor:
-    """Absolute error beyond the cell of the labels' quantization grid: no point of the cell is truer than another.
+    """Absolute error beyond the cell of the labels' quantization grid.
 
-    Labels that were rounded to a grid tell no more than the cell in which a coordinate lies; inside of it the loss
-    is 0 (the insensitive tube of support vector regression, Vapnik, 1995). The cell's sides are taken to be upright:
-    that augmentation turns the grid with the image is left out.
+    A label that was rounded to a grid only tells the cell of the coordinate; inside of the cell the loss is 0 (the
+    insensitive tube of support vector regression, Vapnik, 1995). The sides of the cells are assumed to be upright,
+    although augmentation turns the grid with the image.
 
     Args:
         raw, target, visible: as of every loss on coordinates.
-        pitch: width of a cell of it, a share of the distance between the target's points `pair`.
+        pitch: width of a cell, as a share of the distance between the target's points `pair`.
         pair: two points, e.g. the outer eye corners; where one is invisible, the cell's width is 0.
     """
     errors = _errors(raw, target, visible).abs()
@@ -111,11 +112,11 @@ def heatmap_mse(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
 
 
 def heatmap_kl(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the softmax of each map from its target, which is made to sum to 1.
+    """Kullback-Leibler divergence of the softmax of each map from its target, which is scaled to a sum of 1.
 
-    The regularisation of maps whose mean is read as coordinates: Nibali et al., "Numerical Coordinate Regression with
-    Convolutional Neural Networks" (DSNT), arXiv:1801.07372, "Distribution regularization", with the divergence taken
-    from the target's side.
+    Regularises maps whose mean is read as coordinates: Nibali et al., "Numerical Coordinate Regression with
+    Convolutional Neural Networks" (DSNT), arXiv:1801.07372, "Distribution regularization", with the two arguments of
+    the divergence exchanged.
     """
     _check(raw, target, visible, "heatmaps")
     target = target.masked_fill(_hidden(visible, target), 0).flatten(2)
@@ -136,144 +137,115 @@ def simcc_kl(raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
     return _mean(losses.sum(dim=-1), visible)
 
 
-class MSE(nn.Module):
+class _Loss(nn.Module):
+    """A loss function with its settings.
+
+    Attributes:
+        name: option of conf/loss, for errors.
+        compares: the kind of raw output, matched with `fkd.codecs.Codec.gives`.
+    """
+
+    name: ClassVar[str]
+    compares: ClassVar[str] = "coordinates"
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init__(self, **settings: float) -> None:
+        super().__init__()
+        for key, value in settings.items():
+            if not (isinstance(value, int | float) and value > 0):
+                unit = "; the unit is the codec's"
+                raise UserError(f"loss={self.name}: expected loss.{key} above 0, found {value}{unit}")
+        self.settings: dict[str, Any] = settings
+
+    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
+        return type(self).function(raw, target, visible, **self.settings)
+
+
+class MSE(_Loss):
     """`mse` as a module."""
 
-    compares: ClassVar[str] = "coordinates"
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return mse(raw, target, visible)
+    function = staticmethod(mse)
 
 
-class L1(nn.Module):
+class L1(_Loss):
     """`l1` as a module."""
 
-    compares: ClassVar[str] = "coordinates"
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return l1(raw, target, visible)
+    function = staticmethod(l1)
 
 
-class SmoothL1(nn.Module):
-    """`smooth_l1` as a module; beta in codec units.
+class SmoothL1(_Loss):
+    """`smooth_l1` as a module; beta in codec units. UserError if it is not positive."""
 
-    Raises:
-        UserError: beta is not positive.
-    """
-
-    compares: ClassVar[str] = "coordinates"
+    name, function = "smoothl1", staticmethod(smooth_l1)
 
     def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = _positive("smoothl1", "beta", beta)
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return smooth_l1(raw, target, visible, self.beta)
+        super().__init__(beta=beta)
 
 
-class Wing(nn.Module):
-    """`wing` as a module; width and curvature in codec units.
+class Wing(_Loss):
+    """`wing` as a module; width and curvature in codec units. UserError if one is not positive."""
 
-    Raises:
-        UserError: width or curvature is not positive.
-    """
-
-    compares: ClassVar[str] = "coordinates"
+    name, function = "wing", staticmethod(wing)
 
     def __init__(self, width: float, curvature: float) -> None:
-        super().__init__()
-        self.width = _positive("wing", "width", width)
-        self.curvature = _positive("wing", "curvature", curvature)
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return wing(raw, target, visible, self.width, self.curvature)
+        super().__init__(width=width, curvature=curvature)
 
 
-class SoftWing(nn.Module):
-    """`soft_wing` as a module; all three in codec units.
+class SoftWing(_Loss):
+    """`soft_wing` as a module; all three in codec units. UserError if one is not positive."""
 
-    Raises:
-        UserError: one of them is not positive.
-    """
-
-    compares: ClassVar[str] = "coordinates"
+    name, function = "softwing", staticmethod(soft_wing)
 
     def __init__(self, linear: float, width: float, curvature: float) -> None:
-        super().__init__()
-        self.linear = _positive("softwing", "linear", linear)
-        self.width = _positive("softwing", "width", width)
-        self.curvature = _positive("softwing", "curvature", curvature)
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return soft_wing(raw, target, visible, self.linear, self.width, self.curvature)
+        super().__init__(linear=linear, width=width, curvature=curvature)
 
 
-class Interval(nn.Module):
-    """`interval` as a module.
+class Interval(_Loss):
+    """`interval` as a module. UserError if the pitch is not positive."""
 
-    Raises:
-        UserError: the pitch is not positive.
-    """
-
-    compares: ClassVar[str] = "coordinates"
+    name, function = "interval", staticmethod(interval)
 
     def __init__(self, pitch: float, pair: Sequence[int]) -> None:
-        super().__init__()
-        self.pitch = _positive("interval", "pitch", pitch)
-        self.pair = (pair[0], pair[1])
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return interval(raw, target, visible, self.pitch, self.pair)
+        super().__init__(pitch=pitch)
+        self.settings["pair"] = (pair[0], pair[1])
 
 
-class AdaptiveWing(nn.Module):
+class AdaptiveWing(_Loss):
     """`adaptive_wing` as a module.
 
     Raises:
-        UserError: a number is out of its range; alpha must be above 2, or the loss has no slope of 0 at 0.
+        UserError: a number is out of its range; alpha must be above 2, or the slope at an error of 0 is not 0.
     """
 
-    compares: ClassVar[str] = "heatmaps"
+    name, compares, function = "adaptive_wing", "heatmaps", staticmethod(adaptive_wing)
 
     def __init__(self, alpha: float, omega: float, epsilon: float, theta: float, weight: float) -> None:
-        super().__init__()
+        super().__init__(omega=omega, epsilon=epsilon, theta=theta)
         if not (isinstance(alpha, int | float) and alpha > 2):
             raise UserError(f"loss=adaptive_wing: expected loss.alpha above 2, found {alpha!r}")
         if not (isinstance(weight, int | float) and weight >= 0):
             raise UserError(f"loss=adaptive_wing: expected loss.weight from 0 on, found {weight!r}")
-        self.alpha, self.weight = alpha, weight
-        self.omega = _positive("adaptive_wing", "omega", omega)
-        self.epsilon = _positive("adaptive_wing", "epsilon", epsilon)
-        self.theta = _positive("adaptive_wing", "theta", theta)
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return adaptive_wing(raw, target, visible, self.alpha, self.omega, self.epsilon, self.theta, self.weight)
+        self.settings |= {"alpha": alpha, "weight": weight}
 
 
-class HeatmapMSE(nn.Module):
+class HeatmapMSE(_Loss):
     """`heatmap_mse` as a module."""
 
-    compares: ClassVar[str] = "heatmaps"
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return heatmap_mse(raw, target, visible)
+    compares, function = "heatmaps", staticmethod(heatmap_mse)
 
 
-class SimCCKL(nn.Module):
+class SimCCKL(_Loss):
     """`simcc_kl` as a module."""
 
-    compares: ClassVar[str] = "bins"
-
-    def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        return simcc_kl(raw, target, visible)
+    compares, function = "bins", staticmethod(simcc_kl)
 
 
 _SHAPES = {"coordinates": "(B, K, 2)", "heatmaps": "(B, K, H, W)", "bins": "(B, K, 2, L)"}
-"""What a codec gives -> the shape of raw output and target; the 2 is that of the axes, x and y."""
+"""Kind of raw output -> shape of raw output and target; the 2 are the axes x and y."""
 
 
 def _errors(raw: Tensor, target: Tensor, visible: Tensor, kind: str = "coordinates") -> Tensor:
-    """raw - target, 0 at invisible points, whatever stands in the target there (NaN too)."""
+    """raw - target; 0 at invisible points, whose target may be NaN."""
     _check(raw, target, visible, kind)
     return (raw - target).masked_fill(_hidden(visible, raw), 0)
 
@@ -291,16 +263,10 @@ def _check(raw: Tensor, target: Tensor, visible: Tensor, kind: str) -> None:
 
 
 def _hidden(visible: Tensor, like: Tensor) -> Tensor:
-    """Where points are invisible, in a shape that broadcasts to `like`."""
+    """~visible in a shape that broadcasts to `like`."""
     return ~visible.reshape(*visible.shape, *[1] * (like.ndim - 2))
 
 
 def _mean(losses: Tensor, visible: Tensor) -> Tensor:
-    """Mean over the numbers of visible points; every loss of an error of 0 is 0, so that sums need no mask."""
+    """Mean over the numbers of visible points; invisible ones have an error of 0 and so a loss of 0."""
     return losses.sum() / (math.prod(losses.shape[2:]) * visible.sum()).clamp(min=1)
-
-
-def _positive(loss: str, key: str, value: float) -> float:
-    if not (isinstance(value, int | float) and value > 0):
-        raise UserError(f"loss={loss}: expected loss.{key} above 0, found {value}; the unit is the codec's")
-    return value

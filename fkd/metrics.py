@@ -1,7 +1,7 @@
-"""How far predicted keypoints lie from the true ones: pure functions first, torchmetrics classes over them.
+"""Errors of predicted keypoints: pure functions, then torchmetrics classes of them.
 
-Points (N, K, 2) are in any one frame, usually photo pixels; visible (N, K) says which of them count. Functions give
-fractions; the classes and `summary` give percent. Every function raises ValueError if shapes do not fit.
+Points (N, K, 2) are in one frame, usually photo pixels; only the visible ones (N, K) count. Functions return fractions;
+the classes and `summary` return percent. Every function raises ValueError if shapes do not fit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from fkd.schema import KeypointSchema
 
 
 def point_errors(preds: Tensor, target: Tensor, normaliser: Tensor) -> Tensor:
-    """Distance of every point from its true place over the face's normaliser.
+    """Distance of every point from its target over the face's normaliser.
 
     Args:
         preds: (N, K, 2) keypoints.
@@ -58,15 +58,10 @@ def nme(preds: Tensor, target: Tensor, normaliser: Tensor, visible: Tensor) -> T
     return errors.sum(dim=1) / visible.sum(dim=1)
 
 
-def interocular(target: Tensor, schema: KeypointSchema) -> Tensor:
-    """(N, K, 2) -> (N,) distance between the schema's two normaliser points, the outer eye corners of a face."""
-    return schema.interocular(target)
-
-
 def interpupil(target: Tensor, visible: Tensor, schema: KeypointSchema) -> Tensor:
     """(N, K, 2) -> (N,) distance between the centres of the eyes, each the mean of the visible points of that eye.
 
-    NaN for a face that shows no point of one of them.
+    NaN for a face without a visible point of one of them.
     """
     known = target.masked_fill(~visible[..., None], 0)
     right, left = (known[:, list(eye)].sum(dim=1) / visible[:, list(eye)].sum(dim=1)[:, None] for eye in schema.eyes)
@@ -74,7 +69,7 @@ def interpupil(target: Tensor, visible: Tensor, schema: KeypointSchema) -> Tenso
 
 
 def box_size(target: Tensor, visible: Tensor) -> Tensor:
-    """(N, K, 2) -> (N,) square root of the area of the upright box around the visible points; 0 if they are in line."""
+    """(N, K, 2) -> (N,) square root of the area of the upright box of the visible points; 0 if they are on a line."""
     hidden = ~visible[..., None]
     low = target.masked_fill(hidden, torch.inf).amin(dim=1)
     high = target.masked_fill(hidden, -torch.inf).amax(dim=1)
@@ -82,47 +77,47 @@ def box_size(target: Tensor, visible: Tensor) -> Tensor:
 
 
 def auc(errors: Tensor, limit: float) -> float:
-    """Area under the cumulative error distribution from 0 to limit, over limit: 1 is perfect, 0 is all beyond limit.
+    """Area under the cumulative error distribution from 0 to limit, over limit: 1 without errors, 0 beyond limit.
 
-    Exact: a face with error e adds a step of height 1 / N that reaches from e to limit.
+    Exact: a face with error e adds a step of height 1 / N from e to limit.
 
     Args:
-        errors: (N,) error of each face; infinity for a face that was missed.
+        errors: (N,) error of each face; infinity for a missed face.
         limit: in the same unit.
     """
     return float((1 - _some(errors) / limit).clamp(0, 1).mean())
 
 
 def failure_rate(errors: Tensor, limit: float) -> float:
-    """Share of the faces (N,) whose error is above limit or no number, 0 to 1."""
+    """Share of the faces (N,) whose error is above limit or NaN, 0 to 1."""
     return 1 - float((_some(errors) <= limit).float().mean())
 
 
 def summary(preds: Tensor, target: Tensor, visible: Tensor, schema: KeypointSchema) -> dict[str, object]:
-    """Every figure that a set of predictions has by itself.
+    """All metrics of a set of predictions.
 
     Args:
         preds: (N, K, 2) keypoints.
         target: (N, K, 2), same frame.
         visible: (N, K) bool; faces without a visible point do not count.
-        schema: what the points mean.
+        schema: of the points.
 
     Returns:
         nme_interocular: mean over the faces, in percent of that normaliser.
-        nme_interpupil, nme_box: the same over the faces that have one, which show both eyes, or whose box has an area;
-            None if no face does.
+        nme_interpupil, nme_box: the same over the faces with both eyes visible, or with a box that has an area; None if
+            there is no such face.
         auc_10: area under the inter-ocular error curve up to 10 %, 0 to 1.
         failure_rate_10: percent of the faces with an inter-ocular error above 10 %.
-        per_part: part -> percent, inter-ocular, mean over its visible points; None if no face shows any.
+        per_part: part -> percent, inter-ocular, mean over its visible points; None if none is visible.
         per_keypoint: the same for each of the K points.
 
     Raises:
         ValueError: shapes differ, no face has a visible point, or an inter-ocular distance is not positive (named by
-            its index among the faces that count).
+            its index among the faces with a visible point).
     """
     seen = visible.any(dim=1)
     preds, target, visible = preds[seen], target[seen], visible[seen]
-    normaliser = interocular(target, schema)
+    normaliser = schema.interocular(target)
     errors = _some(nme(preds, target, normaliser, visible))
     sums = _masked(point_errors(preds, target, normaliser), visible).sum(dim=0)
     counts = visible.sum(dim=0)
@@ -156,7 +151,7 @@ class NME(Metric):
         self.faces += visible.any(dim=1).sum()
 
     def compute(self) -> Tensor:
-        """Percent; NaN if nothing was seen."""
+        """Percent; NaN without faces."""
         return 100 * self.total / self.faces
 
 
@@ -180,7 +175,7 @@ class PartNME(Metric):
         self.counts += visible.sum(dim=0)
 
     def compute(self) -> dict[str, Tensor]:
-        """Part -> percent; NaN where no visible point was seen."""
+        """Part -> percent; NaN for a part without a visible point."""
         return {
             name: 100 * self.sums[list(points)].sum() / self.counts[list(points)].sum()
             for name, points in self.parts.items()
@@ -193,7 +188,7 @@ def _distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _masked(errors: Tensor, visible: Tensor) -> Tensor:
-    """Errors (N, K) with 0 at invisible points, whatever stands in the target there (NaN too)."""
+    """Errors (N, K); 0 at invisible points, whose target may be NaN."""
     if visible.shape != errors.shape or visible.dtype != torch.bool:
         raise ValueError(
             f"visible: expected bool of shape {tuple(errors.shape)}, found {visible.dtype} {tuple(visible.shape)}"

@@ -1,4 +1,4 @@
-"""What the points of a face mean: their names, parts, mirror images and the lines between them."""
+"""Keypoint schemas: names, parts, mirror images and lines of a face's keypoints."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
 @dataclass(frozen=True)
 class KeypointSchema:
-    """The meaning of K keypoints.
+    """The meaning of each of K keypoints.
 
     Attributes:
-        name: what config files and error messages call it.
+        name: in config files and error messages.
         names: K names, in order.
         parts: part name -> indices of its points; parts do not overlap and together hold every point.
         flip: K indices; point i of the mirrored face is point ``flip[i]`` of the face.
@@ -52,10 +52,8 @@ class KeypointSchema:
             raise ValueError(f"schema {self.name}: flip: expected {count} points, found {len(self.flip)}")
         for point, other in enumerate(self.flip):
             if self.flip[other] != point:
-                raise ValueError(
-                    f"schema {self.name}: flip: expected what undoes itself, found {point} -> {other} -> "
-                    f"{self.flip[other]}"
-                )
+                found = f"{point} -> {other} -> {self.flip[other]}"
+                raise ValueError(f"schema {self.name}: flip: expected its own inverse, found {found}")
         owner: dict[int, str] = {}
         for part, points in self.parts.items():
             _check(self, f"parts.{part}", points)
@@ -77,20 +75,20 @@ class KeypointSchema:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> KeypointSchema:
-        """A schema in plain data, as YAML files and checkpoints have it; the content may be untrusted.
+        """The schema of plain data from a YAML file or a checkpoint, which may be untrusted.
 
-        Where points are meant, a number from 0 on, a range such as ``"0-16"`` (or ``"16-0"``) or a point's name stands.
+        Points are given as a number from 0 on, a range such as ``"0-16"`` (or ``"16-0"``), a name, or a list of these.
 
         - ``name``
         - ``names``: optional list, in order; without it a part's points are ``part_0``, ``part_1``, ...
         - ``parts``: part -> points
-        - ``flip``: points -> those they change places with in a mirror; all others stay. Or a list of all K.
-        - ``lines``: lists of points to draw through, in order; optional.
+        - ``flip``: points -> the points they swap with in a mirror image; all others stay. Or a list of all K.
+        - ``lines``: optional list of points to connect, in order.
         - ``normaliser``: two points.
-        - ``eyes``: the points of the right and of the left eye; without it they are the normaliser's.
+        - ``eyes``: the points of the right and of the left eye; by default the normaliser's.
 
         Raises:
-            ValueError: what was expected and what was found.
+            ValueError: naming the key, what was expected and what was found.
         """
         if not isinstance(content, Mapping):
             raise ValueError(f"schema: expected a mapping, found {content!r}")
@@ -109,7 +107,7 @@ class KeypointSchema:
 
         def points(value: Any, key: str) -> tuple[int, ...]:
             found = tuple(islice(point_numbers(value, names or [], f"schema {name}: {key}"), MAX_POINTS + 1))
-            if len(found) > MAX_POINTS:  # a short text can stand for very many
+            if len(found) > MAX_POINTS:  # a short text can stand for many points
                 raise ValueError(f"schema {name}: {key}: expected at most {MAX_POINTS:,} points, found more")
             return found
 
@@ -154,7 +152,7 @@ class KeypointSchema:
         return distance
 
     def mirrored(self, keypoints: Coordinates, size: int) -> Coordinates:
-        """The points (..., K, 2) of a crop, `size` pixels wide, as they lie on its mirror image: left is right."""
+        """The points (..., K, 2) of a crop, `size` pixels wide, on its mirror image; left and right ones swap."""
         mirrored: Coordinates = keypoints[..., list(self.flip), :] * 1
         mirrored[..., 0] = size - 1 - mirrored[..., 0]
         return mirrored
@@ -162,7 +160,7 @@ class KeypointSchema:
     def shifted(self, keypoints: Coordinates, shift: Coordinates) -> Coordinates:
         """Points (..., K, 2) moved to the right by shift (..., 2): pixels, and a share of the inter-ocular distance.
 
-        That distance stays as it was, so the negative shift undoes it.
+        The distance does not change, so the negative shift is the inverse.
         """
         moved: Coordinates = keypoints * 1
         moved[..., 0] += (shift[..., 0] + shift[..., 1] * self.interocular(keypoints))[..., None]
@@ -170,9 +168,9 @@ class KeypointSchema:
 
 
 def _flip(content: Any, count: int, points: Callable[[Any, str], tuple[int, ...]], key: str) -> tuple[int, ...]:
-    """All K of them, from such a list or from the pairs that change places."""
+    """The K indices of `flip`, from a list of them or from pairs that swap."""
     if content is None:
-        raise ValueError(f"{key}: expected what changes places in a mirror ({{}} for nothing), found none")
+        raise ValueError(f"{key}: expected the pairs that swap in a mirror image ({{}} for none), found none")
     if not isinstance(content, Mapping):
         return points(content, "flip")
     flip = list(range(count))
@@ -188,7 +186,7 @@ def _flip(content: Any, count: int, points: Callable[[Any, str], tuple[int, ...]
 
 
 def point_numbers(value: Any, names: Sequence[str], key: str) -> Iterator[int]:
-    """The numbers of points that a number, a range, a name or a list of these stands for."""
+    """The indices of points that are given as a number, a range, a name or a list of these."""
     if isinstance(value, list | tuple):
         for each in value:
             yield from point_numbers(each, names, key)
@@ -229,61 +227,39 @@ def _check(schema: KeypointSchema, key: str, points: Iterable[int]) -> None:
             raise ValueError(f"schema {schema.name}: {key}: expected points from 0 to {len(schema) - 1}, found {point}")
 
 
-def _chain(start: int, stop: int, *, closed: bool = False) -> tuple[tuple[int, int], ...]:
-    """Lines through the points start..stop (both included)."""
-    open_chain = tuple((i, i + 1) for i in range(start, stop))
-    return (*open_chain, (stop, start)) if closed else open_chain
-
-
-_IBUG68_PARTS = {
-    "jaw": tuple(range(0, 17)),
-    "right_brow": tuple(range(17, 22)),
-    "left_brow": tuple(range(22, 27)),
-    "nose": tuple(range(27, 36)),
-    "right_eye": tuple(range(36, 42)),
-    "left_eye": tuple(range(42, 48)),
-    "outer_mouth": tuple(range(48, 60)),
-    "inner_mouth": tuple(range(60, 68)),
-}
-
-IBUG68 = KeypointSchema(
-    name="ibug68",
-    names=tuple(f"{part}_{i}" for part, points in _IBUG68_PARTS.items() for i in range(len(points))),
-    parts=_IBUG68_PARTS,
-    flip=(
-        *range(16, -1, -1),
-        *range(26, 16, -1),
-        *range(27, 31),
-        *range(35, 30, -1),
-        *(45, 44, 43, 42, 47, 46),
-        *(39, 38, 37, 36, 41, 40),
-        *range(54, 47, -1),
-        *range(59, 54, -1),
-        *range(64, 59, -1),
-        *range(67, 64, -1),
-    ),
-    lines=(
-        *_chain(0, 16),
-        *_chain(17, 21),
-        *_chain(22, 26),
-        *_chain(27, 30),
-        *_chain(31, 35),
-        *_chain(36, 41, closed=True),
-        *_chain(42, 47, closed=True),
-        *_chain(48, 59, closed=True),
-        *_chain(60, 67, closed=True),
-    ),
-    normaliser=(36, 45),
-    eyes=(_IBUG68_PARTS["right_eye"], _IBUG68_PARTS["left_eye"]),
+IBUG68 = KeypointSchema.from_dict(
+    {
+        "name": "ibug68",
+        "parts": {
+            "jaw": "0-16",
+            "right_brow": "17-21",
+            "left_brow": "22-26",
+            "nose": "27-35",
+            "right_eye": "36-41",
+            "left_eye": "42-47",
+            "outer_mouth": "48-59",
+            "inner_mouth": "60-67",
+        },
+        "flip": {
+            **{"0-7": "16-9", "17-21": "26-22", "31-32": "35-34", "36-39": "45-42", "40-41": "47-46"},
+            **{"48-50": "54-52", "55-56": "59-58", "60-61": "64-63", "65": "67"},
+        },
+        "lines": [
+            *("0-16", "17-21", "22-26", "27-30", "31-35"),
+            *(["36-41", 36], ["42-47", 42], ["48-59", 48], ["60-67", 60]),
+        ],
+        "normaliser": [36, 45],
+        "eyes": ["36-41", "42-47"],
+    }
 )
 """The 68 points of iBUG (Sagonas et al., "300 Faces in-the-Wild Challenge", IMAVIS 47, 2016, figure 1).
 
-Right and left are the subject's own: the right eye stands on the left of an unmirrored image.
+Right and left are the subject's own: the right eye is on the left of an unmirrored image.
 """
 
 
 def schema_of(content: str | Mapping[str, Any]) -> KeypointSchema:
-    """The schema that a config or a checkpoint names (the one in this file) or holds as plain data.
+    """The schema of a config or a checkpoint: the name `ibug68`, or plain data.
 
     Raises:
         ValueError: it is neither.

@@ -1,4 +1,4 @@
-"""How much points look like a face: their distance from the shapes that training has seen."""
+"""Plausibility of face shapes: the distance of keypoints from the shapes of the training faces."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _REACH = 3.0
 
 @dataclass(frozen=True)
 class ShapeModel:
-    """A point distribution model: the mean shape and the principal axes of what differs from it.
+    """A point distribution model: the mean shape and the principal axes of the deviations from it.
 
     Cootes et al., "Active Shape Models - Their Training and Application", CVIU 61(1), 1995, sections 3 and 4. Place,
-    size and in-plane rotation of a shape do not count.
+    size and in-plane rotation of a shape are removed.
 
     Attributes:
         mean: (K, 2), centred, of unit Frobenius norm.
@@ -49,7 +49,7 @@ class ShapeModel:
 
     @classmethod
     def fit(cls, keypoints: Points) -> ShapeModel:
-        """The model of N faces (N, K, 2); their unit of length does not matter.
+        """The model of N faces (N, K, 2) in any unit of length.
 
         Raises:
             ValueError: fewer than two faces.
@@ -57,12 +57,12 @@ class ShapeModel:
         if len(keypoints) < 2:
             raise ValueError(f"ShapeModel: expected two or more faces, found {len(keypoints)}")
         mean = _unit(keypoints[:1])[0]
-        for _ in range(5):  # generalised Procrustes analysis; it has converged long before
+        for _ in range(5):  # generalised Procrustes analysis; converges in fewer steps
             mean = _unit(aligned(keypoints, mean).mean(axis=0)[None])[0]
         shapes = (aligned(keypoints, mean) - mean).reshape(len(keypoints), -1)
         spread, axes = np.linalg.svd(shapes, full_matrices=False)[1:]
-        del shapes  # as large as all that `distance` needs
-        freedom = 2 * len(mean) - 4  # what place, size and rotation leave: with axes for all of it, any shape is a face
+        del shapes  # `distance` needs as much memory
+        freedom = 2 * len(mean) - 4  # without place, size and rotation: with axes for all of it, any shape is plausible
         count = min(_AXES, len(keypoints) - 1, max(freedom // 2, 1))
         deviations = spread[:count] / np.sqrt(len(keypoints))
         mean, axes, deviations = (a.astype(np.float32) for a in (mean, axes[:count], deviations))
@@ -71,23 +71,23 @@ class ShapeModel:
         return replace(model, unit=max(unit, 1e-6))
 
     def in_units_of(self, distances: npt.NDArray[np.floating]) -> ShapeModel:
-        """The same shapes with the 95th percentile of a net's distances on faces (N,) as 1.
+        """The same shapes with the 95th percentile of a net's distances on faces (N,) as unit.
 
-        Nets differ in how ragged their answers are: only against its own answers on faces does one on something else
-        stand out. A net whose answers hardly vary gets a tenth of the unit before, so that its limit stays a number.
+        Nets differ in the noise of their keypoints, so a distance is only large or small relative to the same net's
+        distances on faces. The unit is at least a tenth of the old one.
         """
         finite = distances[np.isfinite(distances)]
         share = float(np.quantile(finite, 0.95)) if len(finite) else 1.0
         return replace(self, unit=self.unit * max(share, 0.1))
 
     def plausible(self, keypoints: Points, limit: float | None) -> npt.NDArray[np.bool_]:
-        """Which of the shapes (..., K, 2) are no farther than the limit: (...); all, if there is none."""
+        """Whether shapes (..., K, 2) are within the limit: (...); all are without a limit."""
         if limit is None:
             return np.ones(keypoints.shape[:-2], bool)
         return np.asarray(self.distance(keypoints) <= limit)
 
     def distance(self, keypoints: Points) -> npt.NDArray[np.float64]:
-        """How far shapes (..., K, 2) lie from the nearest allowed ones: (...), where training shapes have about 1.
+        """Distance of shapes (..., K, 2) from the nearest allowed ones: (...), about 1 for training shapes.
 
         Infinite where the points coincide or are not finite.
         """
@@ -103,7 +103,11 @@ class ShapeModel:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], points: int) -> ShapeModel:
-        """What `to_dict` gave of shapes with so many points; the content may be untrusted.
+        """A model from the content of `to_dict`, which may be untrusted.
+
+        Args:
+            content: plain data.
+            points: expected number of points.
 
         Raises:
             ValueError: the content is not of that form.
@@ -128,7 +132,7 @@ def _unit(shapes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def aligned(shapes: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Shapes (..., K, 2) moved, scaled and turned to lie on the mean (K, 2) by least squares."""
+    """Shapes (..., K, 2) moved, scaled and rotated to the mean (K, 2) by least squares."""
     matrix = similarity(shapes, mean)
     moved: npt.NDArray[np.float64] = shapes @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
     return moved

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: tables, lines and progress bars; and how a long task is interrupted."""
+"""Output in the terminal: tables, lines and progress bars; and interruption of long tasks."""
 
 import signal
 import sys
@@ -23,13 +23,13 @@ from rich.text import Text
 
 
 def labelled_lines(rows: Mapping[str, str]) -> str:
-    """Labelled lines; a table would cut long paths."""
+    """Aligned lines of label and value; a table would cut long paths."""
     width = max(len(label) for label in rows)
     return "\n".join(f"{label:<{width}}  {value}" for label, value in rows.items())
 
 
 def show(*parts: Any) -> None:
-    """Prints tables and lines; long paths are not broken."""
+    """Print tables and lines; long paths are not wrapped."""
     console = Console()
     for part in parts:
         text = isinstance(part, str)
@@ -37,18 +37,18 @@ def show(*parts: Any) -> None:
 
 
 def say(line: str) -> None:
-    """What went wrong, in one line on standard error."""
+    """Print an error in one line on standard error."""
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
 
 
 @contextmanager
 def progress(title: str, total: int | None, *, transient: bool = False) -> Iterator[Callable[..., None]]:
-    """A bar on standard error with the rate and the time left; gives what is to be called after a step or some steps.
+    """A bar on standard error with the rate and the time left; gives a function to call with the number of steps done.
 
     Args:
-        title: stands before the bar.
-        total: number of steps; None if nobody knows.
-        transient: the bar goes away at its end, and is not shown where standard error is no terminal.
+        title: text before the bar.
+        total: number of steps; None if unknown.
+        transient: the bar is removed at its end, and is not shown if standard error is no terminal.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -60,11 +60,11 @@ def progress(title: str, total: int | None, *, transient: bool = False) -> Itera
 
 @contextmanager
 def progress_in_bytes(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """The same for bytes; gives what is to be called with the number of bytes that have come since the last call.
+    """The same for bytes; gives a function to call with the number of new bytes.
 
     Args:
-        title: stands before the bar.
-        total: number of bytes; None if nobody knows.
+        title: text before the bar.
+        total: number of bytes; None if unknown.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
@@ -73,7 +73,7 @@ def progress_in_bytes(title: str, total: int | None) -> Iterator[Callable[[int],
 
 
 class _Rate(ProgressColumn):
-    """Steps a second, over the whole time: what is done at once after a wait would make a recent rate jump."""
+    """Steps a second over the whole time; a rate over the last seconds would jump after a wait."""
 
     def render(self, task: Task) -> Text:
         seconds = task.finished_time or task.elapsed
@@ -82,9 +82,9 @@ class _Rate(ProgressColumn):
 
 
 class Interrupt:
-    """Within the block the first Ctrl-C is noted, so that a task can end in good order; a second one ends it at once.
+    """In its block the first Ctrl-C only sets `asked`, so that a task can finish; a second one ends it at once.
 
-    Only for the main thread, where Python takes signals.
+    Only for the main thread, which handles signals in Python.
     """
 
     def __init__(self) -> None:
@@ -101,4 +101,4 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        print("finishing what is begun; Ctrl-C again ends at once", file=sys.stderr)
+        print("finishing what has started; Ctrl-C again ends at once", file=sys.stderr)

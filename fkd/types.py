@@ -1,4 +1,4 @@
-"""The data that travels, with its shapes beside its fields.
+"""Types of the data, with the shapes beside the fields.
 
 Two coordinate frames exist: *photo pixels* and *crop pixels*. Both are (x, y) in float32 with the centre of the first
 pixel at (0, 0); only `fkd.geometry.Crop` goes between them.
@@ -21,10 +21,10 @@ Image = npt.NDArray[np.uint8]
 """A decoded image: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA."""
 
 Hashes = npt.NDArray[np.uint64]
-"""Hashes of images, by which they are known under any name; 0 stands for an image whose hash is not known."""
+"""Hashes of images, which identify them under any file name; 0 for an unknown hash."""
 
 UNKNOWN: Hashes = np.zeros(1, np.uint64)
-"""Of images that nothing is known of, be they many."""
+"""Hashes of any number of unknown images."""
 
 Points = npt.NDArray[np.float32]
 """Keypoints (..., K, 2) as (x, y), or boxes (..., 4) as left, top, right, bottom."""
@@ -32,18 +32,18 @@ Points = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Annotations:
-    """A table of N annotated faces, held in arrays so that a million rows stay small and workers share them.
+    """A table of N annotated faces, in arrays, so that a million rows are small and workers share them.
 
     Attributes:
-        schema: what the K points mean.
-        paths: (N,) names of the images; several faces of one image repeat its name.
+        schema: of the K points.
+        paths: (N,) names of the images; faces of one image have the same name.
         images: (N,) row of each face's image in the image cache.
-        keypoints: (N, K, 2) photo pixels, at the true place (``label_shift`` taken off).
-        visible: (N, K) whether the point takes part in losses and metrics.
+        keypoints: (N, K, 2) photo pixels, without the ``label_shift``.
+        visible: (N, K) whether losses and metrics use the point.
         subjects: (N,) name of the subject.
-        label_shift: (N, 2) how far the published labels lie to the right of the true place: pixels, and a share of the
-            distance between the schema's normaliser points. Zero where the source knows of no shift.
-        image_hashes: (N,) of each face's image; zeros of a source that gives none.
+        label_shift: (N, 2) offset of the published labels to the right: pixels, and a share of the distance between the
+            schema's normaliser points. Zero if the source has no known shift.
+        image_hashes: (N,) of each face's image; zeros if the source gives none.
     """
 
     schema: KeypointSchema
@@ -75,7 +75,7 @@ class Annotations:
         return len(self.paths)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Annotations:
-        """The given rows, in that order, as a table of their own."""
+        """A table of the given rows, in that order."""
         columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "schema"}
         return Annotations(schema=self.schema, **columns)
 
@@ -85,10 +85,10 @@ class Face:
     """One face found on an image.
 
     Attributes:
-        schema: what the K points mean.
-        box: (4,) the square around where the points were looked for: left, top, right, bottom in photo pixels.
-        score: the detector's confidence, higher is surer; None if it gives none.
-        keypoints: (K, 2) photo pixels; NaN for a box that is only to be hidden, since it may hold a face.
+        schema: of the K points.
+        box: (4,) the square in which the points were searched: left, top, right, bottom in photo pixels.
+        score: the detector's confidence; None if it gives none.
+        keypoints: (K, 2) photo pixels; NaN for a box that may hold a face and is only used for hiding.
     """
 
     schema: KeypointSchema = field(repr=False)
@@ -113,18 +113,18 @@ class Face:
 
 
 class Batch(NamedTuple):
-    """B faces on their way to the net."""
+    """B faces as a net's input."""
 
     image: torch.Tensor  # (B, C, S, S) uint8, channels last in memory
     keypoints: torch.Tensor  # (B, K, 2) float32, crop pixels
     visible: torch.Tensor  # (B, K) bool
     matrix: torch.Tensor  # (B, 2, 3) float32, photo pixels -> crop pixels, before augmentation
-    label_shift: torch.Tensor  # (B, 2) float32, pixels and share of the normaliser distance
+    label_shift: torch.Tensor  # (B, 2) float32, pixels and share of the normaliser's distance
     row: torch.Tensor  # (B,) int64, of the split's table
 
 
 class Prediction(NamedTuple):
-    """What the net found on a batch, for callbacks."""
+    """Keypoints of a batch and their errors, for callbacks."""
 
     keypoints: torch.Tensor  # (B, K, 2) float32, crop pixels
     errors: torch.Tensor  # (B, K) float32, distance to the labels as a share of the inter-ocular distance

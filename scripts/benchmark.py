@@ -16,26 +16,26 @@ from omegaconf import DictConfig
 from fkd.cli.command import command
 from fkd.errors import UserError
 from fkd.terminal import labelled_lines, show
+from fkd.training.runs.run_folder import write_json
 
-sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks, which is not installed
+sys.path.append(str(Path(__file__).parents[1]))  # the package benchmarks is not installed
 
 PARTS = {"train": "training", "data": "loading", "scale": "scaling", "predict": "prediction"}
-"""What can be timed, and the module of benchmarks that does."""
+"""Value of `what` -> module of benchmarks."""
 
 
 @command("benchmark", positional="what")
 def main(cfg: DictConfig) -> None:
-    from benchmarks import figures
+    from benchmarks import figures  # here, since both load torch: --help answers at once
     from fkd.training.runs.environment import environment
-    from fkd.training.runs.run_folder import write_json
 
     if cfg.what not in PARTS:
         raise UserError(f"what={cfg.what}: expected one of {', '.join(PARTS)}, as in python scripts/benchmark.py train")
     part, run_dir = importlib.import_module(f"benchmarks.{PARTS[cfg.what]}"), Path(cfg.run_dir)
-    if cfg.side is not None and hasattr(part, "serve"):  # one of the processes that the benchmark began
+    if cfg.side is not None and hasattr(part, "serve"):  # a process that the benchmark started
         part.serve(cfg)
         return
-    around = environment() | {"overrides": list(cfg.overrides)}  # before a part takes to one thread
+    around = environment() | {"overrides": list(cfg.overrides)}  # before a part sets the number of threads to one
     with tempfile.TemporaryDirectory() as scratch:
         rows = part.measure(cfg, Path(scratch))
     show(*(figures.table(title, group) for title, group in rows.items()))

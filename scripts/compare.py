@@ -1,40 +1,6 @@
-"""Compares runs: a ranked table, and in the output folder comparison.csv, comparison.html and curves as PNG.
+"""`fkd compare`, in a clone."""
 
-python scripts/compare.py outputs/multirun/train/DATE/TIME
-python scripts/compare.py 'runs=[sweep_a,sweep_b]' output=comparison
-"""
-
-from omegaconf import DictConfig
-
-from fkd import comparison
-from fkd.cli.command import command
-from fkd.comparison.figures import write_figures
-from fkd.comparison.page import write_page
-from fkd.config import checks
-from fkd.terminal import labelled_lines, show
-
-
-@command("compare", positional="runs", rewrite=comparison.alone)
-def main(cfg: DictConfig) -> None:
-    rows, curves, chosen, faces, resamples = (
-        checks.whole(cfg, key, least=1) for key in ("rows", "curves", "chosen", "faces", "resamples")
-    )
-    folders = comparison.folders(cfg.runs)
-    output = comparison.output_folder(None if cfg.output is None else checks.path(cfg, "output"), folders)
-
-    ranking = comparison.compare(folders, cfg.rank)
-    judgement = comparison.verdict(ranking, resamples)
-    drawn = comparison.draw(ranking, curves)
-    comparison.write_csv(output / "comparison.csv", ranking)
-    write_page(output / "comparison.html", ranking, judgement, drawn, chosen, faces)
-    images = write_figures(output, ranking, drawn[:chosen])
-
-    names = ", ".join(["comparison.csv", *(path.name for path in images)])
-    show(
-        *comparison.shown(ranking, judgement, rows),
-        labelled_lines({"look closer": f"{output}/comparison.html (opens in any browser)", "beside it": names}),
-    )
-
+from fkd.commands.compare import main
 
 if __name__ == "__main__":
     main()

@@ -1,28 +1,6 @@
-"""Draws filters on the faces of photos, a folder of them, a video or a camera.
+"""`fkd filter`, in a clone."""
 
-python scripts/filter.py ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg output=worn filter=sunglasses
-"""
-
-from omegaconf import DictConfig
-
-from fkd.cli.command import command
-from fkd.cli.media import Job
-from fkd.config import checks
-from fkd.config.instantiate import instantiate
-from fkd.filters import Filter
-
-
-@command("filter")
-def main(cfg: DictConfig) -> None:
-    dress: Filter = instantiate(cfg.get("filter"), "filter")
-    allow_unhidden = checks.flag(cfg, "allow_unhidden")
-    job = Job(cfg, hiding=dress.hides)
-    dress.check(job.predictor.schema)
-    with job.canvas() as canvas:
-        for place, image, faces in job.faces():
-            canvas(place, dress(image, faces))
-    job.finish(allow_unhidden)
-
+from fkd.commands.filter import main
 
 if __name__ == "__main__":
     main()

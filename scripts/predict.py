@@ -1,42 +1,6 @@
-"""Finds keypoints on photos, a folder of them, a video or a camera: predictions.json and images in the output folder.
+"""`fkd predict`, in a clone."""
 
-python scripts/predict.py ckpt=outputs/.../checkpoints/best.ckpt input=photos output=found
-"""
-
-from collections.abc import Sequence
-from contextlib import ExitStack
-
-import numpy as np
-from omegaconf import DictConfig
-
-from fkd.cli.command import command
-from fkd.cli.media import Job
-from fkd.config import checks
-from fkd.io.predictions import Entry, writing
-from fkd.types import Face, Image
-from fkd.visualization import draw
-
-
-@command("predict")
-def main(cfg: DictConfig) -> None:
-    csv, pts, images = (checks.flag(cfg, key) for key in ("csv", "pts", "images"))
-    job = Job(cfg)
-    with ExitStack() as files:
-        writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts))
-        canvas = files.enter_context(job.canvas()) if images else None
-        for place, image, faces in job.faces():
-            writer.add(Entry(*place, *image.shape[1::-1], faces))
-            if canvas is not None:
-                canvas(place, drawn(image, faces))
-    job.finish()
-
-
-def drawn(image: Image, faces: Sequence[Face]) -> Image:
-    """An image with magenta points and boxes numbered as the faces in predictions.json."""
-    boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
-    keypoints = np.array([face.keypoints for face in faces], np.float32)
-    return draw.points(draw.boxes(image, boxes, [str(i) for i in range(len(faces))]), keypoints)
-
+from fkd.commands.predict import main
 
 if __name__ == "__main__":
     main()

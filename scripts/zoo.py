@@ -15,14 +15,15 @@ from fkd.config import checks
 from fkd.io.media import make_folder
 from fkd.terminal import labelled_lines, show
 
-sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks, which is not installed
+sys.path.append(str(Path(__file__).parents[1]))  # the package benchmarks is not installed
+
+from benchmarks.zoo.records import read
+from benchmarks.zoo.table import Table, around_table, rows
+from benchmarks.zoo.trainings import trainings
 
 
 @command("zoo", positional="runs", rewrite=comparison.alone)
 def main(cfg: DictConfig) -> None:
-    from benchmarks.zoo.records import read
-    from benchmarks.zoo.table import Table, around_table, rows
-
     folders = None if cfg.runs is None else comparison.folders(cfg.runs)
     repeats = checks.whole(cfg, "repeats", least=2)
     results, output = checks.path(cfg, "results"), checks.path(cfg, "output")
@@ -31,18 +32,16 @@ def main(cfg: DictConfig) -> None:
         around_table(into)  # early, before the long work
     left_out: dict[str, str] = {}
     if folders is not None:
-        from benchmarks.zoo.measuring import measure  # here, with all that loads torch
+        from benchmarks.zoo.measuring import measure  # here, since both load torch: a table of records needs none
         from fkd.inference.export import check_packages
 
         check_packages()  # early, before the long work
-        from benchmarks.zoo.trainings import trainings
-
         found, left_out = trainings(folders, cfg.data.name)
         records, unfit = measure(found, cfg, repeats)
         left_out |= unfit
         for record in records:
             if not record.write(results):
-                left_out[f"{record.name}"] = f"{results} has a newer training of the same command"
+                left_out[record.name] = f"{results} has a newer training of the same command"
     table = Table(rows(read(results, cfg.data.name)))
     make_folder(output)
     table.write(output, into)

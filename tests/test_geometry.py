@@ -67,7 +67,7 @@ def test_a_window_anywhere_on_a_photo_wider_than_opencv_warps(shape: tuple[int, 
 
 @pytest.mark.parametrize(("photo", "out"), [((40, 40), (8, 8, 3)), ((40, 40, 3), (8, 8)), ((40, 40, 4), (8, 8, 3))])
 def test_a_crop_of_other_channels_is_refused(photo: tuple[int, ...], out: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="expected a photo with channels"):
+    with pytest.raises(ValueError, match="expected a photo with the crop"):
         warp(np.full(photo, 9, np.uint8), np.eye(2, 3), np.zeros(out, np.uint8))
 
 

@@ -18,12 +18,15 @@ LAYERS = (
     {"config"},
     {"comparison"},
     {"cli"},
+    {"commands"},
+    {"api"},
+    {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {("data", "models"), ("data", "losses"), ("data", "codecs")}
 """Faces know nothing of nets: the second lies below the first, and yet is none of its business."""
 
-FILES = sorted(path for path in FKD.rglob("*.py") if path != FKD / "__init__.py")
+FILES = sorted(path for path in FKD.rglob("*.py") if path != FKD / "__init__.py" and "new_project" not in path.parts)
 
 
 def part(path: Path) -> str:
@@ -52,7 +55,7 @@ def test_imports_go_down(path: Path) -> None:
 
 
 def test_few_modules_lie_loose() -> None:
-    assert len([path for path in FKD.glob("*.py") if path.name != "__init__.py"]) <= 12
+    assert len([path for path in FKD.glob("*.py") if not path.name.startswith("__")]) <= 12
 
 
 def test_what_is_not_installed_is_not_imported() -> None:
@@ -85,4 +88,7 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
         "library_internals/hydra.py",
         "cli/command.py",
         "cli/sweep_folders.py",
+        "commands/prepare.py",
+        "commands/train.py",
+        "training/runs/command_line.py",
     }

@@ -314,4 +314,4 @@ def test_the_intervals_pair_is_the_normaliser_of_the_schema(schema, pair):
     content = OmegaConf.load(CONF / "schema" / f"{schema}.yaml")
     config = {"schema": content.get("schema", content), "loss": OmegaConf.load(CONF / "loss" / "interval.yaml")}
     loss = instantiate(OmegaConf.create(config).loss)
-    assert (loss.pair, loss.compares) == (tuple(pair), "coordinates")
+    assert (loss.settings["pair"], loss.compares) == (tuple(pair), "coordinates")

@@ -47,7 +47,7 @@ def slow_interocular(target):
 
 def test_normalised_errors_are_those_of_a_loop(faces):
     preds, target, visible = faces
-    normaliser = metrics.interocular(target, IBUG68)
+    normaliser = IBUG68.interocular(target)
     expected = slow_errors(preds, target, visible, slow_interocular(target))
     errors = metrics.point_errors(preds, target, normaliser)
     assert errors.shape == (FACES, 68)
@@ -60,7 +60,7 @@ def test_normalised_errors_are_those_of_a_loop(faces):
 
 def test_interocular_is_the_schemas_own(faces):
     _, target, _ = faces
-    np.testing.assert_allclose(metrics.interocular(target, IBUG68), IBUG68.interocular(target.numpy()), rtol=1e-6)
+    np.testing.assert_allclose(IBUG68.interocular(target), IBUG68.interocular(target.numpy()), rtol=1e-6)
 
 
 def slow_interpupil(target, visible):
@@ -177,7 +177,7 @@ def test_a_face_without_visible_points_does_not_count(faces):
     expected = metrics.summary(preds[rest], target[rest], visible[rest], IBUG68)
     assert metrics.summary(preds, target, visible, IBUG68) == expected
     metric = metrics.NME()
-    metric.update(preds, target, metrics.interocular(target, IBUG68), visible)
+    metric.update(preds, target, IBUG68.interocular(target), visible)
     assert metric.compute().item() == pytest.approx(expected["nme_interocular"], rel=1e-5)
 
 
@@ -209,7 +209,7 @@ def test_summary_follows_the_schema(faces):
 
 def test_metrics_over_batches_are_those_over_everything(faces):
     preds, target, visible = faces
-    normaliser = metrics.interocular(target, IBUG68)
+    normaliser = IBUG68.interocular(target)
     whole, parts = metrics.NME(), metrics.PartNME(IBUG68.parts)
     for batch in (slice(0, 1), slice(1, 17), slice(17, FACES)):
         for metric in (whole, parts):
@@ -223,7 +223,7 @@ def test_metrics_over_batches_are_those_over_everything(faces):
 def test_metrics_add_up_over_processes(faces):
     """Summing the states of two processes, as torchmetrics does, gives the figure of all faces."""
     preds, target, visible = faces
-    normaliser = metrics.interocular(target, IBUG68)
+    normaliser = IBUG68.interocular(target)
     for build in (metrics.NME, lambda: metrics.PartNME(IBUG68.parts)):
         first, second, both = build(), build(), build()
         first.update(preds[:5], target[:5], normaliser[:5], visible[:5])
@@ -238,7 +238,7 @@ def test_metrics_add_up_over_processes(faces):
 
 def test_wrong_input_is_named(faces):
     preds, target, visible = faces
-    normaliser = metrics.interocular(target, IBUG68)
+    normaliser = IBUG68.interocular(target)
     with pytest.raises(ValueError, match=r"preds: expected shape \(N, K, 2\), found \(24, 136\)"):
         metrics.nme(preds.flatten(1), target, normaliser, visible)
     with pytest.raises(ValueError, match=r"target: expected the shape of preds, \(24, 68, 2\), found \(24, 1, 2\)"):
@@ -254,7 +254,7 @@ def test_wrong_input_is_named(faces):
 @pytest.mark.parametrize("value", [0.0, -2.0, math.nan])
 def test_a_normaliser_that_is_not_positive_is_named_by_its_index(faces, value):
     preds, target, visible = faces
-    normaliser = metrics.interocular(target, IBUG68)
+    normaliser = IBUG68.interocular(target)
     normaliser[7] = value
     with pytest.raises(ValueError, match=rf"normaliser\[7\]: expected a positive distance, found {value:g}"):
         metrics.nme(preds, target, normaliser, visible)

@@ -118,8 +118,8 @@ def test_plain_data_say_points_by_number_range_and_name() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"flip": [1, 2, 0, 3, 4]}, "flip: expected what undoes itself, found 0 -> 1 -> 2"),
-        ({"flip": None}, "flip: expected what changes places in a mirror"),
+        ({"flip": [1, 2, 0, 3, 4]}, "flip: expected its own inverse, found 0 -> 1 -> 2"),
+        ({"flip": None}, "flip: expected the pairs that swap"),
         ({"flip": [2, 3, 0, 1]}, "flip: expected 5 points, found 4"),
         ({"flip": {0: 5}}, r"flip: expected as many points \(below 5\) on both sides, found 0: 5"),
         ({"flip": {"0-1": 2}}, "on both sides, found 0-1: 2"),
@@ -171,7 +171,7 @@ def test_a_shift_moves_each_face_by_its_own_size_and_is_undone_by_its_negative()
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("flip", (1, 2, 0, *range(3, 68)), "undoes itself"),
+        ("flip", (1, 2, 0, *range(3, 68)), "its own inverse"),
         ("parts", {"all": tuple(range(67))}, "each of the 68"),
         ("lines", ((0, 68),), "lines: expected points from 0 to 67, found 68"),
         ("normaliser", (36, 36), "normaliser: expected two points"),

@@ -17,7 +17,7 @@ import rich.table
 from rich.text import Text
 
 from benchmarks.zoo.records import BOXES, Record
-from fkd.comparison.table import Fitting
+from fkd.comparison.table import Fitting, Variant
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.visualization import plots
@@ -140,10 +140,11 @@ class Table:
         nme = [f"{split}, {boxes}" for boxes in reversed(BOXES) for split in reversed(self.splits)]
         detected, given = nme[: len(self.splits)], nme[len(self.splits) :]
         figures = [*detected, "ONNX (ms)", "training (min)", *given, "AUC", "failures (%)", "params (M)"]
-        tables = [self._with(figures[:count]) for count in range(len(figures), 0, -1)]
         slack = max(0, max(len(row.last.recipe) for row in self.rows) - _NARROWEST)
+        counts = range(len(figures), 0, -1)
+        variants = [Variant(self._with(figures[:count]), slack, len(figures) - count) for count in counts]
         recipes = "1 recipe" if len(self.rows) == 1 else f"{len(self.rows)} recipes"
-        return Fitting(f"{recipes} by {self.score}", [(table, slack) for table in tables])
+        return Fitting(f"{recipes} by {self.score}", variants, "zoo.csv")
 
     def _with(self, figures: Sequence[str]) -> rich.table.Table:
         """The lines with some of their figures, the recipe in as many lines as it must."""

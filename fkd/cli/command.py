@@ -1,4 +1,4 @@
-"""What all scripts share: Hydra's command line, and one clear line with exit status 2 for the user's mistakes."""
+"""The command line of all scripts: Hydra's, with one clear line and exit status 2 for a mistake of the user."""
 
 import difflib
 import functools
@@ -10,11 +10,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
@@ -22,57 +23,74 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
-from fkd.cli.sweep_folders import kept, put_back, statuses
-from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
+from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
-from fkd.library_internals.hydra import parse
+from fkd.library_internals.hydra import parse, run_task, without_hydra_state
 from fkd.terminal import say, show
 
-OmegaConf.register_new_resolver("conf", lambda name: str(CONF / name), replace=True)  # a file that lies beside its YAML
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
-"""What ends a task with one line."""
-_COMMAND_LINE = HydraException | OmegaConfBaseException | MarkedYAMLError | OSError | ValueError
-"""What composing the config ends with."""
-warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it begins a job
+"""Exceptions of a task that are reported in one line."""
+_COMMAND_LINE = (HydraException, OmegaConfBaseException, MarkedYAMLError, OSError, ValueError)
+"""Exceptions of composing the config that are reported in one line."""
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it starts a job
 _PATHS = (
     *("input", "output", "into", "ckpt", "ckpt_path", "weights", "runs"),
     *("data.root", "data.exclude", "data.download.url", "data.download.sums"),
     *("detector.file", "detector.model", "distill.teacher"),
 )
-"""Keys whose values are names of files: they may hold what means something else to Hydra."""
+"""Keys whose values are paths: they may hold characters that have a meaning in Hydra's grammar."""
 _PRESETS = ("sweep", "debug", "hydra/launcher", "hydra/sweeper")
-"""Groups that say how a whole command runs."""
+"""Groups whose options configure a whole command, not one of its jobs."""
 _WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
     *("--info", "-i", "--experimental-rerun"),
 )
-"""Hydra's options that are followed by a value."""
+"""Hydra's options that take a value."""
+
+
+class Command:
+    """A command, as `command` makes it.
+
+    Attributes:
+        main: runs the command line of this process, whose exit status it sets.
+        call: runs overrides in this process, which stays; (overrides) -> folder of the run. A mistake in them is a
+            UserError.
+    """
+
+    def __init__(self, main: Callable[[], None], call: Callable[[Sequence[str]], Path]) -> None:
+        self.main, self.call = main, call
+
+    def __call__(self) -> None:
+        self.main()
 
 
 def command(
     config_name: str, positional: str = "", rewrite: Callable[[list[str]], list[str]] = list
-) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Makes a task of one config a script: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
+) -> Callable[[Callable[[DictConfig], Any]], Command]:
+    """Make a command of a function of one config: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
 
-    In a sweep one job's mistake is said, its value is a bad one, and the other jobs go on.
+    In a sweep, the error of one job is printed, its objective is `BAD_OBJECTIVE`, and the other jobs still run.
 
     Args:
-        config_name: the file in conf.
-        positional: the key of which the first argument that is no key=value gives the value.
-        rewrite: changes the arguments before Hydra reads them.
+        config_name: name of the file in conf.
+        positional: key that takes the first argument without =, as in `python scripts/compare.py DIR`.
+        rewrite: changes the arguments before Hydra parses them.
     """
 
-    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        begun, goes_on = False, ""  # whether a job has begun in this process; what to give after an interruption
+    def decorate(task: Callable[[DictConfig], Any]) -> Command:
+        started, resume_hint = False, ""  # whether a job has started in this process; how to resume it
+        projects: Sequence[project.Project] = ()
 
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
-            nonlocal begun, goes_on
-            quieten()  # again, where another process has begun this job
+            nonlocal started, resume_hint
+            quieten()  # once more, as the next line, for a job in a process of its own
+            project.use(projects)
             hydra_config = HydraConfig.get()
-            begun, sweep = True, hydra_config.mode == RunMode.MULTIRUN
+            started, sweep = True, hydra_config.mode == RunMode.MULTIRUN
             if "ckpt_path" in cfg:
-                goes_on = f"resume={hydra_config.sweep.dir if sweep else cfg.run_dir} goes on"
+                resume_hint = f"resume={hydra_config.sweep.dir if sweep else cfg.run_dir} goes on"
             if distributed.is_worker():
                 distributed.end_with_parent()
             try:
@@ -80,14 +98,15 @@ def command(
             except Pruned as error:
                 show(str(error))
             except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns the second into the third
-                if distributed.is_worker():  # who began it says what is to be said
+                if distributed.is_worker():  # the process that started it prints the message
                     distributed.leave()
-                said = str(error) if isinstance(error, Interrupted) else "interrupted"
+                message = str(error) if isinstance(error, Interrupted) else "interrupted"
                 if distributed.is_first():
-                    say(said if goes_on in said else f"{said}; {goes_on}{' with the sweep' if sweep else ''}")
+                    known = resume_hint in message
+                    say(message if known else f"{message}; {resume_hint}{' with the sweep' if sweep else ''}")
                 statuses.add(1)
                 if not (isinstance(error, Interrupted) and distributed.is_submitted()):
-                    sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit's asks for another start
+                    sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit starts the job again
             except _EXPECTED as error:
                 say(explain(error, config_name))
                 statuses.add(getattr(error, "status", UserError.status))
@@ -104,42 +123,107 @@ def command(
 
         @functools.wraps(task)
         def main() -> None:
+            nonlocal started, resume_hint, projects
+            started, resume_hint = False, ""
+            try:
+                sys.argv[1:] = use_projects(sys.argv[1:])
+            except UserError as error:
+                say(str(error))
+                sys.exit(UserError.status)
+            projects = project.active()
             if {"--help", "-h"} & set(sys.argv[1:]):
                 try:
                     print(help_text(CONF, config_name), flush=True)
-                except BrokenPipeError:  # who reads has seen enough, as `| head`; the rest goes nowhere
+                except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
-            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors of the command line come to this place
+            for each in projects:
+                show(*each.remarks())
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises errors of the command line to here
             quieten()
             statuses.clear()
             kept.clear()
             try:
-                named = [_quoted(argument) for argument in _named(sys.argv[1:], positional)]
-                sys.argv[1:] = _arranged(rewrite(named))
+                overrides = _overrides(sys.argv[1:], positional, config_name)
+                sys.argv[1:] = _arranged(rewrite([quoted(argument) for argument in overrides]))
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except KeyboardInterrupt as error:  # between jobs, or a launcher waited for them
-                say("; ".join(filter(None, ("interrupted", str(error) or goes_on))))
+            except KeyboardInterrupt as error:  # between jobs, or while a launcher waited for them
+                say("; ".join(filter(None, ("interrupted", str(error) or resume_hint))))
                 sys.exit(1)
-            except Stopped as error:  # a launcher's
+            except RefusedError as error:
+                say(str(error.reason))
+                raise
+            except Stopped as error:  # raised by a launcher
                 say(str(error))
                 sys.exit(1)
             except Exception as error:
-                if not isinstance(error, UserError) and (begun or not isinstance(error, _COMMAND_LINE)):
+                if not isinstance(error, UserError) and (started or not isinstance(error, _COMMAND_LINE)):
                     raise
                 say(explain(error, config_name))
                 sys.exit(2)
-            if statuses:  # of a sweep's jobs, which have said what went wrong
+            if statuses:  # of a sweep's jobs, which have printed their errors
                 sys.exit(min(statuses))
 
-        return main
+        def call(overrides: Sequence[str]) -> Path:
+            has_started = False
+
+            def noted(cfg: DictConfig) -> Any:
+                nonlocal has_started
+                has_started = True
+                return task(cfg)
+
+            quieten()
+            use_projects([])
+            try:
+                return run_task(CONF, config_name, _arranged(rewrite([*overrides])), noted)
+            except RefusedError as error:
+                raise error.reason from None
+            except Exception as error:
+                of_command_line = not has_started and isinstance(error, _COMMAND_LINE)
+                if isinstance(error, UserError) or not (of_command_line or isinstance(error, _EXPECTED)):
+                    raise
+                raise UserError(explain(error, config_name, overrides)) from error
+
+        return Command(main, call)
 
     return decorate
 
 
+def use_projects(arguments: Sequence[str]) -> list[str]:
+    """Use the project of this folder, and those that `--config-dir DIR` names; gives the other arguments.
+
+    Raises:
+        UserError: a project's file is wrong, or there is no such folder.
+    """
+    named, others, rest = [], [], iter(arguments)
+    for argument in rest:
+        option, equals, folder = argument.partition("=")
+        if option in ("--config-dir", "-cd"):
+            named.append(project.of_folder(Path(folder if equals else next(rest, ""))))
+        else:
+            others.append(argument)
+    found = project.find(Path.cwd())
+    project.use([*named, *([] if found is None else [found])])
+    return others
+
+
+def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """The config as a command has it.
+
+    Raises:
+        UserError: an override is wrong.
+    """
+    use_projects([])
+    with without_hydra_state(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            return hydra.compose(config_name, [*overrides])
+        except _COMMAND_LINE as error:
+            raise UserError(explain(error, config_name, overrides)) from error
+
+
 def quieten() -> None:
-    """Advice of Lightning and Pillow that is of no use here: the run says what matters itself."""
-    for name in ("trainer", "utilities", "accelerators"):  # of the package itself its import sets the level anew
+    """Silence advice of Lightning and Pillow that does not apply to fkd's scripts."""
+    for name in ("trainer", "utilities", "accelerators"):  # the package's own level is reset by its import
         logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric.utilities").setLevel(logging.WARNING)
     for message in (
@@ -153,16 +237,22 @@ def quieten() -> None:
         ".*your dataloader is not resumable.*",  # its sampler is: see KeypointDataModule.state_dict
     ):
         warnings.filterwarnings("ignore", message)
-    # Pillow warns of odd metadata around good pixels, naming no file; of bad pixels it raises.
+    # Pillow warns of odd metadata without naming the file; for damaged pixels it raises an exception.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def explain(error: Exception, config_name: str) -> str:
-    """An error in words for the user; Hydra's complaints about a command line with the near misses."""
-    text = str(error)
+def explain(error: Exception, config_name: str, arguments: Sequence[str] | None = None) -> str:
+    """The message of an error in one line; for an unknown key or option with the most similar ones.
+
+    Args:
+        error: what was raised.
+        config_name: name of the file in conf.
+        arguments: of the command; None: those of this process.
+    """
+    text, arguments = str(error), sys.argv[1:] if arguments is None else arguments
     if isinstance(error, UserError | Stopped | FacesVisibleError):
         return text
-    if isinstance(error, OSError) and error.filename is not None:  # Hydra's own are without
+    if isinstance(error, OSError) and error.filename is not None:  # Hydra's own have no filename
         return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}: expected a value, found none; give {error.full_key}=..."
@@ -176,69 +266,65 @@ def explain(error: Exception, config_name: str) -> str:
     if "Interpolation key 'model.lr' not found" in text:
         return "model.lr: expected a learning rate in the model's YAML, found none; add lr: 1e-3 or give optimizer.lr"
     if "interval(" in text or "INTERVAL_SWEEP" in text:
-        given = next((argument for argument in sys.argv if "interval(" in argument), "interval(...)")
+        given = next((argument for argument in arguments if "interval(" in argument), "interval(...)")
         return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
     if found := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\s+1\.)", text):
-        todo = "resume=DIR goes on with one run" if "hydra.mode=RUN" in sys.argv else "add -m to run each of them"
+        todo = "resume=DIR goes on with one run" if "hydra.mode=RUN" in arguments else "add -m to run each of them"
         return f"{found[1]}: expected one value, found several; {todo}"
-    if found := re.match(
-        r"(?:Error parsing override '(.+?)'\s)?(?:mismatched input|no viable alternative|token rec)", text
-    ):
-        what = found[1] or next((given for given in sys.argv[1:] if _is_broken(given)), "the command line")
-        return f"{what}: expected a value in Hydra's words, found what cannot be read; quote special characters"
-    if found := re.search(r"override '([^'=]+)'\s+missing EQUAL", text):
-        keys = list(_keys(config_name))
-        if found[1] in keys:
-            return f"{found[1]}: expected {found[1]}=VALUE, found no value"
-        example = f"input={found[1]}" if "input" in keys else "model=compact" if "model" in keys else "output=DIR"
-        return f"{found[1]}: expected arguments like key=value, e.g. {example}"
+    if isinstance(error, OverrideParseException):
+        key = error.override.partition("=")[0]
+        return f"{error.override}: expected a value that Hydra can parse; put it into quotes, as in \"{key}='...'\""
     if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
         group, name = found.groups()
-        files = (path.relative_to(CONF / group) for path in (CONF / group).rglob("*.yaml") if path.stem != "base")
-        options = sorted(str(path.with_suffix("")) for path in files)
+        options = [option for option, path in project.config_files(group) if path.stem != "base"]
         return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
-        key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name))
-        if (CONF / group).is_dir() and group not in keys:
+        key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name, arguments))
+        if _is_group(group) and group not in keys:
             return f"{key}: {group} has not been chosen; name it, too: {group}=NAME {key}=..."
-        if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in sys.argv):
+        if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in arguments):
             return f"{key}: no launcher has been chosen; name it, too: hydra/launcher=NAME {key}=..."
         keys += ["resume"] if "ckpt_path" in keys else []
         return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
 
 
-def _is_broken(argument: str) -> bool:
-    try:
-        parse([argument])
-    except HydraException:
-        return not argument.startswith("-")
-    return False
-
-
-def _named(arguments: Sequence[str], key: str) -> list[str]:
-    """Arguments whose first word, if it is no key=value, has become the value of a key.
+def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> list[str]:
+    """Arguments in which the first word without = is the value of the positional key, and ~/ is the home folder.
 
     Raises:
-        UserError: one begins a comment.
+        UserError: a word is neither an override nor an option, or starts a comment.
     """
-    if comment := next((argument for argument in arguments if argument.startswith("#")), ""):
-        raise UserError(
-            f"{comment}: expected key=value, found a comment, which this shell hands on (zsh: setopt "
-            "interactivecomments); leave it out"
-        )
-    if key and not any(argument.startswith(f"{key}=") for argument in arguments):
-        for i, (before, word) in enumerate(pairwise(["", *arguments])):
-            if "=" not in word and not word.startswith(("-", "~")) and before not in _WITH_VALUE:
-                return [*arguments[:i], f"{key}={word}", *arguments[i + 1 :]]
-    return list(arguments)
+    given = next((argument for argument in arguments if positional and argument.startswith(f"{positional}=")), "")
+    result = []
+    for before, word in pairwise(["", *arguments]):
+        if word.startswith("#"):
+            raise UserError(
+                f"{word}: expected key=value, found a comment, which this shell passes on (zsh: setopt "
+                "interactivecomments); leave it out"
+            )
+        argument = word
+        if "=" not in word and before not in _WITH_VALUE and not re.match(r"-|~[^/]", word):
+            is_value = positional and not given and (Path(word).exists() or _is_group(word))
+            keys = [] if is_value else list(_keys(config_name, arguments))
+            if word in keys:
+                raise UserError(f"{word}: expected {word}=VALUE, found no value")
+            if not positional:
+                like = f"ckpt={word}" if "ckpt" in keys and Path(word).suffix else "data=synthetic"
+                raise UserError(f"{word}: expected key=value, e.g. {'model=compact' if 'model' in keys else like}")
+            if given:
+                hint = f"; quote a glob, as in {positional}='DIR/*'" if positional in _PATHS else ""
+                raise UserError(f"{word}: expected key=value after {given}{hint}")
+            argument = given = f"{positional}={word}"
+        result.append(re.sub(r"(?<=[=\[,'\"])~(?=/)", lambda _: str(Path.home()), argument))
+    return result
 
 
 def _arranged(arguments: Sequence[str]) -> list[str]:
-    """Overrides and then options, since Hydra takes no option in between; with what names the folders of a sweep.
+    """Overrides, then options (Hydra takes none in between); keys that are not swept are left out of folder names.
 
     Raises:
-        UserError: a preset is swept over, which stands for a whole command.
+        UserError: a sweep over presets, each of which stands for a whole command.
     """
     overrides, options, rest = [], [], iter(arguments)
     for argument in rest:
@@ -248,10 +334,7 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
             overrides.append(argument)
     if "hydra.mode=RUN" in overrides:  # one run is resumed
         options = [option for option in options if option not in ("-m", "--multirun")]
-    try:
-        parsed = parse([text for text in overrides if "=" in text])
-    except HydraException:  # Hydra will say more
-        return overrides + options
+    parsed = parse([text for text in overrides if "=" in text])
     for override in parsed:
         if override.is_sweep_override() and override.key_or_group in _PRESETS:
             raise UserError(
@@ -262,8 +345,8 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
     return overrides + unnamed + options
 
 
-def _quoted(argument: str) -> str:
-    """A path=value that Hydra's grammar would not take for one name, such as input=a,b (1).jpg, its value in quotes."""
+def quoted(argument: str) -> str:
+    """The argument with its value in quotes, if that is a path that Hydra cannot parse, as in input=a,b (1).jpg."""
     key, equals, value = argument.partition("=")
     if not equals or key not in _PATHS:
         return argument
@@ -282,10 +365,17 @@ def _near(name: str, choices: list[str]) -> str:
     return f"did you mean {' or '.join(close)}? " if close else ""
 
 
-def _keys(config_name: str) -> Iterator[str]:
-    """All dotted keys and groups of a config as the command line composes it: what it chooses for groups counts."""
-    groups = [argument for argument in sys.argv[1:] if (CONF / argument.partition("=")[0]).is_dir()]
-    chosen = [text for text in groups if not parse([text])[0].is_sweep_override()]
+def _is_group(name: str) -> bool:
+    return any((folder / name).is_dir() for folder in project.folders())
+
+
+def _keys(config_name: str, arguments: Sequence[str]) -> Iterator[str]:
+    """All dotted keys and groups of a config, with the options that the arguments choose for its groups."""
+    chosen = []
+    for argument in arguments:
+        group, _, option = argument.partition("=")
+        if option and any((folder / group / f"{option}.yaml").is_file() for folder in project.folders()):
+            chosen.append(argument)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose(config_name, chosen, return_hydra_config=True)
 

@@ -1,9 +1,8 @@
-"""What `scripts/predict.py` and `scripts/filter.py` share: a source of images, a predictor, and an orderly end."""
+"""The common part of `fkd predict` and `fkd filter`: images, a predictor, and the summary at the end."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from itertools import takewhile
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,7 +10,6 @@ import fkd
 from fkd import detect
 from fkd.cli.summary import Tally
 from fkd.config import checks
-from fkd.detect import Detector
 from fkd.errors import FacesVisibleError, UserError
 from fkd.inference.predictor import Found
 from fkd.inference.smoothing import OneEuro, Smoother
@@ -23,19 +21,19 @@ from fkd.terminal import Interrupt, progress, say
 from fkd.types import Face, Image
 
 _SECONDS, _FRAMES = 0.5, 30
-"""How long a face that a video loses is hidden, before and after, and at most how many frames: they are held."""
+"""Longest gap of a lost face, in seconds and in frames, that stays hidden in a video; so many frames are buffered."""
 
 
 class Job:
     """Faces of all images of a source.
 
     Args:
-        cfg: the keys of `conf/images.yaml`.
-        hiding: the faces are to be hidden: boxes that may hold one come, too, a video's faces are followed through
-            gaps, and images without a face are listed in `unhidden.json`.
+        cfg: the keys of `conf/media.yaml`.
+        hiding: the faces are to be hidden: boxes that may hold a face are given, too, a video's faces are tracked
+            through gaps, and images without a face are listed in `unhidden.json`.
 
     Raises:
-        UserError: naming the key: there is no such input, net or device, or the output cannot be written.
+        UserError: there is no such input, net or device, or the output cannot be written; names the key.
     """
 
     def __init__(self, cfg: DictConfig, hiding: bool = False) -> None:
@@ -44,7 +42,7 @@ class Job:
         self._smooth = _smoother(cfg, self.source.fps)
         self.predictor = fkd.load(
             None if cfg.ckpt is None else checks.path(cfg, "ckpt"),
-            detector=_detector(cfg),
+            detector=detect.build(OmegaConf.to_object(cfg.detector)) if "detector" in cfg else None,  # type: ignore[arg-type]
             device=cfg.device,
             flip=checks.flag(cfg, "flip"),
             max_pixels=checks.whole(cfg, "max_pixels", least=1),
@@ -56,16 +54,16 @@ class Job:
         self._interrupted = False
 
     def canvas(self) -> AbstractContextManager[Canvas]:
-        """Writes an image for each input, or one video."""
+        """Write an image for each input, or one video."""
         return self.source.canvas(self.output)
 
     def faces(self) -> Iterator[tuple[Place, Image, list[Face]]]:
-        """Each image, (H, W, 3) RGB, with where it is from and its faces, until the end or the first Ctrl-C.
+        """Place, image (H, W, 3) RGB and faces of each input, until the end or the first Ctrl-C.
 
-        What cannot be read is kept for `finish`.
+        Errors of reading are reported by `finish`.
         """
         if self._unhidden is not None:
-            with suppress(OSError):  # a list of a run before must not stand beside images of this one
+            with suppress(OSError):  # the list of an earlier run says nothing about the images of this one
                 (self.output / UNHIDDEN).unlink()
         with Interrupt() as interrupt, progress(f"{self._tally.noun}s", self.source.count) as advance:
             wanted = takewhile(lambda _: not interrupt.asked, self.source.images())
@@ -92,21 +90,21 @@ class Job:
     def _followed(
         self, frames: Iterator[tuple[tuple[Place, Image], list[Face]]]
     ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
-        """For hiding, a video's faces are followed through gaps."""
+        """For hiding, track a video's faces through gaps."""
         if self._unhidden is None or self.source.fps is None:
             return frames
         return bridged(frames, min(round(_SECONDS * self.source.fps), _FRAMES))
 
     def finish(self, allow_unhidden: bool = False) -> None:
-        """Says what was done.
+        """Print the summary.
 
         Args:
-            allow_unhidden: images that may show faces are said, but are no error.
+            allow_unhidden: images that may show faces are reported without an error.
 
         Raises:
             FacesVisibleError: faces were to be hidden, and images may show some.
-            UserError: something could not be read.
-            KeyboardInterrupt: it was cut short.
+            UserError: an image could not be read.
+            KeyboardInterrupt: interrupted before the last image.
         """
         print(*filter(None, [self.source.remark, f"in {self.output}: {self._tally.summary()}"]), sep="\n")
         if not self._interrupted and (damage := self.source.damage()):
@@ -125,7 +123,7 @@ class Job:
             raise UserError(failure)
 
     def _report_unhidden(self) -> str | None:
-        """Writes `unhidden.json`; gives one line if images may show faces."""
+        """Write `unhidden.json`; return one line if images may show faces."""
         if self._unhidden is None:
             return None
         file = write_unhidden(self.output, self._unhidden)
@@ -137,16 +135,8 @@ class Job:
         )
 
 
-def _detector(cfg: DictConfig) -> Detector | None:
-    """The one that was asked for, if any."""
-    if "detector" not in cfg:
-        return None
-    config: Any = OmegaConf.to_container(cfg.detector, resolve=True)
-    return detect.build(config)
-
-
 def _smoother(cfg: DictConfig, fps: float | None) -> Callable[[Sequence[Face]], list[Face]]:
-    """What is done with the faces of each frame."""
+    """Smooths the faces of each frame with `smooth=true`."""
     if not checks.flag(cfg, "smooth"):
         return list
     if fps is None:

@@ -1,4 +1,4 @@
-"""What a run over many images comes to: counts, and what could not be done."""
+"""Summary of a run over many images: counts, and the images that failed."""
 
 import os
 import sys
@@ -11,52 +11,49 @@ from fkd.io.atomic import whole_file
 from fkd.types import Face
 
 _SHOWN = 20
-"""Failures that are shown (all of them are in the file), and images without a face."""
+"""Largest number of failures, and of images without a face, that are printed."""
 
 
 class Tally:
-    """Counts images, their faces and the seconds since it was made, and keeps the reasons of failures.
+    """Counts images, their faces and the seconds since it was created, and collects errors.
 
     Args:
-        noun: what one of them is called, "image" or "frame".
+        noun: "image" or "frame".
     """
 
     def __init__(self, noun: str) -> None:
         self.noun = noun
         self.images = self.faces = self.without = 0
-        self._bare: list[str] = []  # the first of those without a face
+        self._without: list[str] = []  # names of the first images without a face
         self.failures: list[str] = []
         self._start = time.monotonic()
 
     def add(self, name: str, faces: Sequence[Face]) -> None:
-        """An image that was done."""
+        """Count an image and its faces."""
         self.images += 1
         self.faces += len(faces)
         self.without += not faces
-        if not faces and len(self._bare) < _SHOWN:
-            self._bare.append(name)
+        if not faces and len(self._without) < _SHOWN:
+            self._without.append(name)
 
     def summary(self) -> str:
-        """One line, and one with those that have no face: a filter has left them as they were."""
+        """One line of counts, and one that names images without a face."""
         seconds = time.monotonic() - self._start
         rate = self.images / seconds if seconds else 0.0
         images, without = _several(self.images, self.noun), _several(self.without, self.noun)
-        return (
+        line = (
             f"{images}, {_several(self.faces, 'face')}, {without} without a face; "
-            f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s{self._without()}"
+            f"{seconds:,.1f} s, {rate:,.1f} {self.noun}s/s"
         )
-
-    def _without(self) -> str:
-        if not self._bare:
-            return ""
-        more = self.without - len(self._bare)
-        return f"\nno face found: {', '.join(self._bare)}{f', and {more:,} more' if more else ''}"
+        more = self.without - len(self._without)
+        names = ", ".join([*self._without, *([f"and {more:,} more"] if more else [])])
+        return f"{line}\nno face found: {names}" if names else line
 
     def report_failures(self, folder: Path) -> str | None:
-        """Says on standard error what failed, and leaves all of it in `failed.txt`; one of a run before is removed.
+        """Print errors to standard error and write all to `failed.txt`, which replaces that of an earlier run.
 
         Returns:
-            All of it in one line, if anything failed.
+            One line about all errors; None if there are none.
 
         Raises:
             UserError: the file cannot be written.
@@ -66,8 +63,8 @@ class Tally:
             file.unlink(missing_ok=True)
             if len(self.failures) < 2:
                 return self.failures[0] if self.failures else None
-            with whole_file(file) as all_of_them:
-                all_of_them.writelines(os.fsencode(f"{line}\n") for line in self.failures)
+            with whole_file(file) as stream:
+                stream.writelines(os.fsencode(f"{line}\n") for line in self.failures)
         except OSError as error:
             seen = f"; {len(self.failures):,} failed, the first: {self.failures[0]}" if self.failures else ""
             raise UserError(f"{file}: cannot be written ({error.strerror}){seen}") from error

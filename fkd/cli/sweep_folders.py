@@ -1,6 +1,5 @@
 """What Hydra asks before and after the jobs of a command: whether its folder is free, and what came of them."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from omegaconf import DictConfig
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
-from fkd.terminal import say, show
+from fkd.terminal import show
 from fkd.training.runs.command_line import command, sweep_overrides, task_overrides
 from fkd.training.runs.run_folder import ELSEWHERE, Run
 
@@ -50,13 +49,24 @@ class Folders(Callback):
             statuses.add(1)
 
 
+class RefusedError(SystemExit):
+    """The end of a command whose folder holds something else; Hydra makes a warning of any other exception.
+
+    Args:
+        reason: what is wrong.
+    """
+
+    def __init__(self, reason: UserError) -> None:
+        super().__init__(UserError.status)
+        self.reason = reason
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except UserError as error:  # Hydra would make a warning of it
-        say(str(error))
-        sys.exit(2)
+    except UserError as error:
+        raise RefusedError(error) from None
 
 
 def _check_folder(folder: Path, overrides: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Runs and sweeps side by side: a ranked table, a CSV file, curves, and a page that opens in any browser.
+"""Runs and sweeps side by side: a ranked table, a CSV file, curves, and an HTML page.
 
 Nothing here needs torch.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from fkd.comparison import search
 from fkd.comparison.columns import labels
 from fkd.comparison.curves import Drawn, draw
 from fkd.comparison.places import alone, folders, output_folder
@@ -43,13 +42,26 @@ _WARNED = 5
 
 
 def compare(folders: Sequence[Path], by: str) -> Ranking:
-    """All runs in and below the folders, in order.
+    """Rank all runs in and below the folders.
 
     Raises:
         UserError: there is none, or `by` is none of `ranking.RANKS`.
     """
     ranking = rank(read(folders), by)
-    return replace(ranking, notes=ranking.notes + search.notes(folders, ranking), warnings=_warnings(ranking))
+    notes = [note for folder in folders if (note := _search_note(folder, ranking))]
+    return replace(ranking, notes=(*ranking.notes, *notes), warnings=_warnings(ranking))
+
+
+def _search_note(folder: Path, ranking: Ranking) -> str | None:
+    """A note if the folder is a hyperparameter search that minimised another metric and found another best run."""
+    by = f"{ranking.by}/nme"
+    match read_yaml(folder / "multirun.yaml"):
+        case {"hydra": {"sweeper": {"n_trials": _}}, "optimized_metric": metric} if metric != by:
+            runs = [run for run in ranking.runs if folder in run.path.parents]
+            values = [(run.objective, run.name) for run in runs if run.objective is not None]
+            if values and (best := min(values))[1] not in [run.name for run in ranking.ranked[:1]]:
+                return f"the sweep sought the lowest {metric}: {best[0]:.5g} in {best[1]}; this table ranks by {by}"
+    return None
 
 
 def _warnings(ranking: Ranking) -> tuple[str, ...]:
@@ -62,21 +74,20 @@ def _warnings(ranking: Ranking) -> tuple[str, ...]:
 
 
 def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[RenderableType]:
-    """What a terminal shows: the best runs, what became of the others, what to beware of, the paired test."""
+    """The terminal's output: the best runs, the runs without a rank, notes, warnings, and the paired test."""
     parts: list[RenderableType] = []
     if ranking.ranked:
         parts.append(ranked_table(ranking, rows))
     if ranking.others:
         parts.append(others_table(ranking, rows))
-    parts += [Text(f"note: {note}") for note in ranking.notes]
-    parts += [Text(f"warning: {line}") for line in ranking.warnings]
-    return parts if judgement is None else [*parts, Text(judgement)]
+    lines = [f"note: {note}" for note in ranking.notes] + [f"warning: {line}" for line in ranking.warnings]
+    return [*parts, *(Text(line) for line in (*lines, *filter(None, [judgement])))]
 
 
 def summary(folder: Path) -> list[RenderableType]:
-    """What `scripts/compare.py` would show of a sweep that has just ended.
+    """The output of `scripts/compare.py` for a sweep that has just ended.
 
-    Never raises: an odd folder must not spoil the sweep's end.
+    Never raises: a folder that cannot be compared must not make the sweep fail.
     """
     try:
         config = read_yaml(CONF / "compare.yaml")

@@ -1,6 +1,8 @@
-"""What the page shows, as plain data."""
+"""The data of the page, as plain values."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,8 @@ import numpy.typing as npt
 from fkd.comparison.columns import COLUMNS, Column, differing_keys, labels, recipe_keys, used
 from fkd.comparison.curves import Drawn
 from fkd.comparison.overlays import Row
-from fkd.comparison.ranking import Group, Ranking
-from fkd.comparison.run_reader import Run
-from fkd.comparison.settings import Settings, short_names, text
+from fkd.comparison.ranking import Ranking
+from fkd.comparison.settings import Settings, short_names, sort_value, text
 from fkd.comparison.table import is_lost, state
 from fkd.visualization import plots
 
@@ -21,13 +22,13 @@ _CORNERS = 400
 def page_data(
     ranking: Ranking, judgement: str | None, drawn: Sequence[Drawn], chosen: int, overlays: Sequence[Row] | str
 ) -> dict[str, Any]:
-    """All that the page's script needs, ready for JSON.
+    """All data that the page's script needs, ready for JSON.
 
     Args:
-        judgement: the paired test's sentence, if there are two to be tested.
-        drawn: runs with curves, those to be shown at first in front.
-        chosen: how many these are.
-        overlays: for each face those of the chosen runs that have test faces, in that order; or why there are none.
+        judgement: the paired test in one sentence, if there are two recipes.
+        drawn: runs with curves; those that are shown at first come first.
+        chosen: number of runs that are shown at first.
+        overlays: for each face the overlays of the chosen runs with test faces, in that order; or why there are none.
     """
     keys, columns = differing_keys(ranking), used(COLUMNS, ranking.runs)
     return {
@@ -36,9 +37,9 @@ def page_data(
         "colours": plots.COLOURS,
         "judgement": judgement,
         "notes": [*ranking.notes, *(f"warning: {line}" for line in ranking.warnings)],
-        "counts": _counts(ranking),
+        "counts": Counter(run.status for run in ranking.runs),
         "runs": {
-            "columns": [_setting(key, short) for key, short in short_names(keys).items()] + _columns(columns),
+            "columns": _headings(keys) + _titles(columns),
             "rows": [
                 {
                     "place": place if place <= len(ranking.ranked) else None,
@@ -46,15 +47,19 @@ def page_data(
                     "name": run.name,
                     "state": state(run),
                     "lost": is_lost(run),
-                    "cells": [*_chosen(run.settings, keys), *_figures(columns, run)],
+                    "cells": _cells(run.settings, keys)
+                    + [{"value": column.value(run), "text": column.text(column.value(run))} for column in columns],
                 }
                 for place, (run, name) in enumerate(zip(ranking.runs, labels(ranking), strict=True), 1)
             ],
         },
         "groups": _groups(ranking, columns) if ranking.has_repeats else None,
         "curves": [_curves(one) for one in drawn],
-        "costs": [_cost(ranking, run) for run in ranking.ranked],
-        "overlays": overlays if isinstance(overlays, str) else [_overlay_row(row) for row in overlays],
+        "costs": [
+            {"parameters": run.parameters, "images_per_s": run.images_per_s, "nme": ranking.score(run)}
+            for run in ranking.ranked
+        ],
+        "overlays": overlays if isinstance(overlays, str) else [asdict(row) for row in overlays],
         "chosen": [one.place for one in drawn[:chosen]],
         "overlaid": [one.place for one in drawn[:chosen] if one.faces is not None],
     }
@@ -82,57 +87,26 @@ def _curves(one: Drawn) -> dict[str, Any]:
 
 
 def _groups(ranking: Ranking, columns: Sequence[Column]) -> dict[str, Any]:
-    keys = recipe_keys(ranking)
-    headings = [_setting(key, short) for key, short in short_names(keys).items()]
-    return {
-        "columns": [*headings, {"title": "seeds", "better": 0}, *_columns(columns)],
-        "rows": [_group_row(place, group, keys, columns) for place, group in enumerate(ranking.groups, 1)],
-    }
+    """The table of recipes."""
+    keys, rows = recipe_keys(ranking), []
+    for place, group in enumerate(ranking.groups, 1):
+        cells = [*_cells(group.settings, keys), {"value": len(group.runs), "text": group.seeds}]
+        for column in columns:
+            spread = group.spread(column.value)
+            cells.append({"value": spread.mean, "text": column.spread(spread)})
+        rows.append({"place": place, "cells": cells})
+    return {"columns": [*_headings(keys), {"title": "seeds", "better": 0}, *_titles(columns)], "rows": rows}
 
 
-def _group_row(place: int, group: Group, keys: Sequence[str], columns: Sequence[Column]) -> dict[str, Any]:
-    spreads = [group.spread(column.value) for column in columns]
-    figures = [
-        {"value": spread.mean, "text": column.spread(spread)} for column, spread in zip(columns, spreads, strict=True)
-    ]
-    seeds = {"value": len(group.runs), "text": group.seeds}
-    cells = [*_chosen(group.settings, keys), seeds, *figures]
-    return {"place": place, "cells": cells}
+def _headings(keys: Sequence[str]) -> list[dict[str, Any]]:
+    names = short_names(keys).items()
+    return [{"title": short, "tip": key, "setting": True, "better": 0} for key, short in names]
 
 
-def _columns(columns: Sequence[Column]) -> list[dict[str, Any]]:
+def _titles(columns: Sequence[Column]) -> list[dict[str, Any]]:
     return [{"title": column.title, "better": column.better} for column in columns]
 
 
-def _setting(key: str, short: str) -> dict[str, Any]:
-    return {"title": short, "tip": key, "setting": True, "better": 0}
-
-
-def _figures(columns: Sequence[Column], run: Run) -> list[dict[str, Any]]:
-    return [{"value": value, "text": column.text(value)} for column in columns for value in [column.value(run)]]
-
-
-def _chosen(settings: Settings, keys: Sequence[str]) -> list[Any]:
-    """What sorts a cell, numbers as numbers, and what it shows."""
-    cells = []
-    for key in keys:
-        value = settings.get(key)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        cells.append({"value": value if number else text(value), "text": text(value)})
-    return cells
-
-
-def _cost(ranking: Ranking, run: Run) -> dict[str, Any]:
-    return {"parameters": run.parameters, "images_per_s": run.images_per_s, "nme": ranking.score(run)}
-
-
-def _overlay_row(row: Row) -> dict[str, Any]:
-    cells = [{"image": cell.image, "caption": cell.caption} for cell in row.cells]
-    return {"name": row.name, "cells": cells}
-
-
-def _counts(ranking: Ranking) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for run in ranking.runs:
-        counts[run.status] = counts.get(run.status, 0) + 1
-    return counts
+def _cells(settings: Settings, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Each setting as the value by which the table is sorted and the text that it shows."""
+    return [{"value": sort_value(settings.get(key)), "text": text(settings.get(key))} for key in keys]

@@ -1,4 +1,4 @@
-"""What curves are drawn from, read for the best runs only: a folder may hold thousands."""
+"""The data of curves; they are read for the best runs only, since a folder may hold thousands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from fkd.training.runs.metrics_csv import Curve
 
 @dataclass(frozen=True)
 class Drawn:
-    """One run's curves.
+    """One run with its curves.
 
     Attributes:
-        place: of the run in `ranking.runs`.
-        run: whose.
-        label: what it is called in legends.
-        logged: name -> its curve over epochs.
-        faces: its test faces; None if it left none.
+        place: index of the run in `ranking.runs`.
+        run: the run.
+        label: its name in legends.
+        logged: logged name -> curve over epochs.
+        faces: errors of its test faces; None if it left none.
     """
 
     place: int
@@ -46,7 +46,7 @@ class Drawn:
 
 
 def draw(ranking: Ranking, count: int) -> list[Drawn]:
-    """The best run of each recipe, then the further ones by rank: `count` runs, so that seeds do not crowd out nets."""
+    """The best run of each recipe, then the other runs by rank, `count` in all: every recipe comes before any seed."""
     names, places = labels(ranking), {run.path: place for place, run in enumerate(ranking.runs)}
     first = [places[group.runs[0].path] for group in ranking.groups]
     order = list(dict.fromkeys([*first, *places.values()]))[:count]

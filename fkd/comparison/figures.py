@@ -1,4 +1,4 @@
-"""The curves as PNG files, for papers and notes."""
+"""The curves of a comparison as PNG files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from fkd.visualization import plots
 
 
 def write_figures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> list[Path]:
-    """Writes `ced.png`, `training.png` and `cost.png` as far as there is something to draw; gives those written."""
+    """Write `ced.png`, `training.png` and `cost.png`, those without data excepted; return the paths written."""
     written = []
     errors = {one.label: one.faces.curve.astype(np.float64) for one in drawn if one.faces is not None}
     if errors:
@@ -22,11 +22,9 @@ def write_figures(output: Path, ranking: Ranking, drawn: Sequence[Drawn]) -> lis
         plots.training_curves(logged, output / "training.png")
         written.append(output / "training.png")
     if ranking.ranked:
-        errors_of_nets = np.array([ranking.score(run) for run in ranking.ranked], np.float64)
-        costs = {
-            "parameters": np.array([run.parameters for run in ranking.ranked], np.float64),
-            "images per second in training": np.array([run.images_per_s for run in ranking.ranked], np.float64),
-        }
-        plots.cost(costs, errors_of_nets, ranking.title, output / "cost.png")
+        figures = [(ranking.score(run), run.parameters, run.images_per_s) for run in ranking.ranked]
+        scores, parameters, speeds = np.array(figures, np.float64).T
+        costs = {"parameters": parameters, "images per second in training": speeds}
+        plots.cost(costs, scores, ranking.title, output / "cost.png")
         written.append(output / "cost.png")
     return written

@@ -25,16 +25,18 @@ from fkd.visualization import draw
 _SIZE, _ZOOM, _WIDER = 112, 2, 1.5
 _QUALITY = 85  # of JPEG
 _PLACES = ("root", "cache_dir", "exclude")
-"""Keys of a data set whose values are names of folders and files."""
+"""Keys of a data set whose values are paths."""
+_SOURCES = ("fkd.data.", "fkd.synthetic.")
+"""Packages with functions that return faces."""
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """One face with what one run found.
+    """One face with the prediction of one run.
 
     Attributes:
         image: JPEG as a data URI.
-        caption: its NME, or that it was missed.
+        caption: its NME, or "missed".
     """
 
     image: str
@@ -43,10 +45,10 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Row:
-    """One face with what each run found.
+    """One face with the predictions of all runs.
 
     Attributes:
-        name: of the face: its subject and image.
+        name: key of the face, see `tested.FaceErrors`.
         cells: one overlay for each run, in order.
     """
 
@@ -55,15 +57,15 @@ class Row:
 
 
 def worst(runs: Sequence[FaceErrors], source: Path, count: int) -> list[Row]:
-    """The `count` faces of the highest error, on average over the runs, highest first; none that all of them missed.
+    """The faces with the highest mean error over the runs, highest first; faces that all runs missed are left out.
 
     Args:
-        runs: the test faces of each.
-        source: folder of a run, whose config says where the images are.
-        count: how many faces.
+        runs: the test faces of each run.
+        source: folder of a run, whose config names the data set.
+        count: number of faces.
 
     Raises:
-        UserError: the images cannot be had here, in one line.
+        UserError: the images are not available here.
     """
     rows = tested.matched(runs)
     errors = np.nan_to_num(np.mean([run.nme[row] for run, row in zip(runs, rows, strict=True)], axis=0), nan=-1.0)
@@ -77,7 +79,7 @@ def worst(runs: Sequence[FaceErrors], source: Path, count: int) -> list[Row]:
     for face in chosen:
         key = str(runs[0].keys[rows[0][face]])
         if key not in place:
-            raise UserError(f"{key}: the data of {source} no longer hold this test face")
+            raise UserError(f"{key}: the data set of {source} no longer has this test face")
         photo = faces.images[int(faces.table.images[place[key]])]
         cells = [_overlay(photo, *points[i], run, int(rows[i][face])) for i, run in enumerate(runs)]
         found.append(Row(key, tuple(cells)))
@@ -87,7 +89,7 @@ def worst(runs: Sequence[FaceErrors], source: Path, count: int) -> list[Row]:
 def _overlay(
     photo: Image, preds: Points, target: Points, visible: npt.NDArray[np.bool_], run: FaceErrors, row: int
 ) -> Overlay:
-    """The same window for all runs, whatever window each net was shown."""
+    """The window is the same for all runs and does not depend on the windows of their nets."""
     crop = Crop.from_box(adjust(square_around(target[row]), _WIDER), _SIZE)
     points = crop.points(preds[row]), crop.points(target[row])
     image = draw.face(crop.image(photo), *points, visible=visible[row], zoom=_ZOOM)
@@ -96,10 +98,10 @@ def _overlay(
 
 
 def _faces(run_dir: Path) -> Faces:
-    """The data set of a run, built anew from its config.
+    """The data set of a run, built again from its config.
 
-    A config may be untrusted: nothing is called but sources of `fkd.data` and what they read files with, with
-    plain values. Names of folders are those that the run saw, and none is made that is not there.
+    The config may be untrusted: it can call nothing but sources of fkd, with plain values. Relative paths start at the
+    working directory of the run, and no missing folder is created.
     """
     try:
         config = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
@@ -116,10 +118,10 @@ def _faces(run_dir: Path) -> Faces:
 
 
 def _checked(node: Any, start: Path, key: str = "data.source") -> Any:
-    """A part of a source's config, if it calls nothing but sources; its folders and files are those seen from `start`.
+    """A part of a source's config in which only sources are called, with paths relative to the folder `start`.
 
     Raises:
-        UserError: it calls something else, would be resolved into more config, or its root is not here.
+        UserError: it calls something else, contains an interpolation, or its root is missing.
     """
     if isinstance(node, str) and "${" in node:
         raise UserError(f"{key}: expected a plain value, found {node!r}")
@@ -136,14 +138,10 @@ def _checked(node: Any, start: Path, key: str = "data.source") -> Any:
     return node
 
 
-_SOURCES = ("fkd.data.", "fkd.synthetic.")
-"""Packages whose functions give faces."""
-
-
 def _check_source(target: Any, key: str = "data.source") -> None:
-    """Makes sure that this is the name of one of fkd's own functions that give faces, or of a `FileSet`.
+    """Raise UserError unless the target is a function of fkd that returns faces, or `FileSet`.
 
-    What its modules have merely imported from elsewhere, as numpy or os, is neither.
+    What the modules of fkd import from elsewhere, e.g. numpy or os, is refused.
     """
     module, _, name = str(target).rpartition(".")
     try:

@@ -1,4 +1,4 @@
-"""Where runs are looked for, and where the comparison goes."""
+"""The folders of the runs and of the comparison."""
 
 import glob
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from fkd.io.media import make_folder
 
 
 def folders(runs: str | Iterable[object]) -> list[Path]:
-    """The folders that `runs` speaks of: a name, a glob, or a list of either.
+    """The folders that `runs` names: one name, a glob, or a list of both.
 
     Raises:
         UserError: there is no such folder.
@@ -21,10 +21,10 @@ def folders(runs: str | Iterable[object]) -> list[Path]:
 
 
 def alone(arguments: list[str]) -> list[str]:
-    """The arguments of a command that compares once.
+    """The arguments of a command without a sweep.
 
     Raises:
-        UserError: they ask for a sweep, which would leave a folder of its own.
+        UserError: they start a sweep, which would create a folder of its own.
     """
     if {"-m", "--multirun"} & set(arguments):
         raise UserError("-m: expected one comparison, found a sweep of them; runs=[DIR,DIR] compares several folders")
@@ -32,10 +32,10 @@ def alone(arguments: list[str]) -> list[str]:
 
 
 def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
-    """A folder that can be written to; without one that is given, the folder of the runs, in a single run's a new one.
+    """The output folder, made if it is missing; by default the folder of the runs, for a single run `comparison` in it.
 
     Raises:
-        UserError: there are several, or the one given is a run's own folder, or it cannot be written to.
+        UserError: no output is given for several folders; it is the folder of a run; or it cannot be written.
     """
     if output is None:
         if len(runs) > 1:
@@ -50,7 +50,7 @@ def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
 def _folders(value: str) -> list[Path]:
     if value and Path(value).is_dir():
         return [Path(value)]
-    found = sorted(Path(name) for name in glob.glob(value, recursive=True) if Path(name).is_dir())
+    found = sorted(path for name in glob.glob(value, recursive=True) if (path := Path(name)).is_dir())
     if not found:
         kind = "a file" if Path(value).is_file() else "no such folder"
         raise UserError(f"runs={value}: expected a folder of runs or sweeps, a glob or a list [DIR,DIR], found {kind}")

@@ -1,4 +1,4 @@
-"""Which runs are better than which, as far as they can be compared."""
+"""Rank the runs that can be compared with each other."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from fkd.comparison.run_reader import TRAINED_ON, Run
-from fkd.comparison.settings import Settings, but_seed, data_of, shared
+from fkd.comparison.settings import Settings, data_of, shared, without_seed
 from fkd.errors import UserError
 
 RANKS = ("auto", "test", "val")
@@ -16,17 +16,17 @@ RANKS = ("auto", "test", "val")
 class Spread(NamedTuple):
     """A figure over several seeds."""
 
-    mean: float | None  # None without any figure
-    sd: float | None  # over n - 1; None where there is but one
+    mean: float | None  # None if no run has the figure
+    sd: float | None  # over n - 1; None if one run has the figure
 
 
 @dataclass(frozen=True)
 class Group:
-    """Repetitions of one recipe, which differ in nothing but the seed.
+    """Repetitions of one recipe, which differ in the seed only.
 
     Attributes:
-        runs: those that are ranked, best first, one for each seed.
-        repeats: number of seeds that were begun.
+        runs: the ranked ones, best first, one for each seed.
+        repeats: number of seeds that were started.
     """
 
     runs: tuple[Run, ...]
@@ -34,17 +34,17 @@ class Group:
 
     @property
     def settings(self) -> Settings:
-        """Those of all its runs."""
+        """The settings that are equal in all runs, without the seed."""
         return shared([run.settings for run in self.runs])
 
     @property
     def name(self) -> str:
-        """What it is called where nothing sets it apart."""
+        """The name of a recipe without settings of its own."""
         return self.runs[0].name if self.repeats == 1 else f"{self.seeds} seeds"
 
     @property
     def seeds(self) -> str:
-        """How many there are; "4 of 5" if one was lost."""
+        """The number of seeds; "4 of 5" if one of five is not ranked."""
         return str(self.repeats) if len(self.runs) == self.repeats else f"{len(self.runs)} of {self.repeats}"
 
     def spread(self, value: Callable[[Run], float | None]) -> Spread:
@@ -59,11 +59,11 @@ class Ranking:
 
     Attributes:
         by: "test" (NME of the test faces) or "val" (`val/nme` of the best epoch).
-        ranked: done and scored on the same faces, best first.
-        others: all others: not done, not tested, or scored on other faces.
+        ranked: runs that are done and were scored on the same faces, best first.
+        others: all other runs: not done, not scored, or scored on other faces.
         groups: the ranked runs by recipe, best mean first.
-        notes: lines that must be read beside the table.
-        warnings: lines about single trainings that failed.
+        notes: limits of the ranking, a line each.
+        warnings: signs of failed trainings, a line each.
     """
 
     by: str
@@ -75,7 +75,7 @@ class Ranking:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """All, ranked first."""
+        """All runs, the ranked ones first."""
         return self.ranked + self.others
 
     @property
@@ -85,12 +85,12 @@ class Ranking:
 
     @property
     def title(self) -> str:
-        """Of the score, with its unit."""
+        """The title of the score, with its unit."""
         which = ", all faces" if self.by == "test" and any(run.is_detected for run in self.ranked) else ""
         return f"{self.by} NME{which} (inter-ocular, %)"
 
     def score(self, run: Run) -> float | None:
-        """What runs are ranked by, percent."""
+        """The NME by which runs are ranked, percent."""
         return _SCORES[self.by](run)
 
 
@@ -101,13 +101,13 @@ _SCORES: dict[str, Callable[[Run], float | None]] = {
 
 
 def rank(runs: Sequence[Run], by: str) -> Ranking:
-    """The runs that are done, in order of their error.
+    """Rank the runs that are done by their error.
 
-    Scores on different faces say nothing about each other, so only the largest number of runs on the same faces are
-    ranked; a note says how many are left out.
+    Scores on different faces cannot be compared, so only the largest set of runs with the same faces is ranked; a note
+    counts the runs that are left out.
 
     Args:
-        by: "test", "val", or "auto": the test's NME if it ranks as many runs as the validation's.
+        by: "test", "val", or "auto": the test NME if it ranks as many runs as the validation NME.
 
     Raises:
         UserError: `by` is something else.
@@ -120,8 +120,9 @@ def rank(runs: Sequence[Run], by: str) -> Ranking:
     split = by if by != "auto" else "test" if tested and tested >= validated else "val"
     score, (ranked, elsewhere) = _SCORES[split], comparable[split]
     places = {id(run) for run in ranked}
-    others = tuple(sorted((run for run in runs if id(run) not in places), key=_by_validation))
-    ranked = sorted(ranked, key=lambda run: (score(run), run.name))
+    others = [run for run in runs if id(run) not in places]
+    others.sort(key=lambda run: (run.val_nme is None, run.val_nme or 0.0, run.name))
+    ranked.sort(key=lambda run: (score(run), run.name))
     groups = _groups(ranked, others, score)
     notes = []
     if debugged := [run for run in runs if run.status == "done" and run.is_debug]:
@@ -139,25 +140,19 @@ def rank(runs: Sequence[Run], by: str) -> Ranking:
         )
     if split == "test":
         notes += _cautions(ranked, len(groups))
-    return Ranking(split, tuple(ranked), others, groups, tuple(notes))
+    return Ranking(split, tuple(ranked), tuple(others), groups, tuple(notes))
 
 
 def _cautions(ranked: Sequence[Run], recipes: int) -> list[str]:
-    """What to beware of in a ranking by the test."""
-    cautions = []
+    """Notes on what a ranking by the test does not show."""
+    lines = []
     if any(run.is_detected for run in ranked):
-        cautions.append("boxes=detector: a missed face counts 100 %")
+        lines.append("boxes=detector: a missed face counts 100 %")
     if recipes > 2:
-        cautions.append(
+        lines.append(
             f"the best of {recipes} recipes was chosen by these test faces, so its error on them is too low an "
             "estimate; rank=val chooses without them"
         )
-    return cautions + _remembered(ranked)
-
-
-def _remembered(ranked: Sequence[Run]) -> list[str]:
-    """Which nets were trained on subjects of the test, and of which that is not known."""
-    lines = []
     if known := [run for run in ranked if run.test_score(TRAINED_ON)]:
         most, subjects = (max(run.test_score(key) or 0 for run in known) for key in (TRAINED_ON, "subjects"))
         lines.append(
@@ -170,46 +165,37 @@ def _remembered(ranked: Sequence[Run]) -> list[str]:
 
 
 def _comparable(runs: Sequence[Run], split: str) -> tuple[list[Run], list[Run]]:
-    """The most runs that were scored on the same faces of a split; and those that were on others."""
-    return _largest([run for run in runs if _SCORES[split](run) is not None], lambda run: _scored_on(run, split))
+    """The largest set of runs that were scored on the same faces of a split; and the runs scored on other faces."""
+    scored = [(run, _scored_on(run, split)) for run in runs if _SCORES[split](run) is not None]
+    counts = Counter(key for _, key in scored)
+    most = max(counts, key=counts.__getitem__, default=None)
+    return [run for run, key in scored if key == most], [run for run, key in scored if key != most]
 
 
 def _scored_on(run: Run, split: str) -> Hashable:
-    """What decides which faces a score is of, and for the test in which boxes."""
+    """A key of the faces on which a run was scored, for the test also of the kind of boxes."""
     test = ("boxes", "faces", "subjects", "labels") if split == "test" else ()
     return run.faces.get(split) or data_of(run.settings), tuple(repr(run.test.get(key)) for key in test)
 
 
-def _largest(runs: Sequence[Run], key: Callable[[Run], Hashable]) -> tuple[list[Run], list[Run]]:
-    """The most runs of equal key, of several as many the first; and the rest."""
-    if not runs:
-        return [], []
-    (most, _), *_ = Counter(key(run) for run in runs).most_common(1)
-    return [run for run in runs if key(run) == most], [run for run in runs if key(run) != most]
-
-
-def _by_validation(run: Run) -> tuple[bool, float, str]:
-    return run.val_nme is None, run.val_nme or 0.0, run.name
-
-
 def _groups(ranked: Sequence[Run], others: Sequence[Run], score: Callable[[Run], float | None]) -> tuple[Group, ...]:
-    """A seed that was run twice counts once, the later run of it: else the spread would seem smaller than it is."""
+    """Of a seed that was run twice only the later run counts: both would make the standard deviation too small."""
     by_recipe: dict[Hashable, dict[Any, Run]] = defaultdict(dict)
     for run in sorted(ranked, key=lambda run: (run.started, run.name)):
         by_recipe[_recipe(run)][run.settings.get("seed")] = run
-    begun: dict[Hashable, set[Any]] = defaultdict(set)
-    for run in [*ranked, *(run for run in others if run.is_begun)]:
-        begun[_recipe(run)].add(run.settings.get("seed"))
+    started: dict[Hashable, set[Any]] = defaultdict(set)
+    for run in [*ranked, *(run for run in others if run.has_trained)]:
+        started[_recipe(run)].add(run.settings.get("seed"))
     groups = [
-        Group(tuple(sorted(seeds.values(), key=lambda run: score(run) or 0.0)), len(begun[key]))
+        Group(tuple(sorted(seeds.values(), key=lambda run: score(run) or 0.0)), len(started[key]))
         for key, seeds in by_recipe.items()
     ]
     return tuple(sorted(groups, key=lambda group: group.spread(score).mean or 0.0))
 
 
 def _recipe(run: Run) -> Hashable:
-    """What repetitions share."""
-    return run.recipe or but_seed(run.settings) or run.name
+    """A key that is the same for repetitions of a recipe."""
+    return run.recipe or without_seed(run.settings) or run.name
 
 
 def _count(runs: Sequence[Run]) -> str:

@@ -1,22 +1,25 @@
-"""Runs as their folders tell of them, whatever became of them."""
+"""Read the results of runs from their folders, whatever their status."""
 
 import json
 import math
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fkd.comparison.settings import chosen, completed, told_apart
+from fkd.comparison.settings import canonical, chosen, differing, read_yaml, selected
 from fkd.errors import UserError
 from fkd.io.atomic import is_locked
 from fkd.training.runs import metrics_csv
 
 TRAINED_ON = "subjects_in_training"
-"""Key of `metrics.json`: on how many of the tested subjects the net was trained; None where that is not known."""
+"""Key of `metrics.json`: the number of tested subjects that the net was trained on; None if it is unknown."""
 
 _NOT_RUNS = ("checkpoints", "tensorboard")
+_SHOWN_HASH = 6
+"""Characters of a recipe's hash that are shown."""
 
 
 @dataclass(frozen=True)
@@ -25,26 +28,27 @@ class Run:
 
     Attributes:
         path: its folder.
-        name: the same, below the folder that is compared.
-        status: done; stopped, failed (with a reason); running; killed (it says running, but no process holds its
-            lock); broken (what it left cannot be read).
+        name: the folder's path relative to the folder that is compared.
+        status: done; stopped or failed (with a reason); running; killed (result.json says running, but no process
+            holds the lock); broken (its files cannot be read).
         reason: one line, "" for done.
-        settings: dotted key -> value, what was chosen.
-        epoch: of the lowest val/loss, the first is 1; None if none was validated.
+        settings: dotted key -> chosen value.
+        epoch: the epoch of the lowest val/loss, counted from 1; None before the first validation.
         val_nme: of that epoch, percent inter-ocular.
+        val_loss: of that epoch.
         test: content of `metrics.json`, {} if it was not tested.
-        parameters: of the net.
-        images_per_s: in training.
+        parameters: number of the net's parameters.
+        images_per_s: training images per second.
         seconds: from start to end.
-        started: ISO time, "" if it is not known.
-        mean_shape_nme: what the mean face reaches on the same test faces, percent inter-ocular.
-        objective: what a sweep minimises, the value of `optimized_metric`.
-        recipe: digits that repetitions with other seeds share; "" where a run of an older version left none.
-        faces: "train", "val" and "test" -> digits that runs on the very same faces share; empty likewise.
-        warnings: signs that its training failed, a line each.
+        started: ISO time, "" if it is unknown.
+        mean_shape_nme: of the mean shape on the same test faces, percent inter-ocular.
+        objective: the value of `optimized_metric`, which a sweep minimises.
+        recipe: hash of the config without the seed; "" for a run of a version that wrote none.
+        faces: "train", "val" and "test" -> hash of the split's faces; empty for a run of a version that wrote none.
+        warnings: signs of a failed training, a line each.
         overrides: of its command line.
-        ckpt_path: of another run, from which it trained on, if it did.
-        environment: where it ran, see `fkd.training.runs.environment`; None where a run of an older version left none.
+        ckpt_path: the checkpoint of another run that it resumed from, if any.
+        environment: see `fkd.training.runs.environment`; None for a run of a version that wrote none.
     """
 
     path: Path
@@ -75,22 +79,22 @@ class Run:
 
     @property
     def is_debug(self) -> bool:
-        """Whether it was run with `debug=...`: its figures are no measure of a recipe."""
+        """Whether it was run with `debug=...`, so that its scores do not measure the recipe."""
         return any(override.startswith("debug=") and override != "debug=null" for override in self.overrides)
 
     @property
-    def is_begun(self) -> bool:
-        """Whether it trained at all; a command with a mistake ends before that."""
+    def has_trained(self) -> bool:
+        """Whether it trained at all; a command with a mistake fails before that."""
         return self.status != "failed" or self.val_nme is not None
 
     @property
     def is_detected(self) -> bool:
-        """Whether a detector had to find the test faces, and may have missed some."""
+        """Whether a detector searched for the test faces and may have missed some."""
         return self.test.get("boxes") == "detector"
 
     @property
     def test_nme(self) -> float | None:
-        """Percent inter-ocular on the test faces; where a detector found them, a missed one counts 100."""
+        """Percent inter-ocular on the test faces; with a detector's boxes, a missed face counts 100."""
         return self.test_score("nme_all" if self.is_detected else "nme_interocular")
 
 
@@ -106,26 +110,52 @@ def read(places: Sequence[Path]) -> list[Run]:
         raise UserError(f"runs={where}: expected runs of scripts/train.py (folders with a result.json), found none")
     root = Path(os.path.commonpath(paths if len(paths) > 1 else [path.parent for path in paths]))
     runs = [_read(path, resolved.relative_to(root).as_posix()) for resolved, path in sorted(paths.items())]
-    recipes = [run.recipe for run in runs]
-    full = completed([run.settings for run in runs], [run.path for run in runs], recipes)
-    named = {key for run in runs if run.status == "done" for key in run.settings}  # a failed command's are its own
-    full = [
-        {key: value for key, value in one.items() if key in named} if run.status == "done" else one
-        for run, one in zip(runs, full, strict=True)
-    ]
-    full = told_apart(full, recipes)
-    return [replace(run, settings=settings) for run, settings in zip(runs, full, strict=True)]
+    return _with_hashes(_completed(runs))
 
 
 def number(value: Any) -> float | None:
-    """A finite number as it is, None for anything else."""
+    """The value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
 
 
-def _texts(values: Any) -> list[str]:
-    return [str(value) for value in values] if isinstance(values, list) else []
+def _completed(runs: Sequence[Run]) -> list[Run]:
+    """The runs with the settings that only other runs name, taken from their own configs.
+
+    Otherwise a run with ``data.split=official`` would seem to differ from a run that has it by default. A setting that
+    the config lacks, too, is None where the run has a recipe hash, since such a run names every chosen group; in other
+    runs it stays unknown. Runs that are done get no settings that only unfinished runs name.
+    """
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    of_done = {key for run in runs if run.status == "done" for key in run.settings}
+    full = []
+    for run in runs:
+        wanted = [key for key in keys if key not in run.settings and (key in of_done or run.status != "done")]
+        config = read_yaml(run.path / ".hydra" / "config.yaml") if run.settings and wanted else {}
+        added = dict.fromkeys(wanted) if run.recipe else {}
+        added |= {key: value for key in wanted for value in selected(config, key)}
+        full.append(replace(run, settings={**run.settings, **added}))
+    return full
+
+
+def _with_hashes(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with the start of the recipe hash as a setting where runs of several recipes have equal settings.
+
+    A chosen group may change values that are not among the settings, and so may an edited file.
+    """
+    keys = [key for key in differing([run.settings for run in runs]) if key != "seed"]
+    values = [tuple(canonical(run.settings.get(key)) for key in keys) for run in runs]
+    recipes = defaultdict[tuple[str, ...], set[str]](set)
+    for run, value in zip(runs, values, strict=True):
+        if run.settings:
+            recipes[value].add(run.recipe)
+    return [
+        replace(run, settings={**run.settings, "recipe": run.recipe[:_SHOWN_HASH] or None})
+        if len(recipes[value]) > 1
+        else run
+        for run, value in zip(runs, values, strict=True)
+    ]
 
 
 def _find(place: Path) -> Iterator[Path]:
@@ -137,7 +167,7 @@ def _find(place: Path) -> Iterator[Path]:
 
 
 def _is_training(path: Path) -> bool:
-    """Whether a folder without a result is one of a training: evaluations leave a `.hydra`, too."""
+    """Whether a folder without a result belongs to a training: evaluations leave a `.hydra`, too."""
     try:
         return "\ntrainer:\n" in (path / ".hydra" / "config.yaml").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -150,14 +180,21 @@ def _read(path: Path, name: str) -> Run:
     except FileNotFoundError:
         if is_locked(path / ".lock"):
             return Run(path, name, "running", "just started")
-        return Run(path, name, "broken", "no result.json: it ended before there was one")
+        return Run(path, name, "broken", "no result.json: the run ended before writing one")
     except (OSError, ValueError, RecursionError) as error:
         return Run(path, name, "broken", f"result.json cannot be read ({' '.join(str(error).split())})")
     if not isinstance(content, dict) or not isinstance(content.get("status"), str):
         return Run(path, name, "broken", "result.json: expected an object with a status, found something else")
+
+    def mapping(key: str) -> dict[str, Any] | None:
+        return content[key] if isinstance(content.get(key), dict) else None
+
+    def texts(key: str) -> list[str]:
+        return [str(value) for value in content[key]] if isinstance(content.get(key), list) else []
+
     settings = chosen(content)
     status, _, reason = (part.strip() for part in content["status"].partition(":"))
-    best: Mapping[str, Any] = content["best"] if isinstance(content.get("best"), dict) else {}
+    best: Mapping[str, Any] = mapping("best") or {}
     if status != "done" and number(best.get("val/nme")) is None:
         curves = metrics_csv.read(path)
         best = metrics_csv.best_epoch(curves)
@@ -165,9 +202,8 @@ def _read(path: Path, name: str) -> Run:
             reached = f"epoch {metrics_csv.last_epoch(curves)} of {settings.get('trainer.max_epochs', '?')}"
             status, reason = ("running", reached) if is_locked(path / ".lock") else ("killed", f"after {reached}")
     if status not in ("done", "stopped", "failed", "running", "killed"):
-        status, reason = "broken", f"result.json: status={content['status']!r} is none that a run has"
+        status, reason = "broken", f"result.json: status={content['status']!r} is unknown"
     epoch = number(best.get("epoch"))
-    faces = content["faces"] if isinstance(content.get("faces"), dict) else {}
     return Run(
         path=path,
         name=name,
@@ -177,7 +213,7 @@ def _read(path: Path, name: str) -> Run:
         epoch=None if epoch is None else int(epoch),
         val_nme=number(best.get("val/nme")),
         val_loss=number(best.get("val/loss")),
-        test=content["test"] if isinstance(content.get("test"), dict) else {},
+        test=mapping("test") or {},
         parameters=number(content.get("parameters")),
         images_per_s=number(content.get("train_images_per_s")),
         seconds=number(content.get("seconds")),
@@ -185,9 +221,9 @@ def _read(path: Path, name: str) -> Run:
         mean_shape_nme=number(content.get("mean_shape_nme")),
         objective=number(content.get("objective")),
         recipe=str(content.get("recipe") or ""),
-        faces={split: str(digits) for split, digits in faces.items()},
-        warnings=_texts(content.get("warnings")),
-        overrides=_texts(content.get("overrides")),
+        faces={split: str(value) for split, value in (mapping("faces") or {}).items()},
+        warnings=texts("warnings"),
+        overrides=texts("overrides"),
         ckpt_path=None if content.get("ckpt_path") is None else str(content["ckpt_path"]),
-        environment=content["environment"] if isinstance(content.get("environment"), dict) else None,
+        environment=mapping("environment"),
     )

@@ -1,4 +1,4 @@
-"""Whether the best recipe is better than the second, or may only have had more luck: the paired test."""
+"""The paired test: whether the best recipe differs from the second by more than chance."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ _SEED = 0
 
 
 class Interval(NamedTuple):
-    """Ends of the 95 % interval of a difference, in its unit."""
+    """The ends of a 95 % interval, in the unit of the difference."""
 
     low: float
     high: float
 
 
 def verdict(ranking: Ranking, resamples: int) -> str | None:
-    """The paired test of the first two recipes, or why they cannot be tested; None if there are not two."""
+    """The paired test of the first two recipes in one sentence, or why it is impossible; None without two recipes."""
     sides = ranking.groups[:2]
     if len(sides) < 2:
         return None
@@ -62,7 +62,7 @@ def _outcome(names: Sequence[str], found: Interval, trainings: Sequence[int]) ->
 
 
 def _scope(subjects: npt.NDArray[np.str_], names: Sequence[str], trainings: Sequence[int]) -> str:
-    """What chance the interval holds, and what it does not."""
+    """The kinds of chance that the interval covers, and those that it does not."""
     scope = f"over {'subjects' if len(np.unique(subjects)) > 1 else 'the faces of one subject'} (paired bootstrap)"
     if max(trainings) > 1:
         scope += " and trainings (Welch's t)"
@@ -82,36 +82,36 @@ def interval(
     resamples: int,
     seed: int,
 ) -> Interval:
-    """The mean error of the second recipe minus that of the first, on other subjects and after other trainings.
+    """The interval of the second recipe's mean error minus the first's, over other subjects and other trainings.
 
-    Two variances add up. That over subjects is a bootstrap's of the paired differences (Koehn, "Statistical
-    Significance Tests for Machine Translation Evaluation", EMNLP 2004, section 4), each recipe at the mean of its
-    trainings. Faces of one subject resemble each other, so whole subjects are drawn, each with all faces (Davison &
-    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). That over trainings is the variance of their
-    mean errors over their number, for each recipe on its own; drawing 2 to 5 trainings with replacement would make it
-    far too small. Student's t takes the sum's degrees of freedom of Welch, "The Generalization of 'Student's' Problem"
-    (Biometrika 34, 1947) and Satterthwaite (Biometrics Bulletin 2, 1946).
+    Two variances are added. The variance over subjects is that of a bootstrap of the paired differences (Koehn,
+    "Statistical Significance Tests for Machine Translation Evaluation", EMNLP 2004, section 4), with the mean error of
+    each recipe's trainings. Faces of one subject are alike, so whole subjects are drawn, each with all its faces
+    (Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). The variance over trainings is,
+    for each recipe, that of their mean errors divided by their number; a bootstrap of 2 to 5 trainings would be far too
+    small. Student's t has the degrees of freedom of Welch, "The Generalization of 'Student's' Problem" (Biometrika 34,
+    1947) and Satterthwaite (Biometrics Bulletin 2, 1946). A recipe with one training adds no variance over trainings.
 
-    In simulations with 2 to 10 trainings and 6 to 300 subjects it held the truth in 92 to 97 % of all cases (88 % where
-    2 trainings that spread three times as wide met 5), a bootstrap over subjects and trainings in 71 to 95 %, one over
-    subjects alone in 40 to 93 %. Of a recipe that was trained once the chance between trainings is not in it.
+    In simulations with 2 to 10 trainings and 6 to 300 subjects the interval contained the truth in 92 to 97 % of all
+    cases (88 % for 2 trainings against 5 of a third of their spread), a bootstrap over subjects and trainings in 71 to
+    95 %, a bootstrap over subjects alone in 40 to 93 %.
 
     Args:
-        first: (T1, N) error of each training of the one recipe on each face.
-        second: (T2, N) of the other on the same faces.
-        subjects: (N,) name of each face's subject; faces of a single subject count as so many subjects.
-        resamples: how often subjects are drawn anew.
-        seed: of the draws.
+        first: (T1, N) error of each training of the first recipe on each face.
+        second: (T2, N) of the second recipe on the same faces.
+        subjects: (N,) name of each face's subject; with a single subject, each face counts as one.
+        resamples: number of bootstrap samples.
+        seed: of the samples.
 
     Raises:
         ValueError: fewer than two faces, errors that are not finite, or shapes that do not fit.
     """
     if first.ndim != 2 or second.ndim != 2 or not first.shape[1] == second.shape[1] == len(subjects) >= 2:
         raise ValueError(
-            f"expected (T, N) errors of N >= 2 subjects, found {first.shape}, {second.shape}, {subjects.shape}"
+            f"expected (T, N) errors of N >= 2 faces, found {first.shape}, {second.shape}, {subjects.shape}"
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("errors: expected finite ones, found others")
+        raise ValueError("errors: expected finite numbers, found NaN or infinity")
     _, members = np.unique(subjects, return_inverse=True)
     if members.max() == 0:
         members = np.arange(len(subjects))
@@ -130,11 +130,11 @@ def interval(
 def _variance_over_subjects(
     differences: npt.NDArray[np.floating], members: npt.NDArray[np.integer], resamples: int, seed: int
 ) -> float:
-    """Of the mean over faces; (N,) differences and (N,) number of each face's subject, from 0 on."""
+    """The variance of the mean of differences (N,), given the number of each face's subject (N,), from 0 on."""
     sums, sizes = np.bincount(members, differences), np.bincount(members)
     subjects, rng, means = len(sums), np.random.default_rng(seed), np.empty(resamples)
     step = max(1, _AT_ONCE // subjects)
     for start in range(0, resamples, step):
         drawn = rng.integers(subjects, size=(min(step, resamples - start), subjects))
         means[start : start + step] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return float(means.var()) * subjects / (subjects - 1)  # a bootstrap's own is that of a population of these subjects
+    return float(means.var()) * subjects / (subjects - 1)  # unbiased, as of a sample of subjects

@@ -1,15 +1,16 @@
-"""The comparison in a terminal, and as a CSV file."""
+"""The comparison for the terminal and as a CSV file."""
 
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Column as TableColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,35 +21,47 @@ from fkd.comparison.settings import Settings, short_names, text
 from fkd.io.atomic import whole_file
 
 _LEFT_OUT = {"test": ("best epoch", "val NME (%)", "time"), "val": ("best epoch", "time")}
-"""Columns that a terminal has no room for; the page has them."""
+"""Columns that are never shown in a terminal; the page and the CSV file have them."""
 _WITH_SPREAD = ("val NME (%)", "test NME (%)", "test NME, all (%)")
-"""Columns that show the deviation in a terminal; in the page all do."""
+"""Columns that show the standard deviation in a terminal; on the page all columns do."""
 _NARROWEST = 32
-"""Characters that a column of several lines must have."""
+"""Least width of a column whose text is folded, in characters."""
+
+
+class Variant(NamedTuple):
+    """A table that a terminal may be wide enough for."""
+
+    table: Table
+    slack: int  # characters by which it may be narrowed
+    hidden: int = 0  # columns that it lacks
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """The first of some tables, the fullest first, that the terminal is wide enough for; else the last.
+    """The first table that the terminal is wide enough for, else the last one, and a line on the columns it lacks.
 
     Attributes:
         title: the line above it.
-        tables: each with the number of characters that it may be narrowed by.
+        variants: the tables, widest first.
+        file: name of the file with all columns.
     """
 
     title: str
-    tables: Sequence[tuple[Table, int]]
+    variants: Sequence[Variant]
+    file: str = "comparison.csv"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(self.title, "bold")
-        for table, slack in self.tables:
-            if console.measure(table, options=options.update(max_width=10_000)).maximum - slack <= options.max_width:
+        width, unlimited = options.max_width, options.update(max_width=10_000)
+        for variant in self.variants:
+            if console.measure(variant.table, options=unlimited).maximum - variant.slack <= width:
                 break
-        yield table
+        yield variant.table
+        if variant.hidden:
+            yield Text(f"columns not shown in {width} characters: {variant.hidden}; {self.file} has all of them")
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """A run, or a recipe."""
 
     settings: Settings
@@ -58,50 +71,38 @@ class _Row:
 
 
 def ranked_table(ranking: Ranking, rows: int) -> Fitting:
-    """The best `rows` of the ranked runs; of their recipes, with mean ± sd over seeds, if any was repeated."""
+    """The best `rows` ranked runs; if any recipe was repeated, the best recipes, with mean ± sd over seeds."""
     columns = used([column for column in COLUMNS if column.title not in _LEFT_OUT[ranking.by]], ranking.ranked)
     values = [column.value for column in columns]
     if ranking.has_repeats:
-        keys = recipe_keys(ranking)
-        title = f"{_ranked(len(ranking.groups), rows, 'recipe')} by mean {ranking.title}, ± sd over seeds"
-        groups = ranking.groups
+        keys, groups = recipe_keys(ranking), ranking.groups
+        title = f"{_counted(len(groups), rows, 'recipe')} by mean {ranking.title}, ± sd over seeds"
         lines = [
             _Row(g.settings, g.name, g.seeds if keys else "", [g.spread(value) for value in values]) for g in groups
         ]
     else:
         keys = ranked_keys(ranking)
-        title = f"{_ranked(len(ranking.ranked), rows, 'run')} by {ranking.title}"
+        title = f"{_counted(len(ranking.ranked), rows, 'run')} by {ranking.title}"
         lines = [_Row(r.settings, r.name, "", [Spread(value(r), None) for value in values]) for r in ranking.ranked]
-    return Fitting(title, tuple(_narrower_and_narrower(lines, rows, keys, columns)))
+    return Fitting(title, tuple(_variants(lines, rows, keys, columns)))
 
 
-def _narrower_and_narrower(
-    rows: Sequence[_Row], shown: int, keys: Sequence[str], columns: Sequence[Column]
-) -> Iterator[tuple[Table, int]]:
-    """First without the last figures, then with all settings in one column of several lines."""
+def _variants(rows: Sequence[_Row], shown: int, keys: Sequence[str], columns: Sequence[Column]) -> Iterator[Variant]:
+    """Tables with fewer and fewer figures; first with a column for each setting, then with one for all settings."""
     split = [[text(row.settings.get(key)) for key in keys] or [row.name] for row in rows[:shown]]
     joined = [[words(row.settings, keys) or row.name] for row in rows[:shown]]
     slack = max(0, max(len(cell) for (cell,) in joined) - _NARROWEST)
     best = [column.best([row.figures[i].mean for row in rows]) for i, column in enumerate(columns)]
+    seeds = ["seeds"] if any(row.seeds for row in rows) else []
     headings = list(short_names(keys).values()) or [""]
     for names, settings, narrower in ((headings, split, 0), (["settings"], joined, slack)):
         for count in range(len(columns), 0, -1):
-            table = _table(names, [column.title for column in columns[:count]], any(row.seeds for row in rows))
+            leading = [TableColumn("", justify="right", no_wrap=True), *(_folded(name) for name in names)]
+            table = _table(leading, seeds + [column.title for column in columns[:count]])
             for place, (row, chosen) in enumerate(zip(rows, settings, strict=False), 1):
-                figures = zip(columns[:count], row.figures, best, strict=False)
-                seeds = [row.seeds] if row.seeds else []
-                table.add_row(str(place), *map(Text, chosen), *seeds, *(_cell(*figure) for figure in figures))
-            yield table, narrower
-
-
-def _table(settings: Sequence[str], figures: Sequence[str], seeds: bool) -> Table:
-    table = _empty()
-    table.add_column("", justify="right", no_wrap=True)
-    for name in settings:
-        table.add_column(name, overflow="fold")
-    for title in (["seeds"] if seeds else []) + list(figures):
-        table.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
-    return table
+                cells = map(_cell, columns[:count], row.figures, best)
+                table.add_row(str(place), *map(Text, chosen), *([row.seeds] if seeds else []), *cells)
+            yield Variant(table, narrower, len(columns) - count)
 
 
 def _cell(column: Column, figure: Spread, best: float | None) -> Text:
@@ -110,30 +111,34 @@ def _cell(column: Column, figure: Spread, best: float | None) -> Text:
 
 
 def others_table(ranking: Ranking, rows: int) -> Fitting:
-    """What became of up to `rows` of the runs that are not ranked."""
+    """The status of up to `rows` runs that are not ranked."""
     shown = ranking.others[:rows]
     slack = max(0, max(len(state(run)) for run in shown) - _NARROWEST)
-    return Fitting(
-        f"{_ranked(len(ranking.others), rows, 'run')} without a rank",
-        [(_others_table(shown, width), slack) for width in (200, 100, 60, 40, 24)],
-    )
+    variants = [Variant(_others_table(shown, width), slack) for width in (200, 100, 60, 40, 24)]
+    return Fitting(f"{_counted(len(ranking.others), rows, 'run')} without a rank", variants)
 
 
 def _others_table(runs: Sequence[Run], width: int) -> Table:
-    table = _empty()
-    table.add_column("run", no_wrap=True)
-    table.add_column("status", overflow="fold")
     columns = COLUMNS[:2] + tuple(used(COLUMNS[2:4], runs))
-    for column in columns:
-        table.add_column(column.title.removeprefix("best ").replace(" ", "\n", 1), justify="right", no_wrap=True)
+    titles = [column.title.removeprefix("best ") for column in columns]
+    table = _table([TableColumn("run", no_wrap=True), _folded("status")], titles)
     for run in runs:
         figures = (column.text(column.value(run)) for column in columns)
         table.add_row(Text(_at_commas(run.name, width)), Text(state(run), "red" if is_lost(run) else ""), *figures)
     return table
 
 
+def _table(leading: Iterable[TableColumn], figures: Iterable[str]) -> Table:
+    numbers = (TableColumn(title.replace(" ", "\n", 1), justify="right", no_wrap=True) for title in figures)
+    return Table(*leading, *numbers, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
+def _folded(title: str) -> TableColumn:
+    return TableColumn(title, overflow="fold")
+
+
 def _at_commas(name: str, width: int) -> str:
-    """In lines of up to `width` characters, if its parts are as short."""
+    """Break a name after commas and slashes into lines of up to `width` characters; longer parts stay whole."""
     lines = [""]
     for part in re.findall(r"[^,/]*[,/]?", name):
         if lines[-1] and len(lines[-1] + part) > width:
@@ -148,12 +153,12 @@ def state(run: Run) -> str:
 
 
 def is_lost(run: Run) -> bool:
-    """Whether the run came to no good end."""
+    """Whether the run ended without a result."""
     return run.status not in ("done", "running")
 
 
 def write_csv(path: Path, ranking: Ranking) -> None:
-    """One row for each run with all its settings and scores; the folder must exist."""
+    """Write one row for each run with all its settings and scores; the folder must exist."""
     lines = [_line(run, place if place <= len(ranking.ranked) else "") for place, run in enumerate(ranking.runs, 1)]
     columns = list(dict.fromkeys(key for line in lines for key in line))
     columns[5:5] = dict.fromkeys(key for run in ranking.runs for key in run.settings if key not in columns)
@@ -191,10 +196,6 @@ def _line(run: Run, place: int | str) -> dict[str, Any]:
     }
 
 
-def _empty() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-
-
-def _ranked(total: int, rows: int, what: str) -> str:
+def _counted(total: int, rows: int, what: str) -> str:
     named = what if total == 1 else f"{what}s"
     return f"the best {rows:,} of {total:,} {named}" if total > rows else f"{total:,} {named}"

@@ -1,4 +1,4 @@
-"""A run's test faces, one by one, and the same faces found again in other runs."""
+"""The errors of a run's test faces, and the same faces in other runs."""
 
 import zipfile
 from collections import Counter
@@ -17,11 +17,11 @@ class FaceErrors:
     """N test faces of a run.
 
     Attributes:
-        keys: (N,) image and which of its faces: the same face has the same key in every run.
+        keys: (N,) image, and the number of the face on it: the same face has the same key in every run.
         subjects: (N,) name of the subject.
         nme: (N,) percent inter-ocular; 100 where the face was missed.
         missed: (N,) whether the detector missed it.
-        path: the file, which holds the points as well.
+        path: the file, which also holds the keypoints.
     """
 
     keys: npt.NDArray[np.str_]
@@ -36,18 +36,15 @@ class FaceErrors:
         return np.where(self.missed, np.inf, np.nan_to_num(self.nme, nan=np.inf)).astype(np.float32)
 
     def points(self) -> tuple[Points, Points, npt.NDArray[np.bool_]]:
-        """(N, K, 2) predicted and true points in photo pixels; (N, K) which of the true ones are known."""
+        """(N, K, 2) predicted and true points in photo pixels; (N, K) which true points are visible."""
         with np.load(self.path) as file:
-            preds, target = file["preds"], file["target"]
-            return (
-                preds,
-                target,
-                file.get("visible", np.ones(target.shape[:2], bool)),
-            )  # an older run says nothing of it
+            target = file["target"]
+            visible = file.get("visible", np.ones(target.shape[:2], bool))  # older versions did not write it
+            return file["preds"], target, visible
 
 
 def read(run_dir: Path) -> FaceErrors | None:
-    """The test faces of a run; None if it left none that can be read."""
+    """The test faces of a run; None if it has no readable file of them."""
     path = run_dir / "test_faces.npz"
     try:
         with np.load(path) as file:
@@ -61,7 +58,7 @@ def read(run_dir: Path) -> FaceErrors | None:
 
 
 def face_keys(images: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
-    """Names of images (N,) -> names of faces (N,): the second face of an image is another one."""
+    """Names of images (N,) -> names of faces (N,), which differ for several faces of an image."""
     seen: Counter[str] = Counter()
     keys = []
     for image in images.tolist():
@@ -71,12 +68,7 @@ def face_keys(images: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
 
 
 def matched(runs: Sequence[FaceErrors]) -> list[npt.NDArray[np.int64]]:
-    """For each run the rows of the faces that all of them have, in one order for all."""
-    common = runs[0].keys
-    for run in runs[1:]:
-        common = common[np.isin(common, run.keys)]
-    rows = []
-    for run in runs:
-        place = {key: row for row, key in enumerate(run.keys.tolist())}
-        rows.append(np.array([place[key] for key in common.tolist()], np.int64))
-    return rows
+    """For each run the rows of the faces that all runs have, in the same order."""
+    places = [{key: row for row, key in enumerate(run.keys.tolist())} for run in runs]
+    common = [key for key in places[0] if all(key in place for place in places)]
+    return [np.array([place[key] for key in common], np.int64) for place in places]

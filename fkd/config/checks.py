@@ -1,5 +1,6 @@
 """Values of a config, of the kind that is asked for or with one line that names the key."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,4 +65,4 @@ def path(config: DictConfig, key: str) -> Path:
     value = OmegaConf.select(config, key, throw_on_missing=True)
     if isinstance(value, bool | float) or not isinstance(value, str | int) or value == "":
         raise UserError(f"{key}: expected the name of a file or folder, found {value!r}")
-    return Path(str(value))
+    return Path(os.path.expanduser(str(value)))

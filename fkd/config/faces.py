@@ -9,9 +9,8 @@ from fkd.config import checks
 from fkd.config.build_parts import build_crop, build_schema
 from fkd.config.instantiate import instantiate
 from fkd.data.combine import beside
-from fkd.data.datamodule import KeypointDataModule
+from fkd.data.datamodule import KeypointDataModule, OverfitDataModule
 from fkd.data.face_data import Faces
-from fkd.data.overfit import OverfitDataModule, first_faces
 from fkd.errors import UserError
 from fkd.training.precision import gpus
 
@@ -28,7 +27,7 @@ def build_faces(cfg: DictConfig) -> Faces:
         )
     if cfg.get("overfit") is None:
         return faces
-    return first_faces(faces, checks.whole(cfg, "overfit.faces", least=2))
+    return faces.first(checks.whole(cfg, "overfit.faces", least=2))
 
 
 def _source(config: DictConfig, key: str) -> Faces:

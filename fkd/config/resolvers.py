@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from fkd.config import CONF, project
 from fkd.schema import KeypointSchema, schema_of
 
 
@@ -12,6 +13,11 @@ def job_folder(number: int, overrides: str) -> str:
     """Name of a job's folder: its number and what was swept, as far as a file name may hold it."""
     name = re.sub(r"[^\w.,=+-]+", ".", overrides)[:100].strip(".")
     return f"{number}_{name}" if name else str(number)
+
+
+def conf(name: str) -> str:
+    """Path of a file in conf/, such as an image that lies beside its YAML file."""
+    return str(next((folder / name for folder in project.folders() if (folder / name).exists()), CONF / name))
 
 
 def half(number: float) -> float:
@@ -39,5 +45,5 @@ def _schema(schema: str | DictConfig) -> KeypointSchema:
     return schema_of(content)  # type: ignore[arg-type]
 
 
-for function in (job_folder, half, folder_name, points, normaliser):
+for function in (job_folder, conf, half, folder_name, points, normaliser):
     OmegaConf.register_new_resolver(function.__name__, function, replace=True)

@@ -1,19 +1,19 @@
-"""Augmentation of crops: a list of albumentations transforms, and mirroring that knows left from right.
+"""Augmentation of crops: a list of albumentations transforms, and mirroring that swaps left and right points.
 
 The only module that imports albumentations.
 """
 
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network for a newer version at import
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise its import looks for updates in the network
 import albumentations
 from albumentations.augmentations.dropout.transforms import BaseDropout
 
@@ -23,31 +23,33 @@ from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
 
 _Transform = Any
-"""albumentations.BasicTransform or BaseCompose; the library has no types."""
+"""albumentations.BasicTransform or BaseCompose, which have no types."""
+_Step = Callable[[Image, Points, CounterRandom], None]
+"""Changes images (B, S, S) or (B, S, S, C) and keypoints (B, K, 2) in place."""
 _MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
 
 
 class Moves(NamedTuple):
-    """Where the augmentation moves B crops."""
+    """The geometric part of the augmentation of B crops."""
 
     matrix: npt.NDArray[np.float64]  # (B, 2, 3) crop pixels -> crop pixels
-    order: npt.NDArray[np.int64]  # (B, K) which of the points stands at each place: mirrored, left becomes right
+    order: npt.NDArray[np.int64]  # (B, K) new order of the points: in a mirrored crop left becomes right
 
 
 class Augmentation:
-    """Changes a batch of crops and their points together, all points kept and in order.
+    """Changes a batch of crops and their points together; all points are kept, in their order.
 
-    Mirroring and the `Affine` transforms that the list begins with cost next to nothing: the crop is cut from its photo
-    that way (`moves`), so that the corners it turns into view are the photo's own and its pixels are interpolated once.
-    The other transforms follow in the list's order (`__call__`). What they change does not depend on the batch.
+    Mirroring and the `Affine` transforms at the start of the list are part of the warp that cuts the crop from its
+    photo (`moves`): they cost almost nothing, pixels are interpolated once, and rotated corners show the photo. The
+    other transforms follow in the list's order (`__call__`). The result of an item does not depend on its batch.
 
     Args:
         transforms: albumentations transforms, applied in turn.
-        flip: probability that the crop is mirrored and left and right points change places.
-        schema: says which points are each other's mirror image.
+        flip: probability that the crop is mirrored and left and right points are swapped.
+        schema: defines which points are each other's mirror image.
 
     Raises:
-        UserError: a transform mirrors by itself, so that left points would be called right.
+        UserError: a transform mirrors by itself, without swapping left and right points.
     """
 
     def __init__(self, transforms: Sequence[_Transform], flip: float, schema: KeypointSchema) -> None:
@@ -59,12 +61,12 @@ class Augmentation:
                     f"augmentation: {name} mirrors faces without swapping left and right points; "
                     "use augmentation.flip=0.5 instead"
                 )
-        self._affines = list(takewhile(_is_plain, transforms))
+        self._affines = list(takewhile(_is_warp, transforms))
         self._steps = [_step(transform) for transform in transforms[len(self._affines) :]]
         self._flip, self._orders = flip, np.array([range(len(schema)), schema.flip])
 
     def moves(self, size: int, random: CounterRandom) -> Moves:
-        """How B crops, `size` pixels wide, are turned, scaled, shifted and mirrored."""
+        """Rotation, scale, shift and mirroring of B crops, `size` pixels wide."""
         matrix = np.eye(3)
         for affine in self._affines:
             matrix = _affine(affine, size, random) @ matrix
@@ -73,25 +75,20 @@ class Augmentation:
         return Moves((mirror @ matrix)[:, :2], self._orders[mirrored.astype(int)])
 
     def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
-        """Changes (B, S, S) or (B, S, S, C) and (B, K, 2) crop pixels in place by what is not in `moves`."""
+        """Applies all that is not in `moves` to images (B, S, S) or (B, S, S, C) and keypoints (B, K, 2), in place."""
         for step in self._steps:
             step(images, keypoints, random)
 
 
-class _Step(Protocol):
-    """One transform of a batch, in place."""
-
-    def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None: ...
-
-
 def _step(transform: _Transform) -> _Step:
-    if type(transform) is albumentations.RandomBrightnessContrast and _is_table(transform):
+    is_tone = type(transform) is albumentations.RandomBrightnessContrast
+    if is_tone and transform.brightness_by_max and not transform.ensure_safe_range:  # the same for every image
         return _Tone(transform)
-    return _Pixels(transform) if _keeps_places(transform) else _Places(transform)
+    return _Pixels(transform) if _keeps_points(transform) else _WithPoints(transform)
 
 
 class _Tone:
-    """`RandomBrightnessContrast` of uint8 images, its tables made for the whole batch."""
+    """`RandomBrightnessContrast` of uint8 images by lookup tables, made for the whole batch."""
 
     def __init__(self, transform: albumentations.RandomBrightnessContrast) -> None:
         self.p, self.contrast, self.brightness = transform.p, transform.contrast_limit, transform.brightness_limit
@@ -106,23 +103,23 @@ class _Tone:
 
 
 class _Pixels:
-    """A transform that moves nothing, albumentations' own, for the crops that it is drawn for."""
+    """An albumentations transform that moves no points."""
 
     def __init__(self, transform: _Transform) -> None:
         self.transform, self.random = transform, _Random()
-        takes = isinstance(transform, albumentations.BasicTransform | albumentations.OneOf | albumentations.Sequential)
-        self.p = transform.p if takes else 1.0  # others draw for themselves, whatever force_apply says
+        kinds = albumentations.BasicTransform | albumentations.OneOf | albumentations.Sequential
+        self.p = transform.p if isinstance(transform, kinds) else 1.0  # others apply p in spite of force_apply
         transform.set_random_state(self.random.numbers, self.random.python)
 
     def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
         chance, words = random.uniform(1)[:, 0], random.words(2)
         for i in np.nonzero(chance < self.p)[0]:
-            self.random.begin(words[i])
+            self.random.seed(words[i])
             _replace(images[i], self.transform(image=images[i], force_apply=True)["image"], self.transform)
 
 
-class _Places:
-    """A transform that moves points as well, albumentations' own."""
+class _WithPoints:
+    """An albumentations transform that moves points, too."""
 
     def __init__(self, transform: _Transform) -> None:
         points = albumentations.KeypointParams(format="xy", remove_invisible=False)
@@ -132,7 +129,7 @@ class _Places:
 
     def __call__(self, images: Image, keypoints: Points, random: CounterRandom) -> None:
         for image, points, words in zip(images, keypoints, random.words(2), strict=True):
-            self.random.begin(words)
+            self.random.seed(words)
             changed = self.compose(image=image, keypoints=points)
             if (found := len(changed["keypoints"])) != len(points):
                 name = type(self.transform).__name__
@@ -145,14 +142,14 @@ class _Places:
 
 
 class _Random:
-    """The two generators that albumentations draws from, put to where an item's numbers begin."""
+    """The two generators that albumentations uses, seeded for each item."""
 
     def __init__(self) -> None:
         self._bits = np.random.Philox(0)
         self._start = self._bits.state
         self.numbers, self.python = np.random.Generator(self._bits), random.Random()
 
-    def begin(self, words: npt.NDArray[np.uint64]) -> None:
+    def seed(self, words: npt.NDArray[np.uint64]) -> None:
         self._start["state"]["key"][:] = words
         self._bits.state = self._start
         self.python.seed(int(words[0]))
@@ -168,13 +165,13 @@ def _replace(crop: Image, changed: np.ndarray, transform: _Transform) -> None:
 
 
 def tone_tables(factor: npt.NDArray[np.floating], offset: npt.NDArray[np.floating]) -> Image:
-    """(n,) contrast and (n,) brightness -> (n, 256): what becomes of each value of a uint8 image."""
+    """(n,) contrast and (n,) brightness -> (n, 256) lookup tables for uint8 images."""
     values = np.arange(256, dtype=np.float32) * factor[:, None].astype(np.float32) + offset[:, None].astype(np.float32)
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
 def _affine(transform: albumentations.Affine, size: int, random: CounterRandom) -> npt.NDArray[np.float64]:
-    """(B, 3, 3) matrices as albumentations draws them for crops of this size; the identity where it draws none."""
+    """(B, 3, 3) random matrices as of albumentations for crops of this size; with probability 1 - p the identity."""
     chance, turn, *rest = random.uniform(6).T
     angle = np.deg2rad(_between(turn, transform.rotate))
     shares = transform.translate_percent or {"x": (0, 0), "y": (0, 0)}
@@ -193,7 +190,7 @@ def affine_matrices(
     down: npt.NDArray[np.floating],
     size: int,
 ) -> npt.NDArray[np.float64]:
-    """(B, 3, 3): scaled by `wide` and `high`, then turned left by `angle` (radians), about the crop's middle, moved."""
+    """(B, 3, 3): scale by `wide` and `high`, rotate left by `angle` (radians) about the crop's centre, then shift."""
     cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
     middle = (size - 1) / 2
     linear = np.array([[wide * cos, high * sin], [-wide * sin, high * cos]])
@@ -206,33 +203,26 @@ def _between(uniform: npt.NDArray[np.floating], limits: Sequence[float]) -> npt.
     return low + (high - low) * uniform
 
 
-def _is_plain(transform: _Transform) -> bool:
-    """Whether it is an `Affine` that can be put into the warp which cuts the crop."""
+def _is_warp(transform: _Transform) -> bool:
+    """Whether it is an `Affine` that can be part of the warp that cuts the crop."""
     if type(transform) is not albumentations.Affine:
         return False
-    is_default = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "interpolation": cv2.INTER_LINEAR}
-    nothing = [transform.shear, transform.translate_px or {}]
+    defaults = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "interpolation": cv2.INTER_LINEAR}
     return (
-        all(getattr(transform, name) == value for name, value in is_default.items())
+        all(getattr(transform, name) == value for name, value in defaults.items())
         and not (transform.fit_output or transform.balanced_scale)
-        and not any(np.any(limits) for limits_of in nothing for limits in limits_of.values())
+        and not np.any([*transform.shear.values(), *(transform.translate_px or {}).values()])
     )
 
 
-def _is_table(transform: albumentations.RandomBrightnessContrast) -> bool:
-    """Whether it changes all images with the same factor and offset alike."""
-    return bool(transform.brightness_by_max) and not transform.ensure_safe_range
-
-
-def _keeps_places(transform: _Transform) -> bool:
-    """Whether all points stay where they are."""
+def _keeps_points(transform: _Transform) -> bool:
     if isinstance(transform, albumentations.BaseCompose):
-        return all(_keeps_places(child) for child in transform.transforms)
+        return all(_keeps_points(child) for child in transform.transforms)
     return isinstance(transform, albumentations.ImageOnlyTransform | BaseDropout)
 
 
 def _with_children(transforms: Iterable[_Transform]) -> Iterator[_Transform]:
-    """The transforms and those inside of them, as in OneOf."""
+    """The transforms and those in them, such as those of OneOf."""
     for transform in transforms:
         yield transform
         yield from _with_children(getattr(transform, "transforms", ()))

@@ -1,8 +1,8 @@
 """Every image decoded once, into one memory-mapped file that workers, epochs and runs share.
 
-The file holds the pixels of all images one after the other, then a table with one row per image (place of its first
-byte, height, width, channels) and last what says that all of it was written. The operating system keeps in memory what
-is in use, once for all processes.
+The file holds the pixels of all images one after the other, a table with one row per image (first byte, height, width,
+channels), and a footer that is written last. The operating system keeps the pages in use in memory, once for all
+processes.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import cached_property
@@ -27,7 +27,7 @@ from fkd.terminal import progress
 from fkd.types import Image
 
 _FORMAT = b"fkdimg01"
-_END = struct.Struct("<8sqq")  # format, number of images, number of bytes before the table
+_FOOTER = struct.Struct("<8sqq")  # format, number of images, number of bytes before the table
 _Table = npt.NDArray[np.int64]
 
 
@@ -41,17 +41,17 @@ class Images(Protocol):
 
 @runtime_checkable
 class Keyed(Protocol):
-    """Images that tell what they are made of: `key` stands for it, and a changed image changes it."""
+    """Images with a `key` that changes when an image changes."""
 
     @property
     def key(self) -> str: ...
 
 
 class ImageCache:
-    """Read-only images of any sizes in one file. Pickling it carries the file's name only.
+    """Read-only images of any sizes in one file. Pickling it carries only the file's name.
 
-    ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, that costs no copy. An image that nobody needs and
-    that could not be read has no pixels.
+    ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, without a copy. An image that is not needed and could
+    not be read has no pixels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,48 +63,33 @@ class ImageCache:
         directory: Path,
         key: str,
         count: int,
-        read: Callable[[int], Image],
+        images: Callable[[], Generator[Image]],
         title: str,
+        option: str = "data.cache_dir",
         needed: npt.NDArray[np.bool_] | None = None,
     ) -> "ImageCache":
-        """The cache of this key, opened where it exists and is whole, made with a pool of threads where not.
+        """The cache of this key: opened if it exists and is complete, otherwise made.
 
         Args:
-            directory: where caches live; made if need be.
-            key: stands for all that the images were made of; a changed image must change it.
+            directory: folder of the caches; made if missing.
+            key: hash of everything that the images are made from; a changed image must change it.
             count: number of images.
-            read: gives image i; called from several threads.
-            title: what the progress bar says.
-            needed: (count,) which images must have pixels, or the cache is made anew; None: it does not matter.
+            images: gives all images in order; called only if the cache has to be made. See `read_in_threads`.
+            title: of the progress bar.
+            option: the config key of the directory, for messages.
+            needed: (count,) images that must have pixels; the cache is made again if one has none. None: no image.
 
         Raises:
-            UserError: the folder cannot be written or is full (then nothing half written stays), or ``read`` says so.
-        """
-        return cls.from_images(directory, key, count, lambda: _in_order(read, count), title, "data.cache_dir", needed)
-
-    @classmethod
-    def from_images(
-        cls,
-        directory: Path,
-        key: str,
-        count: int,
-        images: Callable[[], Iterable[Image]],
-        title: str,
-        option: str,
-        needed: npt.NDArray[np.bool_] | None = None,
-    ) -> "ImageCache":
-        """The same for a source that makes its images in order: ``images`` is called only if the cache is missing.
-
-        ``option`` is the config key that chooses the directory, for the message of an error.
+            UserError: the folder cannot be written or is full (no partial file stays), or ``images`` raises it.
         """
         cache = cls(directory.absolute() / f"{key}.images")
         try:
-            if not cache._is_whole(count, needed):
+            if not cache._is_complete(count, needed):
                 directory.mkdir(parents=True, exist_ok=True)
-                with locked(directory / f".{key}.lock", wait=True) as alone:
-                    if not cache._is_whole(count, needed):  # else another process made it meanwhile
-                        _write(cache.path, _with_progress(images(), count, title), alone)
-                        cache._is_whole(count, needed)
+                with locked(directory / f".{key}.lock", wait=True) as is_alone:
+                    if not cache._is_complete(count, needed):  # otherwise another process has just made it
+                        cache._write(images(), count, title, is_alone)
+                        cache._is_complete(count, needed)
         except OSError as error:
             raise UserError(
                 f"{directory}: cannot keep decoded images here ({error.strerror});"
@@ -114,7 +99,7 @@ class ImageCache:
 
     @property
     def key(self) -> str:
-        """What stands for all that the images were made of."""
+        """The hash of everything that the images were made from."""
         return self.path.stem
 
     def __len__(self) -> int:
@@ -135,7 +120,8 @@ class ImageCache:
             raise UserError(f"{self.path}: the decoded images are gone or cut off; run again to make them anew")
         return content
 
-    def _is_whole(self, count: int, needed: npt.NDArray[np.bool_] | None) -> bool:
+    def _is_complete(self, count: int, needed: npt.NDArray[np.bool_] | None) -> bool:
+        """Whether the file has all images; then it stays open."""
         content = _open(self.path)
         if content is None or len(content[1]) != count:
             return False
@@ -144,11 +130,26 @@ class ImageCache:
         self._content = content
         return True
 
+    def _write(self, images: Generator[Image], count: int, title: str, is_alone: bool) -> None:
+        if is_alone:
+            for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
+        table, place = [], 0
+        # An error of the file must close the generator, which ends its threads.
+        with whole_file(self.path) as file, closing(images), progress(title, count) as advance:
+            for image in images:
+                height, width, channels = image.shape if image.ndim == 3 else (*image.shape, 1)
+                table.append((place, height, width, channels))
+                place += file.write(np.ascontiguousarray(image, np.uint8).data)
+                advance()
+            file.write(np.array(table, "<i8").tobytes())
+            file.write(_FOOTER.pack(_FORMAT, len(table), place))
+            file.flush()
+            os.fsync(file.fileno())
+
 
 def files_key(paths: Sequence[Path | None], channels: int) -> str:
-    """A digest that changes when a file's name, size or time of change does, or the number of channels.
-
-    None stands for a file that there is not.
+    """A hash of the names, sizes and modification times of files (None: no file) and of the number of channels.
 
     Raises:
         UserError: a file is missing.
@@ -166,44 +167,8 @@ def files_key(paths: Sequence[Path | None], channels: int) -> str:
     return digest.hexdigest()[:20]
 
 
-def _open(path: Path) -> tuple[Image, _Table] | None:
-    """All bytes before the table, and the table (N, 4); None if there is no such file or it is not whole."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(size - _END.size, 0))
-            end = file.read()
-            if len(end) < _END.size:
-                return None
-            name, count, pixel_bytes = _END.unpack(end)
-            if name != _FORMAT or size != pixel_bytes + count * 32 + _END.size:
-                return None
-            content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except FileNotFoundError:
-        return None
-    # A copy, so that its numbers lie as the processor wants them.
-    table = np.frombuffer(content[pixel_bytes : -_END.size].tobytes(), "<i8").reshape(count, 4)
-    return content[:pixel_bytes], table
-
-
-def _write(path: Path, images: Generator[Image], alone: bool) -> None:
-    if alone:
-        for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a build that was killed
-            leftover.unlink(missing_ok=True)
-    table, place = [], 0
-    with whole_file(path) as file, closing(images):  # an error of the file must end the threads and the bar, too
-        for image in images:
-            height, width, channels = image.shape if image.ndim == 3 else (*image.shape, 1)
-            table.append((place, height, width, channels))
-            place += file.write(np.ascontiguousarray(image, np.uint8).data)
-        file.write(np.array(table, "<i8").tobytes())
-        file.write(_END.pack(_FORMAT, len(table), place))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
-    """Images 0 to count - 1, read by threads that stay only a few images ahead of who takes them."""
+def read_in_threads(read: Callable[[int], Image], count: int) -> Generator[Image]:
+    """``read(i)`` for i from 0 to count - 1 in order, by threads that stay only a few images ahead."""
     threads = min(cores(), 16)
     waiting: deque[Future[Image]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -218,8 +183,21 @@ def _in_order(read: Callable[[int], Image], count: int) -> Iterator[Image]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _with_progress(images: Iterable[Image], count: int, title: str) -> Generator[Image]:
-    with progress(title, count) as advance:
-        for image in images:
-            yield image
-            advance()
+def _open(path: Path) -> tuple[Image, _Table] | None:
+    """All bytes before the table, and the table (N, 4); None if the file is missing or incomplete."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(size - _FOOTER.size, 0))
+            footer = file.read()
+            if len(footer) < _FOOTER.size:
+                return None
+            name, count, pixel_bytes = _FOOTER.unpack(footer)
+            if name != _FORMAT or size != pixel_bytes + count * 32 + _FOOTER.size:
+                return None
+            content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except FileNotFoundError:
+        return None
+    # A copy, because the table is not aligned in the file.
+    table = np.frombuffer(content[pixel_bytes : -_FOOTER.size].tobytes(), "<i8").reshape(count, 4)
+    return content[:pixel_bytes], table

@@ -1,4 +1,4 @@
-"""Faces of several sources as one."""
+"""Several datasets as one."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,23 +9,22 @@ from typing import Any
 import numpy as np
 
 from fkd.data.cache import Images, Keyed
-from fkd.data.contents import digest
 from fkd.data.dataset import InOrder
 from fkd.data.face_data import SPLITS, Faces, remark_on_subjects
+from fkd.data.image_hashes import digest
 from fkd.data.split import Rows, shared_subjects
 from fkd.errors import UserError
 from fkd.terminal import progress
 from fkd.types import Annotations, Image
 
-_LONGEST = 100
-"""How often an epoch may show all faces, on average: beyond, a weight is a slip, and rows would fill the memory."""
+_LONGEST = 100  # times that an epoch may show all faces on average; more is a wrong weight, and would fill the memory
 
 
 def beside(faces: Faces, others: Faces) -> Faces:
-    """The same data with all faces of another source in its training split; validation and test stay as they are.
+    """A dataset with all faces of another one added to its training split; validation and test stay the same.
 
     Raises:
-        UserError: the points mean different things, or a subject of the other source is in validation or test.
+        UserError: the schemas differ, or a subject of the other dataset is in validation or test.
     """
     first, second = faces.table, others.table
     if first.schema != second.schema:
@@ -43,31 +42,21 @@ def beside(faces: Faces, others: Faces) -> Faces:
     table, images = joined([faces, others])
     train = np.concatenate([faces.splits["train"], len(first) + np.arange(len(second))])
     splits = {**faces.splits, "train": train}
-    return Faces(
-        table=table,
-        splits=splits,
-        images=images,
-        name=faces.name,
-        remarks=(
-            remark_on_subjects(table, splits),  # in the place of that on the first source's alone
-            *faces.remarks[1:],
-            f"{len(second):,} faces of {others.name} are trained on, too",
-        ),
-    )
+    added = f"{len(second):,} faces of {others.name} are trained on, too"
+    return Faces(table, splits, images, faces.name, (remark_on_subjects(table, splits), *faces.remarks[1:], added))
 
 
 def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float] | None) -> Faces:
-    """Several sources as one, each split made of theirs.
+    """Several sources as one, each split joined from theirs.
 
     Args:
-        sources: name -> its config, whose "source" has been built: `Faces`.
-        weights: name -> its share of the faces that an epoch shows, relative to the others'; an epoch is as long as it
-            takes to show every face of every source once, and the sources with too few for their share repeat theirs.
-            None: each face once.
+        sources: name -> its config with "source" already built: `Faces`.
+        weights: name -> relative share of the faces that an epoch shows. An epoch shows every face at least once;
+            sources with too few faces for their share repeat them. None: each face once.
 
     Raises:
-        UserError: no sources, points that mean different things, somebody whom one source trains on and another tests
-            on, or weights that are no numbers above 0 for each source.
+        UserError: no sources, different schemas, a subject in one source's training and another's validation or test,
+            or weights that are no numbers above 0 for each source.
     """
     parts: dict[str, Faces] = {}
     for name, content in sources.items() if isinstance(sources, Mapping) else ():
@@ -86,10 +75,9 @@ def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
     parts = _named_apart(parts)
     _check_held_out(parts)
     table, images = joined([*parts.values()])
-    starts = np.cumsum([0, *(len(each.table) for each in parts.values())])
+    starts = dict(zip(parts, np.cumsum([0, *(len(each.table) for each in parts.values())]), strict=False))
     splits = {
-        split: np.concatenate([start + each.splits[split] for start, each in zip(starts, parts.values(), strict=False)])
-        for split in SPLITS
+        split: np.concatenate([starts[name] + each.splits[split] for name, each in parts.items()]) for split in SPLITS
     }
     remarks = [
         remark_on_subjects(table, splits),
@@ -97,10 +85,7 @@ def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
     ]
     if weights is not None:
         times = _times({name: len(each.splits["train"]) for name, each in parts.items()}, weights)
-        train = [
-            start + _repeated(parts[name].splits["train"], n)
-            for start, (name, n) in zip(starts, times.items(), strict=False)
-        ]
+        train = [starts[name] + _repeated(parts[name].splits["train"], n) for name, n in times.items()]
         splits["train"] = np.concatenate(train)
         shown = ", ".join(f"{name}'s {n:.3g} times" for name, n in times.items())
         remarks.append(f"an epoch shows {len(splits['train']):,} faces: {shown}")
@@ -108,13 +93,14 @@ def mixed(sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
 
 
 def _named_apart(parts: Mapping[str, Faces]) -> dict[str, Faces]:
-    """The same, where a set whose subjects are its images calls them after itself if another has some of these names.
+    """The same, with subjects renamed where they are images and another source has some of their names.
 
-    `1.png` of two folders is two subjects. Names that no other set has stay as they are, so that a net is still known
-    to have seen them; and so do those of sets that show the same faces, or they take one name between them.
+    `1.png` of two folders is two subjects, and gets the name of its source in front. Names that no other source has
+    stay, so that they are still known as seen by a net. Sources with the same faces keep common names, too, or get the
+    name of the first of them.
     """
     by_image = {name for name, faces in parts.items() if (faces.table.subjects == faces.table.paths).all()}
-    called = {name: name for name in parts}  # after the first of the sets that show the same faces
+    called = {name: name for name in parts}  # sources with the same faces: the first of them
     apart = set()
     for one, other in combinations(parts, 2):
         shared = shared_subjects(parts[one].table.subjects, parts[other].table.subjects)
@@ -134,10 +120,10 @@ def _named_apart(parts: Mapping[str, Faces]) -> dict[str, Faces]:
 
 
 def _is_same(one: Faces, other: Faces, shared: Sequence[str]) -> bool:
-    """Whether two sets show the same of subjects whose names they share: a face with the very labels, or an image.
+    """Whether two sources have the same faces under the shared names: a face with equal labels, or an equal image.
 
-    Labels, since other compression changes each pixel; images, since other files of labels round them otherwise.
-    Only images of shared names are read, until the first is found.
+    Other compression changes pixels but not labels; other label files may round labels but have the same images. Only
+    images with shared names are read, until an equal one is found.
     """
     first, second = (
         {faces.table.keypoints[row].tobytes() for row in np.flatnonzero(np.isin(faces.table.subjects, shared))}
@@ -155,12 +141,12 @@ def _is_same(one: Faces, other: Faces, shared: Sequence[str]) -> bool:
     return False
 
 
-def _images_of(table: Annotations, subjects: Sequence[str]) -> dict[str, dict[int, None]]:
-    """Name -> the numbers of its images, each once and in order."""
-    images: dict[str, dict[int, None]] = {name: {} for name in subjects}
+def _images_of(table: Annotations, subjects: Sequence[str]) -> dict[str, set[int]]:
+    """Subject -> the numbers of its images."""
+    images: dict[str, set[int]] = {name: set() for name in subjects}
     for name, image in zip(table.subjects.tolist(), table.images.tolist(), strict=True):
         if name in images:
-            images[name][image] = None
+            images[name].add(image)
     return images
 
 
@@ -177,7 +163,7 @@ def _check_held_out(parts: Mapping[str, Faces]) -> None:
 
 
 def _times(faces: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:
-    """How often an epoch shows each source's faces: once at least, if it has any to train on."""
+    """How often an epoch shows the faces of each source, from the number of its training faces."""
     is_whole = isinstance(weights, Mapping) and weights.keys() == faces.keys()
     if not is_whole or not all(isinstance(w, int | float) and 0 < w < np.inf for w in weights.values()):
         raise UserError(f"data.weights: expected a number above 0 for each of {', '.join(faces)}, found {weights}")
@@ -192,17 +178,17 @@ def _times(faces: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, 
 
 
 def _repeated(rows: Rows, times: float) -> Rows:
-    """The rows, whole times; and evenly spread ones of them once more for what is left."""
+    """The rows, repeated as often as whole numbers allow; for the rest evenly spread rows once more."""
     whole = int(times)
     more = round((times - whole) * len(rows))
     return np.concatenate([*[rows] * whole, rows[np.arange(more) * len(rows) // max(more, 1)]])
 
 
 def joined(parts: Sequence[Faces]) -> tuple[Annotations, Images]:
-    """The tables of some sources one after the other, and their images.
+    """The tables of some datasets one after the other, and their images.
 
     Raises:
-        UserError: some have grey images, others colours.
+        UserError: some have grey and others RGB images.
     """
     kinds = {each.name: "RGB" if each.images[0].ndim == 3 else "grey" for each in parts if len(each.images)}
     if len({*kinds.values()}) > 1:
@@ -212,59 +198,52 @@ def joined(parts: Sequence[Faces]) -> tuple[Annotations, Images]:
     tables = [replace(each.table, images=each.table.images + start) for each, start in zip(parts, starts, strict=False)]
     names = [field.name for field in fields(Annotations) if field.name != "schema"]
     columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
-    each_images = [each.images for each in parts]
-    images = (
-        _JoinedInOrder(each_images) if any(isinstance(each, InOrder) for each in each_images) else _Joined(each_images)
-    )
-    return Annotations(schema=tables[0].schema, **columns), images
+    kind = _JoinedInOrder if any(isinstance(each.images, InOrder) for each in parts) else _Joined
+    return Annotations(schema=tables[0].schema, **columns), kind([each.images for each in parts])
 
 
 class _Joined:
-    """Images of some sources one after the other."""
+    """Images of some datasets one after the other."""
 
     def __init__(self, parts: Sequence[Images]) -> None:
         self._parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
+        self._starts = np.cumsum([0, *map(len, parts)])
 
     @property
     def key(self) -> str:
-        """What stands for the images, as far as their sources tell."""
-        return _digits(part.key if isinstance(part, Keyed) else "" for part in self._parts)
+        """A hash of the keys that the datasets have."""
+        return _hash(part.key if isinstance(part, Keyed) else "" for part in self._parts)
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> Image:
-        part = int(np.searchsorted(self._ends, index, "right"))
-        return self._parts[part][index - self._start(part)]
-
-    def _start(self, part: int) -> int:
-        return int(self._ends[part]) - len(self._parts[part])
+        part = int(np.searchsorted(self._starts, index, "right")) - 1
+        return self._parts[part][index - int(self._starts[part])]
 
 
 class _JoinedInOrder(_Joined):
-    """The same, where a source wants its images read in an order of its own."""
+    """The same for datasets of which one must be read in a certain order."""
 
     def __init__(self, parts: Sequence[Images]) -> None:
         super().__init__(parts)
-        self.digest = _digits(part.digest if isinstance(part, InOrder) else "" for part in parts)
+        self.digest = _hash(part.digest if isinstance(part, InOrder) else "" for part in parts)
 
     def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:
-        """Each source's faces in its own order, the sources mixed evenly.
+        """The faces of each dataset in its own order, the datasets mixed evenly.
 
-        A face that is given several times comes as often in its source's order, which may be near to itself.
+        The order of a dataset may put repeats of a face near each other.
 
         Args:
             images: (R,) the image of each face.
             rng: gives the order.
-            world: number of processes; each gets its share of every source's order.
+            world: world size; each process gets its share of every dataset's order.
 
         Returns:
-            (R,) permutation of the faces; those that do not make up a whole round of their source come last.
+            (R,) permutation of the faces; those that do not fill a round of all processes come last.
         """
         shares, rest = [], []
-        for number, part in enumerate(self._parts):
-            start = self._start(number)
+        for start, part in zip(self._starts, self._parts, strict=False):
             rows = np.flatnonzero((start <= images) & (images < start + len(part)))
             if isinstance(part, InOrder):
                 rows = rows[part.order(images[rows] - start, rng, world)]
@@ -275,9 +254,9 @@ class _JoinedInOrder(_Joined):
             rest.append(rows[whole:])
         turn = rng.permutation(np.repeat(np.arange(len(shares)), [len(share) for share in shares]))
         order = np.concatenate(shares)
-        order[np.argsort(turn, kind="stable")] = order.copy()  # a source's first turn shows its first faces, and so on
+        order[np.argsort(turn, kind="stable")] = order.copy()  # each dataset keeps its order
         return np.concatenate([order.ravel(), *rest])
 
 
-def _digits(parts: Iterable[str]) -> str:
+def _hash(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Random numbers for a whole batch at once, each item's own."""
+"""Counter-based random numbers for a whole batch at once."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,13 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 class CounterRandom:
     """A stream of random numbers for each of B items.
 
-    An item's stream is fixed by the seed and the item's number: not by the batch it is in, by the process that draws it
-    or by what was drawn before. SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-    OOPSLA 2014), for which each item starts at a hash of its number.
+    A stream depends only on the seed and the item's number, not on the batch, the process or earlier numbers.
+    SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), started at a
+    hash of the item's number.
 
     Args:
         seed: a whole number from 0 on.
-        items: (B,) their numbers.
+        items: (B,) numbers of the items.
     """
 
     def __init__(self, seed: int, items: npt.NDArray[np.int64]) -> None:
@@ -41,7 +41,7 @@ class CounterRandom:
 
 
 def _mix(words: _Words) -> _Words:
-    """Stafford's thirteenth variant of a 64-bit finaliser, as SplitMix64 has it."""
+    """Stafford's variant 13 of a 64-bit finaliser, as in SplitMix64."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Where the crop around a face lies: while training, in validation, and around the squares that use will bring."""
+"""Places of the crop around a face: in training, in validation, and around a detector's squares."""
 
 from typing import Protocol
 
@@ -13,27 +13,27 @@ Sizes = npt.NDArray[np.int64]
 
 
 class CropPlan(Protocol):
-    """Chooses the windows of faces. Squares and windows are (4,) or (N, 4) boxes in photo pixels."""
+    """Chooses the windows around faces. Squares and windows are (4,) or (N, 4) boxes in photo pixels."""
 
     size: int
     """Width and height of the crop in pixels."""
 
     window: Window
-    """From squares around the points, be they labelled or found by a detector, to what the net is shown."""
+    """From squares around labelled points, or a detector's squares, to the windows that the net sees."""
 
     def training(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
-        """Training windows (N, 4) for points (N, K, 2) on photos whose heights and widths are (N, 2)."""
+        """Training windows (N, 4) for points (N, K, 2) on photos of heights and widths (N, 2)."""
         ...
 
     def validation(self, keypoints: Points, photos: Sizes, random: CounterRandom) -> Points:
-        """The validation windows; `random` gives the same at every call for a face."""
+        """Validation windows; the random numbers of a face are the same in every call."""
         ...
 
 
 class FaceCrop:
-    """A window around the face, as wide as `scale` times the square around its points.
+    """A window around the face, `scale` times as wide as the square around its points.
 
-    While training and in validation the square is drawn as a detector would have found it.
+    In training and validation the square has the jitter of a detector.
     """
 
     def __init__(self, size: int, scale: float, jitter: Jitter) -> None:
@@ -47,10 +47,10 @@ class FaceCrop:
 
 
 class FrameCrop:
-    """The notebooks' window: the short side rescaled to `short_side`, then `size` pixels of it.
+    """The notebooks' crop: the short side of the photo is rescaled to `short_side`, then `size` pixels are cut out.
 
-    At random in training, in the centre otherwise. On a photo with any number of faces the window lies about a face's
-    square as the frames' windows lie about theirs: `scale` times as wide, moved by `y` of its width.
+    At a random place in training, in the centre in validation. In prediction the window is `scale` times as wide as a
+    face's square and moved down by `y` of the square's width, as these crops lie around their faces on average.
     """
 
     def __init__(self, size: int, short_side: int, scale: float, y: float) -> None:

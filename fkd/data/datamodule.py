@@ -6,11 +6,11 @@ from typing import Any
 import cv2
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from fkd.data.augment import Augmentation
 from fkd.data.crop_plans import CropPlan
-from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, InOrder, Repeated, as_it_is
+from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, InOrder, as_it_is
 from fkd.data.face_data import Faces
 from fkd.distributed import outlive_signals
 from fkd.errors import UserError
@@ -18,23 +18,22 @@ from fkd.geometry import crop_matrices, square_around, transform
 from fkd.library_internals import lightning
 from fkd.types import Batch, Points
 
-_SEED_OF_VALIDATION = 0
-"""The same boxes for every run, so that runs of different seeds can be compared."""
+_VALIDATION_SEED = 0  # of the boxes; the same for every run, so that runs of different seeds can be compared
 
 
 class KeypointDataModule(pl.LightningDataModule):
     """Loaders of crops for training and validation.
 
     Args:
-        faces: tables and decoded images.
-        crop: where the windows lie.
+        faces: the table and the decoded images.
+        crop: places the windows.
         augmentation: of training crops.
-        batch_size: faces a batch, for each process.
-        num_workers: processes that load; with 0 a thread of the training process does.
+        batch_size: faces in a batch, of each process.
+        num_workers: processes that load; 0: a thread of the training process loads.
         seed: of the order, boxes and augmentation.
 
     Raises:
-        UserError: no faces to train on or to validate with; of `train_dataloader`, fewer for a process than one batch.
+        UserError: train or val has no faces; `train_dataloader`: a process has fewer faces than one batch.
     """
 
     def __init__(
@@ -57,24 +56,24 @@ class KeypointDataModule(pl.LightningDataModule):
         table, splits, images = faces.table, faces.splits, faces.images
         augment = augmentation(schema=table.schema)
         self.train_set = CropDataset(table, images, crop.training, crop.size, augment, seed, splits["train"])
-        self._epoch = self._batches_done = 0  # where a training goes on
-        self.val_set = CropDataset(table, images, crop.validation, crop.size, None, _SEED_OF_VALIDATION, splits["val"])
+        self._epoch = self._batches_done = 0  # where the training starts or resumes
+        self.val_set = CropDataset(table, images, crop.validation, crop.size, None, _VALIDATION_SEED, splits["val"])
 
     def mean_shape(self) -> Points:
-        """(K, 2) crop pixels: mean of the training faces' sample, each in the window around its own points."""
+        """(K, 2) crop pixels: mean over a sample of training faces, each in the window around its points."""
         keypoints = self.faces.sample("train")
         matrices = crop_matrices(self.crop.window(square_around(keypoints)), self.crop.size)
         mean: Points = transform(keypoints, matrices).mean(axis=0)
         return mean
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch that a training goes on in, how many of its batches are done, and what their order depends on."""
+        """The epoch to resume in, the number of its finished batches, and everything that their order depends on."""
         assert self.trainer is not None
         done = lightning.batches_done(self.trainer)
         return {"epoch": self.trainer.current_epoch, "batches_done": done, "order": self._order}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on in the middle of an epoch.
+        """Resumes in the middle of an epoch.
 
         Raises:
             UserError: the rest of the epoch would be in another order.
@@ -83,8 +82,8 @@ class KeypointDataModule(pl.LightningDataModule):
         for name, then in state_dict["order"].items() if self._batches_done else ():
             if (now := self._order.get(name)) != then:
                 raise UserError(
-                    f"{name}: expected {then}, since the training was cut in the middle of an epoch, found {now}; give "
-                    "the overrides of that run"
+                    f"{name}: expected {then}, since the training was interrupted in the middle of an epoch, found "
+                    f"{now}; give the overrides of that run"
                 )
 
     @property
@@ -105,12 +104,12 @@ class KeypointDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.val_set, shuffle=False, training=False)
 
-    def _loader(self, dataset: CropDataset | Repeated, shuffle: bool, training: bool) -> DataLoader[Batch]:
+    def _loader(self, dataset: CropDataset | Subset[Batch], shuffle: bool, training: bool) -> DataLoader[Batch]:
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = EpochSampler(len(dataset), shuffle, self.seed, rank, world, self.train_set.order)
-        if training:  # Lightning tells the epoch when workers have read ahead already
-            sampler.go_on(self._epoch, self._batches_done * self.batch_size)
+        if training:  # Lightning sets the epoch too late, when workers have read ahead
+            sampler.resume(self._epoch, self._batches_done * self.batch_size)
         if shuffle and self.batch_size > len(sampler):
             raise UserError(
                 f"data.batch_size: expected at most the {len(sampler)} training faces that each of {world} processes "
@@ -126,11 +125,23 @@ class KeypointDataModule(pl.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             generator=torch.Generator().manual_seed(self.seed),  # loaders must not draw from the net's random numbers
             collate_fn=as_it_is,
-            worker_init_fn=_begin_loading,
+            worker_init_fn=_init_worker,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
 
 
-def _begin_loading(worker: int) -> None:
-    cv2.setNumThreads(0)  # the cores are shared out among processes already
+class OverfitDataModule(KeypointDataModule):
+    """Trains on the validation faces: the same windows, not augmented, `passes` times an epoch."""
+
+    def __init__(self, passes: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.passes = passes
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        repeated = Subset(self.val_set, [*range(len(self.val_set))] * self.passes)
+        return self._loader(repeated, shuffle=False, training=True)
+
+
+def _init_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # the processes already use all cores
     outlive_signals(worker)

@@ -1,4 +1,4 @@
-"""From rows of a table and images in the cache to batches of crops."""
+"""Batches of crops, from rows of a table and decoded images."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,38 +17,38 @@ from fkd.geometry import affine_after, channels_first, crop_images, crop_matrice
 from fkd.types import Annotations, Batch, Points
 
 Order = Callable[[np.random.Generator, int], Rows]
-"""Random numbers, number of processes -> an epoch's order: process r of `world` gets every `world`-th row from r on."""
+"""Random numbers, world size -> order of the rows in an epoch: rank r gets every `world`-th row from r on."""
 
 
 @runtime_checkable
 class InOrder(Protocol):
-    """Images that want to be read in an order of their own; `digest` stands for what that order depends on."""
+    """Images that must be read in a certain order; `digest` is a hash of everything that this order depends on."""
 
     digest: str
 
     def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:
-        """A permutation of faces, given the image of each."""
+        """A permutation of the faces, from the image of each."""
         ...
 
 
 ChooseBoxes = Callable[[Points, npt.NDArray[np.int64], CounterRandom], Points]
-"""Keypoints (B, K, 2), sizes of their photos (B, 2) as height and width, random numbers -> boxes (B, 4)."""
+"""Keypoints (B, K, 2), height and width of their photos (B, 2), random numbers -> boxes (B, 4)."""
 
 
 class CropDataset(Dataset[Batch]):
-    """Crops of annotated faces, made a batch at a time.
+    """Crops of annotated faces, made in batches.
 
-    Item ``epoch * len(self) + row`` is face `row` as that epoch draws it: it depends on nothing but the seed and
-    this number, not on the worker, on the batch or on what was read before.
+    Item ``epoch * len(self) + row`` is face `row` with the random numbers of that epoch: it depends only on the seed
+    and this number, not on the worker, the batch or earlier items.
 
     Args:
         table: annotated faces.
         images: the decoded images that the table's rows point to.
         boxes: chooses the windows around faces.
-        size: width and height of the crops.
+        size: width and height of the crops in pixels.
         augmentation: applied to each crop, or None.
         seed: of the boxes and the augmentation.
-        split: (N,) rows of the table that are the dataset, which spares a copy of them; None for all.
+        split: (N,) rows of the table in the dataset, so that they need not be copied; None for all.
     """
 
     def __init__(
@@ -69,22 +69,22 @@ class CropDataset(Dataset[Batch]):
         return len(self.split)
 
     def order(self, rng: np.random.Generator, world: int) -> Rows:
-        """A new order of all rows, as the images want to be read; of most any will do."""
+        """A new order of all rows, as the images must be read."""
         if isinstance(self.images, InOrder):
             return self.images.order(self.table.images[self.split], rng, world)
         return rng.permutation(len(self))
 
     def __getitem__(self, item: int) -> Batch:
-        """One item, without the batch's axis."""
+        """One item, without the batch axis."""
         return Batch(*(value[0] for value in self.__getitems__([item])))
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
-        """The batch of these items; what torch's loaders ask for instead of one item after the other."""
+        """The batch of these items; torch's loaders call this instead of `__getitem__` for each item."""
         numbers, table = np.asarray(items, np.int64), self.table
         rows, random = numbers % len(self), CounterRandom(self.seed, numbers)
         places = self.split[rows]
         shown_on = table.images[places].tolist()
-        read = {image: self.images[image] for image in dict.fromkeys(shown_on)}  # once for all its faces
+        read = {image: self.images[image] for image in dict.fromkeys(shown_on)}  # once for all faces on it
         photos = [read[image] for image in shown_on]
         keypoints, visible = table.keypoints[places], table.visible[places]
         boxes = self.boxes(keypoints, np.array([photo.shape[:2] for photo in photos]), random)
@@ -103,27 +103,11 @@ class CropDataset(Dataset[Batch]):
         return Batch(*map(torch.from_numpy, arrays))
 
 
-class Repeated(Dataset[Batch]):
-    """The first epoch of a dataset, `passes` times."""
-
-    def __init__(self, dataset: CropDataset, passes: int) -> None:
-        self.dataset, self.passes = dataset, passes
-
-    def __len__(self) -> int:
-        return len(self.dataset) * self.passes
-
-    def __getitem__(self, item: int) -> Batch:
-        return self.dataset[item % len(self.dataset)]
-
-    def __getitems__(self, items: Sequence[int]) -> Batch:
-        return self.dataset.__getitems__([item % len(self.dataset) for item in items])
-
-
 class AheadLoader(DataLoader[Batch]):
-    """A loader without processes whose next batch is made by a thread while the one before is in use.
+    """A loader without processes: a thread makes the next batch while the current one is in use.
 
-    On two cores that is faster than a process that loads, which has to hand each batch over. One epoch at a time: the
-    next ends the one before, whose thread would draw from the same augmentation.
+    On two cores this is faster than a loading process, which has to transfer each batch. A new epoch ends the one
+    before, whose thread would draw from the same augmentation.
     """
 
     _running: Generator[Batch] | None = None
@@ -144,34 +128,34 @@ def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
 
 
 def as_it_is(batch: Any) -> Any:
-    """For a DataLoader's `collate_fn`: the dataset makes batches already."""
+    """For a DataLoader's `collate_fn`, because the dataset already makes batches."""
     return batch
 
 
 class EpochSampler(Sampler[int]):
-    """Item numbers of one epoch, for one of `world` processes; Lightning tells it the epoch.
+    """Item numbers of one epoch, for one process; Lightning sets the epoch.
 
     Args:
-        rows: faces in the table.
-        shuffle: a new order each epoch, and the epoch's own boxes and augmentation; otherwise in order, as epoch 0.
+        rows: number of rows in the dataset.
+        shuffle: each epoch has a new order, boxes and augmentation; otherwise all rows in order, as in epoch 0.
         seed: of the order.
-        rank, world: this process and the number of processes. Shuffled, all get the same number of rows (the rest waits
-            for another epoch); in order, every row is given to exactly one process.
-        order: of a shuffled epoch; None for any permutation.
+        rank, world: rank of this process and world size. Shuffled, all processes get the same number of rows and the
+            rest is left out; in order, each row goes to exactly one process.
+        order: gives the order of a shuffled epoch; None: a random permutation.
     """
 
     def __init__(self, rows: int, shuffle: bool, seed: int, rank: int, world: int, order: Order | None = None) -> None:
         self.rows, self.shuffle, self.seed, self.rank, self.world = rows, shuffle, seed, rank, world
         self._order = order
         self.epoch = 0
-        self._begun = (0, 0)
+        self._resumed = (0, 0)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def go_on(self, epoch: int, done: int) -> None:
-        """Begins in the middle of an epoch, of which this process has seen the first `done` rows already."""
-        self.epoch, self._begun = epoch, (epoch, done)
+    def resume(self, epoch: int, done: int) -> None:
+        """Starts in the middle of an epoch, after the first `done` rows of this process."""
+        self.epoch, self._resumed = epoch, (epoch, done)
 
     def __len__(self) -> int:
         return self.rows // self.world if self.shuffle else len(range(self.rank, self.rows, self.world))
@@ -183,6 +167,6 @@ class EpochSampler(Sampler[int]):
             order += self.epoch * self.rows
         else:
             order = np.arange(self.rows)
-        begun, done = self._begun
-        mine = order[self.rank :: self.world][: len(self)][done if self.epoch == begun else 0 :]
+        resumed, done = self._resumed
+        mine = order[self.rank :: self.world][: len(self)][done if self.epoch == resumed else 0 :]
         return map(int, mine)  # a list would take five times the memory

@@ -1,8 +1,8 @@
-"""What every source of data gives: a table of faces, their images, and who is in which split."""
+"""The result of every data source: a table of faces, their images, and the splits."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,15 +19,15 @@ _ENOUGH = 100
 
 @dataclass(frozen=True)
 class Faces:
-    """A data set.
+    """A dataset.
 
     Attributes:
         table: every annotated row, N faces.
-        splits: "train", "val" and "test" -> their rows of the table; a set that is only looked at or scored may have no
-            training rows.
+        splits: "train", "val" and "test" -> their rows of the table; a dataset that is only viewed or scored may have
+            no training rows.
         images: the decoded images that ``table.images`` points to.
-        name: what config files call it.
-        remarks: lines that a run prints, so that its figures are read for what they are.
+        name: of the dataset, as in the config.
+        remarks: lines that a run prints, because they matter for the meaning of its scores.
     """
 
     table: Annotations
@@ -49,36 +49,40 @@ class Faces:
         return self.table.take(self.splits[name])
 
     def some(self, name: str) -> Annotations:
-        """The same, which must have faces.
+        """The rows of a subset that must not be empty.
 
         Raises:
-            UserError: another name, or there are none.
+            UserError: another name, or the subset is empty.
         """
         if not len(table := self.subset(name)):
             raise UserError(f"data={self.name}: expected faces in its {name} split, found none; give other data")
         return table
 
-    def sample(self, name: str) -> Points:
-        """(N, K, 2) keypoints of "train", "val" or "test"; of a larger split 20,000, evenly spread.
+    def first(self, count: int) -> "Faces":
+        """The first `count` training faces (all, if there are fewer) as every split, to overfit them."""
+        rows = self.splits["train"][:count]
+        remark = f"the first {len(rows)} training faces are overfitted: figures on them measure no skill"
+        return replace(self, splits=dict.fromkeys(SPLITS, rows), remarks=(remark,))
 
-        Only of faces all of whose points are visible, where there are 100 or more of them. For what describes faces as
-        a whole, such as their mean shape: more would change it no more.
+    def sample(self, name: str) -> Points:
+        """(N, K, 2) keypoints of "train", "val" or "test", at most 20,000 of them, evenly spread.
+
+        Only of faces with all points visible, if there are 100 or more: a sample for statistics such as the mean shape.
         """
         rows = self.splits[name]
         whole = rows[self.table.visible[rows].all(axis=1)]
         if len(whole) >= _ENOUGH:
-            rows = whole  # the hidden points of the others are filled in
+            rows = whole  # in the others hidden points are filled in
         if len(rows) > _SAMPLE:
             rows = rows[np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64)]
         return self.table.keypoints[rows]
 
     def fingerprints(self) -> dict[str, str]:
-        """Split -> digits that two data sets share only if the very same faces, labels and order are in it."""
+        """Split -> hash of its keypoints and subjects, in their order."""
         return {name: self._digest(self.splits[name]) for name in SPLITS}
 
     def _digest(self, rows: Rows) -> str:
-        """Of all keypoints and then of all names; piece by piece, since a copy would be a second table."""
-        pieces = np.split(rows, range(_PIECE, len(rows), _PIECE))
+        pieces = np.split(rows, range(_PIECE, len(rows), _PIECE))  # one copy would be a second table
         digest = hashlib.sha256()
         for piece in pieces:
             digest.update(self.table.keypoints[piece].tobytes())
@@ -88,22 +92,20 @@ class Faces:
 
 
 def remark_on_subjects(table: Annotations, splits: Mapping[str, Rows], advice: str = "") -> str:
-    """How many faces and subjects there are, and whom the test split shares with the others: it must be said aloud.
+    """A line on the number of faces and subjects, and on subjects that the test split shares with others.
 
-    `advice` says how to avoid that, where the source knows.
+    `advice` is how to avoid shared subjects, if the source can.
     """
     subjects = {split: {*table.subjects[rows].tolist()} for split, rows in splits.items()}
     sizes = ", ".join(f"{len(splits[split]):,} {split}" for split in SPLITS)
     start = f"{len(table):,} faces ({sizes}) of {len({*table.subjects.tolist()}):,} subjects"
     if sum(map(bool, subjects.values())) < 2:
-        return start  # one split shares nobody with the others
+        return start
     shared = {split: len(subjects["test"] & subjects[split]) for split in ("train", "val")}
     if known := len(subjects["val"] & subjects["train"]):
         start += f"; val shares {known:,} of its {len(subjects['val']):,} subjects with train"
     if not any(shared.values()):
         return f"{start}; test shares none of them with train or val"
-    tested = len(subjects["test"])
-    whom = " and ".join(
-        f"{count:,} of its {tested:,} subjects with {split}" for split, count in shared.items() if count
-    )
+    tested = f"of its {len(subjects['test']):,} subjects"
+    whom = " and ".join(f"{count:,} {tested} with {split}" for split, count in shared.items() if count)
     return f"{start}; test shares {whom}: its figures measure memory of faces as well as skill{advice}"

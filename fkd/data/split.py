@@ -1,7 +1,6 @@
 """Splits that keep a subject's images together.
 
-Frames of one video look alike: a net that has seen some of them is asked on the others what it remembers, not what it
-can do.
+Frames of one video are alike: on them a net that was trained on some of the others would show memory instead of skill.
 """
 
 import hashlib
@@ -16,10 +15,10 @@ Rows = npt.NDArray[np.int64]
 
 
 def shares(**held_out: float) -> dict[str, float]:
-    """The share of rows that each split asks for: those held out, by name, and what they leave to "train".
+    """The share of rows in each split: those held out, by name, and the rest in "train".
 
     Raises:
-        UserError: a share is not a number above 0, or they leave nothing for training; names ``data.<split>_share``.
+        UserError: a share is not a number above 0, or nothing is left for training; names ``data.<split>_share``.
     """
     for name, share in held_out.items():
         if not isinstance(share, int | float) or not 0 < share < 1:
@@ -31,16 +30,16 @@ def shares(**held_out: float) -> dict[str, float]:
 
 
 def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
-    """Rows of each split, in ascending order: every row in one, every subject in one, sizes close to the shares.
+    """Rows of each split, in ascending order: each subject in one split, sizes close to the shares.
 
-    Subjects come in the order of a digest of seed and name, so that the split is the same on every machine and with
-    every version of every library. Each goes to the split that lacks most rows. Sizes miss the shares by no more than
-    about one subject's rows.
+    Subjects are sorted by a digest of seed and name, so that the split is the same on every machine and with every
+    version of every library. Each goes to the split that lacks most rows. Sizes differ from the shares by about one
+    subject's rows at most.
 
     Args:
         subjects: (N,) name of the subject in each row.
         shares: split -> share of the rows, adding up to 1.
-        seed: another one gives another split.
+        seed: of the order of subjects.
 
     Raises:
         UserError: there are fewer subjects than splits, or the seed is not a whole number.
@@ -52,8 +51,8 @@ def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed
     names, counts = list(numbers), np.bincount(number)
     if len(names) < len(shares):
         raise UserError(
-            f"data.split: expected at least {len(shares)} subjects to give {', '.join(shares)} some of their own,"
-            f" found {len(names)} ({', '.join(sorted(names)) or 'no rows'})"
+            f"data.split: expected at least {len(shares)} subjects, one for each of {', '.join(shares)}, "
+            f"found {len(names)} ({', '.join(sorted(names)) or 'no rows'})"
         )
     lacking = {split: share * len(subjects) for split, share in shares.items()}
     members: dict[str, list[int]] = {split: [] for split in shares}
@@ -68,16 +67,16 @@ def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed
 
 
 def anonymous(subject: str) -> str:
-    """A pseudonym for files that go to others, the same for the same name.
+    """The pseudonym of a subject, for files that are passed on.
 
-    It hides no name from a guess: whoever has a list of names can test whether one is among them.
+    Whoever has a list of names can test whether one of them has this pseudonym.
     """
-    known = subject.startswith("sha256:")
-    return subject if known else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
+    is_pseudonym = subject.startswith("sha256:")
+    return subject if is_pseudonym else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
 
 
 def among(subjects: npt.NDArray[np.str_], others: Collection[str]) -> npt.NDArray[np.bool_]:
-    """(N,) which of subjects (N,) are among others, who are given by name or pseudonym."""
+    """(N,) whether each of the subjects (N,) is among others, which are names or pseudonyms."""
     known = {*others}
     return np.array([not known.isdisjoint((name, anonymous(name))) for name in subjects.tolist()], bool)
 

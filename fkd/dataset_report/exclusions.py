@@ -1,5 +1,6 @@
-"""The list of faces that should be left out of training, as `data.exclude` takes it."""
+"""The list of faces to leave out of training, in the format of `data.exclude`."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,20 +12,18 @@ from fkd.dataset_report.checks import Finding
 from fkd.io.atomic import whole_file
 from fkd.types import Annotations
 
-NAME = "exclude.txt"
-
 
 def excluded(faces: Faces, findings: Sequence[Finding]) -> Rows:
-    """The rows that any finding wants left out of training, in ascending order.
+    """The training rows that any finding excludes, in ascending order.
 
-    Only those of the training split: a test without its hard faces would say less, and compare with no other.
+    Rows of other splits stay: a test without its hard faces would be easier, and could not be compared with any other.
     """
     named = np.unique([row for finding in findings for row in finding.exclude]).astype(np.int64)
     return np.intersect1d(named, faces.splits["train"])
 
 
 def write_exclusions(path: Path, faces: Faces, findings: Sequence[Finding]) -> None:
-    """Writes one face a line, ``path`` or, of an image with several faces, ``path<TAB>k``, the k-th of them from 0 on.
+    """Write one face a line: ``path``, or ``path<TAB>k`` for face k, counted from 0, of an image with several faces.
 
     A ``# reason`` stands before the faces of each finding; a face of several findings is listed with the first.
     """
@@ -43,16 +42,9 @@ def _lines(faces: Faces, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _names(table: Annotations, rows: Rows) -> dict[int, str]:
-    """What the list calls each of these rows."""
-    if len(rows) == 0:  # spares sorting a million names
-        return {}
-    _, image, faces = np.unique(table.paths, return_inverse=True, return_counts=True)
-    order = np.argsort(image, kind="stable")
-    starts = np.cumsum(faces) - faces
-    places = np.empty(len(table), np.int64)
-    places[order] = np.arange(len(table)) - starts[image[order]]
-    named = {}
-    for row in rows.tolist():
-        alone = faces[image[row]] == 1
-        named[row] = str(table.paths[row]) if alone else f"{table.paths[row]}\t{places[row]}"
-    return named
+    """The names of these rows in the list."""
+    paths, seen, numbers = table.paths.tolist(), Counter[str](), []
+    for path in paths:
+        numbers.append(seen[path])
+        seen[path] += 1
+    return {row: paths[row] + (f"\t{numbers[row]}" if seen[paths[row]] > 1 else "") for row in rows.tolist()}

@@ -1,4 +1,4 @@
-"""The figures of the page: SVG as data URIs, so that they stay sharp on any screen."""
+"""The figures of the page, as data URIs of SVG, which is sharp on any screen."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ from fkd.schema import KeypointSchema
 from fkd.visualization.plots import COLOURS
 
 _BINS = 40
-_EDGE = 0.3  # percent of the values at either end that the outer bars gather
+_EDGE = 0.3  # percent of the values at either end that the outer bars contain
 _MARKED = (5, 50, 95)
 _FAINT = "#98a2b3"
 _REACH = 2.0  # standard deviations
@@ -28,14 +28,13 @@ _MARGIN = 0.08  # distances of the eyes
 
 
 def histogram(quantity: Quantity) -> str:
-    """How often which values occur, with the 5th, 50th and 95th percentile; the outer bars hold what lies beyond."""
+    """A histogram with the 5th, 50th and 95th percentile; the outer bars contain the values beyond."""
     figure, axes = _plot(4.6)
     low, high = (quantity.percentile(share) for share in (_EDGE, 100 - _EDGE))
     if low == high:
         low, high = low - 0.5, high + 0.5
-    axes.hist(
-        np.clip(quantity.values, low, high), bins=_BINS, range=(low, high), histtype="stepfilled", color=COLOURS[0]
-    )
+    values = np.clip(quantity.values, low, high)
+    axes.hist(values, bins=_BINS, range=(low, high), histtype="stepfilled", color=COLOURS[0])
     axes.margins(y=0.18)
     for share in _MARKED:
         value = quantity.percentile(share)
@@ -46,7 +45,7 @@ def histogram(quantity: Quantity) -> str:
 
 
 def images_per_subject(images_of: npt.NDArray[np.int64]) -> str:
-    """How many subjects have so many images (S,)."""
+    """A histogram of the subjects' numbers of images (S,)."""
     figure, axes = _plot(4.6)
     most = int(images_of.max())
     bins = min(most, 2 * _BINS)
@@ -57,7 +56,7 @@ def images_per_subject(images_of: npt.NDArray[np.int64]) -> str:
 
 
 def visibility(visible: npt.NDArray[np.float64], schema: KeypointSchema) -> str:
-    """On which share of the faces each point (K,) is visible."""
+    """The share of the faces on which each point (K,) is visible."""
     figure, axes = _plot(7.2)
     axes.bar(np.arange(len(visible)), 100 * visible, color=COLOURS[0])
     axes.set(xlabel=f"point of {schema.name}", ylabel="visible on faces (%)", ylim=(0, 100))
@@ -66,7 +65,7 @@ def visibility(visible: npt.NDArray[np.float64], schema: KeypointSchema) -> str:
 
 
 def mean_shape(shapes: Shapes, schema: KeypointSchema) -> str:
-    """The mean with its points numbered as files number them, from 0."""
+    """The mean shape with its points numbered from 0."""
     figure, (axes,) = _panels(1, _WIDE, shapes.mean)
     _strokes(axes, shapes.mean, schema, _FAINT, 1.0)
     _dots(axes, shapes.mean, 9)
@@ -77,7 +76,7 @@ def mean_shape(shapes: Shapes, schema: KeypointSchema) -> str:
 
 
 def spread(shapes: Shapes, schema: KeypointSchema) -> str:
-    """Where 2 standard deviations of each point reach, as ellipses about the mean."""
+    """Ellipses of 2 standard deviations of each point about the mean."""
     deviations = np.sqrt(np.diagonal(shapes.covariances, axis1=1, axis2=2))
     reached = np.concatenate([shapes.mean - _REACH * deviations, shapes.mean + _REACH * deviations])
     figure, (axes,) = _panels(1, _WIDE, reached)
@@ -87,16 +86,15 @@ def spread(shapes: Shapes, schema: KeypointSchema) -> str:
         lengths, directions = np.linalg.eigh(covariance)
         width, height = 2 * _REACH * np.sqrt(np.maximum(lengths, 0))
         angle = float(np.degrees(np.arctan2(directions[1, 0], directions[0, 0])))
-        place = (float(point[0]), float(point[1]))
-        axes.add_patch(Ellipse(place, width, height, angle=angle, **look))
+        axes.add_patch(Ellipse(tuple(point.tolist()), width, height, angle=angle, **look))
     _dots(axes, shapes.mean, 5)
     return _svg(figure)
 
 
 def mode(shapes: Shapes, number: int, schema: KeypointSchema) -> str:
-    """A principal mode: the mean less 2 standard deviations, the mean, the mean and 2 standard deviations."""
+    """A principal mode: the mean shape, and the mean minus and plus 2 standard deviations."""
     reached = np.concatenate([shapes.mean + r * mode for r in (-_REACH, _REACH) for mode in shapes.modes])
-    figure, panels = _panels(3, _NARROW, reached)  # the same for all modes, so that their sizes can be compared
+    figure, panels = _panels(3, _NARROW, reached)  # the same axes for all modes, so that sizes can be compared
     for axes, reach, title in zip(panels, (-_REACH, 0.0, _REACH), ("−2 sd", "mean", "+2 sd"), strict=True):
         _strokes(axes, shapes.mean, schema, _FAINT, 0.8)
         moved = shapes.mean + reach * shapes.modes[number]
@@ -107,7 +105,7 @@ def mode(shapes: Shapes, number: int, schema: KeypointSchema) -> str:
 
 
 def _plot(width: float) -> tuple[Figure, Axes]:
-    """Axes for bars, `width` inches with their labels; a layout that looks for room would take most of the time."""
+    """Axes for bars, `width` inches with their labels; an automatic layout would take most of the time."""
     figure = Figure(figsize=(width, 2.5))
     axes = figure.add_subplot()
     figure.subplots_adjust(left=0.7 / width, right=0.99, bottom=0.19, top=0.98)
@@ -119,7 +117,7 @@ def _plot(width: float) -> tuple[Figure, Axes]:
 
 
 def _panels(columns: int, width: float, reached: npt.NDArray[np.float64]) -> tuple[Figure, list[Axes]]:
-    """Panels for faces, `width` inches each and as high as what they show (M, 2): y downwards, no frame."""
+    """Panels without a frame, `width` inches each, for faces within points (M, 2), with y downwards."""
     low, high = reached.min(axis=0) - _MARGIN, reached.max(axis=0) + _MARGIN
     aspect = float((high - low)[1] / (high - low)[0])
     height = width * aspect + _TITLE
@@ -139,14 +137,13 @@ def _strokes(axes: Axes, points: npt.NDArray[np.float64], schema: KeypointSchema
 
 
 def _away(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(K, 2) directions in which each point's neighbours leave room for its number: near ones push most."""
+    """(K, 2) directions away from each point's neighbours, the nearest above all, for the number of the point."""
     differences = points[:, None] - points
     distances = np.linalg.norm(differences, axis=2, keepdims=True)
     pushes = (differences / np.maximum(distances, 1e-6) ** 4).sum(axis=1)
     nearest = np.partition(distances[..., 0], 1, axis=1)[:, 1:2]
     pushes = pushes * nearest**3 + (0.6, 0.0)  # to the right where pushes cancel, as along a straight line
-    directions: npt.NDArray[np.float64] = pushes / np.maximum(np.linalg.norm(pushes, axis=1, keepdims=True), 1e-6)
-    return directions
+    return np.asarray(pushes / np.maximum(np.linalg.norm(pushes, axis=1, keepdims=True), 1e-6))
 
 
 def _dots(axes: Axes, points: npt.NDArray[np.float64], size: float) -> None:
@@ -154,7 +151,7 @@ def _dots(axes: Axes, points: npt.NDArray[np.float64], size: float) -> None:
 
 
 def _svg(figure: Figure) -> str:
-    """A data URI; the same figure always gives the same."""
+    """The figure as a data URI, always the same for the same figure."""
     data = io.BytesIO()
     with rc_context({"svg.hashsalt": "fkd"}):
         figure.savefig(data, format="svg", metadata={"Date": None})

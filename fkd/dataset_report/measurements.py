@@ -1,4 +1,4 @@
-"""What can be measured on single faces and images, and how such numbers are summed up."""
+"""Measurements of single faces and images, and their statistics."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +8,13 @@ import numpy.typing as npt
 
 from fkd.data.face_data import Faces
 from fkd.data.split import Rows
-from fkd.dataset_report.checks.sampling import point_boxes
 from fkd.head_pose import head_pose
 from fkd.io import images
-from fkd.schema import IBUG68
+from fkd.schema import IBUG68, KeypointSchema
 from fkd.terminal import progress
 from fkd.types import Annotations, Image, Points
 
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
-_PIECE = 10_000  # rows
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,9 @@ class Quantity:
     Attributes:
         title: a few words.
         unit: of the values.
-        of: what has it, in the plural.
-        values: (n,) finite numbers; those that are not known are left out.
-        note: what one must know to read them.
+        of: "faces" or "images".
+        values: (n,) finite numbers; unknown ones are left out.
+        note: how to read them.
     """
 
     title: str
@@ -49,52 +47,52 @@ class Quantity:
             "percentiles": {str(p): round(self.percentile(p), 4) for p in PERCENTILES},
         }
 
-    def percentile(self, share: float) -> float:
-        return float(np.percentile(self.values, share))
+    def percentile(self, percent: float) -> float:
+        return float(np.percentile(self.values, percent))
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was measured on a sample with its images, n faces.
+class Sample:
+    """Measurements that need images, of n faces.
 
     Attributes:
-        rows: (n,) of the table.
+        rows: (n,) rows of the table.
         sizes: (n, 2) width and height of their images.
         light: (n, 2) mean and standard deviation of the grey values in the box around the points, 0 to 255; NaN where
             the box lies outside of the image.
-        pose: (n, 3) yaw, pitch and roll in degrees; NaN where they cannot be told.
-        no_pose: why there is no pose at all; empty if there is.
+        pose: (n, 3) yaw, pitch and roll in degrees; NaN where they are unknown.
     """
 
     rows: Rows
     sizes: npt.NDArray[np.int64]
     light: npt.NDArray[np.float64]
     pose: npt.NDArray[np.float64]
-    no_pose: str
 
     @property
     def turned(self) -> npt.NDArray[np.float64]:
-        """(n,) degrees between where a head looks and the camera, however it is tilted."""
+        """(n,) angle in degrees between the direction of the face and the camera, whatever the roll."""
         yaw, pitch = np.radians(self.pose[:, :2]).T
-        turned: npt.NDArray[np.float64] = np.degrees(np.arccos(np.cos(yaw) * np.cos(pitch)))
-        return turned
+        return np.asarray(np.degrees(np.arccos(np.cos(yaw) * np.cos(pitch))))
+
+
+def why_no_pose(schema: KeypointSchema) -> str:
+    """The reason why faces with these points have no pose; empty if they have one."""
+    return "" if schema == IBUG68 else f"it needs the 68 points of {IBUG68.name}; these faces have {schema.name}"
 
 
 def eye_distances(table: Annotations) -> npt.NDArray[np.float32]:
     """(N,) distances of the schema's normaliser points, photo pixels; NaN where one of the two is hidden."""
-    pair = list(table.schema.normaliser)
-    known = table.visible[:, pair].all(axis=1)
+    known = table.visible[:, list(table.schema.normaliser)].all(axis=1)
     return np.where(known, table.schema.interocular(table.keypoints), np.float32(np.nan))
 
 
-def look(faces: Faces, rows: Rows) -> Seen:
-    """Measures the faces of these rows on their images, with a progress bar."""
-    table, schema = faces.table.take(rows), faces.table.schema
-    boxes = point_boxes(table)
-    has_pose = schema == IBUG68
+def measure(faces: Faces, rows: Rows, boxes: Points) -> Sample:
+    """Measure the faces of rows (n,) with boxes (n, 4) around their points on their images, with a progress bar."""
+    table = faces.table.take(rows)
+    has_pose = not why_no_pose(table.schema)
     sizes = np.zeros((len(rows), 2), np.int64)
     light, pose = np.full((len(rows), 2), np.nan), np.full((len(rows), 3), np.nan)
-    with progress("looking at faces", len(rows)) as advance:
+    with progress("measuring images", len(rows)) as advance:
         for i in range(len(rows)):
             photo = faces.images[int(table.images[i])]
             sizes[i] = photo.shape[1::-1]
@@ -102,8 +100,7 @@ def look(faces: Faces, rows: Rows) -> Seen:
             if has_pose and table.visible[i].all():
                 pose[i] = head_pose(table.keypoints[i : i + 1])[0]
             advance()
-    no_pose = "" if has_pose else f"it is read off the 68 points of {IBUG68.name}; these faces have {schema.name}"
-    return Seen(rows, sizes, light, pose, no_pose)
+    return Sample(rows, sizes, light, pose)
 
 
 def _light(photo: Image, box: npt.NDArray[np.float32]) -> tuple[float, float]:
@@ -119,34 +116,28 @@ def _light(photo: Image, box: npt.NDArray[np.float32]) -> tuple[float, float]:
     return float(grey.mean()), float(grey.std())
 
 
-def quantities(faces: Faces, boxes: Points, seen: Seen) -> dict[str, Quantity]:
-    """All that is measured, by name: sizes on every face (N, 4), what needs images on the sample."""
+def quantities(faces: Faces, boxes: Points, sample: Sample) -> dict[str, Quantity]:
+    """All quantities by name: sizes of every face, given boxes (N, 4) around their points; others of the sample."""
     table = faces.table
     sides = boxes[:, 2:] - boxes[:, :2]
     first, second = (table.schema.names[i] for i in table.schema.normaliser)
-    firsts = np.unique(table.images[seen.rows], return_index=True)[1]
-    share = 100 * sides[seen.rows].prod(axis=1) / seen.sizes.prod(axis=1)
-    found = {
-        "eye_distance": Quantity(
-            "Distance of the eyes", "px", "faces", eye_distances(table), f"from {first} to {second}"
-        ),
-        "box": Quantity(
-            "Size of the face", "px", "faces", sides.max(axis=1), "longer side of the box around its points"
-        ),
-        "box_share": Quantity("Face in its image", "% of the area", "faces", share, "box around the points"),
-        "width": Quantity("Width of the images", "px", "images", seen.sizes[firsts, 0]),
-        "height": Quantity("Height of the images", "px", "images", seen.sizes[firsts, 1]),
-        "brightness": Quantity("Brightness of the face", "of 255", "faces", seen.light[:, 0], "mean grey value"),
-        "contrast": Quantity(
-            "Contrast of the face", "of 255", "faces", seen.light[:, 1], "standard deviation of the grey values"
-        ),
+    firsts = np.unique(table.images[sample.rows], return_index=True)[1]
+    share = 100 * sides[sample.rows].prod(axis=1) / sample.sizes.prod(axis=1)
+    mean, sd = sample.light.T
+    found: dict[str, tuple[Any, ...]] = {
+        "eye_distance": ("Distance of the eyes", "px", "faces", eye_distances(table), f"from {first} to {second}"),
+        "box": ("Size of the face", "px", "faces", sides.max(axis=1), "longer side of the box around its points"),
+        "box_share": ("Face in its image", "% of the area", "faces", share, "box around the points"),
+        "width": ("Width of the images", "px", "images", sample.sizes[firsts, 0]),
+        "height": ("Height of the images", "px", "images", sample.sizes[firsts, 1]),
+        "brightness": ("Brightness of the face", "of 255", "faces", mean, "mean grey value"),
+        "contrast": ("Contrast of the face", "of 255", "faces", sd, "standard deviation of the grey values"),
     }
-    if not seen.no_pose:
-        notes = ("above 0: nose to the image's right", "above 0: nose up", "above 0: turned clockwise")
-        for i, (name, note) in enumerate(zip(("yaw", "pitch", "roll"), notes, strict=True)):
-            found[name] = Quantity(f"Head: {name}", "degrees", "faces", seen.pose[:, i], note)
-    return {name: _known(quantity) for name, quantity in found.items()}
-
-
-def _known(quantity: Quantity) -> Quantity:
-    return Quantity(**{**vars(quantity), "values": quantity.values[np.isfinite(quantity.values)]})
+    if not why_no_pose(table.schema):
+        notes = {"yaw": "nose to the image's right", "pitch": "nose up", "roll": "turned clockwise"}
+        for (name, note), values in zip(notes.items(), sample.pose.T, strict=True):
+            found[name] = (f"Head: {name}", "degrees", "faces", values, f"above 0: {note}")
+    return {
+        name: Quantity(title, unit, of, values[np.isfinite(values)], *note)
+        for name, (title, unit, of, values, *note) in found.items()
+    }

@@ -1,112 +1,81 @@
-"""The page: one file with all its images inside, which opens offline in any browser."""
+"""The page of a report on a data set."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from fkd.dataset_report import figures
 from fkd.dataset_report.checks import Finding
-from fkd.dataset_report.exclusions import NAME
-from fkd.dataset_report.measurements import Quantity
+from fkd.dataset_report.measurements import Quantity, why_no_pose
 from fkd.dataset_report.population import Population
 from fkd.dataset_report.shapes import Shapes
 from fkd.dataset_report.sheets import Sheet, Tile
 from fkd.dataset_report.summary import Survey
-from fkd.io.atomic import whole_file
 from fkd.schema import KeypointSchema
 from fkd.terminal import progress
+from fkd.visualization import html_page
 
-_FOLDER = Path(__file__).parent
 _NAMED = 8  # subjects
 _LEGEND = (
-    "<p>Colours tell the sides of a face: of two points that a mirror exchanges, the first is green, the second blue; a"
-    " point without a partner is white.</p>"
+    "<p>Colours show the sides of a face: of two points that a mirror image exchanges, the first is green, the second"
+    " blue; a point without a partner is white.</p>"
 )
 _SHOWN = 8  # faces of a finding; the others unfold
 
 
 def write_page(path: Path, found: Survey, sheets: Sequence[Sheet], examples: Mapping[str, Sheet]) -> None:
-    """Writes the page, with a progress bar; its folder must exist.
+    """Write the page as one file that opens offline in any browser, with a progress bar; its folder must exist.
 
     Args:
-        sheets: of the set's faces.
+        sheets: faces of the data set.
         examples: name of a finding -> faces that show it.
     """
-    population, schema = found.population, found.faces.table.schema
-    count = population.counts["all"]
+    schema, count = found.faces.table.schema, found.population.counts["all"]
     drawn: dict[str, Callable[[], str]] = {
         "Findings": lambda: _findings(found, examples),
-        "Who and what": lambda: _who(population, schema),
+        "Who and what": lambda: _who(found.population, schema),
         "Faces": lambda: (
             _LEGEND + "".join(f'<h3 class="sheet">{escape(sheet.title)}</h3>{_tiles(sheet.tiles)}' for sheet in sheets)
         ),
         "Shape": lambda: _shape(found.shapes, schema),
         "Measures": lambda: _measures(found),
     }
-    sections = {}
+    links, sections = [], []
     with progress("drawing the page", len(drawn)) as advance:
         for title, draw in drawn.items():
-            sections[title] = draw()
+            anchor = title.lower().replace(" ", "-")
+            links.append(f'<a href="#{anchor}">{title}</a>')
+            sections.append(f'<section id="{anchor}"><h2>{title}</h2>{draw()}</section>')
             advance()
     parts = {
-        "style": (_FOLDER / "page.css").read_text(encoding="utf-8"),
         "title": escape(f"Data set: {found.faces.name}"),
-        "counts": f"{count.faces:,} faces with {len(schema)} points on {count.images:,} images of"
-        f" {count.subjects:,} subjects",
+        "counts": f"{count['faces']:,} faces with {len(schema)} points on {count['images']:,} images of"
+        f" {count['subjects']:,} subjects",
         "remarks": "".join(f'<p class="remark">{escape(remark)}</p>' for remark in found.faces.remarks),
-        "contents": "".join(f'<a href="#{_anchor(title)}">{title}</a>' for title in sections),
-        "sections": "\n".join(
-            f'<section id="{_anchor(title)}"><h2>{title}</h2>{content}</section>' for title, content in sections.items()
-        ),
+        "contents": "".join(links),
+        "sections": "\n".join(sections),
     }
-    template = (_FOLDER / "page.html").read_text(encoding="utf-8")
-    content = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
-    with whole_file(path) as file:
-        file.write(content.encode("utf-8", "replace"))
+    html_page.write_page(path, Path(__file__).parent, parts)
 
 
 def _findings(found: Survey, examples: Mapping[str, Sheet]) -> str:
     if not found.findings:
-        return "<p>Nothing was found to be wrong.</p>"
-    return _advice(found) + "".join(_finding(finding, examples.get(finding.name)) for finding in found.findings)
-
-
-def _advice(found: Survey) -> str:
-    """What to do with the faces that should be left out."""
-    count, total = len(found.excluded), len(found.faces.splits["train"])
-    if not count:
-        return "<p>No training face need be left out.</p>"
-    if not found.can_exclude:
-        return (
-            f"<p>{count:,} of {total:,} training faces should be left out; <code>data={escape(found.faces.name)}</code>"
-            " takes no list of them: look at the sets that it was made of, one by one.</p>"
-        )
-    if not found.is_whole:
-        return (
-            f"<p>{count:,} of these {total:,} training faces should be left out, beside those that are already: look at"
-            " the set with <code>data.exclude=null</code> to have all in one list.</p>"
-        )
-    return (
-        f"<p><code>{NAME}</code> beside this page lists {count:,} of {total:,} training faces to leave out; look"
-        " through it, then train with <code>data.exclude=FILE</code>.</p>"
-    )
+        return "<p>The checks found nothing.</p>"
+    advice = f"<p>Leave out: {escape(found.exclusion_line('FILE'))}.</p>"
+    return advice + "".join(_finding(finding, examples.get(finding.name)) for finding in found.findings)
 
 
 def _finding(finding: Finding, sheet: Sheet | None) -> str:
     share = f"{finding.count:,} of {finding.total:,}"
     share += f" ({finding.count / finding.total:.1%})" if finding.total else ""
+    first, rest = (sheet.tiles[:_SHOWN], sheet.tiles[_SHOWN:]) if sheet is not None else ((), ())
     return (
         f'<article class="finding {finding.severity}"><h3><span class="badge">{finding.severity}</span>'
         f"{escape(finding.title)} <small>{share}</small></h3>"
         f'<p>{escape(finding.text)}</p><p class="advice">{escape(finding.advice)}</p>'
-        f"{_examples(sheet) if sheet is not None else ''}</article>"
+        f"{_tiles(first) if first else ''}"
+        f"{f'<details><summary>{len(rest)} more</summary>{_tiles(rest)}</details>' if rest else ''}</article>"
     )
-
-
-def _examples(sheet: Sheet) -> str:
-    first, rest = sheet.tiles[:_SHOWN], sheet.tiles[_SHOWN:]
-    return _tiles(first) + (f"<details><summary>{len(rest)} more</summary>{_tiles(rest)}</details>" if rest else "")
 
 
 def _tiles(tiles: Iterable[Tile]) -> str:
@@ -114,18 +83,11 @@ def _tiles(tiles: Iterable[Tile]) -> str:
 
 
 def _who(population: Population, schema: KeypointSchema) -> str:
-    counts = _table(
-        ("", "faces", "images", "subjects"),
-        ((name, f"{c.faces:,}", f"{c.images:,}", f"{c.subjects:,}") for name, c in population.counts.items()),
-    )
-    shared = _table(
-        ("in both", "images", "subjects"),
-        ((f"{a} and {b}", f"{s.images:,}", f"{s.subjects:,}") for (a, b), s in population.shared.items()),
-    )
-    most = zip(population.names[:_NAMED].tolist(), population.images_of[:_NAMED].tolist(), strict=True)
-    named = ", ".join(f"{name} {images:,}" for name, images in most)
+    counts = _table("", population.counts)
+    shared = _table("in both", {" and ".join(pair): both for pair, both in population.shared.items()})
+    named = ", ".join(f"{name} {images:,}" for name, images in population.most_images(_NAMED))
     if (population.images_of == 1).all():
-        subjects = "<p>Everybody is on one image, or the set does not say who is on which.</p>"
+        subjects = "<p>Each subject is on one image, or the set does not name the subjects.</p>"
     else:
         drawn = figures.images_per_subject(population.images_of)
         subjects = _figure(drawn, "images per subject", f"most images: {named}")
@@ -134,7 +96,7 @@ def _who(population: Population, schema: KeypointSchema) -> str:
     else:
         mean, least = 100 * population.visible.mean(), int(population.visible.argmin())
         caption = f"on average {mean:.1f} %; least often {schema.names[least]}, {100 * population.visible[least]:.1f} %"
-        labels = _figure(figures.visibility(population.visible, schema), "visible points", caption, "wide")
+        labels = _figure(figures.visibility(population.visible, schema), "visible points", caption, ' class="wide"')
     return f'<div class="charts"><div class="scroll">{counts}{shared}</div>{subjects}</div>{labels}'
 
 
@@ -145,45 +107,38 @@ def _shape(shapes: Shapes | str, schema: KeypointSchema) -> str:
     steady, loose = (
         ", ".join(f"{schema.names[i]} {100 * shapes.spread[i]:.1f} %" for i in part) for part in (order[:3], order[-3:])
     )
-    first = (
+    spread = (
+        f"two standard deviations of each point; in distances of the eyes the smallest are {steady},"
+        f" the largest {loose}"
+    )
+    drawn = [
         _figure(figures.mean_shape(shapes, schema), "mean shape", f"mean shape of {shapes.faces:,} faces, numbered"),
-        _figure(
-            figures.spread(shapes, schema),
-            "spread of the points",
-            "two standard deviations of each point; in distances of the eyes the steadiest are"
-            f" {steady}, the loosest {loose}",
-        ),
-    )
-    modes = (
-        _figure(figures.mode(shapes, i, schema), f"mode {i + 1}", f"mode {i + 1}: {100 * share:.1f} % of the variance")
-        for i, share in enumerate(shapes.explained)
-    )
+        _figure(figures.spread(shapes, schema), "spread of the points", spread),
+    ]
+    for i, share in enumerate(shapes.explained):
+        caption = f"mode {i + 1}: {100 * share:.1f} % of the variance"
+        drawn.append(_figure(figures.mode(shapes, i, schema), f"mode {i + 1}", caption))
     return (
-        "<p>Faces moved, scaled and turned to lie on each other (Procrustes), and the principal modes of what then"
-        " still differs (Cootes et al., Active Shape Models, 1995). A mode that no face can make is one of the"
-        " labels.</p>"
-        f'<div class="charts pairs">{"".join(first)}{"".join(modes)}</div>'
+        "<p>Faces after alignment by translation, scale and rotation (Procrustes), and the principal modes of their"
+        " differences (Cootes et al., Active Shape Models, 1995). A mode that no face can make comes from the"
+        f' labels.</p><div class="charts pairs">{"".join(drawn)}</div>'
     )
 
 
 def _measures(found: Survey) -> str:
-    sampled, total = len(found.seen.rows), len(found.faces.table)
-    intro = (
-        f"<p>Images, light and pose were measured on {sampled:,} of {total:,} faces, drawn at random.</p>"
-        if sampled < total
-        else ""
-    )
-    figures = "".join(_histogram(quantity) for quantity in found.quantities.values())
-    pose = f'<p class="faint">Head pose is left out: {escape(found.seen.no_pose)}.</p>' if found.seen.no_pose else ""
-    return f'{intro}<div class="charts">{figures}</div>{pose}'
+    sampled, total = len(found.sample.rows), len(found.faces.table)
+    intro = f"<p>Images, light and pose were measured on {sampled:,} of {total:,} faces, drawn at random.</p>"
+    drawn = "".join(_histogram(quantity) for quantity in found.quantities.values())
+    no_pose = why_no_pose(found.faces.table.schema)
+    pose = f'<p class="faint">Head pose is left out: {escape(no_pose)}.</p>' if no_pose else ""
+    return f'{intro if sampled < total else ""}<div class="charts">{drawn}</div>{pose}'
 
 
 def _histogram(quantity: Quantity) -> str:
     if len(quantity.values) == 0:
-        return f'<p class="faint">{escape(quantity.title)}: not known of any of the {quantity.of}.</p>'
-    least, low, middle, high, most = (_number(quantity.percentile(share)) for share in (0, 5, 50, 95, 100))
-    unit = f" {quantity.unit}"
-    caption = f"median {middle}, 5 % {low}, 95 % {high}, all from {least} to {most}{unit}"
+        return f'<p class="faint">{escape(quantity.title)}: unknown for all {quantity.of}.</p>'
+    least, low, middle, high, most = (_number(quantity.percentile(percent)) for percent in (0, 5, 50, 95, 100))
+    caption = f"median {middle}, 5 % {low}, 95 % {high}, all from {least} to {most} {quantity.unit}"
     caption += f" ({quantity.note})" if quantity.note else ""
     return _figure(figures.histogram(quantity), quantity.title, caption)
 
@@ -192,19 +147,15 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{round(value, 1):g}" if abs(value) >= 1 else f"{value:.2g}"
 
 
-def _figure(uri: str, alt: str, caption: str, kind: str = "") -> str:
-    attribute = f' class="{kind}"' if kind else ""
+def _figure(uri: str, alt: str, caption: str, attribute: str = "") -> str:
     text = escape(caption)
     image = f'<img src="{uri}" alt="{escape(alt)}">'
     return f'<figure{attribute}>{image}<figcaption title="{text}">{text}</figcaption></figure>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return (
-        f"<table><thead><tr>{''.join(f'<th>{escape(h)}</th>' for h in head)}</tr></thead><tbody>{cells}</tbody></table>"
-    )
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
+def _table(corner: str, rows: Mapping[str, Mapping[str, int]]) -> str:
+    """A table of counts; all rows have the same columns."""
+    head = "".join(f"<th>{title}</th>" for title in (corner, *next(iter(rows.values()))))
+    lines = ("".join(f"<td>{cell:,}</td>" for cell in counts.values()) for counts in rows.values())
+    cells = "".join(f"<tr><td>{name}</td>{line}</tr>" for name, line in zip(rows, lines, strict=True))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"

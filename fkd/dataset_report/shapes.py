@@ -1,4 +1,4 @@
-"""The mean shape of a data set's faces, how single points spread about it, and its principal modes."""
+"""The mean shape of a data set's faces, the spread of single points, and the principal modes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,13 @@ _MODES = 4
 
 @dataclass(frozen=True)
 class Shapes:
-    """What faces look like when place, size and tilt are taken off (Procrustes alignment), n of them.
+    """Statistics of faces after alignment by translation, scale and rotation (Procrustes).
 
     Cootes et al., "Active Shape Models - Their Training and Application", CVIU 61(1), 1995, sections 3 and 4. Lengths
-    are in distances of the mean shape's normaliser points; its eyes lie level.
+    are in distances of the mean shape's normaliser points; the line between its eyes is horizontal.
 
     Attributes:
-        faces: n.
+        faces: their number.
         mean: (K, 2).
         covariances: (K, 2, 2) of each point about its mean.
         modes: (M, K, 2) one standard deviation along each principal mode, the largest first.
@@ -37,8 +37,7 @@ class Shapes:
     @property
     def spread(self) -> npt.NDArray[np.float64]:
         """(K,) standard deviation of each point: root mean square distance from its mean."""
-        spread: npt.NDArray[np.float64] = np.sqrt(np.trace(self.covariances, axis1=1, axis2=2))
-        return spread
+        return np.asarray(np.sqrt(np.trace(self.covariances, axis1=1, axis2=2)))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,19 +50,17 @@ class Shapes:
 
 
 def shapes(faces: Faces, rows: Rows) -> Shapes | str:
-    """The shapes of those of the rows whose points are all visible; or in a few words why there are none."""
+    """The shapes of the rows with all points visible; or in a few words why there are none."""
     table = faces.table
-    whole = rows[table.visible[rows].all(axis=1)]
-    keypoints = table.keypoints[whole]
-    whole_sized = np.ptp(keypoints, axis=1).max(axis=1, initial=0) > 0  # points in one place have no shape
-    keypoints = keypoints[whole_sized]
+    keypoints = table.keypoints[rows[table.visible[rows].all(axis=1)]]
+    keypoints = keypoints[np.ptp(keypoints, axis=1).max(axis=1, initial=0) > 0]  # points in one place have no shape
     if len(keypoints) < 2:
         return f"expected two faces or more with all {len(table.schema)} points visible, found {len(keypoints)}"
-    laid = aligned(keypoints, ShapeModel.fit(keypoints).mean)
-    laid = laid @ _level(laid.mean(axis=0), table.schema.eyes)
-    laid /= table.schema.interocular(laid.mean(axis=0))
-    mean, count = laid.mean(axis=0), len(laid)
-    differences = laid - mean
+    shapes = aligned(keypoints, ShapeModel.fit(keypoints).mean)
+    shapes = shapes @ _level(shapes.mean(axis=0), table.schema.eyes)
+    shapes /= table.schema.interocular(shapes.mean(axis=0))
+    mean, count = shapes.mean(axis=0), len(shapes)
+    differences = shapes - mean
     strengths, axes = np.linalg.svd(differences.reshape(count, -1), full_matrices=False)[1:]
     modes = strengths[:_MODES, None] / np.sqrt(count) * axes[:_MODES]
     return Shapes(
@@ -76,7 +73,7 @@ def shapes(faces: Faces, rows: Rows) -> Shapes | str:
 
 
 def _level(mean: npt.NDArray[np.float64], eyes: tuple[tuple[int, ...], tuple[int, ...]]) -> npt.NDArray[np.float64]:
-    """The matrix that turns points (..., 2) from the right so that the centres of the eyes lie level."""
+    """(2, 2) the matrix M with which points (..., 2) @ M have the centres of the eyes on a horizontal line."""
     right, left = (mean[list(eye)].mean(axis=0) for eye in eyes)
     x, y = (left - right) / np.linalg.norm(left - right)
     return np.array([[x, -y], [y, x]])

@@ -1,4 +1,4 @@
-"""Contact sheets: faces with their labels drawn, large enough to judge points by eye."""
+"""Contact sheets: faces with their labels, large enough to see whether points are right."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from fkd.data.face_data import SPLITS, Faces
 from fkd.data.split import Rows
 from fkd.dataset_report.checks import Finding
-from fkd.dataset_report.measurements import Seen
+from fkd.dataset_report.measurements import Sample
 from fkd.geometry import Crop, adjust, square_around
 from fkd.io import images
 from fkd.types import Image, Points
@@ -25,7 +25,7 @@ class Tile:
 
     Attributes:
         image: (S, S, 3) RGB.
-        caption: which it is.
+        caption: a few words on the face.
     """
 
     image: Image
@@ -33,17 +33,17 @@ class Tile:
 
     @property
     def uri(self) -> str:
-        """The image as JPEG, as a data URI."""
+        """The image as a JPEG data URI."""
         return images.data_uri(self.image, _QUALITY)
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Some faces of a kind.
+    """Several faces.
 
     Attributes:
         name: of its file, without .png.
-        title: what they are, with how they were chosen.
+        title: the kind of faces and how they were chosen.
         tiles: the faces.
     """
 
@@ -53,18 +53,17 @@ class Sheet:
 
     def image(self) -> Image:
         """All tiles with their captions as one image."""
-        shown, captions = zip(*((tile.image, tile.caption) for tile in self.tiles), strict=True)
-        return draw.sheet(shown, _COLUMNS, captions)
+        return draw.sheet([tile.image for tile in self.tiles], _COLUMNS, [tile.caption for tile in self.tiles])
 
 
-def sheets(faces: Faces, boxes: Points, seen: Seen, count: int, seed: int) -> list[Sheet]:
-    """Random faces of each split, the smallest and largest, and the most turned heads of the sample.
+def sheets(faces: Faces, boxes: Points, sample: Sample, count: int, seed: int) -> list[Sheet]:
+    """Random faces of each split, the smallest and largest faces, and the most turned heads of the sample.
 
     Args:
         boxes: (N, 4) around the points of each face.
-        seen: the sample.
-        count: faces on each, at most.
-        seed: of those that are random.
+        sample: the measured faces.
+        count: the most faces on a sheet.
+        seed: for the random choice.
     """
     found, rng = [], np.random.default_rng(seed)
     for split in SPLITS:
@@ -76,29 +75,22 @@ def sheets(faces: Faces, boxes: Points, seen: Seen, count: int, seed: int) -> li
     for name, rows in (("smallest", order[:count]), ("largest", order[::-1][:count])):
         title = f"{name} faces: longer side of the box around their points"
         found.append(_sheet(faces, name, title, rows, lambda row: f"{sides[row]:.0f} px"))
-    poses = dict(zip(seen.rows.tolist(), seen.pose, strict=True))
-    known = np.isfinite(seen.turned)
-    most = seen.rows[known][np.argsort(-seen.turned[known], kind="stable")[:count]]
-    found.append(
-        _sheet(
-            faces,
-            "turned",
-            "most turned heads: yaw and pitch in degrees",
-            most,
-            lambda row: "{:+.0f}, {:+.0f}".format(*poses[row]),
-        )
-    )
+    poses = dict(zip(sample.rows.tolist(), sample.pose, strict=True))
+    known = np.isfinite(sample.turned)
+    most = sample.rows[known][np.argsort(-sample.turned[known], kind="stable")[:count]]
+    title = "most turned heads: yaw and pitch in degrees"
+    found.append(_sheet(faces, "turned", title, most, lambda row: "{:+.0f}, {:+.0f}".format(*poses[row])))
     return [sheet for sheet in found if sheet.tiles]
 
 
-def sheet_of(finding: Finding, faces: Faces, count: int) -> Sheet | None:
-    """Faces that show what was found, if it names some."""
+def sheet_of(finding: Finding, faces: Faces, count: int) -> Sheet:
+    """Faces that show a finding, each with its split, since twins may differ in nothing else."""
+
+    def caption(row: int) -> str:
+        return next((f"{split}: " for split in SPLITS if (faces.splits[split] == row).any()), "") + _name(faces, row)
+
     rows = np.array(finding.rows[:count], np.int64)
-    if len(rows) == 0:
-        return None
-    return _sheet(
-        faces, f"finding_{finding.name}", finding.title, rows, lambda row: f"{_split(faces, row)}{_name(faces, row)}"
-    )
+    return _sheet(faces, f"finding_{finding.name}", finding.title, rows, caption)
 
 
 def _sheet(faces: Faces, name: str, title: str, rows: Rows, caption: Callable[[int], str]) -> Sheet:
@@ -106,7 +98,7 @@ def _sheet(faces: Faces, name: str, title: str, rows: Rows, caption: Callable[[i
 
 
 def face(faces: Faces, row: int) -> Image:
-    """(S, S, 3) the window about a face with its visible points (`fkd.visualization.draw.sides`), or the whole one."""
+    """(S, S, 3) a face with its visible points (`draw.sides`), or the whole image if these are at one place."""
     table = faces.table
     photo = faces.images[int(table.images[row])]
     visible = table.visible[row]
@@ -119,11 +111,6 @@ def face(faces: Faces, row: int) -> Image:
     crop = Crop.from_box(window, _SIZE)
     shown = crop.points(table.keypoints[row])
     return draw.sides(crop.image(photo), shown, visible=visible, schema=table.schema)
-
-
-def _split(faces: Faces, row: int) -> str:
-    """The split that a row is in: twins are told apart by it."""
-    return next((f"{split}: " for split in SPLITS if (faces.splits[split] == row).any()), "")
 
 
 def _name(faces: Faces, row: int) -> str:

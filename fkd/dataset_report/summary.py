@@ -1,4 +1,4 @@
-"""All that is found about a data set, as plain data."""
+"""All results of a report on a data set, as plain data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,27 +11,26 @@ from fkd.data.split import Rows
 from fkd.dataset_report.checks import Finding
 from fkd.dataset_report.checks.sampling import point_boxes, sample
 from fkd.dataset_report.exclusions import excluded
-from fkd.dataset_report.measurements import Quantity, Seen, look, quantities
+from fkd.dataset_report.measurements import Quantity, Sample, measure, quantities, why_no_pose
 from fkd.dataset_report.population import Population, population
 from fkd.dataset_report.shapes import Shapes, shapes
-from fkd.terminal import progress
 from fkd.types import Points
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A data set, looked at.
+    """The results.
 
     Attributes:
         faces: the data set.
-        is_whole: whether these are all faces of the set; where some are left out already, a list of others to leave out
-            would forget them, and the faces of an image have other numbers.
+        is_whole: whether these are all faces of the set; if some are left out already, the numbers of faces on an image
+            differ, and a new list would lack those faces.
         can_exclude: whether the set takes a list of faces to leave out.
         findings: of the checks, the most serious first.
-        population: who and what it holds.
+        population: counts of faces, images and subjects.
         boxes: (N, 4) the upright boxes around the visible points, photo pixels.
-        seen: what was measured with the images of a sample.
-        quantities: what was measured on faces and images, by name.
+        sample: measurements that need images.
+        quantities: measurements of faces and images, by name.
         shapes: mean shape and modes of the sample's faces; or why there are none.
     """
 
@@ -41,27 +40,38 @@ class Survey:
     findings: tuple[Finding, ...]
     population: Population
     boxes: Points
-    seen: Seen
+    sample: Sample
     quantities: Mapping[str, Quantity]
     shapes: Shapes | str
 
     @property
     def excluded(self) -> Rows:
-        """The rows that should be left out of training."""
+        """The rows to leave out of training."""
         return excluded(self.faces, self.findings)
+
+    def exclusion_line(self, file: str) -> str:
+        """The number of faces to leave out of training, and how, given the name of the list."""
+        count, total = len(self.excluded), len(self.faces.splits["train"])
+        if not count:
+            return "no training face"
+        if not self.can_exclude:
+            return f"{count:,} of {total:,} training faces; data={self.faces.name} takes no list of them"
+        if not self.is_whole:
+            return f"{count:,} more training faces; use data.exclude=null to get all of them in one list"
+        return f"{count:,} of {total:,} training faces: look through exclude.txt, then train with data.exclude={file}"
 
     def to_json(self) -> dict[str, Any]:
         """The content of report.json."""
-        sampled = len(self.seen.rows)
-        left_out = {"pose": self.seen.no_pose, "shape": self.shapes if isinstance(self.shapes, str) else ""}
+        schema = self.faces.table.schema
+        left_out = {"pose": why_no_pose(schema), "shape": self.shapes if isinstance(self.shapes, str) else ""}
         return {
             "data": self.faces.name,
-            "schema": self.faces.table.schema.name,
+            "schema": schema.name,
             "remarks": list(self.faces.remarks),
             "findings": [self._finding(finding) for finding in self.findings],
             "excluded": len(self.excluded),
             **self.population.to_json(),
-            "sample": sampled,
+            "sample": len(self.sample.rows),
             "quantities": {name: quantity.to_json() for name, quantity in self.quantities.items()},
             "shape": None if isinstance(self.shapes, str) else self.shapes.to_json(),
             "left_out": {name: why for name, why in left_out.items() if why},
@@ -77,24 +87,26 @@ class Survey:
 def survey(
     faces: Faces, findings: Sequence[Finding], is_whole: bool, can_exclude: bool, size: int, seed: int
 ) -> Survey:
-    """Looks at a data set with at least one face, with progress bars.
+    """Measure a data set with at least one face, with a progress bar.
 
     Args:
         findings: of the checks.
         is_whole: whether these are all faces of the set.
         can_exclude: whether it takes a list of faces to leave out.
-        size: at most so many faces are looked at for what needs their images or all of their points.
-        seed: of who these are.
+        size: the most faces of the sample, on which images and shapes are measured.
+        seed: for the choice of the sample.
     """
     rows = sample(np.arange(len(faces.table)), size, seed)
-    seen = look(faces, rows)
-    with progress("measuring faces", 4) as advance:
-        subjects = population(faces)
-        advance()
-        boxes = point_boxes(faces.table)
-        advance()
-        measured = quantities(faces, boxes, seen)
-        advance()
-        formed = shapes(faces, rows)
-        advance()
-    return Survey(faces, is_whole, can_exclude, tuple(findings), subjects, boxes, seen, measured, formed)
+    boxes = point_boxes(faces.table)
+    measured = measure(faces, rows, boxes[rows])
+    return Survey(
+        faces=faces,
+        is_whole=is_whole,
+        can_exclude=can_exclude,
+        findings=tuple(findings),
+        population=population(faces),
+        boxes=boxes,
+        sample=measured,
+        quantities=quantities(faces, boxes, measured),
+        shapes=shapes(faces, rows),
+    )

@@ -1,4 +1,4 @@
-"""Detectors: an image -> boxes of faces, corrected to the squares around the points that crops start from."""
+"""Detectors: from an image to the boxes of its faces, corrected to the squares around the points."""
 
 from fkd.detect.base import Candidates, Detector, iou
 from fkd.detect.boxfile import BoxFile
@@ -7,14 +7,4 @@ from fkd.detect.haar import Haar
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
-__all__ = [
-    "BoxFile",
-    "Candidates",
-    "Detector",
-    "Haar",
-    "WholeImage",
-    "YuNet",
-    "build",
-    "check",
-    "iou",
-]
+__all__ = ["BoxFile", "Candidates", "Detector", "Haar", "WholeImage", "YuNet", "build", "check", "iou"]

@@ -1,4 +1,4 @@
-"""What all detectors share: the protocol, and overlap of boxes."""
+"""The protocol of detectors, and overlap of boxes."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -12,45 +12,46 @@ from fkd.types import Image, Points
 
 Scores = npt.NDArray[np.float32]
 
-BEYOND = 0.3
-"""How far an image is continued beyond its edges, as a share of its short side."""
-WIDEST = 20_000
-"""Pixels of an image that can still be turned: OpenCV warps no more than 32,767, and the padding comes to these."""
-_LEAST_INSIDE = 0.25  # of a box's area, or it is of a face in the mirror image alone
+PADDING = 0.3  # on each side of an image, as a share of its short side
+WIDEST = 20_000  # pixels of an image that can be rotated: with its padding OpenCV warps at most 32,767
+_LEAST_INSIDE = 0.25  # of a box's area; otherwise the face is only in the mirrored padding
 
 
 class Candidates(NamedTuple):
-    """All boxes of an image that may be faces, for hiding them."""
+    """All boxes of an image that may hold a face, for hiding faces."""
 
     squares: Points  # (N, 4) of faces, corrected, photo pixels
     scores: Scores  # (N,)
-    doubtful: Points = np.zeros((0, 4), np.float32)  # (M, 4) of what may be a face, corrected
+    doubtful: Points = np.zeros((0, 4), np.float32)  # (M, 4) of possible faces, corrected
 
 
 class Detector(Protocol):
-    """Finds faces on an image. Several threads may call it at once."""
+    """Finds faces on an image. Several threads may call it at once.
+
+    A detector has a `correction`, too: from its boxes to the squares around the points.
+    """
 
     @property
     def jitter(self) -> Jitter:
-        """How its corrected squares spread about the squares around the points."""
+        """Differences of its corrected squares from the squares around the points."""
 
     @property
     def limit(self) -> float | None:
-        """Greatest distance (`fkd.shape_model`) of a face's points from plausible shapes; None drops no face."""
+        """Largest distance (`fkd.shape_model`) of a face's points from plausible shapes; None drops no face."""
 
     def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """Finds faces.
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB.
-            path: the file it is from, if it is from one.
+            path: the image's file, if it has one.
 
         Returns:
-            (N, 4) corrected squares in photo pixels and (N,) scores, best first; NaN from a detector that has none.
+            (N, 4) corrected squares in photo pixels and (N,) scores, best first; NaN if the detector has no scores.
         """
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
-        """Finds all that may be a face, those that the image's edge cuts, too; arguments as above."""
+        """Finds all possible faces, also those at the image's edge; arguments as of a call."""
 
 
 def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:
@@ -62,18 +63,18 @@ def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:
 def beyond_edges(
     find: Callable[[Image], tuple[Points, Scores]], image: Image, tilt: float = 0.0
 ) -> tuple[Points, Scores]:
-    """What is found on an image that is continued beyond its edges by its mirror image, so that no face is cut.
+    """The faces of an image that is padded with its mirror image, so that no face is cut by an edge.
 
     Args:
         find: gives squares (N, 4) and scores (N,) of an image.
-        image: (H, W) grey or (H, W, 3) RGB, less than `WIDEST` wide and high if it is turned.
-        tilt: the image is turned by so many degrees, counter-clockwise, before.
+        image: (H, W) grey or (H, W, 3) RGB, at most `WIDEST` wide and high if it is rotated.
+        tilt: rotation of the image before, in degrees, counter-clockwise.
 
     Returns:
-        Upright squares in pixels of the image, and scores; a square that hardly touches the image is left out.
+        Upright squares in pixels of the image, and scores; squares that are mostly outside of the image are left out.
     """
     height, width = image.shape[:2]
-    pad = round(BEYOND * min(height, width))
+    pad = round(PADDING * min(height, width))
     padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
     size = (width + 2 * pad, height + 2 * pad)
     turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), tilt, 1)
@@ -96,7 +97,7 @@ def iou(box: Points, boxes: Points) -> npt.NDArray[np.float32]:
 
 
 def coverage(box: Points, boxes: Points) -> npt.NDArray[np.float32]:
-    """How much of the smaller of two lies in the other, for one box (4,) and each of (N, 4)."""
+    """Intersection over the smaller area of one box (4,) and each of (N, 4)."""
     covered: npt.NDArray[np.float32] = (_shared(box, boxes) / np.minimum(_area(box), _area(boxes))).astype(np.float32)
     return covered
 

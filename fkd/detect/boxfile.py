@@ -1,7 +1,5 @@
-"""Boxes that the user knows."""
+"""Boxes from a file of the user."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import numpy as np
 from fkd.detect.base import Candidates, Scores, best_first
 from fkd.errors import UserError, short
 from fkd.geometry import Correction, Jitter
+from fkd.io.csv_lines import csv_lines
 from fkd.types import Image, Points
 
 _COLUMNS = ["image", "left", "top", "right", "bottom"]
@@ -22,21 +21,19 @@ _COLUMNS = ["image", "left", "top", "right", "bottom"]
 
 @dataclass(frozen=True)
 class BoxFile:
-    """Looks boxes up in a file; an image that it does not name has no faces.
+    """Looks up boxes in a file; an image that the file does not name has no faces.
 
-    An image is found by its path, or by the longest ending of it that the file names ("a/x.jpg" of "photos/a/x.jpg"),
-    else by its name alone. A box without a score gets NaN.
+    An image is found by its path or the longest end of its path in the file ("a/x.jpg" of "photos/a/x.jpg"), else by
+    its name alone. A box without a score gets NaN.
 
     Attributes:
         file: JSON, a `predictions.json` or ``{"photo.jpg": [[left, top, right, bottom], ...]}``; or CSV with the header
-            image,left,top,right,bottom and maybe score. Photo pixels.
-        correction: from those boxes to the squares around the points.
-        jitter: what the correction leaves.
-        limit: see `fkd.detect.Detector`.
+            image,left,top,right,bottom and optionally score. In photo pixels.
+        correction, jitter, limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: the file is missing or of another form, or a box is empty, by its row; or an image comes without a
-            path, or with a name that the file has several times and never with that path.
+        UserError: the file is missing or has another format, or a box is wrong, by its row; when called: an image
+            without a path, or with a name that several images of the file have.
     """
 
     file: str | None
@@ -45,7 +42,7 @@ class BoxFile:
     limit: float | None
 
     def __post_init__(self) -> None:
-        self._faces  # noqa: B018 (a broken file is said before any image is read)
+        self._faces  # noqa: B018 (a broken file is reported before any image is read)
 
     def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""
@@ -59,12 +56,12 @@ class BoxFile:
         return best_first(self.correction(boxes), np.array([row.score for row in rows], np.float32))
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
-        """As `fkd.detect.Detector`; nothing else is looked for."""
+        """As `fkd.detect.Detector`; without doubtful boxes."""
         return Candidates(*self(image, path))
 
     @cached_property
     def _faces(self) -> "dict[str, list[_Row]]":
-        """Rows of each image that the file names."""
+        """Rows of each image in the file."""
         if self.file is None:
             raise UserError("detector.file: expected a JSON or CSV file with boxes, found none; set detector.file=PATH")
         faces: dict[str, list[_Row]] = {}
@@ -74,14 +71,14 @@ class BoxFile:
 
     @cached_property
     def _names(self) -> dict[str, list[str]]:
-        """What the file calls images, by their names without folders."""
+        """Name without folders -> names of images in the file."""
         names: dict[str, list[str]] = {}
         for image in self._faces:
             names.setdefault(PurePath(image).name, []).append(image)
         return names
 
     def _image(self, path: PurePath) -> str:
-        """What the file calls the image."""
+        """The name of an image in the file; empty if it has none."""
         for start in range(len(path.parts)):
             if (image := PurePath(*path.parts[start:]).as_posix()) in self._faces:
                 return image
@@ -97,7 +94,7 @@ class BoxFile:
 class _Row(NamedTuple):
     image: str
     box: list[float]  # left, top, right, bottom; empty for an image without faces
-    score: float
+    score: float = math.nan
 
 
 def _read(path: Path) -> Iterator[_Row]:
@@ -109,58 +106,46 @@ def _read(path: Path) -> Iterator[_Row]:
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: expected JSON or CSV, found something else; give another file") from error
-    return _json(text, path) if text.lstrip()[:1] in ("[", "{") else _csv(text, path)
-
-
-def _json(text: str, path: Path) -> Iterator[_Row]:
+    if text.lstrip()[:1] not in ("[", "{"):
+        return _csv(path)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected JSON, found none ({error}); mend the file") from error
-    if isinstance(content, dict):
-        for image, boxes in content.items():
-            yield _Row(image, [], math.nan)
-            for i, box in enumerate(_list(boxes, f"{path}: {image}")):
-                yield _Row(image, _box(box, f"{path}: box {i} of {image}"), math.nan)
-        return
+    return _boxes(content, path) if isinstance(content, dict) else _predictions(content, path)
+
+
+def _boxes(content: dict[str, Any], path: Path) -> Iterator[_Row]:
+    for image, boxes in content.items():
+        yield _Row(image, [])
+        for i, box in enumerate(_list(boxes, f"{path}: {image}")):
+            yield _Row(image, _box(box, f"{path}: box {i} of {image}"))
+
+
+def _predictions(content: list[Any], path: Path) -> Iterator[_Row]:
     for i, entry in enumerate(content):
         where = f"{path}: entry {i}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+        if not isinstance(entry, dict) or not isinstance(image := entry.get("image"), str):
             raise UserError(f'{where}: expected {{"image": name, "faces": [...]}}, found {short(entry)}')
         if "frame" in entry:
             raise UserError(f"{where}: expected an image, found a video's frame; give boxes of photos")
-        yield _Row(entry["image"], [], math.nan)
+        yield _Row(image, [])
         for j, face in enumerate(_list(entry.get("faces"), where)):
             where_face = f"{where}, face {j}"
             if not isinstance(face, dict):
                 raise UserError(f'{where_face}: expected {{"box": [...]}}, found {short(face)}')
-            score = face.get("score")
-            yield _Row(
-                entry["image"],
-                _box(face.get("box"), where_face),
-                math.nan if score is None else _number(score, f"{where_face}, score"),
-            )
+            yield _Row(image, _box(face.get("box"), where_face), _score(face.get("score"), where_face))
 
 
-def _csv(text: str, path: Path) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        lines = [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num}: expected CSV, found something else ({error})") from error
-    header = [cell.strip() for cell in lines[0][1]] if lines else []
+def _csv(path: Path) -> Iterator[_Row]:
+    lines = csv_lines(path)
+    header = [cell.strip() for cell in next(lines, (1, []))[1]]
     if header not in (_COLUMNS, [*_COLUMNS, "score"]):
         raise UserError(f"{path} line 1: expected {','.join(_COLUMNS)} or that and score, found {short(header)}")
-    for line, cells in lines[1:]:
+    for line, (image, *cells) in lines:
         where = f"{path} line {line}"
-        if len(cells) != len(header):
-            raise UserError(f"{where}: expected {len(header)} columns, found {len(cells)}")
-        score = cells[5] if len(cells) > 5 else ""
-        yield _Row(
-            cells[0],
-            _box(cells[1:5], where),
-            _number(score, f"{where}, score") if score.strip() else math.nan,
-        )
+        score = "".join(cells[4:]).strip() or None
+        yield _Row(image, _box(cells[:4], where), _score(score, where))
 
 
 def _list(value: Any, where: str) -> list[Any]:
@@ -178,11 +163,15 @@ def _box(value: Any, where: str) -> list[float]:
     return box
 
 
+def _score(value: Any, where: str) -> float:
+    return math.nan if value is None else _number(value, f"{where}, score")
+
+
 def _number(value: Any, where: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not abs(number) < 1e9:  # not finite, or nowhere near any image
+    if not abs(number) < 1e9:  # not finite, or outside of any image
         raise UserError(f"{where}: expected a number, found {short(value)}")
     return number

@@ -1,4 +1,4 @@
-"""Faces by the cascades that come with OpenCV."""
+"""Faces found by the cascades that come with OpenCV."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -9,56 +9,54 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from fkd.detect.base import BEYOND, WIDEST, Candidates, Scores, best_first, beyond_edges, coverage
+from fkd.detect.base import PADDING, WIDEST, Candidates, Scores, best_first, beyond_edges, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
 from fkd.types import Image, Points
 
 _FACE = 24  # pixels: width of the faces that the default cascade was trained on
 _STAGES = 25  # of the default cascade
-_GROUPING = 0.2  # of their size: windows that differ less are one candidate (OpenCV's own choice)
+_GROUPING = 0.2  # of their size: windows that differ less are one candidate (OpenCV's default)
 _SECOND = {"frontalface_default": 52, "frontalface_alt2": 46, "frontalface_alt": 46}
-"""Cascades of the second look, and the width in pixels that a candidate is brought to for each: more than twice what
-they were trained on, so that their windows lie close."""
-_SECOND_STEP = 1.05  # ratio of the sizes tried there,
-_SECOND_RANGE = 0.8, 1.25  # which lie between these, in widths of the candidate
-_MARGIN = 0.2  # widths of a candidate that are seen on each side of it
-_DENSITY = 10.0  # on training faces, the second look has about so many hits for one of the first
-_SAME_FACE = 0.5  # a box of which so much lies in a surer one is a part of that face
+"""Cascades of the second look -> width in pixels to which a candidate is scaled: more than twice the width that they
+were trained on, so that their windows are dense."""
+_SECOND_STEP = 1.05  # ratio of neighbouring sizes in the second look
+_SECOND_RANGE = 0.8, 1.25  # smallest and largest size there, in widths of the candidate
+_MARGIN = 0.2  # around a candidate in the second look, in its widths
+_DENSITY = 10.0  # hits of the second look for each hit of the first, on training faces
+_SAME_FACE = 0.5  # coverage above which the box with the lower score belongs to the same face
 _DOUBTFUL = (("frontalface_default", 24, 1.0), ("profileface", 20, 4 / 3))
-"""What may be a face, for hiding: cascade, width in pixels that it was trained on, and smallest box over that of the
-first. Of a profile each cascade sees one side: the image is searched mirrored, too."""
-_DOUBTFUL_STEP = 1.1  # ratio of the sizes tried there
-_SMALLER = 0.5  # smallest box there, over that of a face
-_TILTS = -30, 30  # degrees, of faces that are looked for as upright ones are, for hiding
+"""For hiding: cascade, width in pixels that it was trained on, and its smallest box relative to the first cascade's.
+The profile cascade finds faces that look to one side, so that the mirrored image is searched, too."""
+_DOUBTFUL_STEP = 1.1  # ratio of neighbouring sizes of possible faces
+_SMALLER = 0.5  # smallest box of a possible face, relative to that of a face
+_TILTS = -30, 30  # degrees by which the image is rotated for possible faces
 
 
 @dataclass(frozen=True)
 class Haar:
     """OpenCV's frontal cascades, in two looks.
 
-    Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001. The first look goes
-    over the image, made so small that the smallest face has the cascade's own size, in coarse steps and with the
-    first stages only: it is fast and misses little, but takes much for a face. A candidate with few hits is looked at
-    again by itself and closely, by three whole cascades, and is a face if they hit often enough in all. Hardly any
-    image pays for many second looks, and what is no face seldom passes cascades that were trained apart. The number
-    of windows that hit tells faces from the rest better than the sums that a cascade's last stage gives.
+    Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001. The first look
+    searches the image, shrunk so that the smallest face has the cascade's own size, in coarse steps and with only the
+    first stages: it is fast and misses few faces, but has many false positives. A candidate with few hits gets a second
+    look in fine steps by three whole cascades, and is a face if they have enough hits together. Few images need many
+    second looks, and false positives rarely pass cascades that were trained separately. The number of hits separates
+    faces from false positives better than the sums of a cascade's last stage.
 
     The score is the number of hits of the first look, plus a tenth of those of the second.
 
     Attributes:
         scale_factor: ratio of neighbouring sizes in the first look.
-        stages: of the default cascade's 25, in the first look.
+        stages: number of stages in the first look, of the default cascade's 25.
         min_share: smallest box, as a share of the image's short side.
         min_size: the same in pixels; the larger of the two counts.
-        sure: hits of the first look from which on a candidate is a face.
-        votes: hits of the second look from which on another one is.
-        correction: from the cascade's boxes to the squares around the points.
-        jitter: what the correction leaves.
-        limit: see `fkd.detect.Detector`.
+        sure: hits of the first look that make a candidate a face without a second look.
+        votes: hits of the second look that make it a face.
+        correction, jitter, limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: a value that cannot be, by its key.
+        UserError: a value is out of range; names its key.
     """
 
     scale_factor: float
@@ -72,14 +70,8 @@ class Haar:
     limit: float | None
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("scale_factor", 1.01, 10),
-            ("stages", 1, _STAGES),
-            ("min_share", 0, 1),
-            ("min_size", 1, 1e6),
-            ("sure", 0, 1e6),
-            ("votes", 0, 1e6),
-        ):
+        ranges = {"scale_factor": (1.01, 10), "stages": (1, _STAGES), "min_share": (0, 1), "min_size": (1, 1e6)}
+        for name, (low, high) in {**ranges, "sure": (0, 1e6), "votes": (0, 1e6)}.items():
             if not low <= (value := getattr(self, name)) <= high:
                 raise UserError(f"detector.{name}={value}: expected a number from {low} to {high:g}")
         if not isinstance(self.stages, int):
@@ -104,12 +96,11 @@ class Haar:
         return best_first(self.correction(boxes - np.float32(0.5)), scores)
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
-        """As `fkd.detect.Detector`. One hit of a frontal or a profile cascade makes a doubtful box, and so does a face
-        on the tilted image."""
+        """As `fkd.detect.Detector`; doubtful: each hit of a frontal or profile cascade, and faces of rotated images."""
         grey: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         smallest = _SMALLER * max(self.min_share * min(grey.shape), self.min_size)
         hits = np.concatenate([_all_hits(grey, *cascade, smallest) for cascade in _DOUBTFUL])
-        padded = replace(self, min_share=self.min_share / (1 + 2 * BEYOND))  # of a larger image
+        padded = replace(self, min_share=self.min_share / (1 + 2 * PADDING))  # as a share of the padded image
         zoom = min(WIDEST / max(grey.shape), 1)
         small = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else grey
         finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=round(_SMALLER * self.min_size))
@@ -127,38 +118,33 @@ class Haar:
 
 
 def _second_look(grey: Image, box: Points) -> list[Points]:
-    """Windows (N, 4) on and about a box that pass each of the cascades."""
+    """Windows (N, 4) around a box that pass, for each of the cascades."""
     width = float(box[2] - box[0])
     left, top = np.maximum(box[:2] - _MARGIN * width, 0).astype(int)
     right, bottom = np.ceil(box[2:] + _MARGIN * width).astype(int)
     part, corner = grey[top:bottom, left:right], np.array([left, top, left, top], np.float32)
-    seen = []
+    found = []
     for name, side in _SECOND.items():
         low, high = (round(share * side) for share in _SECOND_RANGE)
-        seen.append(_hits(_cascade(name, None), part, side / width, _SECOND_STEP, (low, high)) + corner)
-    return seen
+        found.append(_hits(_cascade(name), part, side / width, _SECOND_STEP, (low, high)) + corner)
+    return found
 
 
 def _all_hits(grey: Image, name: str, trained_on: int, ratio: float, smallest: float) -> Points:
-    """Boxes (N, 4) that pass a cascade, if it is that of profiles on the image's mirror image, too.
-
-    Args:
-        trained_on, ratio: as in `_DOUBTFUL`.
-        smallest: box in pixels.
-    """
+    """Boxes (N, 4) that pass a cascade of `_DOUBTFUL`; `smallest` is a width in pixels."""
     zoom = trained_on / (ratio * smallest)
-    hits = _hits(_cascade(name, None), grey, zoom, _DOUBTFUL_STEP, (0, 0))
+    hits = _hits(_cascade(name), grey, zoom, _DOUBTFUL_STEP, (0, 0))
     if name == "profileface":
-        mirrored = _hits(_cascade(name, None), np.ascontiguousarray(grey[:, ::-1]), zoom, _DOUBTFUL_STEP, (0, 0))
+        mirrored = _hits(_cascade(name), np.ascontiguousarray(grey[:, ::-1]), zoom, _DOUBTFUL_STEP, (0, 0))
         mirrored[:, [2, 0]] = grey.shape[1] - mirrored[:, [0, 2]]
         hits = np.concatenate([hits, mirrored])
     return _grouped(hits)[0]
 
 
 def _grouped(hits: Points) -> tuple[Points, Scores]:
-    """Windows (M, 4) that differ little -> their means (N, 4), and how many each stands for (N,)."""
+    """Windows (M, 4) -> means (N, 4) of groups that differ little, and sizes (N,) of the groups."""
     sizes = np.concatenate([hits[:, :2], hits[:, 2:] - hits[:, :2]], axis=1).round().astype(int).tolist()
-    grouped, twice = cv2.groupRectangles(sizes * 2, 1, _GROUPING)  # lone windows stay only if they come twice
+    grouped, twice = cv2.groupRectangles(sizes * 2, 1, _GROUPING)  # a single window is only kept if it is there twice
     boxes = np.array(grouped, np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes, np.ravel(twice).astype(np.float32) / np.float32(2)
@@ -168,9 +154,9 @@ def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float,
     """All windows (N, 4) that pass, in pixels from the image's left and top edge.
 
     Args:
-        zoom: the image is scaled by this first; averaging makes small what the cascade would sample.
+        zoom: scale of the image before; the cascade itself would shrink without averaging.
         step: ratio of neighbouring sizes.
-        sizes: smallest and largest in pixels of the scaled image, 0 for none.
+        sizes: smallest and largest in pixels of the scaled image, 0 for no limit.
     """
     height, width = grey.shape
     size = (max(round(width * zoom), 1), max(round(height * zoom), 1))
@@ -178,17 +164,17 @@ def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float,
     low, high = sizes
     found = cascade.detectMultiScale(scaled, step, 0, minSize=(low, low), maxSize=(high, high))
     boxes = np.array(found, np.float32).reshape(-1, 4)
-    boxes = boxes[np.lexsort(boxes.T)]  # OpenCV's threads give them in any order, which their grouping feels
+    boxes = boxes[np.lexsort(boxes.T)]  # OpenCV's threads give any order, and grouping depends on it
     boxes[:, 2:] += boxes[:, :2]
     return boxes * np.array([width / size[0], height / size[1]] * 2, np.float32)
 
 
 _cascades = threading.local()
-"""One of each for every thread: a cascade holds the image that it works on."""
+"""Each thread has its own, because a cascade keeps state while it works."""
 
 
-def _cascade(name: str, stages: int | None) -> cv2.CascadeClassifier:
-    """A cascade of OpenCV, or its first stages."""
+def _cascade(name: str, stages: int | None = None) -> cv2.CascadeClassifier:
+    """A cascade of OpenCV, or only its first stages."""
     loaded: dict[tuple[str, int | None], cv2.CascadeClassifier] = _cascades.__dict__.setdefault("loaded", {})
     if (name, stages) not in loaded:
         file = Path(cv2.__file__).parent / f"data/haarcascade_{name}.xml"

@@ -11,12 +11,10 @@ from fkd.types import Image, Points
 
 @dataclass(frozen=True)
 class WholeImage:
-    """Takes every image for one face; it has no score (NaN).
+    """Takes every image as one face without a score (NaN), in the largest square in its middle.
 
     Attributes:
-        correction: from the largest square in the middle of the image to the square around the points.
-        jitter: what the correction leaves.
-        limit: see `fkd.detect.Detector`.
+        correction, jitter, limit: see `fkd.detect.Detector`.
     """
 
     correction: Correction
@@ -29,5 +27,5 @@ class WholeImage:
         return self.correction(square(extent / 2 - 0.5, extent.min(axis=1))), np.full(1, np.nan, np.float32)
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
-        """As `fkd.detect.Detector`; nothing else is looked for."""
+        """As `fkd.detect.Detector`; without doubtful boxes."""
         return Candidates(*self(image, path))

@@ -1,4 +1,4 @@
-"""Faces by YuNet, a small network that OpenCV runs."""
+"""Faces found by YuNet, a small network in OpenCV."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ _SOURCE = (
     "get face_detection_yunet_2023mar.onnx from the OpenCV Zoo (github.com/opencv/opencv_zoo) and set"
     " detector.model=PATH"
 )
-_SIZE = 64  # pixels of the image that a file is tried on
-_DOUBTFUL = 0.3  # least score of a box that is hidden though it is no sure face
-_CANDIDATES = 5000  # boxes before overlapping ones are dropped (OpenCV's own choice)
+_SIZE = 64  # pixels of the image that a file is tested on
+_DOUBTFUL = 0.3  # least score of a possible face
+_CANDIDATES = 5000  # boxes before overlapping ones are dropped (OpenCV's default)
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,12 @@ class YuNet:
     Attributes:
         model: path of the ONNX file, which the user gives.
         score: least score of a face.
-        nms: overlap (IoU) from which on the less sure of two boxes is dropped.
-        max_side: larger images are shrunk to this width or height in pixels, so that a photo takes no seconds.
-        correction: from its boxes to the squares around the points.
-        jitter: what the correction leaves.
-        limit: see `fkd.detect.Detector`.
+        nms: IoU above which the box with the lower score is dropped.
+        max_side: larger images are shrunk to this width or height in pixels, to save time.
+        correction, jitter, limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: the file is missing or holds no YuNet.
+        UserError: the file is missing or no YuNet.
     """
 
     model: str | None
@@ -69,7 +67,7 @@ class YuNet:
         network = self._network()
         network.setInputSize(size)
         found: Any = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR if small.ndim == 3 else cv2.COLOR_GRAY2BGR))
-        # A row: left, top, width, height, five points, score.
+        # Columns: left, top, width, height, five points, score.
         rows = np.zeros((0, 15), np.float32) if found[1] is None else found[1]
         boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
         boxes = boxes * np.array([width / size[0], height / size[1]] * 2, np.float32) - np.float32(0.5)
@@ -78,15 +76,15 @@ class YuNet:
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """As `fkd.detect.Detector`."""
         squares, scores = beyond_edges(self._lenient, image)
-        sure = scores >= self.score
-        return Candidates(squares[sure], scores[sure], squares[~sure])
+        is_sure = scores >= self.score
+        return Candidates(squares[is_sure], scores[is_sure], squares[~is_sure])
 
     @cached_property
     def _lenient(self) -> "YuNet":
         return replace(self, score=min(self.score, _DOUBTFUL))
 
     def _network(self) -> cv2.FaceDetectorYN:
-        """One for every thread: it holds the image that it works on."""
+        """One network for each thread, because it keeps state while it works."""
         loaded: dict[YuNet, cv2.FaceDetectorYN] = _networks.__dict__.setdefault("loaded", {})
         if self not in loaded:
             settings = (_SIZE, _SIZE), self.score, self.nms, _CANDIDATES

@@ -1,4 +1,4 @@
-"""How a detector's boxes lie about the squares around the points: the numbers that `conf/detector` carries."""
+"""Measure how a detector's boxes differ from the squares around the points: the numbers in `conf/detector`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from fkd.geometry import Correction, Jitter, square_around
 from fkd.terminal import progress
 from fkd.types import Points
 
-_ROUNDS = 5  # of choosing each face's box and measuring anew; they have settled before
+_ROUNDS = 5  # of matching boxes and measuring; the result converges earlier
 _MIDDLE = 15.87, 84.13  # percentiles: one standard deviation of a normal distribution to both sides
+_UNCORRECTED = Correction(1.0, 0.0, 0.0)
 
 
 class Look(NamedTuple):
-    """What a detector without correction found on an image with F annotated faces."""
+    """The boxes of a detector without correction on an image with F annotated faces."""
 
     boxes: Points  # (N, 4)
     scores: npt.NDArray[np.float32]  # (N,)
@@ -30,17 +31,17 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured.
+    """The measurements.
 
     Attributes:
         correction: from the detector's boxes to the squares around the points.
-        jitter: what the correction leaves, in widths of those squares.
-        images: how many were looked at.
-        faces: how many are annotated on them.
-        missed: how many of these have no corrected box.
-        false: boxes that lie on no annotated face; it may be one that nobody annotated.
+        jitter: spread of the corrected boxes, in widths of those squares.
+        images: number of images.
+        faces: number of annotated faces on them.
+        missed: number of these faces without a corrected box.
+        false: number of boxes on no annotated face; there may be a face that is not annotated.
         found_scores: of the boxes on faces.
-        false_scores: of the others.
+        false_scores: of the other boxes.
     """
 
     correction: Correction
@@ -54,11 +55,11 @@ class Calibration:
 
 
 def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
-    """Shows a detector every image of a subset, with a progress bar.
+    """Run a detector on every image of a subset, with a progress bar.
 
     Args:
-        detector: its boxes are taken as they come: let it correct nothing.
-        faces: annotated faces; their points are at the true place.
+        detector: must not correct its boxes.
+        faces: annotated faces, without a label shift.
         subset: "train", "val", "test" or "all".
     """
     table = faces.subset(subset)
@@ -72,22 +73,26 @@ def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
 
 
 def calibrate(looks: Sequence[Look]) -> Calibration:
-    """Measures correction and jitter.
+    """Measure correction and jitter.
 
-    Medians, because a few boxes twice as wide as the face would move a mean; likewise the jitter is half the width of
-    the middle 68 %, which is the standard deviation where the numbers are normal. First each face takes the box that
-    overlaps it most; then the one that does so when corrected, if it counts as found.
+    They are medians, since a few boxes twice as wide as the face would change a mean; the jitter is half the width of
+    the middle 68 %, which is the standard deviation of a normal distribution. At first each face is matched with the
+    box that overlaps it most; then with the corrected box that does, if the overlap counts as found.
 
     Raises:
         UserError: fewer than ten faces have a box.
     """
-    correction, least = Correction(1.0, 0.0, 0.0), 1e-6
+    correction, least, none = _UNCORRECTED, 1e-6, np.empty((0, 4), np.float32)
     for _ in range(_ROUNDS):
-        boxes, faces = _pairs(looks, correction, least)
+        pairs = [match(each.faces, correction(each.boxes), least) for each in looks]
+        faces = np.concatenate([none, *(e.faces[pair[:, 0]] for e, pair in zip(looks, pairs, strict=True))])
+        boxes = np.concatenate(
+            [none, *(_UNCORRECTED(e.boxes[pair[:, 1]]) for e, pair in zip(looks, pairs, strict=True))]
+        )
         if len(boxes) < 10:
             raise UserError(
                 f"detector: expected boxes on ten faces or more, found {len(boxes)} on {len(looks)} images;"
-                " mend the detector's settings or give more data"
+                " change the detector's settings or give more data"
             )
         width, side = _widths(boxes), _widths(faces)
         x, y = np.median((_centres(faces) - _centres(boxes)) / width[:, None], axis=0)
@@ -95,7 +100,7 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
     corrected = correction(boxes)
     left = (_centres(corrected) - _centres(faces)) / side[:, None]
     jitter = Jitter(_sd(_widths(corrected) / side), _sd(left[:, 0]), _sd(left[:, 1]))
-    on_face = [np.isin(np.arange(len(each.boxes)), _matched(each, correction)[1]) for each in looks]
+    on_face = [np.isin(np.arange(len(e.boxes)), match(e.faces, correction(e.boxes))[:, 1]) for e in looks]
     scores, is_found = np.concatenate([each.scores for each in looks]), np.concatenate(on_face)
     count = sum(len(each.faces) for each in looks)
     return Calibration(
@@ -112,25 +117,8 @@ def calibrate(looks: Sequence[Look]) -> Calibration:
 
 def halves(looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
     """Two parts that share no subject."""
-    subjects = sorted({each.subject for each in looks})
-    first = set(subjects[::2])
+    first = set(sorted({each.subject for each in looks})[::2])
     return [each for each in looks if each.subject in first], [each for each in looks if each.subject not in first]
-
-
-def _pairs(looks: Sequence[Look], correction: Correction, least: float) -> tuple[Points, Points]:
-    """(M, 4) squares about the boxes that belong to a face, overlapping it at least so much once corrected, and its."""
-    boxes, faces = [np.zeros((0, 4), np.float32)], [np.zeros((0, 4), np.float32)]
-    for each in looks:
-        rows, columns = _matched(each, correction, least)
-        boxes.append(Correction(1.0, 0.0, 0.0)(each.boxes[columns]))
-        faces.append(each.faces[rows])
-    return np.concatenate(boxes), np.concatenate(faces)
-
-
-def _matched(each: Look, correction: Correction, least: float = SAME_FACE) -> tuple[list[int], list[int]]:
-    """Faces and their boxes, by number."""
-    pairs = match(each.faces, correction(each.boxes), least) if len(each.boxes) else []
-    return [face for face, _ in pairs], [box for _, box in pairs]
 
 
 def _widths(squares: Points) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Scores by the size of a face and by how its head is turned."""
+"""Scores by the size of a face and by its head pose."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +14,15 @@ from fkd.types import Annotations
 
 _Values = dict[str, float | None]
 _EDGES = {"eye distance, px": (30, 60), "yaw, degrees": (15, 30), "pitch, degrees": (10, 20), "roll, degrees": (10, 20)}
-"""What splits the faces -> where; angles to either side count alike."""
+"""Condition -> limits between its ranges; angles are absolute values."""
 
 
 def breakdown(scores: Scores, table: Annotations) -> dict[str, dict[str, _Values]]:
     """Condition -> range -> faces, NME (percent of the inter-ocular distance) and share of failures (percent).
 
-    Conditions are measured on the labels. Faces that were missed count in failures, not in the NME, which is None
-    where all were. Ranges without faces are left out. Schemas other than the 68 points, and faces of which some are
-    hidden, have sizes only.
+    Conditions are measured on the labels. Missed faces count as failures and not in the NME, which is None if all were
+    missed. Ranges without faces are left out. Other schemas than the 68 points, and faces with hidden points, have
+    sizes only.
     """
     values = {"eye distance, px": table.schema.interocular(table.keypoints)}
     whole = table.visible.all(axis=1)
@@ -48,7 +48,7 @@ def _ranges(scores: Scores, value: npt.NDArray[np.floating], edges: tuple[int, i
 
 
 def breakdown_table(content: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
-    """What `breakdown` gave, a row for each range."""
+    """The result of `breakdown`, a row for each range."""
     table = Table("condition", "range", "faces", "NME inter-ocular (%)", "failures over 10 % (%)")
     for condition, ranges in content.items():
         for name, values in ranges.items():

@@ -1,4 +1,4 @@
-"""Scores of a net on annotated faces: the same code for the end of a training and for `scripts/evaluate.py`."""
+"""Scores of a net on annotated faces, at the end of a training and for `scripts/evaluate.py`."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -24,18 +24,18 @@ from fkd.types import UNKNOWN, Annotations, Hashes, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 MISSED = 100.0
-"""Percent of the inter-ocular distance that a missed face counts as."""
+"""The error of a missed face, percent of the inter-ocular distance."""
 _SEED_OF_JITTER = 0
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A net with what scores need to know of its training.
+    """A net with the facts on its training that scores need.
 
     Attributes:
-        net: finds keypoints on crops.
+        net: predicts keypoints on crops.
         mean_shape: (K, 2) crop pixels, of the training faces: the baseline.
-        subjects: the subjects it was trained on, None if they are not known.
+        subjects: the subjects it was trained on, None if they are unknown.
         image_hashes: of the images it was trained on.
     """
 
@@ -51,19 +51,18 @@ class Candidate:
 
     @classmethod
     def of_unknown_training(cls, net: Net, faces: Faces) -> Self:
-        """A net that says nothing of its training, such as an exported one: the mean shape is that of these faces.
+        """A net without facts on its training, such as an exported one.
 
-        That is of the training faces, or of the first split that has some.
+        The mean shape is that of these faces: of the training split, or of the first split with faces.
         """
         keypoints = faces.sample(next((split for split in SPLITS if len(faces.splits[split])), SPLITS[0]))
         matrices = crop_matrices(net.metadata.window(square_around(keypoints)), net.metadata.size)
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 
     def trained_on(self, table: Annotations) -> set[str] | None:
-        """The subjects of a table whom the net was trained on, by their names or by images of them.
+        """The subjects of a table on which the net was trained, by their names or by hashes of their images.
 
-        None where that is not known: no name is the same, which it need not be where the set's folder is called by
-        another name, and the hashes of some images are not known.
+        None if it is unknown: no name is the same, as in a set whose folder was renamed, and some images have no hash.
         """
         if self.subjects is None:
             return None
@@ -75,16 +74,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Scores:
-    """What an evaluation found.
+    """The scores of a net on N faces.
 
     Attributes:
         metrics: the content of `metrics.json`.
-        mean_shape: the same for the training faces' mean shape, put into the same windows.
-        windows: (N, 4) what the net was shown of each face, photo pixels; around the true points where it was missed.
+        mean_shape: the same for the mean shape of the training faces, in the same windows.
+        windows: (N, 4) the window of each face's crop, photo pixels; around the true points if the face was missed.
         found: (N,) whether the detector found the face.
-        preds: (N, K, 2) photo pixels, in the labels' convention; NaN where the face was missed.
+        preds: (N, K, 2) photo pixels, with the labels' shift; NaN if the face was missed.
         target: (N, K, 2) labels as published.
-        face_errors: (N,) NME of each face, percent of the inter-ocular distance; `MISSED` where the face was missed.
+        face_errors: (N,) NME of each face, percent of the inter-ocular distance; `MISSED` if the face was missed.
         mean_shape_errors: the same for the mean shape.
     """
 
@@ -99,7 +98,7 @@ class Scores:
 
     @property
     def curve(self) -> npt.NDArray[np.float32]:
-        """(N,) `face_errors` for error curves: infinite where the face was missed."""
+        """(N,) `face_errors` for error curves: infinite if the face was missed."""
         return np.where(self.found, np.nan_to_num(self.face_errors, nan=np.inf), np.float32(np.inf))
 
 
@@ -112,16 +111,16 @@ def evaluate(
     batch_size: int,
     flip: bool = False,
 ) -> Scores:
-    """Scores a net on one subset.
+    """Score a net on one subset.
 
     Args:
-        boxes: "keypoints" (squares around the true points), "jitter" (those, spread as a detector's boxes are) or
-            "detector" (found on the image; a missed face counts `MISSED` percent).
-        flip: average the answers on a crop and on its mirror image.
-        detector: finds the faces, or says how its boxes lie.
+        boxes: "keypoints" (squares around the true points), "jitter" (those squares with the jitter of a detector's
+            boxes) or "detector" (detected on the image; a missed face counts `MISSED` percent).
+        flip: average the predictions on a crop and on its mirror image.
+        detector: detects the faces, or gives the jitter.
 
     Raises:
-        UserError: the point counts differ, the subset is empty, or a name is not one of the choices.
+        UserError: the numbers of points differ, or the subset is unknown or empty.
     """
     net, metadata = candidate.net, candidate.net.metadata
     table = faces.subset(subset)
@@ -143,7 +142,7 @@ def evaluate(
         title="finding keypoints",
     )
     if boxes == "detector" and metadata.shapes is not None:
-        found &= metadata.shapes.plausible(preds, detector.limit)  # what looks like no face is dropped in use, too
+        found &= metadata.shapes.plausible(preds, detector.limit)  # implausible predictions are dropped in use, too
     if not found.any():
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
@@ -169,10 +168,9 @@ def evaluate(
 def squares_of(
     table: Annotations, faces: Faces, boxes: str, detector: Detector
 ) -> tuple[Points, npt.NDArray[np.bool_]]:
-    """(N, 4) squares that stand for the points' squares, and (N,) whether the face was found.
+    """(N, 4) squares to predict in, given as in `evaluate`, and (N,) whether the face was found.
 
-    What a detector finds on an image is one face at most: of its boxes and the labelled faces there, those that
-    overlap most belong together, then those that do of the others.
+    Each detected box is at most one face, see `fkd.evaluation.matching`; a missed face keeps its points' square.
     """
     truth = square_around(table.keypoints)
     if boxes == "keypoints":
@@ -182,28 +180,23 @@ def squares_of(
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
+    order = np.argsort(table.images, kind="stable")
     with progress("detecting faces", len(table), transient=True) as advance:
-        for rows in _by_image(table):
+        for rows in np.split(order, 1 + np.flatnonzero(np.diff(table.images[order]))):
             candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
-            for label, candidate in match(truth[rows], candidates):
-                squares[rows[label]], found[rows[label]] = candidates[candidate], True
+            labels, boxes_of = match(truth[rows], candidates).T
+            squares[rows[labels]], found[rows[labels]] = candidates[boxes_of], True
             advance(len(rows))
     return squares, found
-
-
-def _by_image(table: Annotations) -> list[npt.NDArray[np.int64]]:
-    """The rows of each image."""
-    order = np.argsort(table.images, kind="stable")
-    return np.split(order, 1 + np.flatnonzero(np.diff(table.images[order])))
 
 
 def score(
     preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_], boxes: str
 ) -> dict[str, Any]:
-    """The keys of `metrics.json` for predictions (N, K, 2) and labels as published.
+    """The content of `metrics.json` for predictions (N, K, 2) and labels as published.
 
-    The normalised mean errors are those of the faces found. The area under the error curve, the failure rate and
-    `nme_all` are those of all faces: a missed one is a failure, and its error is `MISSED`.
+    The normalised mean errors are of the faces found (N,). The area under the error curve, the failure rate and
+    `nme_all` are of all faces: a missed face is a failure, and its error is `MISSED`.
     """
     shown, truth, visible = (torch.from_numpy(array[found]) for array in (preds, target, table.visible))
     errors = face_errors(preds, target, table, found)
@@ -224,7 +217,7 @@ def score(
 def face_errors(
     preds: Points, target: Points, table: Annotations, found: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float32]:
-    """(N,) NME of each face, percent of the inter-ocular distance; `MISSED` where it was not found (N,)."""
+    """(N,) NME of each face, percent of the inter-ocular distance; `MISSED` if it was not found (N,)."""
     truth, visible = torch.from_numpy(target), torch.from_numpy(table.visible)
     errors = nme(torch.from_numpy(preds), truth, table.schema.interocular(truth), visible)
     return np.where(found, (100 * errors).numpy(), np.float32(MISSED))

@@ -1,4 +1,4 @@
-"""What a run leaves and shows at its end: images, the test faces with their points, a table."""
+"""The output of a run: images, a file of the test faces, and tables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ _TILES, _COLUMNS, _ZOOM = 12, 6, 2
 
 
 def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
-    """Writes `faces.png` (some faces, then the worst, both kinds of points) and `ced.png`; gives the path of faces."""
+    """Write `faces.png` (some faces and the worst, with both kinds of points; its path is returned) and `ced.png`."""
     folder = Path(run_dir)
     table = faces.subset(subset)
     worst = np.argsort(scores.face_errors)[::-1][: min(_COLUMNS, len(table) // 3)]
@@ -39,11 +39,11 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
 
 
 def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> None:
-    """Writes `test_faces.npz` (or of another subset), which lets runs be compared face by face.
+    """Write `test_faces.npz` (or of another subset), by which runs can be compared face by face.
 
     Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
-    distance, 100 where the face was `missed` (N,); `window` (N, 4), `preds` (NaN where it was missed) and `target`
-    (N, K, 2) photo pixels; `visible` (N, K), which points of `target` are known.
+    distance, 100 if the face was `missed` (N,); `window` (N, 4), `preds` (NaN if it was missed) and `target`
+    (N, K, 2) photo pixels; `visible` (N, K), whether each point of `target` is visible.
     """
     table = faces.subset(subset)
     with whole_file(Path(run_dir) / f"{subset}_faces.npz") as file:
@@ -63,7 +63,7 @@ def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -
 def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
     """Scores side by side: column title -> content of a `metrics.json`.
 
-    Those of all faces stand first: the other errors leave out what a detector missed.
+    Scores of all faces come first: the other errors leave out the faces that a detector missed.
     """
     table = Table("", *columns, title=title, title_justify="left")
     rows = {

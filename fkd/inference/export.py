@@ -1,7 +1,7 @@
 """Trained nets as files for other programs: ONNX, ONNX in 8 bits, torch.export; and as safetensors for fkd itself.
 
-Those for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
-pixels: scaling and decoding are in the graph.
+Nets for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
+pixels: scaling and decoding are part of the graph.
 """
 
 import importlib.util
@@ -25,17 +25,17 @@ from fkd.models.keypoint_net import KeypointNet
 from fkd.types import Image, Points
 
 SUFFIXES = (".onnx", ".pt2", SAFETENSORS)
-_OPSET = 18  # what torch 2.6 writes by itself; ONNX Runtime reads it since 1.14
+_OPSET = 18  # default of torch 2.6; ONNX Runtime supports it since 1.14
 _WEIGHTED = ("Conv", "Gemm")
 _KEPT_IN_8_BITS = ("Add", "Mul", "Relu", "MaxPool", "Resize")
-"""What ONNX Runtime computes in 8 bits between convolutions; anything else would go to float and back."""
+"""Further nodes that ONNX Runtime computes in 8 bits; all others convert to float and back."""
 
 
 def check_output(path: Path, int8: bool) -> None:
-    """Makes sure, before the long work, that a net can be written to a file.
+    """Check, before the long work, that a net can be written to a file.
 
     Raises:
-        UserError: the suffix is of no kind that can be written, a package is missing, or the place cannot be written.
+        UserError: the suffix is unknown, a package is missing, or the folder cannot be written to.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"output={path}: expected a name that ends with {', '.join(SUFFIXES)}, found {path.suffix!r}")
@@ -54,15 +54,15 @@ def check_output(path: Path, int8: bool) -> None:
 
 
 def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
-    """Writes one ONNX file that `fkd.inference.onnx_net.OnnxNet` runs without torch; the same net gives the same bytes.
+    """Write one ONNX file that `fkd.inference.onnx_net.OnnxNet` runs without torch; the same net gives the same bytes.
 
     Args:
-        model: on the CPU; it is left in evaluation mode.
-        metadata: what prediction must know of it; travels in the file.
+        model: on the CPU; afterwards in evaluation mode.
+        metadata: is written to the file.
         path: of the new file.
 
     Raises:
-        UserError: torch.export cannot follow the net, or `fkd[export]` is not installed.
+        UserError: torch.export cannot trace the net, or `fkd[export]` is not installed.
     """
     check_packages()
     program = _program(model, metadata.model)
@@ -89,30 +89,30 @@ def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
 
 
 def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
-    """Writes a torch.export program (.pt2); its extra file `fkd` holds what an ONNX file has in its metadata.
+    """Write a torch.export program (.pt2) with the metadata in its extra file `fkd`.
 
     Arguments and errors as of `to_onnx`.
     """
     program = _program(model, metadata.model)
     for part in program.graph_module.modules():
         for node in getattr(part, "graph", torch.fx.Graph()).nodes:
-            node.meta.pop("stack_trace", None)  # names files of this machine
+            node.meta.pop("stack_trace", None)  # has paths of this machine
     with _quiet(), whole_file(path) as file:
         torch.export.save(program, file, extra_files={KEY: metadata.to_json()})
 
 
 def to_int8(source: Path, path: Path, crops: Image) -> None:
-    """Writes an exported net with 8-bit weights and features (static quantisation by ONNX Runtime).
+    """Write an exported net with 8-bit weights and features (static quantisation by ONNX Runtime).
 
-    The layer that sees the image and the one that gives the coordinates stay in float32, and so does all that is not
-    a dense layer behind the last convolution: eight bits are too few for coordinates. Weights have one scale per
-    channel, features one per layer (Krishnamoorthi, arXiv:1806.08342, section 3). Weights use 7 bits, so that sums
-    cannot overflow on processors without VNNI.
+    The first layer, the layer that gives the coordinates, and after the last convolution all but dense layers stay in
+    float32: eight bits are too few for coordinates. Weights have one scale per channel, features one per layer
+    (Krishnamoorthi, arXiv:1806.08342, section 3). Weights use 7 bits, so that sums cannot overflow on CPUs without
+    VNNI.
 
     Args:
-        source: what `to_onnx` wrote.
+        source: a file of `to_onnx`.
         path: of the new file.
-        crops: (N, C, S, S) uint8 as in use, a few hundred; their features set the range of each layer.
+        crops: (N, C, S, S) uint8, a few hundred typical ones; their features set the range of each layer.
 
     Raises:
         UserError: `fkd[export]` is not installed.
@@ -148,7 +148,7 @@ def to_int8(source: Path, path: Path, crops: Image) -> None:
 
 
 def reader(path: Path) -> Callable[[Image], Points]:
-    """Runs an exported file: crops (B, C, S, S) uint8 -> (B, K, 2) crop pixels."""
+    """A function that runs an exported file: crops (B, C, S, S) uint8 -> (B, K, 2) crop pixels."""
     if path.suffix == ".onnx":
         return OnnxNet(path)
     program = torch.export.load(path).module()
@@ -162,24 +162,24 @@ def reader(path: Path) -> Callable[[Image], Points]:
 
 
 def _program(model: KeypointNet, name: str) -> ExportedProgram:
-    images = torch.zeros(2, model.channels, model.size, model.size, dtype=torch.uint8)  # of one would stay of one
+    images = torch.zeros(2, model.channels, model.size, model.size, dtype=torch.uint8)  # 1 would fix the batch size
     shapes = ({0: Dim("batch", min=1)},)
     model.eval()
     with _quiet(), torch.inference_mode(False), torch.no_grad():
         try:
             return torch.export.export(model, (images,), dynamic_shapes=shapes, strict=False)
-        except Exception:  # slower, but follows more of Python, e.g. len(x)
+        except Exception:  # the strict mode is slower, but supports more of Python, e.g. len(x)
             try:
                 return torch.export.export(model, (images,), dynamic_shapes=shapes, strict=True)
-            except Exception as error:  # the net may be the user's own, and fails as it likes
-                raise UserError(f"model={name}: torch.export cannot follow it ({_first_line(error)})") from error
+            except Exception as error:  # the net may be the user's own and raise anything
+                raise UserError(f"model={name}: torch.export cannot trace it ({_first_line(error)})") from error
 
 
 def _stay_float(nodes: Any) -> list[str]:
-    """Names of the nodes that must not be in 8 bits, of nodes in topological order."""
-    seen: set[str] = set()  # what has gone through weights already
-    awaited: set[str] = set()  # what goes through weights later
-    convolved: set[str] = set()  # what goes through a convolution later
+    """Names of the nodes, given in topological order, that must not be in 8 bits."""
+    seen: set[str] = set()  # tensors after a layer with weights
+    awaited: set[str] = set()  # tensors before a layer with weights
+    convolved: set[str] = set()  # tensors before a convolution
     names = []
     for node in nodes:
         is_first = node.op_type in _WEIGHTED and not seen.intersection(node.input)
@@ -199,7 +199,7 @@ def _stay_float(nodes: Any) -> list[str]:
 
 
 def _rename(graph: Any) -> None:
-    """Plain numbers for names: torch's counters differ between exports, and names come from the user's code."""
+    """Number all names: torch's names differ between exports and may come from the user's code."""
     names = {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}
     for put in (*graph.initializer, *(name for node in graph.node for name in node.output)):
         name = getattr(put, "name", put)
@@ -215,11 +215,11 @@ def _rename(graph: Any) -> None:
             if dim.HasField("dim_param"):
                 dim.dim_param = "batch"
     graph.name = KEY
-    graph.ClearField("value_info")  # whoever reads the graph infers it
+    graph.ClearField("value_info")  # can be inferred
 
 
 def _strip(message: Any) -> None:
-    """Takes the exporter's notes, which name files of this machine, off an ONNX message and all below it."""
+    """Remove the exporter's notes, which have paths of this machine, from an ONNX message and all below it."""
     for name in ("doc_string", "metadata_props"):
         if name in message.DESCRIPTOR.fields_by_name:
             message.ClearField(name)
@@ -239,7 +239,7 @@ def _write(model: Any, metadata: Metadata, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice that torch and ONNX Runtime give to their own developers."""
+    """Silence warnings of torch and ONNX Runtime."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -251,7 +251,7 @@ def _quiet() -> Iterator[None]:
 
 
 def check_packages() -> None:
-    """Makes sure, before the long work, that nets can be written as ONNX.
+    """Check, before the long work, that nets can be written as ONNX.
 
     Raises:
         UserError: a package is missing.

@@ -1,4 +1,4 @@
-"""What a net finds on faces whose place is known, as evaluation and the checks of data sets ask it."""
+"""Keypoints that a net finds on faces with known boxes, for evaluation and the dataset checks."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from fkd.types import Image, Points
 
 
 def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], metadata: Metadata) -> Image:
-    """(N, C, S, S) crops as a net wants them, of the images of these numbers (N,) by matrices (N, 2, 3)."""
+    """(N, C, S, S) crops for a net, from the images of these numbers (N,) by matrices (N, 2, 3)."""
     photos = [in_channels(images[number], metadata.channels) for number in numbers.tolist()]
     return channels_first(crop_images(photos, matrices, metadata.size))
 
@@ -39,7 +39,7 @@ def keypoints_of(
         matrices: (N, 2, 3), photo pixels -> crop pixels.
         metadata: of the net.
         batch_size: crops in one call.
-        title: stands before the bar.
+        title: text before the bar.
     """
     found = []
     with progress(title, len(numbers), transient=True) as advance:

@@ -1,4 +1,4 @@
-"""What prediction must know of a net apart from its weights, and how a file carries it."""
+"""Metadata of a net: all that prediction needs beside the weights, as JSON in exported files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fkd.geometry import Window
 from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape_model import ShapeModel
 
-_FORMAT = 2  # 1 named classes that lie elsewhere now
+_FORMAT = 2  # format 1 has other names of classes
 _LARGEST_SIZE = 4096  # pixels
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """A net in words; travels in an exported file as JSON.
+    """Metadata of a net; an exported file holds it as JSON.
 
     Attributes:
-        model: what config files call the network.
-        schema: what the K points mean.
+        model: name of the network in config files.
+        schema: of the K points.
         size: width and height of the crops in pixels.
         channels: 1 for grey, 3 for RGB.
-        window: from the squares of a detector to what the net is shown.
-        shapes: the shapes it was trained on, if they were kept.
-        detector: plain config of the detector that it was trained for.
+        window: from a detector's squares to the net's crops.
+        shapes: model of the shapes of the training faces; None in files without one.
+        detector: plain config of the detector that the net was trained for.
     """
 
     model: str
@@ -39,7 +39,7 @@ class Metadata:
     detector: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """One line; the same facts always give the same."""
+        """One line; equal metadata give equal lines."""
         content = {
             "format": _FORMAT,
             "model": self.model,
@@ -51,19 +51,19 @@ class Metadata:
             "detector": self.detector,
         }
         text = json.dumps(content, sort_keys=True, allow_nan=False)
-        return text.replace("location", "\\u006cocation")  # the same to JSON; see `fkd.inference.onnx_net`
+        return text.replace("location", "\\u006cocation")  # equal in JSON; see `fkd.inference.onnx_net`
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
-        """What `to_json` gave; the text may be untrusted.
+        """Metadata from the text of `to_json`, which may be untrusted.
 
         Raises:
-            ValueError: saying what was expected and what was found.
+            ValueError: naming what was expected and what was found.
         """
         try:
             content = json.loads(text, parse_constant=_no_number)
         except RecursionError as error:
-            raise ValueError("expected plain JSON, found a pile of brackets") from error
+            raise ValueError("expected plain JSON, found one that is nested too deeply") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             found = content.get("format") if isinstance(content, dict) else content
             raise ValueError(
@@ -71,24 +71,19 @@ class Metadata:
             )
         schema = schema_of(_get(content, "schema", str | dict))
         window, shapes = _get(content, "window", dict), _get(content, "shapes", dict | None)
+        if (channels := _get(content, "channels", int)) not in (1, 3):
+            raise ValueError(f"channels: expected 1 (grey) or 3 (RGB), found {channels}")
         return cls(
             model=_get(content, "model", str),
             schema=schema,
             size=int(_within(content, "size", int, 1, _LARGEST_SIZE)),
-            channels=_channels(content),
+            channels=channels,
             window=Window(
                 _within(window, "scale", int | float, 0.01, 100), _within(window, "y", int | float, -100, 100)
             ),
             shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
             detector=_get(content, "detector", dict),
         )
-
-
-def _channels(content: Mapping[str, Any]) -> int:
-    channels: int = _get(content, "channels", int)
-    if channels not in (1, 3):
-        raise ValueError(f"channels: expected 1 (grey) or 3 (RGB), found {channels}")
-    return channels
 
 
 def _get(content: Mapping[str, Any], key: str, kind: Any) -> Any:

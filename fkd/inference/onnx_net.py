@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 INPUT, OUTPUT, KEY = "image", "keypoints", "fkd"
 """Names in the graph, and the key in the file's metadata."""
 
-_MOST_BYTES = 2**31  # that one ONNX file can have
-_THREADS = 1
+_MOST_BYTES = 2**31  # of one ONNX file
 
 
 class OnnxNet:
-    """An exported net, for `fkd.inference.predictor.Predictor` or by itself. Needs neither torch nor a config.
+    """An exported net, for `fkd.inference.predictor.Predictor` or alone. Needs neither torch nor a config.
 
-    It runs on one thread of the processor, and several threads may call it at once: a small net gains nothing from
-    more, and a predictor's detecting threads want the other cores.
+    It runs on one CPU thread, since a small net gains nothing from more and a predictor's detector uses the other
+    cores. Several threads may call it at once.
 
     Args:
-        path: a file that `fkd.inference.export.to_onnx` or `to_int8` wrote.
+        path: a file of `fkd.inference.export.to_onnx` or `to_int8`.
 
     Raises:
         UserError: the file is missing, broken, of another program or of another form, or ONNX Runtime is not installed.
@@ -37,10 +36,12 @@ class OnnxNet:
     def __init__(self, path: str | Path) -> None:
         self._session = _session(path)
         try:
-            self.metadata = _facts(self._session)
+            self.metadata = _metadata(self._session)
             self._shape = (self.metadata.channels, self.metadata.size, self.metadata.size)
-            self._check_answer()
-        except Exception as error:  # whatever fails, the file's content made it fail
+            found = self(np.zeros((2, *self._shape), np.uint8))  # two black crops
+            if (expected := (2, len(self.metadata.schema), 2)) != found.shape or found.dtype != np.float32:
+                raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
+        except Exception as error:  # caused by the file's content
             raise UserError(f"{path}: expected a net exported by fkd; {' '.join(str(error).split())[:300]}") from error
 
     def __call__(self, crops: Image) -> Points:
@@ -51,16 +52,10 @@ class OnnxNet:
         """
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != self._shape:
             raise ValueError(f"crops: expected uint8 (B, *{self._shape}), found {crops.dtype} {crops.shape}")
-        if len(crops) == 0:  # which ONNX Runtime cannot reshape
+        if len(crops) == 0:  # ONNX Runtime cannot reshape an empty batch
             return np.zeros((0, len(self.metadata.schema), 2), np.float32)
         keypoints: Points = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(crops)})[0]
         return keypoints
-
-    def _check_answer(self) -> None:
-        """Runs the graph on two black crops."""
-        found = self(np.zeros((2, *self._shape), np.uint8))
-        if (expected := (2, len(self.metadata.schema), 2)) != found.shape or found.dtype != np.float32:
-            raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
 
 
 def _session(path: str | Path) -> InferenceSession:
@@ -73,11 +68,11 @@ def _session(path: str | Path) -> InferenceSession:
         ) from error
     data = _bytes_of(Path(path))
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = _THREADS
-    options.log_severity_level = 4  # what fails is raised, too
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors are raised, too
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no other class
+    except Exception as error:  # its exceptions have no common class
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: expected a net in ONNX, found a broken file or one of another kind ({reason})"
@@ -85,7 +80,7 @@ def _session(path: str | Path) -> InferenceSession:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """The file's content. Weights in a second file are refused: it would choose which of the user's files are read."""
+    """The file's content. Weights in a second file are refused: an untrusted file could read any file of the user."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"{path}: expected an exported net, found {found}; scripts/export.py writes one")
@@ -95,14 +90,14 @@ def _bytes_of(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if b"location" in data:  # the key without which ONNX knows no second file; fkd's own files do without the word
+    if b"location" in data:  # ONNX's key of a second file; fkd's own files do not have the word
         raise UserError(
-            f"{path}: expected a net in one file, found one that refers to others; export it again with fkd"
+            f"{path}: expected a net in one file, found references to other files; export it again with fkd"
         )
     return data
 
 
-def _facts(session: InferenceSession) -> Metadata:
+def _metadata(session: InferenceSession) -> Metadata:
     inputs = [(put.name, put.type) for put in session.get_inputs()]
     if inputs != [(INPUT, "tensor(uint8)")] or [put.name for put in session.get_outputs()] != [OUTPUT]:
         raise ValueError(f"expected one input {INPUT!r} of uint8 and one output {OUTPUT!r}, found {short(inputs)}")

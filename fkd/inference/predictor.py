@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -26,10 +26,10 @@ Photo = str | Path | Image
 """The path of an image, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
 
 _CROPS, _PIXELS = 16, 20_000_000
-"""Images wait for each other until they have so many faces, or so many pixels, in all: enough for the net, and few
-enough that the threads need not wait for it."""
+"""Faces, or pixels of images, that are collected for one call of the net: enough for the net to be fast, and few enough
+that the threads do not wait for it."""
 _MOST_THREADS = 8
-"""Each has two decoded images in hand; with more of them, all would wait for the net."""
+"""Each holds two decoded images; more threads would only wait for the net."""
 
 
 class Net(Protocol):
@@ -37,18 +37,18 @@ class Net(Protocol):
 
     @property
     def metadata(self) -> Metadata:
-        """What must be known of it."""
+        """Its metadata."""
 
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
 
 
 class Found(NamedTuple):
-    """What a stream gives for each image."""
+    """Result of one image of a stream."""
 
     image: Image | None  # (H, W, 3) RGB or (H, W) grey; None if it could not be read
-    faces: list[Face]  # the surest first
-    error: UserError | None  # why it could not be read
+    faces: list[Face]  # highest score first
+    error: UserError | None  # of reading the file
 
 
 class Predictor:
@@ -56,10 +56,10 @@ class Predictor:
 
     Args:
         net: finds keypoints on crops.
-        detector: finds faces; a face whose points look less like one than its `limit` allows is dropped.
-        flip: average the answers on a crop and on its mirror image.
+        detector: finds faces; faces whose shape is farther from the training shapes than its `limit` are dropped.
+        flip: average the keypoints on a crop and on its mirror image.
         max_pixels: larger image files are refused before they are decoded.
-        hiding: for hiding faces: give all boxes that may hold one, too, without keypoints (NaN) and after the faces.
+        hiding: for hiding faces: also give all boxes that may hold a face, after the faces, with NaN as keypoints.
     """
 
     def __init__(self, net: Net, detector: Detector, flip: bool, max_pixels: int, hiding: bool = False) -> None:
@@ -67,7 +67,7 @@ class Predictor:
 
     @property
     def schema(self) -> KeypointSchema:
-        """What the points mean."""
+        """Schema of the keypoints."""
         return self.net.metadata.schema
 
     @overload
@@ -75,7 +75,7 @@ class Predictor:
     @overload
     def __call__(self, photo: Sequence[Photo]) -> list[list[Face]]: ...
     def __call__(self, photo: Photo | Sequence[Photo]) -> list[Face] | list[list[Face]]:
-        """The faces of an image, the surest first; for several images a list for each.
+        """The faces of an image, highest score first; for several images a list for each.
 
         Args:
             photo: path of a file, or pixels: (H, W) grey or (H, W, 3) RGB uint8. Several: a sequence of these, or
@@ -96,10 +96,10 @@ class Predictor:
         return several
 
     def stream(self, photos: Iterable[Photo]) -> Generator[Found]:
-        """What is found on each image, in order, in memory that does not grow with their number.
+        """Results of all images in order; memory does not grow with their number.
 
-        Images are read and searched by threads that stay a few ahead, and the faces of several images go through
-        the net together. A file that cannot be read gives its error, and the stream goes on.
+        Threads read a few images ahead and detect faces, and the net gets the faces of several images at once. For a
+        file that cannot be read the result is an error.
         """
         if isinstance(photos, str | Path):
             raise ValueError(f"photos: expected several, found one path, {photos}; give a list")
@@ -114,40 +114,34 @@ class Predictor:
                     if waiting:
                         group.append(waiting.popleft().result())
                     if group and (not waiting or _is_full(group)):
-                        yield from self._answers(group)
+                        for look, faces in zip(group, self._faces(group), strict=True):
+                            yield Found(look.image, faces, look.error)
                         group = []
                     if not waiting:
                         return
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _answers(self, looks: Sequence[_Look]) -> Iterator[Found]:
-        for look, faces in zip(looks, self._faces(looks), strict=True):
-            yield Found(look.image, faces, look.error)
-
     def _try_to_look(self, photo: Photo) -> _Look:
         try:
             return self._look(photo)
         except UserError as error:
-            return _Look.nothing(error)
+            none = np.zeros((0, 4), np.float32)
+            return _Look(None, none, np.zeros(0, np.float32), none, np.zeros((0, 2, 3), np.float32), None, error)
 
     def _look(self, photo: Photo) -> _Look:
-        """Reads an image, finds its faces and cuts them out."""
+        """Read an image, detect its faces and cut their crops."""
         path = str(photo) if isinstance(photo, str | Path) else None
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(photo)
-        squares, scores, doubtful = self._candidates(pixels, path)
+        detect = self.detector.for_hiding if self.hiding else self.detector
+        squares, scores, doubtful = Candidates(*detect(pixels, path))
         shown = images.in_channels(pixels, self.net.metadata.channels)
         matrices = crop_matrices(self.net.metadata.window(squares), size := self.net.metadata.size)
         crops = channels_first(crop_images([shown] * len(matrices), matrices, size)) if len(matrices) else None
         return _Look(pixels, squares, scores, doubtful, matrices, crops, None)
 
-    def _candidates(self, pixels: Image, path: str | None) -> Candidates:
-        if self.hiding:
-            return self.detector.for_hiding(pixels, path)
-        return Candidates(*self.detector(pixels, path))
-
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
-        """The faces on each image; one call of the net for all of them."""
+        """The faces of each image, from one call of the net."""
         keypoints = np.zeros((0, len(self.schema), 2), np.float32)
         if crops := [look.crops for look in looks if look.crops is not None]:
             keypoints = answers(self.net, np.concatenate(crops), self.flip)
@@ -158,7 +152,7 @@ class Predictor:
         ]
 
     def _faces_of(self, look: _Look, keypoints: Points) -> list[Face]:
-        """The faces of one image, without what looks like none; for hiding, that comes as boxes without keypoints."""
+        """The faces of one image without implausible shapes; for hiding, these are given as boxes without keypoints."""
         shapes, limit = self.net.metadata.shapes, self.detector.limit
         faces, dropped = [], []
         for square, score, points in zip(look.squares, look.scores, keypoints, strict=True):
@@ -173,7 +167,7 @@ class Predictor:
 
 
 def answers(net: Net, crops: Image, flip: bool) -> Points:
-    """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels; with `flip` the mean of those on crops and mirror images."""
+    """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels; with `flip` the mean over crops and mirrored crops."""
     if not flip:
         return net(crops)
     both = net(np.concatenate([crops, crops[..., ::-1]]))
@@ -189,15 +183,10 @@ class _Look:
     image: Image | None
     squares: Points  # (N, 4) photo pixels
     scores: npt.NDArray[np.float32]  # (N,)
-    doubtful: Points  # (M, 4) that are only hidden
+    doubtful: Points  # (M, 4), only used for hiding
     matrices: npt.NDArray[np.float32]  # (N, 2, 3), photo pixels -> crop pixels
     crops: Image | None  # (N, C, S, S); None without candidates
     error: UserError | None
-
-    @classmethod
-    def nothing(cls, error: UserError) -> _Look:
-        none = np.zeros((0, 4), np.float32)
-        return cls(None, none, np.zeros(0, np.float32), none, np.zeros((0, 2, 3), np.float32), None, error)
 
     @property
     def faces(self) -> int:
@@ -211,7 +200,7 @@ def _is_full(looks: Sequence[_Look]) -> bool:
 
 
 def _checked(pixels: Any) -> Image:
-    """Pixels that a caller gave."""
+    """The pixels, if they are an image."""
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8):
         found = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
         raise ValueError(f"photo: expected a path or an array of uint8 pixels, found {found}")

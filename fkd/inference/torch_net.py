@@ -1,4 +1,4 @@
-"""Nets that run in torch: from a checkpoint to a net that predicts, without Hydra and Lightning."""
+"""Nets that run in torch, loaded from a checkpoint without Hydra and Lightning."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class TorchNet:
 
     Args:
         model: a trained net.
-        metadata: what prediction must know of it.
-        config: plain config that it was trained with.
+        metadata: of the net.
+        config: plain config of its training.
         subjects: the subjects it was trained on.
         image_hashes: of the images it was trained on.
         scores: of its best epoch: epoch, val/loss, val/nme.
@@ -50,16 +50,16 @@ class TorchNet:
 
 
 def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> TorchNet:
-    """The net of a checkpoint; needs nothing but the file.
+    """The net of a checkpoint; needs only the file.
 
     Args:
         path: a checkpoint of fkd (.ckpt, .safetensors).
         device_name: "auto" (a GPU if there is one), "cpu", "cuda", ...
-        key: what the user called the file by, for messages.
+        key: config key of the file, for messages.
 
     Raises:
         UserError: the file is missing, unreadable or no checkpoint of fkd, names classes that are not trusted (see
-            `fkd.checkpoint.check_trusted`), its parts do not fit each other, or there is no such device.
+            `fkd.checkpoint.check_trusted`) or parts that do not fit, or there is no such device.
     """
     content = checkpoint.read(path, key)
     device = device_of(device_name)
@@ -67,7 +67,7 @@ def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> T
         net = _net_of(content, f"{key}={path}")
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{key}={path}: {error}") from error
-    except Exception as error:  # whatever fails, the file's content made it fail
+    except Exception as error:  # caused by the file's content
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{key}={path}: expected a config and fitting weights, found others ({type(error).__name__}, {reason}); "
@@ -78,7 +78,7 @@ def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> T
 
 
 def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
-    """The net of what a checkpoint holds."""
+    """The net of a checkpoint's content."""
     config, shapes = content["config"], content.get("shapes")
     checkpoint.check_trusted([config["model"], config["crop"]], where)
     net = checkpoint.build(config["model"]["net"])
@@ -98,12 +98,12 @@ def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
         shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
         detector=config["detector"],
     )
-    config["data"]["name"], config["detector"]["_target_"]  # asked for later
+    config["data"]["name"], config["detector"]["_target_"]  # raises KeyError now rather than later
     return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))
 
 
 def device_of(name: str) -> torch.device:
-    """A device that is there; "auto" is a GPU if there is one.
+    """A device of this machine; "auto" is a GPU if there is one.
 
     Raises:
         UserError: torch does not know it, or this machine has none.

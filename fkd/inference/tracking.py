@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,30 +12,29 @@ from fkd.types import Face
 _T = TypeVar("_T")
 
 _SAME = 0.5
-"""Distance of the centres, in box widths, below which a face is the one of the frame before."""
+"""Distance of the centres, in box widths, below which a face is the same as in the frame before."""
 _DRIFT = 0.1
-"""How much farther it may have come for each frame in which it was lost. Since another face may be meant, the last
-place then stays hidden, too."""
+"""Additional distance for each frame in which the face was lost. Beyond `_SAME` it may be another face, so the last
+place stays hidden, too."""
 _GROWTH = 0.05
-"""Of a box's width, for each frame since or until the face is found: nobody knows where it went."""
+"""Growth of a box, as a share of its width, for each frame since or until the face is found."""
 
 
-@dataclass(frozen=True)
-class _Track:
-    face: Face  # as it was last found
+class _Track(NamedTuple):
+    face: Face  # in the frame where it was last found
     frame: int  # number of that frame
 
 
 def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator[tuple[_T, list[Face]]]:
-    """The frames of a video with the faces that were lost for a while put back, for hiding them.
+    """The frames of a video with faces added where the detector lost them, for hiding faces.
 
-    A face that is not found stays where it was last found for `reach` frames, and is put into the `reach` frames before
-    it is first found. When it is found again within `reach` frames, it has moved evenly from one place to the other.
-    Only faces with keypoints are followed.
+    A lost face stays at its last place for `reach` frames, and a new face is added to the `reach` frames before it. If
+    a face is found again within `reach` frames, its places in between are interpolated linearly. Only faces with
+    keypoints are tracked.
 
     Args:
-        frames: what belongs to each frame, such as its image, and its faces.
-        reach: number of frames; so many are held back.
+        frames: an item of each frame, such as its image, and its faces.
+        reach: number of frames; so many are buffered.
 
     Returns:
         The same frames in order, each with its own faces first.
@@ -45,7 +44,12 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     for number, (item, faces) in enumerate(frames):
         held.append((item, list(faces)))
         known = [face for face in faces if face.is_known]
-        joined = _join(known, tracks, number)
+        joined = nearest_pairs(
+            (distance, i, j)
+            for i, face in enumerate(known)
+            for j, track in enumerate(tracks)
+            if (distance := _distance(face, track.face)) < _SAME + _DRIFT * (number - track.frame - 1)
+        )
         for i, face in enumerate(known):
             last = tracks[joined[i]] if i in joined else None
             gap = reach + 1 if last is None else number - last.frame
@@ -60,34 +64,30 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     yield from held
 
 
-def _join(faces: Sequence[Face], tracks: Sequence[_Track], number: int) -> dict[int, int]:
-    """Row of a face in frame `number` -> row of the track that it continues; the nearest pairs first."""
-    pairs = sorted(
-        (_distance(face, track.face), i, j) for i, face in enumerate(faces) for j, track in enumerate(tracks)
-    )
+def nearest_pairs(pairs: Iterable[tuple[float, int, int]]) -> dict[int, int]:
+    """Face -> track, of (distance, face, track): the nearest pairs first, each face and each track at most once."""
     joined: dict[int, int] = {}
-    for distance, i, j in pairs:
-        limit = _SAME + _DRIFT * (number - tracks[j].frame - 1)
-        if distance < limit and i not in joined and j not in joined.values():
-            joined[i] = j
+    for _, face, track in sorted(pairs):
+        if face not in joined and track not in joined.values():
+            joined[face] = track
     return joined
 
 
 def _distance(face: Face, other: Face) -> float:
-    """Of the boxes' centres, in widths of the smaller box."""
+    """Distance of the boxes' centres, in widths of the smaller box."""
     apart = np.linalg.norm((face.box[:2] + face.box[2:] - other.box[:2] - other.box[2:]) / 2)
     return float(apart / max(min(face.box[2] - face.box[0], other.box[2] - other.box[0]), 1e-3))
 
 
 def _between(face: Face, last: Face, back: int, gap: int) -> Face:
-    """Where a face was `back` frames ago, if it was last found `gap` frames ago."""
+    """The face `back` frames ago, interpolated; it was last found `gap` frames ago."""
     share = np.float32(back / gap)
     box, keypoints = (share * a + (1 - share) * b for a, b in ((last.box, face.box), (last.keypoints, face.keypoints)))
     return _grown(replace(face, box=box, keypoints=keypoints), min(back, gap - back))
 
 
 def _grown(face: Face, frames: int) -> Face:
-    """The face so many frames away from where it was found: larger, and without a score."""
+    """A face that was found a number of frames away: larger, and without a score."""
     centre, factor = (face.box[:2] + face.box[2:]) / 2, np.float32(1 + _GROWTH * frames)
     box, keypoints = (
         (centre + factor * (points - centre)).astype(np.float32) for points in (face.box.reshape(2, 2), face.keypoints)

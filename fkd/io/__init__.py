@@ -1,1 +1,1 @@
-"""Files: images, videos, predictions, downloads, and atomic writes."""
+"""Files: images, videos, CSV, predictions, downloads, and atomic writes."""

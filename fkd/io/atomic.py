@@ -1,11 +1,11 @@
-"""Files that appear whole or not at all, and locks that end with the process that holds them."""
+"""Atomic writes, and file locks that end with their process."""
 
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,8 +15,8 @@ if sys.platform != "win32":
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file, open for writing, that takes its name when the block ends, or leaves nothing if the block fails."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # the same folder: renaming cannot copy
+    """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -27,15 +27,14 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def locked(path: Path, wait: bool) -> Iterator[bool]:
-    """Holds a lock on a file, which is made if need be; gives whether it is held.
+    """Holds a lock on a file during the block; gives whether it is held.
 
-    The system takes the lock back when the process ends, however it ends.
+    It is not held where there are no file locks (Windows, some network drives). The system releases it at the end of
+    the process, even if that is killed.
 
     Args:
-        path: the file; it stays, empty.
-        wait: until no other process holds the lock; otherwise the block runs without it.
-
-    The lock is not held, either, where there are no file locks (Windows, some network drives).
+        path: the file; it is made if missing, and stays.
+        wait: wait until no other process holds the lock; otherwise the block runs without it.
     """
     if sys.platform == "win32":
         yield False
@@ -43,39 +42,32 @@ def locked(path: Path, wait: bool) -> Iterator[bool]:
     with path.open("ab") as file:
         _held.add(file)
         try:
-            yield _lock(file, fcntl.LOCK_EX) if wait else _lock_at_once(file)
+            yield _lock(file, wait)
         finally:
             _held.discard(file)
 
 
-def _lock(file: BinaryIO, how: int) -> bool:
-    try:
-        fcntl.flock(file, how)
-    except OSError:
-        return False
-    return True
-
-
-def _lock_at_once(file: BinaryIO) -> bool:
-    for _ in range(5):  # `is_locked` of another process holds it for a moment, too
-        if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+def _lock(file: BinaryIO, wait: bool) -> bool:
+    for _ in range(5):  # again, because `is_locked` of another process holds the lock for a moment
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         time.sleep(0.02)
     return False
 
 
-def _let_go() -> None:
+def _close_held() -> None:
     for file in _held:
         file.close()
 
 
 _held: set[BinaryIO] = set()
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_let_go)  # or data workers would hold the lock of a process that was killed
+    os.register_at_fork(after_in_child=_close_held)  # otherwise data workers keep the lock of a killed process
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds the lock; False if there is no such file, or none that can be read."""
+    """Whether another process holds the lock; False if the file is missing or unreadable."""
     if sys.platform == "win32":
         return False
     try:
@@ -89,12 +81,15 @@ def is_locked(path: Path) -> bool:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A folder and all below it in alphabetical order, each with the names of its files; links are followed once."""
+    """A folder and all folders below it in alphabetical order, each with the names of its files.
+
+    Links are followed, but each folder is visited once.
+    """
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
-        if (real := os.path.realpath(place)) in seen:
+        if (real := os.path.realpath(parent)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        yield Path(place), sorted(names)
+        yield Path(parent), sorted(names)

@@ -1,4 +1,4 @@
-"""Images from files and into files."""
+"""Reading and writing image files."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL import Image as Pillow
 from PIL import WebPImagePlugin as WebpImagePlugin
 from PIL.ImageFile import ImageFile
@@ -18,12 +18,12 @@ from fkd.io.atomic import whole_file
 from fkd.types import Image
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-"""Files in folders whose names end with one of these are images, whatever may be in them."""
+"""Suffixes of the files in a folder that are taken as images."""
 
 MAX_PIXELS = 100_000_000
-"""The largest image that is read unless the caller says otherwise. Reading one takes up to 12 bytes a pixel."""
+"""Largest image that is read by default. Reading takes up to 12 bytes a pixel."""
 
-# Called directly, not through `PIL.Image.open`: that would apply Pillow's own, process-wide limit before ours.
+# Called directly, because `PIL.Image.open` applies Pillow's own, process-wide limit before ours.
 _KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
     (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
@@ -32,37 +32,26 @@ _KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (rb"II[*+]\0|MM\0[*+]", TiffImagePlugin.TiffImageFile),
     (rb"BM", BmpImagePlugin.BmpImageFile),
 )
-"""What a file starts with, as a regular expression, and what reads it."""
+"""Regular expression for the start of a file, and Pillow's reader."""
 
 _BAND = 1 << 18  # pixels
-_TURNS = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes the image upright."""
 
 
 def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """The image in a file, upright, whatever its name ends with (JPEG, PNG, BMP, WebP, TIFF, GIF).
+    """The upright image in a file (JPEG, PNG, BMP, WebP, TIFF or GIF, whatever its suffix).
 
-    Of an animation or of several pages the first is read. 16 bits become 8, palettes and CMYK become colours, and the
-    camera's note on how it was held (EXIF) is obeyed in every format that can carry one. Colour profiles are not
-    applied. Grey is OpenCV's luma, 0.299 R + 0.587 G + 0.114 B, and so the same from a JPEG as from a PNG.
+    Of an animation or of several pages the first is read. 16 bits become 8, palettes and CMYK become RGB, and the EXIF
+    orientation is applied in every format that can have one. Colour profiles are not applied. Grey is OpenCV's luma,
+    0.299 R + 0.587 G + 0.114 B, so that it is the same from a JPEG as from a PNG.
 
     Args:
         path: the file.
         channels: 1 for grey (H, W), 3 for RGB (H, W, 3) with alpha dropped, 4 for RGBA (H, W, 4) with straight alpha,
-            255 (opaque) where the file has none.
-        max_pixels: more than these are refused when only the file's header has been read.
+            255 (opaque) if the file has none.
+        max_pixels: larger images are refused after reading only the header.
 
     Raises:
-        UserError: the file is missing, not a regular file, unreadable, empty, cut off, damaged, too large or not a
-            image.
+        UserError: the file is missing, not a regular file, unreadable, empty, cut off, damaged, too large or no image.
     """
     if channels not in (1, 3, 4):
         raise UserError(f"channels={channels}: expected 1 (grey), 3 (RGB) or 4 (RGBA)")
@@ -79,7 +68,7 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
             raise UserError(f"{path}: expected fewer pixels, found: {error}; scale the image down") from error
         except MemoryError as error:
             raise UserError(f"{path}: the image does not fit into memory; scale it down") from error
-        except Exception as error:  # a decoder can stumble over an untrusted file in more ways than it lists
+        except Exception as error:  # decoders can fail in any way on an untrusted file
             reason = " ".join(str(error).split())
             raise UserError(
                 f"{path}: the image is cut off, damaged or of a rare kind ({reason});"
@@ -95,13 +84,10 @@ def in_channels(pixels: Image, channels: int) -> Image:
 
 
 def write(path: Path | str, image: Image) -> None:
-    """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA pixels as the kind of file that the name's suffix says.
-
-    The file appears under its name only when it is complete; one that was there before stays until then.
+    """Atomic write of (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA pixels, in the format of the suffix.
 
     Raises:
-        UserError: the suffix belongs to no kind of image, or to one without alpha for RGBA; or the place cannot be
-            written.
+        UserError: the suffix is of no image format, or of one without alpha for RGBA; or the file cannot be written.
     """
     path = Path(path)
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
@@ -113,7 +99,7 @@ def write(path: Path | str, image: Image) -> None:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
     try:
         is_done, data = cv2.imencode(path.suffix, image)
-    except cv2.error:  # some kinds that cannot be written raise, others say so
+    except cv2.error:  # for some formats that cannot be written; for others is_done is False
         is_done, data = False, np.zeros(0, np.uint8)
     if not is_done:
         raise UserError(
@@ -138,7 +124,7 @@ def data_uri(image: Image, quality: int) -> str:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The file, if it is one: opening a pipe or a device could wait for ever."""
+    """The file, if it is a regular one: opening a pipe or device could block."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
@@ -154,7 +140,6 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
-    """What reads this file."""
     try:
         start = file.read(12)
     except OSError as error:
@@ -169,7 +154,7 @@ def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
 
 
 def _check(path: Path, image: ImageFile, max_pixels: int) -> None:
-    """Refuse what the header says before memory is spent on it."""
+    """Refuses an image by its header, before memory is used."""
     if image.width * image.height > max_pixels:
         raise UserError(
             f"{path}: expected at most {max_pixels:,} pixels, found {image.width:,} x {image.height:,};"
@@ -184,21 +169,24 @@ def _check(path: Path, image: ImageFile, max_pixels: int) -> None:
 
 def _decoded(image: ImageFile, channels: int) -> Image:
     image.load()
-    upright: Pillow.Image = image
-    if (turn := _TURNS.get(_orientation(image))) is not None:
-        upright = image.transpose(turn)
-    width, height = upright.size
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data of a good image
+        pass
+    width, height = image.size
     pixels = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
-    # In bands: handing out all of a large image at once costs Pillow as much as decoding it, and more memory.
+    # In bands: converting a large image at once takes Pillow as long as decoding it, and more memory.
     rows = max(1, _BAND // width)
     for top in range(0, height, rows):
-        band = upright if rows >= height else upright.crop((0, top, width, min(top + rows, height)))
+        band = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
         pixels[top : top + rows] = _converted(band, channels)
     return pixels
 
 
 def _converted(band: Pillow.Image, channels: int) -> Image:
-    if band.mode.startswith("I;16"):  # which Pillow would clip, not scale
+    if band.mode.startswith("I;16"):  # Pillow would clip it instead of scaling
         band = Pillow.fromarray((np.asarray(band) >> 8).astype(np.uint8))
     if channels == 4 and band.has_transparency_data:
         return np.asarray(band.convert("RGBA"))
@@ -206,10 +194,3 @@ def _converted(band: Pillow.Image, channels: int) -> Image:
     if channels == 3:
         return colours
     return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY if channels == 1 else cv2.COLOR_RGB2RGBA)  # type: ignore[return-value]
-
-
-def _orientation(image: ImageFile) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a broken note around good pixels, in as many ways as above
-        return 1

@@ -1,19 +1,19 @@
-"""What a script is pointed at (a photo, a folder, a glob, a video, a camera), and where its images go.
+"""The images of `input` (a photo, folder, glob, video or camera), and where their results are written.
 
-Every image has a place: its name below the folder that `input` speaks of, with forward slashes, and its number if it
-is a frame. That folder is the one given, the one a photo or video lies in, or what stands before a glob's first
-wildcard.
+Every image has a place: its name below the folder of the input, with forward slashes, and its number if it is a frame.
+The folder of the input is the given one, that of a photo or video, or the part before a glob's first wildcard.
 """
 
 import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from fkd.errors import UserError
 from fkd.io import images, video
@@ -23,54 +23,26 @@ _WRITABLE = images.SUFFIXES - {".gif", ".jfif"}
 
 
 class Place(NamedTuple):
-    """Where an image is from."""
+    """The origin of an image."""
 
     image: str
     frame: int | None  # from 0; None for a photo
 
 
 Canvas = Callable[[Place, Image], None]
-"""Writes what was made of the image at a place, (H, W, 3) RGB."""
-
-
-class Source(Protocol):
-    """Images in order."""
-
-    @property
-    def count(self) -> int | None:
-        """How many; None if nobody knows."""
-
-    @property
-    def fps(self) -> float | None:
-        """Frames a second; None for photos."""
-
-    @property
-    def remark(self) -> str | None:
-        """One line about what was left out."""
-
-    def images(self) -> Iterator[Path | Image]:
-        """Files, or RGB frames."""
-
-    def places(self) -> Iterator[Place]:
-        """Where each is from; may go on after the last."""
-
-    def canvas(self, output: Path) -> AbstractContextManager[Canvas]:
-        """Writes images into a folder: one for each photo, one video for all frames.
-
-        Raises:
-            UserError: an input would be written over.
-        """
-
-    def damage(self) -> str | None:
-        """After the last image, in one line: why there are fewer than there should be."""
+"""Writes the result (H, W, 3) RGB for the image of a place."""
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Files below a folder.
+    """Image files below a folder.
 
-    What is made of a photo keeps its name if its suffix is of a kind that is written (JPEG, PNG, BMP, TIFF, WebP); else
-    .png is put after it, as often as it takes to be no other's name.
+    A result keeps the name of its photo if that suffix can be written (JPEG, PNG, BMP, TIFF, WebP); otherwise .png is
+    appended, as often as needed for a new name.
+
+    Attributes:
+        remark: one line about files that were left out, if any were.
+        fps: None for photos.
     """
 
     folder: Path
@@ -82,31 +54,43 @@ class Photos:
     def count(self) -> int:
         return len(self.names)
 
-    def images(self) -> Iterator[Path]:
+    def images(self) -> Iterator[Path | Image]:
+        """The files in order."""
         return (self.folder / name for name in self.names)
 
     def places(self) -> Iterator[Place]:
+        """The place of each image."""
         return (Place(name, None) for name in self.names)
 
     @contextmanager
     def canvas(self, output: Path) -> Iterator[Canvas]:
-        renamed = _renamed(self.names)
-        _check_overwritten(self.images(), (output / renamed.get(name, name) for name in self.names))
+        """Writes an image for each photo into a folder.
+
+        Raises:
+            UserError: an input would be overwritten.
+        """
+        paths = {name: output / other for name, other in _writable(self.names).items()}
+        _check_overwritten((self.folder / name for name in self.names), paths.values())
 
         def write(place: Place, image: Image) -> None:
-            path = output / renamed.get(place.image, place.image)
+            path = paths[place.image]
             if not path.parent.is_dir():
                 make_folder(path.parent)
             images.write(path, image)
 
         yield write
 
-    def damage(self) -> None:
+    def damage(self) -> str | None:
+        """None, because each photo has its own errors."""
         return None
 
 
 class Footage:
-    """The frames of a video file or a camera, the first `frames` of them if that is given."""
+    """The frames of a video file or a camera, only the first `frames` of them if that is not None.
+
+    Attributes:
+        fps: frames a second.
+    """
 
     remark = None
 
@@ -117,17 +101,25 @@ class Footage:
 
     @property
     def count(self) -> int | None:
+        """Number of frames; None if it is not known."""
         known = [number for number in (self._reader.announced, self._frames) if number is not None]
         return min(known, default=None)
 
-    def images(self) -> Iterator[Image]:
+    def images(self) -> Iterator[Path | Image]:
+        """The RGB frames."""
         return islice(self._reader, self._frames)
 
     def places(self) -> Iterator[Place]:
+        """The place of each frame, without end."""
         return (Place(self.name, frame) for frame in count())
 
     @contextmanager
     def canvas(self, output: Path) -> Iterator[Canvas]:
+        """Writes one video of all frames into a folder.
+
+        Raises:
+            UserError: the input would be overwritten.
+        """
         path = output / video.writable(self.name)
         if isinstance(self._reader.source, Path):
             _check_overwritten([self._reader.source], [path])
@@ -135,19 +127,23 @@ class Footage:
             yield lambda place, image: writer.write(image)
 
     def damage(self) -> str | None:
+        """After the last frame: one line if frames are missing, else None."""
         return None if self._reader.frames == self._frames else self._reader.damage()
 
 
+Source = Photos | Footage
+
+
 def find(value: Any, output: Path, frames: int | None) -> Source:
-    """What `input=value` stands for. Folders are searched with all below them, but for hidden names and the output.
+    """The images of `input=value`. Folders are searched recursively, without hidden names and the output folder.
 
     Args:
-        value: a whole number is a camera; then comes what exists under this name; then a glob, ** for all folders.
-        output: folder that results will go to, and may hold some already.
-        frames: at most so many of a video or camera.
+        value: a whole number is a camera, otherwise an existing file or folder, otherwise a glob (** for all folders).
+        output: folder of the results; it may hold older ones.
+        frames: largest number of frames of a video or camera.
 
     Raises:
-        UserError: naming `input`, `output` or `frames`: there is nothing to be found, or a video cannot be read.
+        UserError: nothing is found, or a video cannot be read; names `input`, `output` or `frames`.
     """
     if frames is not None and (not isinstance(frames, int) or frames < 1):
         raise UserError(f"frames: expected a whole number from 1 on, found {frames!r}")
@@ -160,7 +156,17 @@ def find(value: Any, output: Path, frames: int | None) -> Source:
     path = Path(value)
     if path.suffix.lower() in video.SUFFIXES and path.is_file():
         return Footage(path, frames)
-    photos = _photos(value, output)
+    if path.is_dir():
+        photos = _in_folder(path, output)
+    elif os.path.lexists(path):
+        _output_below(path.parent, output)
+        photos = Photos(path.parent, [path.name])
+    elif glob.has_magic(value):
+        photos = _matching(value, output)
+    else:
+        raise UserError(
+            f"input={value}: expected a photo, folder, glob, video or number of a camera, found no such file"
+        )
     if frames is not None:
         raise UserError(f"frames={frames}: expected a video or a camera as input, found {value}; leave frames out")
     return photos
@@ -184,7 +190,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def unless_wrong(folder: Path) -> Iterator[None]:
-    """A folder as `make_folder` makes it, which goes again, if empty, where the block finds the input wrong."""
+    """Makes a folder; it is removed, if empty, when the block raises a UserError."""
     make_folder(folder)
     try:
         yield
@@ -194,28 +200,16 @@ def unless_wrong(folder: Path) -> Iterator[None]:
         raise
 
 
-def _photos(value: str, output: Path) -> Photos:
-    path = Path(value)
-    if path.is_dir():
-        return _in_folder(path, output)
-    if os.path.lexists(path):
-        _results(output, path.parent)
-        return Photos(path.parent, [path.name])
-    if glob.has_magic(value):
-        return _matching(value, output)
-    raise UserError(f"input={value}: expected a photo, folder, glob, video or number of a camera, found no such file")
-
-
 def _in_folder(folder: Path, output: Path) -> Photos:
-    mine = _results(output, folder)
-    locked: list[OSError] = []
+    results = _output_below(folder, output)
+    errors: list[OSError] = []
     names = []
-    for root, folders, files in os.walk(folder, onerror=locked.append):
+    for root, folders, files in os.walk(folder, onerror=errors.append):
         here = Path(root)
-        folders[:] = [name for name in folders if not _is_hidden(name) and (here / name).resolve() != mine]
-        names += [(here / name).relative_to(folder).as_posix() for name in files if not _is_hidden(name)]
-    if locked:
-        raise UserError(f"{locked[0].filename}: cannot look into the folder ({locked[0].strerror}); allow it first")
+        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != results]
+        names += [(here / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
+    if errors:
+        raise UserError(f"{errors[0].filename}: cannot look into the folder ({errors[0].strerror}); allow it first")
     return _only_images(folder, names, f"input={folder}")
 
 
@@ -225,23 +219,23 @@ def _matching(pattern: str, output: Path) -> Photos:
     if ".." in parts[wild:]:
         raise UserError(f"input={pattern}: expected no .. after a wildcard; name the folder itself")
     folder = Path(*parts[:wild])
-    mine = _results(output, folder)
+    results = _output_below(folder, output)
     names = [
         Path(found).as_posix()
         for found in glob.glob(str(Path(*parts[wild:])), root_dir=folder, recursive=True)
-        if (folder / found).is_file() and mine not in (folder / found).resolve().parents
+        if (folder / found).is_file() and results not in (folder / found).resolve().parents
     ]
     return _only_images(folder, names, f"input={pattern}")
 
 
-def _results(output: Path, folder: Path) -> Path | None:
-    """The real output folder if it lies below a folder of inputs, where what a run before has left is no input."""
-    mine, whole = output.resolve(), folder.resolve()
-    if mine == whole:
+def _output_below(folder: Path, output: Path) -> Path | None:
+    """The real output folder if it is below the folder of the input: results of an earlier run are no input."""
+    results, inputs = output.resolve(), folder.resolve()
+    if results == inputs:
         raise UserError(
-            f"output={output}: is the folder of the input, whose files could be written over; choose another"
+            f"output={output}: is the folder of the input, whose files could be overwritten; choose another"
         )
-    return mine if whole in mine.parents else None
+    return results if inputs in results.parents else None
 
 
 def _only_images(folder: Path, names: Iterable[str], what: str) -> Photos:
@@ -256,33 +250,23 @@ def _only_images(folder: Path, names: Iterable[str], what: str) -> Photos:
     return Photos(folder, names, remark)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
-
-
-def _renamed(names: Sequence[str]) -> dict[str, str]:
-    """Other names for those that no image can be written under."""
-    taken, renamed = set(names), {}
+def _writable(names: Sequence[str]) -> dict[str, str]:
+    """Name -> the name of its result: the same, or a new one if its suffix cannot be written."""
+    taken, writable = set(names), {}
     for name in names:
+        result = name
         if Path(name).suffix.lower() not in _WRITABLE:
-            other = f"{name}.png"
-            while other in taken:
-                other += ".png"
-            taken.add(other)
-            renamed[name] = other
-    return renamed
+            while result in taken:
+                result += ".png"
+            taken.add(result)
+        writable[name] = result
+    return writable
 
 
 def _check_overwritten(sources: Iterable[Path], targets: Iterable[Path]) -> None:
-    """Raises UserError if a result would take the place of an input."""
-    folders: dict[Path, Path] = {}
-
-    def place(path: Path) -> Path:  # a link is a place of its own, only the folders before it are followed
-        if path.parent not in folders:
-            folders[path.parent] = path.parent.resolve()
-        return folders[path.parent] / path.name
-
-    inputs = {place(path) for path in sources}
+    """Raises a UserError if a result would overwrite an input."""
+    resolved = cache(Path.resolve)
+    inputs = {resolved(path.parent) / path.name for path in sources}  # a link is a file of its own
     for target in targets:
-        if place(target) in inputs:
-            raise UserError(f"output={target.parent}: would write over the input {target.name}; choose another folder")
+        if resolved(target.parent) / target.name in inputs:
+            raise UserError(f"output={target.parent}: would overwrite the input {target.name}; choose another folder")

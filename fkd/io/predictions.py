@@ -1,16 +1,16 @@
-"""What was found on many images, as files: predictions.json, and on request predictions.csv and .pts.
+"""Files of predictions for many images: predictions.json, and optionally predictions.csv and .pts files.
 
 predictions.json is an array with one line for each image or frame:
 ``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
 "keypoints": [[x, y], ...]}]}``, for a frame with ``"frame": int`` from 0 on, in photo pixels (the centre of the first
-pixel at (0, 0)) to a thousandth. "image" is the image's name below the folder that was searched, as in
-`fkd.io.media.Place`, so that the file can be moved with the images.
+pixel at (0, 0)) to a thousandth. "image" is the name below the input folder, as in `fkd.io.media.Place`, so that the
+file can be moved together with the images.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -26,7 +26,7 @@ UNHIDDEN = "unhidden.json"
 
 
 class Entry(NamedTuple):
-    """What was found on one image or frame."""
+    """The faces of one image or frame."""
 
     image: str
     frame: int | None
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class Writer:
-    """Files in a folder that grow with each entry, and memory that does not (but for names of .pts); see `writing`."""
+    """Writes each entry at once, so that memory stays small; see `writing`."""
 
     def __init__(self, folder: Path, json_file: BinaryIO, csv_file: BinaryIO | None, pts: bool) -> None:
         self.folder, self._json, self._csv, self._is_pts = folder, json_file, csv_file, pts
@@ -51,8 +51,8 @@ class Writer:
         """
         with _as_user_error(self.folder):
             self._json.write((",\n" if self._entries else "\n").encode() + _json_line(entry))
-            if self._csv is not None and entry.faces:
-                self._csv.write(_csv_lines(_csv_row(entry, i) for i in range(len(entry.faces))))
+            if self._csv is not None:
+                self._csv.write(_csv_lines(_csv_rows(entry)))
             if self._is_pts:
                 self._write_pts(entry)
         self._entries += 1
@@ -71,16 +71,16 @@ class Writer:
 
 @contextmanager
 def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> Iterator[Writer]:
-    """`predictions.json` in a folder, open for entries; it appears when the block ends well.
+    """Atomic write of `predictions.json` in a folder, open for entries.
 
     Args:
-        folder: where the files go; it exists.
+        folder: an existing folder.
         schema: of the faces.
-        csv: also `predictions.csv`, a row for each face: image, frame, face (its place in the entry), left, top, right,
-            bottom, score, x0, y0, x1, y1, ...
-        pts: also one .pts for each face, named as its image (`a.pts` for `a.jpg`); where there are several, with
-            their place (`a_0.pts`); for frame 12 of a video, `clip/000012.pts`. Where a name is taken (`a.pts` may be
-            when `a.png` comes), the image's suffix stays in it (`a.png.pts`).
+        csv: also write `predictions.csv`, a row for each face: image, frame, face (its number in the entry), left, top,
+            right, bottom, score, x0, y0, x1, y1, ...
+        pts: also write a .pts file for each face, named after its image (`a.pts` for `a.jpg`), with a number if there
+            are several (`a_0.pts`); for frame 12 of a video `clip/000012.pts`. If the name is taken (`a.pts` by
+            `a.jpg` when `a.png` comes), it keeps the image's suffix (`a.png.pts`).
 
     Raises:
         UserError: a file cannot be written.
@@ -101,7 +101,7 @@ def write_unhidden(folder: Path, places: Sequence[tuple[str, int | None]]) -> Pa
     """`unhidden.json` in a folder: ``[{"image": str}]``, for a frame with ``"frame": int``, named as in `Entry`.
 
     Args:
-        folder: where it goes; it exists.
+        folder: an existing folder.
         places: image and frame of each image on which faces may be visible.
 
     Raises:
@@ -115,8 +115,8 @@ def write_unhidden(folder: Path, places: Sequence[tuple[str, int | None]]) -> Pa
 
 
 def pts(face: Face) -> bytes:
-    """A face's points in the format of 300-W, whose pixels count from 1: Sagonas et al., "300 Faces in-the-Wild
-    Challenge", ICCV Workshops 2013, with the set's own note that it follows Matlab's convention.
+    """A face's points in the format of 300-W, which counts pixels from 1, as Matlab does: Sagonas et al., "300 Faces
+    in-the-Wild Challenge", ICCV Workshops 2013, and the note in the dataset.
     """
     rows = "".join(f"{x + 1:.6f} {y + 1:.6f}\n" for x, y in face.keypoints.astype(float).tolist())
     return f"version: 1\nn_points: {len(face.keypoints)}\n{{\n{rows}}}\n".encode()
@@ -140,15 +140,15 @@ def _json_line(entry: Entry) -> bytes:
     return json.dumps(values, allow_nan=False).encode()  # NaN is no JSON
 
 
-def _csv_row(entry: Entry, i: int) -> list[Any]:
-    face = entry.faces[i]
-    return [entry.image, entry.frame, i, *_rounded(face.box), _score(face), *_rounded(face.keypoints.ravel())]
+def _csv_rows(entry: Entry) -> Iterator[list[Any]]:
+    for i, face in enumerate(entry.faces):
+        yield [entry.image, entry.frame, i, *_rounded(face.box), _score(face), *_rounded(face.keypoints.ravel())]
 
 
-def _csv_lines(rows: Any) -> bytes:
+def _csv_lines(rows: Iterable[list[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")  # names of files may be any bytes
+    return text.getvalue().encode("utf-8", "surrogateescape")  # names of files can be any bytes
 
 
 def _rounded(numbers: np.ndarray) -> Any:
@@ -165,5 +165,5 @@ def _as_user_error(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot write what was found ({error.strerror}); make room or choose another"
+            f"{folder}: cannot write the predictions ({error.strerror}); make room or choose another"
         ) from error

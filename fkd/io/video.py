@@ -1,4 +1,4 @@
-"""Videos and cameras as RGB frames, and videos from RGB frames."""
+"""Reading videos and cameras as RGB frames, and writing videos."""
 
 import os
 import secrets
@@ -12,21 +12,19 @@ import cv2
 from fkd.errors import UserError
 from fkd.types import Image
 
-# Remarks of FFmpeg and OpenCV on files that are damaged or cannot be written: ours say what matters.
+# FFmpeg and OpenCV would print warnings beside our errors.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 SUFFIXES = frozenset((".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"))
-"""Names of files that are read as videos end with one of these."""
-
+"""Suffixes of files that are read as videos."""
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
-"""Suffix -> a codec that every build of OpenCV with FFmpeg can write there."""
-_FPS = 25.0
-"""Of sources that do not know their own."""
+"""Suffix -> a codec that every build of OpenCV with FFmpeg can write."""
+_FPS = 25.0  # for sources that do not give theirs
 
 
 class VideoReader:
-    """Frames of a video file or a camera, upright where the file says how it was held.
+    """Frames of a video file or a camera, rotated as the file's metadata says.
 
     Args:
         source: a file, or the number of a camera.
@@ -36,8 +34,8 @@ class VideoReader:
 
     Attributes:
         fps: frames a second.
-        announced: frames that the file says it has; None if it does not say (a camera, a recording that was cut off).
-        frames: frames that were read.
+        announced: number of frames in the file's header; None without one (a camera, a recording that was cut off).
+        frames: number of frames that were read.
     """
 
     def __init__(self, source: Path | int) -> None:
@@ -49,19 +47,21 @@ class VideoReader:
         self.frames = 0
 
     def __iter__(self) -> Iterator[Image]:
-        """The frames that are left, (H, W, 3) RGB; the file or camera is closed after the last."""
+        """The remaining frames, (H, W, 3) RGB; the file or camera is closed after the last."""
         try:
-            while (frame := self._next()) is not None:
+            while (read := self._capture.read())[0]:
                 self.frames += 1
-                yield frame
+                yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)  # type: ignore[misc]
+        except cv2.error:  # e.g. a damaged header asks for too much memory
+            pass
         finally:
             self._capture.release()
 
     def damage(self) -> str | None:
-        """Why a file that was read to its end seems cut off or damaged, in one line; None if it does not.
+        """After reading: one line if the file seems cut off or damaged, else None.
 
-        Containers count frames that are never shown, such as those before a cut at a key frame. So what is missing
-        counts from three frames and one in a hundred on.
+        It does if at least three frames and 1 % of all are missing, because containers also count frames that are never
+        shown, such as those before a cut at a key frame.
         """
         if self.frames == 0:
             return f"{self.source}: expected a video, found no frame that can be decoded; copy or record it again"
@@ -73,26 +73,19 @@ class VideoReader:
             "it is cut off or damaged; copy or record it again"
         )
 
-    def _next(self) -> Image | None:
-        try:
-            is_read, frame = self._capture.read()
-        except cv2.error:  # e.g. a damaged header that asks for more memory than there is
-            return None
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if is_read else None  # type: ignore[return-value]
-
 
 class VideoWriter:
-    """A video of RGB frames that appears under its name when the block ends well, or leaves nothing if it fails.
+    """Atomic write of a video of RGB frames, without sound.
 
-    The first frame gives the size, made even at the right and lower edge, because codecs halve their colours'
-    resolution. Without a frame nothing is written. Sound is not carried over.
+    The size is that of the first frame, padded to even numbers at the right and bottom, as codecs need it. Without a
+    frame nothing is written.
 
     Args:
-        path: where it goes; the suffix says which kind (see `writable`).
+        path: the file; its suffix chooses the format (see `writable`).
         fps: frames a second.
 
     Raises:
-        UserError: the place cannot be written, or no codec does this kind and size.
+        UserError: the file cannot be written, or no codec can write this format and size.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -105,7 +98,7 @@ class VideoWriter:
         return self
 
     def write(self, frame: Image) -> None:
-        """Appends a frame (H, W, 3) RGB; one of another size than the first is scaled to it."""
+        """Appends a frame (H, W, 3) RGB, scaled to the size of the first."""
         if self._writer is None:
             self._writer = self._open(frame)
         if frame.shape[1::-1] != self._size:
@@ -146,7 +139,7 @@ class VideoWriter:
         return writer
 
     def _check(self) -> None:
-        """OpenCV does not say when a disk is full: what was written must be there."""
+        """Counts the frames of the written file, because OpenCV ignores a full disk."""
         written = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
         try:
             if not written.isOpened() or written.get(cv2.CAP_PROP_FRAME_COUNT) < self.frames:
@@ -158,14 +151,14 @@ class VideoWriter:
 
 
 def writable(name: str) -> str:
-    """The name that a video gets when it is written again: its own, or with .mp4 after it where OpenCV cannot."""
+    """The name of a video's result: the same, or with .mp4 appended if OpenCV cannot write this format."""
     return name if Path(name).suffix.lower() in _CODECS else f"{name}.mp4"
 
 
 def _open_file(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: expected a video, found {'a folder' if path.is_dir() else 'no such file'}")
-    # An absolute name, because FFmpeg takes what stands before a colon for a protocol.
+    # An absolute path, because FFmpeg takes the part before a colon for a protocol.
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise UserError(

@@ -1,12 +1,21 @@
-"""Undocumented parts of Hydra: the parser of overrides."""
+"""Undocumented parts of Hydra: the parser of overrides, and running a task without a command line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_automatic_config_search_path
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from omegaconf import DictConfig
 
-__all__ = ["IntervalSweep", "Override", "RangeSweep", "parse"]
+__all__ = ["IntervalSweep", "Override", "RangeSweep", "parse", "run_task", "without_hydra_state"]
 
 
 def parse(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -> list[Override]:
@@ -16,3 +25,44 @@ def parse(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -
         HydraException: one of them does not follow Hydra's grammar.
     """
     return OverridesParser.create(config_loader).parse_overrides(list(overrides))
+
+
+@contextmanager
+def without_hydra_state() -> Iterator[None]:
+    """A block that begins without Hydra's global state and leaves it as it was, so that runs can follow each other."""
+    state, config = GlobalHydra.get_state(), HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.set_state(state)
+        HydraConfig.instance().cfg = config
+
+
+def run_task(conf: Path, config_name: str, overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> Path:
+    """Run a task as `hydra.main` does, which reads the command line and ends the process; gives the run's folder.
+
+    Args:
+        conf: folder of the configs.
+        config_name: name of the file in it.
+        overrides: as on the command line.
+        task: called with the config; what it raises is raised.
+    """
+    failures: list[BaseException] = []
+
+    def guarded(cfg: DictConfig) -> Any:
+        try:
+            return task(cfg)
+        except Exception as error:  # Hydra would print a line and raise it later
+            failures.append(error)
+            return None
+
+    version.setbase("1.3")
+    with without_hydra_state():
+        search_path = create_automatic_config_search_path(None, None, str(conf))
+        hydra = Hydra.create_main_hydra2(config_name, search_path)
+        job = hydra.run(config_name, guarded, [*overrides], with_log_configuration=False)
+    if failures:
+        raise failures[0]
+    assert job.hydra_cfg is not None
+    return Path(job.hydra_cfg.hydra.runtime.output_dir)

@@ -1,40 +1,24 @@
 """Five convolutions and two dense layers with SELU."""
 
-from collections import OrderedDict
-
 from torch import nn
 
-from fkd.models.layers import SELU, Dropout, flat_features, initialise
+from fkd.models.layers import SELU, ConvNet, Dropout, Layers
 
 
-class Conv5(nn.Sequential):
+class Conv5(ConvNet):
     """Five convolutions with SELU (Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017).
 
-    19,534,728 parameters at 224 px, 1 channel and 68 points.
-
-    Args:
-        channels: of the images, (B, channels, size, size) in [0, 1].
-        size: their width and height in pixels.
-        keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
-        dropout: factor on the published dropout rates, from 0 (none) to 1.
-        init: of the weights, see `fkd.models.layers.initialise`.
-
-    Raises:
-        UserError: the size is too small for the convolutions, or there is no such `init`.
+    Arguments as of `ConvNet`. 19,534,728 parameters at 224 px, 1 channel and 68 points.
     """
 
-    def __init__(self, channels: int, size: int, keypoints: int, dropout: float, init: str) -> None:
-        features = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 5), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
-            *(nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
-            *(nn.Conv2d(64, 128, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
-            *(nn.Conv2d(128, 256, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
-            *(nn.Conv2d(256, 512, 1), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout)),
-        )
-        head = nn.Sequential(
-            nn.Flatten(),
-            *(nn.Linear(flat_features("conv5", features, channels, size), 1024), SELU()),
-            nn.Linear(1024, 2 * keypoints),
-        )
-        super().__init__(OrderedDict(features=features, head=head))
-        initialise(self, init)
+    name = "conv5"
+
+    def convolutions(self, channels: int, dropout: float) -> Layers:
+        yield from (nn.Conv2d(channels, 32, 5), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout))
+        yield from (nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout))
+        yield from (nn.Conv2d(64, 128, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout))
+        yield from (nn.Conv2d(128, 256, 3), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout))
+        yield from (nn.Conv2d(256, 512, 1), nn.MaxPool2d(2), SELU(), Dropout(0.2 * dropout))
+
+    def dense(self, features: int, outputs: int, dropout: float) -> Layers:
+        yield from (nn.Linear(features, 1024), SELU(), nn.Linear(1024, outputs))

@@ -90,7 +90,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         weights: Tensor = self.gate(features.mean(dim=(2, 3)))
-        return features * weights[:, :, None, None]
+        return features * weights.reshape(*weights.shape, 1, 1)
 
 
 def conv(before: int, after: int, stride: int = 1) -> nn.Sequential:

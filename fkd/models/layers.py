@@ -1,12 +1,14 @@
-"""What several networks share: fast dropout and ELU, the size of their features, initial weights.
+"""Parts of several networks: fast dropout and ELU, and the plan of the five classic networks.
 
-Networks pool before they activate, where papers activate first: the activations rise with their input, so the largest
-of four stays the largest, outputs and gradients are the same, and the activation has a quarter of the work.
+These networks pool before the activation, where papers activate first. Activations are monotonic, so outputs and
+gradients are the same, and the activation has a quarter of the work.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +17,15 @@ from fkd.errors import UserError
 
 
 class Dropout(nn.Dropout):
-    """Dropout (Srivastava et al., JMLR 2014) as torch's, but several times as fast on processors
-    (measured on an AMD EPYC).
+    """Dropout (Srivastava et al., JMLR 2014), several times as fast as torch's on CPUs (measured on an AMD EPYC).
 
-    Torch draws a number of 32 bits for each feature, one after the other; here four features share one of 64 bits. So
-    `p` is a multiple of 2^-16, and what is kept is scaled by that.
+    Torch draws a random number of 32 bits for each feature; here four features share one of 64 bits. So `p` is rounded
+    to a multiple of 2^-16, and the kept features are scaled by the rounded value.
     """
 
     def forward(self, features: Tensor) -> Tensor:
         least = round(self.p * 2**16) - 2**15
-        if not self.training or features.device.type != "cpu" or abs(least) == 2**15:  # none or all of them
+        if not self.training or features.device.type != "cpu" or abs(least) == 2**15:  # drops none or all
             return super().forward(features)
         words = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         kept = (words.view(torch.int16)[: features.numel()] >= least).to(features.dtype)
@@ -35,8 +36,8 @@ class Dropout(nn.Dropout):
 class ELU(nn.ELU):
     """x where x > 0, else exp(x) - 1 (Clevert et al., ICLR 2016).
 
-    As torch's, but several times as fast in bfloat16 on processors, where torch's `expm1` is slow: exp(x) - 1 is taken
-    in float32, which errs by 2^-23 at most, less than bfloat16 can tell from 1.
+    In bfloat16 on CPUs several times as fast as torch's, whose `expm1` is slow there: exp(x) - 1 is computed in float32
+    with an error of at most 2^-23, which is below the resolution of bfloat16 at 1.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class ELU(nn.ELU):
 
 
 class SELU(nn.SELU):
-    """An ELU scaled such that features keep mean 0 and variance 1 (Klambauer et al., NeurIPS 2017); as fast as it."""
+    """An ELU scaled such that features keep mean 0 and variance 1 (Klambauer et al., NeurIPS 2017)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return _elu(features, _SELU_ALPHA, _SELU_SCALE) if _is_slow(features) else super().forward(features)
@@ -77,60 +78,70 @@ class _FastELU(torch.autograd.Function):
         return torch.ops.aten.elu_backward(grad, *ctx.factors, 1.0, True, result), None, None
 
 
-def flat_features(model: str, features: nn.Module, channels: int, size: int) -> int:
-    """How many numbers the convolutions leave of one image, for the first dense layer.
+Layers = Iterator[nn.Module]
+
+
+class ConvNet(nn.Sequential):
+    """Convolutions, then dense layers: `batchnorm`, `conv5`, `naimish`, `naimish_bn` and `simple`.
 
     Args:
-        model: what config files call the network, for the error.
-        features: (B, channels, size, size) -> (B, C', H', W').
-        channels: of the image.
-        size: width and height of the image in pixels.
+        channels: of the images, (B, channels, size, size) in [0, 1].
+        size: their width and height in pixels.
+        keypoints: K; the output is (B, 2K), x0, y0, x1, y1, ... in the codec's unit.
+        dropout: factor on the published dropout rates, from 0 (none) to 1.
+        init: initial weights of convolutions and dense layers.
+            "torch": torch's own, U(-1/sqrt(n), 1/sqrt(n)) for n inputs, biases too. Each layer keeps a third of the
+            variance of its input, with ReLU a sixth.
+            "he": N(0, 2/n), biases 0, keeps the variance with ReLU (He et al., arXiv:1502.01852, section 2.2).
+            "lecun": N(0, 1/n), biases 0, as SELU needs it (Klambauer et al., NeurIPS 2017, section 3).
+            "keras": NaimishNet's: U(-0.05, 0.05) for convolutions, which is `uniform` in Keras 1, Glorot uniform for
+            dense layers, biases 0 (Agarwal et al., arXiv:1710.00977, section III: layers).
+
+    Raises:
+        UserError: the size is too small for the convolutions, or there is no such `init`.
+    """
+
+    name: ClassVar[str]
+    """The option of conf/model, for errors."""
+
+    def __init__(self, channels: int, size: int, keypoints: int, dropout: float, init: str) -> None:
+        features = nn.Sequential(*self.convolutions(channels, dropout))
+        count = _flat_features(self.name, features, channels, size)
+        head = nn.Sequential(nn.Flatten(), *self.dense(count, 2 * keypoints, dropout))
+        super().__init__(OrderedDict(features=features, head=head))
+        if init not in _INIT:
+            raise UserError(f"model.net.init={init}: expected one of {', '.join(_INIT)}")
+        self.apply(_INIT[init])
+
+    def convolutions(self, channels: int, dropout: float) -> Layers:
+        """(B, channels, size, size) -> (B, C', H', W')."""
+        raise NotImplementedError
+
+    def dense(self, features: int, outputs: int, dropout: float) -> Layers:
+        """(B, features) -> (B, outputs)."""
+        raise NotImplementedError
+
+
+def _flat_features(model: str, features: nn.Module, channels: int, size: int) -> int:
+    """The number of features, C' * H' * W', that the convolutions give for one image.
 
     Raises:
         UserError: the image is too small for the convolutions.
     """
-    meta = copy.deepcopy(features).to("meta").eval()  # shapes only: no image is computed
+    meta = copy.deepcopy(features).to("meta").eval()  # computes shapes only
 
     def count(size: int) -> int:
         try:
             return int(meta(torch.empty(1, channels, size, size, device="meta")).numel())
-        except RuntimeError:  # how torch says that a kernel is wider than its input, or that nothing is left of it
+        except RuntimeError:  # a kernel is wider than its input, or the output is empty
             return 0
 
     if found := count(size):
         return found
     least = next((larger for larger in range(size + 1, 1025) if count(larger)), None)
     if least is None:
-        raise UserError(
-            f"model={model}: no crop.size from {size} to 1024 suits its convolutions and {channels} channels"
-        )
+        raise UserError(f"model={model}: no crop.size up to 1024 fits its convolutions and {channels} channels")
     raise UserError(f"model={model} needs crop.size of at least {least}, found {size}; choose a larger crop.size")
-
-
-def initialise(net: nn.Module, init: str) -> None:
-    """Gives convolutions and dense layers their initial weights.
-
-    - "torch": leaves what torch gives them, U(-1/sqrt(n), 1/sqrt(n)) for n inputs, biases too. Behind a few layers
-      little of the input is left (a third of the variance behind each, half of that with ReLU).
-    - "he": N(0, 2/n), biases 0, keeps the variance with ReLU (He et al., arXiv:1502.01852, section 2.2).
-    - "lecun": N(0, 1/n), biases 0, as SELU needs it (Klambauer et al., NeurIPS 2017, section 3).
-    - "keras": as NaimishNet begins: U(-0.05, 0.05) for convolutions, what Keras 1 calls `uniform`, Glorot uniform for
-      dense layers, biases 0 (Agarwal et al., arXiv:1710.00977, section III: layers).
-
-    Raises:
-        UserError: it is none of these.
-    """
-    if init not in _INIT:
-        raise UserError(f"model.net.init={init}: expected one of {', '.join(_INIT)}")
-    net.apply(_INIT[init])
-
-
-def _he(layer: nn.Module) -> None:
-    _normal(layer, 2.0)
-
-
-def _lecun(layer: nn.Module) -> None:
-    _normal(layer, 1.0)
 
 
 def _normal(layer: nn.Module, gain: float) -> None:
@@ -155,7 +166,7 @@ def _no_bias(layer: nn.Conv2d | nn.Linear) -> None:
 
 _INIT: Mapping[str, Callable[[nn.Module], None]] = {
     "torch": lambda layer: None,
-    "he": _he,
-    "lecun": _lecun,
+    "he": partial(_normal, gain=2.0),
+    "lecun": partial(_normal, gain=1.0),
     "keras": _keras,
 }

@@ -1,4 +1,4 @@
-"""Generated images of people, with exactly known keypoints."""
+"""Synthetic images of faces with exact keypoints."""
 
 from fkd.synthetic.render import face
 

@@ -1,4 +1,4 @@
-"""What stands before the face: glasses, hands, things."""
+"""Objects in front of the face: glasses, hands, things."""
 
 import cv2
 import numpy as np
@@ -9,14 +9,14 @@ from fkd.synthetic.head_model import Array, Head
 from fkd.synthetic.subject import Subject
 from fkd.types import Image
 
-_PALM = np.array(  # and the arm below it: across, along
+_PALM = np.array(  # with the arm below it: across, along
     [[-0.15, -1.5], [-0.15, -0.5], [-0.21, -0.2], [-0.2, 0.1], [0.2, 0.1], [0.23, -0.2], [0.15, -0.5], [0.15, -1.5]]
 )
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 
 
 def draw_temples(image: Image, head: Head, subject: Subject, camera: Camera) -> None:
-    """What holds the glasses on the ears: before the skin, behind the hair."""
+    """The temples of the glasses: in front of the skin, behind the hair."""
     size = image.shape[0]
     half_width, half_height, _ = subject.glasses_shape
     for side, eye, ear in ((-1, 36, 0), (1, 45, 16)):
@@ -52,7 +52,7 @@ def draw_glasses(image: Image, head: Head, subject: Subject, camera: Camera) -> 
 
 
 def draw_occluder(image: Image, points: Array, light: Array, subject: Subject, rng: np.random.Generator) -> None:
-    """A hand, a microphone or a flat thing before a part of the face whose points are (68, 2) pixels."""
+    """A hand, a microphone or a flat thing in front of a part of the face with points (68, 2) in pixels."""
     span = float(np.ptp(points, axis=0).max())
     kind = rng.random()
     at = points[rng.integers(68)] + rng.normal(0, 0.1, 2) * span

@@ -1,4 +1,4 @@
-"""From head coordinates to the image: rotation, perspective, and the outline that jaw points follow."""
+"""From head coordinates to the image: rotation, perspective, and jaw points on the outline."""
 
 import math
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _OUTWARDS = np.sign(_JAW - 8.0)[:, None]
 
 
 class Pose(NamedTuple):
-    """How the head is turned and seen; angles in radians."""
+    """Rotation of the head and distance of the camera; angles in radians."""
 
     yaw: float  # + turns the nose to the image's right
     pitch: float  # + lifts the nose
@@ -22,7 +22,7 @@ class Pose(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """Head coordinates -> image coordinates, in which the frame is the square from (0, 0) to (1, 1)."""
+    """Head coordinates -> image coordinates; the frame is the square from (0, 0) to (1, 1)."""
 
     rotation: Array  # (3, 3)
     distance: float
@@ -35,11 +35,11 @@ class Camera(NamedTuple):
         return turned[..., :2] * (self.scale / (1 - turned[..., 2:] / self.distance)) + self.offset
 
     def turn(self, surface: Single) -> Single:
-        """A surface (3, ...), coordinates first, along the camera's axes: x right, y down, z towards the viewer."""
+        """A surface (3, ...), coordinates first, in camera axes: x right, y down, z towards the viewer."""
         return np.asarray((self.rotation.astype(np.float32) @ surface.reshape(3, -1)).reshape(surface.shape))
 
     def flatten(self, turned: Single) -> Single:
-        """(3, ...) along the camera's axes -> (2, ...) image coordinates."""
+        """(3, ...) in camera axes -> (2, ...) image coordinates."""
         flat: Single = turned[:2] * (self.scale / (1 - turned[2] / self.distance))
         flat[0] += self.offset[0]
         flat[1] += self.offset[1]
@@ -61,8 +61,8 @@ def rotation(pose: Pose) -> Array:
 def visible_points(head: Head, camera: Camera, roll: float) -> Array:
     """The 68 points (68, 2) in image coordinates, as people label them.
 
-    A jaw point that the turned head hides moves along its path on the surface to the outline ("landmark marching", Zhu
-    et al., "High-Fidelity Pose and Expression Normalization for Face Recognition in the Wild", CVPR 2015, sec. 3.1).
+    A jaw point hidden by a turned head moves along its path on the surface to the outline ("landmark marching", Zhu et
+    al., "High-Fidelity Pose and Expression Normalization for Face Recognition in the Wild", CVPR 2015, sec. 3.1).
     """
     projected = camera.project(head.labelled)
     points, paths = projected[:68], projected[68:].reshape(17, -1, 2)
@@ -72,7 +72,7 @@ def visible_points(head: Head, camera: Camera, roll: float) -> Array:
 
 
 def place(head: Head, pose: Pose, side: float, centre: Array) -> Camera:
-    """The camera that puts the square around the 68 points at `centre`, `side` wide, in image coordinates."""
+    """The camera for which the square around the 68 points has this centre and width, in image coordinates."""
     camera = Camera(rotation(pose), pose.distance, 1.0, np.zeros(2))
     points = visible_points(head, camera, pose.roll)
     low, high = points.min(axis=0), points.max(axis=0)

@@ -1,4 +1,4 @@
-"""Drawing with sub-pixel places, and smooth layers made of shaded surfaces."""
+"""Drawing with sub-pixel precision, and smooth layers of shaded surfaces."""
 
 import math
 from functools import cache
@@ -12,11 +12,10 @@ from fkd.synthetic.camera import Camera
 from fkd.synthetic.head_model import Array, Single
 from fkd.types import Image
 
-_SHIFT = 4  # OpenCV takes places in sixteenths of a pixel
+_SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
 _RASTER = 96  # width of a layer before it is enlarged to the image
-_STRIDE = _RASTER + 2  # with a margin that takes what falls outside
-
-_NOWHERE = _STRIDE * _STRIDE  # the cell of what is turned away
+_STRIDE = _RASTER + 2  # with a margin for points outside
+_NOWHERE = _STRIDE * _STRIDE  # the cell of points that face away
 _SPREAD = np.array([0.01, 0.01, 0.05, 0.24, 0.44, 0.24, 0.05, 0.01, 0.01], np.float32)  # about 0.9 cells, with tails
 _QUARTER_TURN = np.array([-1.0, 1.0])
 _CLOSING = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
@@ -25,21 +24,21 @@ Floats = npt.NDArray[np.floating]
 
 
 class Surface(NamedTuple):
-    """The points of a surface on its way into a layer, in the order in which they are drawn."""
+    """The points of a surface for a layer, in drawing order."""
 
     cells: npt.NDArray[np.int64]  # (N, M) places in the raster
-    paint: npt.NDArray[np.complex128]  # (N, M) RGB and 255 as four floats, moved as one
+    paint: npt.NDArray[np.complex128]  # (N, M) RGB and 255 as four floats in one number, for speed
 
 
 class Layer(NamedTuple):
-    """Shaded surfaces in front of nothing: the part of a raster of 96 x 96 in which there is something."""
+    """Shaded surfaces without a background: the part of a 96 x 96 raster that they cover."""
 
-    paint: Single  # (h, w, 4) RGB and 255, times a weight that is positive on and a little beyond the surfaces
+    paint: Single  # (h, w, 4) RGB and 255, times a weight that is positive on and slightly beyond the surfaces
     alpha: Single  # (h, w) 0 to 1
     corner: tuple[int, int]  # of the part in the raster: x, y
 
     def at(self, place: Floats) -> Array:
-        """The colour at a place (2,) of the unit frame, or the nearest there is."""
+        """The colour at a place (2,) of the unit frame, or at the nearest covered place."""
         height, width = self.alpha.shape
         x, y = (int(along * _RASTER) - start for along, start in zip(place.tolist(), self.corner, strict=True))
         red, green, blue, weight = self.paint[min(max(y, 0), height - 1), min(max(x, 0), width - 1)].tolist()
@@ -52,24 +51,24 @@ def _fixed(points: Floats) -> npt.NDArray[np.int32]:
 
 
 def fill(image: Image, points: Floats, colour: Floats) -> None:
-    """Fill the polygon (N, 2), pixels."""
+    """Fills the polygon (N, 2), pixels."""
     cv2.fillPoly(image, [_fixed(points)], colour.tolist(), cv2.LINE_AA, _SHIFT)
 
 
 def stroke(image: Image, points: Floats, colour: Floats, width: float, *, closed: bool = False) -> None:
-    """Draw a line of even width through points (N, 2), pixels; never thinner than one pixel."""
+    """Draws a line of constant width, at least one pixel, through points (N, 2), pixels."""
     cv2.polylines(image, [_fixed(points)], closed, colour.tolist(), max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
 @cache
 def _differences(count: int) -> Array:
-    """(count, count): from each point's neighbour before to the one behind, at the ends to or from the point itself."""
+    """(count, count) matrix of central differences along a line, one-sided at its ends."""
     line = np.eye(count)
     return np.asarray(np.concatenate([line[1:], line[-1:]]) - np.concatenate([line[:1], line[:-1]]))
 
 
 def ribbon(points: Floats, widths: Floats) -> Array:
-    """The outlines (..., 2N, 2) of lines through points (..., N, 2) whose width changes along them (..., N)."""
+    """The outlines (..., 2N, 2) of lines through points (..., N, 2) with a width (..., N) at each point."""
     along = _differences(points.shape[-2]) @ points
     dx, dy = along[..., 0], along[..., 1]
     across = along[..., ::-1] * (widths / (2 * np.hypot(dx, dy) + 1e-9))[..., None] * _QUARTER_TURN
@@ -77,14 +76,14 @@ def ribbon(points: Floats, widths: Floats) -> Array:
 
 
 def around(image: Image, points: Floats, margin: int) -> tuple[Image, npt.NDArray[np.int64]]:
-    """The part of the image about points (..., 2), and its corner (2,): x, y; it is empty where they lie outside."""
+    """The part of the image around points (..., 2), and its corner (2,): x, y; empty if they lie outside."""
     left, top, width, height = cv2.boundingRect(points.reshape(-1, 1, 2).astype(np.float32))
     x, y = max(left - margin, 0), max(top - margin, 0)
     return image[y : max(top + height + margin, 0), x : max(left + width + margin, 0)], np.array([x, y])
 
 
 def soft_fill(image: Image, outlines: Array, level: float, colour: Floats, softness: float) -> None:
-    """Fill polygons (P, N, 2), pixels, with blurred edges and an opacity of `level`, 0 to 255."""
+    """Fills polygons (P, N, 2), pixels, with blurred edges and an opacity of `level`, 0 to 255."""
     patch, corner = around(image, outlines, math.ceil(2 * softness))
     if patch.size == 0:
         return
@@ -98,13 +97,13 @@ def soft_fill(image: Image, outlines: Array, level: float, colour: Floats, softn
 
 
 def blend(image: Image, other: Image, mask: Image) -> None:
-    """Lay an image (H, W, 3) over `image` in place, with an opacity (H, W) from 0 to 255."""
+    """Blends an image (H, W, 3) over `image` in place, with an opacity (H, W) from 0 to 255."""
     alpha = mask.astype(np.float32) * np.float32(1 / 255)
     cv2.blendLinear(image, other, 1 - alpha, alpha, image)
 
 
 def blend_layer(image: Image, layer: Layer) -> None:
-    """Lay shaded surfaces over the (S, S, 3) image that they were made for, in place."""
+    """Blends shaded surfaces over the (S, S, 3) image that they were made for, in place."""
     (left, top), (height, width) = layer.corner, layer.alpha.shape
     across, down = (
         slice(start * len(image) // _RASTER, (start + length) * len(image) // _RASTER)
@@ -128,39 +127,39 @@ def normals(surface: Single) -> Single:
     rows = surface.reshape(-1, surface.shape[2])
     down = cv2.Sobel(rows, -1, 1, 0, ksize=1, borderType=cv2.BORDER_REPLICATE).reshape(surface.shape)
     (rx, ry, rz), (dx, dy, dz) = right, down
-    # down x right with y pointing down and z to the viewer: (0,1,0) x (1,0,0) = (0,0,-1), so turned around.
+    # right x down: with y down and z to the viewer it points outwards, as (1,0,0) x (0,1,0) = (0,0,1).
     cross = np.array([ry * dz - rz * dy, rz * dx - rx * dz, rx * dy - ry * dx])
     unit: Single = cross / (np.sqrt((cross * cross).sum(axis=0)) + np.float32(1e-9))
     return unit
 
 
 def grey(level: Single) -> Single:
-    """A level (C, R) in all of (C, R, 4) RGB and 1."""
+    """A level (C, R) as (C, R, 4): three times the level, and 1."""
     return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2RGBA), np.float32)
 
 
 def coloured(level: Single, colour: Floats) -> Single:
-    """Paint (C, R, 4) for a surface of one colour (3,) under light of changing level (C, R)."""
+    """Paint (C, R, 4) of a surface of one colour (3,) with a brightness (C, R)."""
     return tinted(grey(level), (*colour.tolist(), 255.0))
 
 
 def tinted(paint: Single, factors: tuple[float, float, float, float]) -> Single:
-    """(C, R, 4) with every channel times its factor."""
+    """Paint (C, R, 4) with each channel times its factor."""
     return np.asarray(cv2.multiply(paint, factors), np.float32)  # type: ignore[call-overload]
 
 
 def surface(
     camera: Camera, turned: Single, facing: Single, paint: Single, *, fine: tuple[int, int], far_last: bool
 ) -> Surface:
-    """A surface given by its vertices, made denser so that few cells of the raster are missed.
+    """A surface from its vertices, interpolated so that few cells of the raster are missed.
 
     Args:
-        camera: what it is seen by.
-        turned: (3, C, R) along the camera's axes.
-        facing: (C, R) positive where the surface looks towards the viewer.
+        camera: the camera.
+        turned: (3, C, R) vertices in camera axes.
+        facing: (C, R) positive where the surface faces the viewer.
         paint: (C, R, 4) RGB, 0 to 255, and 255.
-        fine: how many times denser, columns and rows.
-        far_last: the last columns are further away than the first, so that the first must be drawn last.
+        fine: factors of interpolation of columns and rows.
+        far_last: whether the last columns are farther away than the first, so that the first must be drawn last.
     """
     seen = np.asarray((facing > 0).any(axis=1))
     part = slice(max(int(seen.argmax()) - 1, 0), len(seen) - max(int(seen[::-1].argmax()) - 1, 0))
@@ -180,10 +179,10 @@ def surface(
 
 
 def layer(*surfaces: Surface, size: int) -> Layer:
-    """What is seen of surfaces in an image `size` wide, later ones before earlier ones.
+    """The visible surfaces of an image `size` wide; later ones are in front of earlier ones.
 
-    Their points are written into a small raster; what they miss between them is filled from around (normalised
-    convolution, Knutsson and Westin, "Normalized and Differential Convolution", CVPR 1993).
+    Their points are written into a small raster; gaps are filled from the neighbours (normalised convolution, Knutsson
+    and Westin, "Normalized and Differential Convolution", CVPR 1993).
     """
     raster = np.zeros((_NOWHERE + 1, 4), np.float32)
     records = raster.view(np.complex128)[:, 0]
@@ -193,7 +192,7 @@ def layer(*surfaces: Surface, size: int) -> Layer:
     mask = np.asarray(cv2.extractChannel(seen, 3), np.float32).astype(np.uint8)
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSING)
     left, top, width, height = cv2.boundingRect(mask)
-    step = _RASTER // math.gcd(_RASTER, size)  # only every step-th border of cells is a border of pixels
+    step = _RASTER // math.gcd(_RASTER, size)  # only every step-th cell starts with a whole pixel
     x, y = (max(start - 2, 0) // step * step for start in (left, top))
     right, bottom = (
         min(-(-(start + length + 2) // step) * step, _RASTER) for start, length in ((left, width), (top, height))

@@ -1,9 +1,8 @@
-"""Synthetic faces with exact keypoints: a data set that needs no download."""
+"""Synthetic faces with exact keypoints: a dataset that needs no download."""
 
 import hashlib
-import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import starmap
 from multiprocessing import get_context
@@ -13,8 +12,8 @@ import cv2
 import numpy as np
 
 from fkd.data.cache import ImageCache
-from fkd.data.contents import text_hash
 from fkd.data.face_data import Faces, remark_on_subjects
+from fkd.data.image_hashes import text_hash
 from fkd.data.split import by_subject, shares
 from fkd.distributed import cores
 from fkd.errors import UserError
@@ -24,34 +23,39 @@ from fkd.synthetic.render import face
 from fkd.types import Annotations, Image, Points
 
 _CHUNK = 32  # faces that a process draws at a time
-
-_PREFIX = "synthetic-"
-"""Of the names of all files in the folder."""
-
-_Shot = tuple[int, int, int, int]  # seed, subject, frame, size: what `face` takes
+_PREFIX = "synthetic-"  # of all file names in the folder
+_Shot = tuple[int, int, int, int]  # seed, subject, frame, size: the arguments of `face`
 _Drawn = tuple[Image, Points]
 
 
 def synthetic_faces(
     root: str, subjects: int, frames: int, size: int, seed: int, val_share: float, test_share: float, channels: int
 ) -> Faces:
-    """Faces drawn once and kept under a folder, with all processors at work.
+    """Faces that are drawn once, in parallel, and kept in a folder.
 
     Args:
-        root: the folder, made if need be.
-        subjects: number of subjects; every one is in one split only.
-        frames: images of each.
+        root: the folder, made if missing.
+        subjects: number of subjects; each is in one split only.
+        frames: number of images of each subject.
         size: width and height of an image in pixels.
         seed: of the subjects, the images and the split.
         val_share, test_share: share of the images for validation and test.
         channels: 1 for grey images, 3 for RGB.
 
     Raises:
-        UserError: a number is out of its range, or the folder cannot be written, or holds other files.
+        UserError: a number is out of range, or the folder cannot be written or has other files.
     """
     if not isinstance(root, str):
         raise UserError(f"data.root={root}: expected a folder")
-    _check_root(Path(root))
+    try:
+        found = sorted(path.name for path in Path(root).iterdir()) if Path(root).is_dir() else []
+    except OSError as error:
+        raise UserError(f"data.root={root}: cannot be read ({error.strerror}); choose another folder") from error
+    if others := [name for name in found if not name.startswith((_PREFIX, "."))]:
+        raise UserError(
+            f"data.root={root}: expected a folder for synthetic faces alone, found {others[0]} in it; to train on "
+            f"files of your own say what they are: data=udacity data.root={root}, data=pts, ..."
+        )
     for key, value, least in (("subjects", subjects, 3), ("frames", frames, 1), ("size", size, 96), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise UserError(f"data.{key}={value}: expected a whole number, {least} or more")
@@ -60,7 +64,7 @@ def synthetic_faces(
     shots = [(seed, subject, frame, size) for subject in range(subjects) for frame in range(frames)]
     ids = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
     splits = by_subject(ids, shares(val=val_share, test=test_share), seed)
-    names = np.char.add(f"drawn_{seed}/", ids)  # another seed's subjects are others
+    names = np.char.add(f"drawn_{seed}/", ids)  # subjects differ between seeds
     images, keypoints = _images_and_keypoints(Path(root), shots, channels)
     paths = [f"{name}/{frame:04}" for name, (_, _, frame, _) in zip(names, shots, strict=True)]
     table = Annotations(
@@ -77,25 +81,15 @@ def synthetic_faces(
     return Faces(table, splits, images, "synthetic", remarks)
 
 
-def _check_root(root: Path) -> None:
-    """Somebody's own images are not to be mixed with drawn ones, and were probably meant to be trained on."""
-    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
-    if foreign := [name for name in names if not name.startswith((_PREFIX, "."))]:
-        raise UserError(
-            f"data.root={root}: expected a folder for synthetic faces alone, found {foreign[0]} in it; to train on "
-            f"files of your own say what they are: data=udacity data.root={root}, data=pts, ..."
-        )
-
-
 def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tuple[ImageCache, Points]:
-    """Drawing gives both at once; keypoints (N, 68, 2) lie beside the images, of the same name."""
+    """The images, and keypoints (N, 68, 2), which are kept in a file beside them."""
     key = f"{_PREFIX}{_digest(shots, channels)}"
     path = root / f"{key}.npy"
 
-    def drawn() -> Iterator[Image]:
-        return _keeping_keypoints(_draw(shots), path, channels)  # starts the processes before any bar is shown
+    def drawn() -> Generator[Image]:
+        return _save_keypoints(_draw(shots), path, channels)  # starts the processes before the bar's thread
 
-    images = ImageCache.from_images(root, key, len(shots), drawn, "Drawing faces", "data.root")
+    images = ImageCache.build(root, key, len(shots), drawn, "Drawing faces", "data.root")
     try:
         keypoints: Points = np.load(path)
     except (OSError, ValueError, EOFError):  # deleted or cut off while the images stayed
@@ -105,32 +99,30 @@ def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tupl
     return images, keypoints
 
 
-def _keeping_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Iterator[Image]:
-    """Hands on the images, grey or as they are; writes the keypoints when all have been taken."""
+def _save_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Generator[Image]:
+    """Passes the images on, grey or RGB, and writes the keypoints after the last."""
     keypoints = []
     for image, points in drawn:
         keypoints.append(points)
         yield cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if channels == 1 else image  # type: ignore[misc]
-    data = io.BytesIO()
-    np.save(data, np.stack(keypoints).astype(np.float32))
     with whole_file(path) as file:
-        file.write(data.getvalue())
+        np.save(file, np.stack(keypoints).astype(np.float32))
 
 
 def _draw(shots: list[_Shot]) -> Iterator[_Drawn]:
     workers = min(cores(), len(shots) // (2 * _CHUNK))
     if workers < 2:
         return starmap(face, shots)
-    # Forked processes start at once, others import everything anew; no forked one touches torch or OpenCV's threads.
+    # Forked processes need no imports; they use neither torch nor OpenCV's threads.
     context = get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(0,))
     drawn = pool.map(face, *zip(*shots, strict=True), chunksize=_CHUNK)
-    pool.shutdown(wait=False)  # the processes end with the last face
+    pool.shutdown(wait=False)  # the processes end after the last face
     return drawn
 
 
 def _digest(shots: list[_Shot], channels: int) -> str:
-    """Changes with what is drawn and with the code that draws it."""
+    """A hash of the settings and of the code that draws."""
     digest = hashlib.sha256(repr((len(shots), shots[-1], channels)).encode())
     for source in sorted({*Path(__file__).parent.glob("*.py")} - {Path(__file__)}):
         digest.update(source.read_bytes())

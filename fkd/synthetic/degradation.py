@@ -1,4 +1,4 @@
-"""What a camera and a codec do to an image: blur, few pixels, noise, colour, blocks."""
+"""Degradation of an image by a camera and a codec: blur, low resolution, noise, colour, blocks."""
 
 import cv2
 import numpy as np
@@ -11,13 +11,13 @@ _TONE_SPREADS = np.array([0.25, 0.15, 0.05, 0.05, 0.05])
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:
-    """The image as a video frame or a snapshot would show it; points stay where they are."""
+    """The image as in a video frame or a snapshot; points do not move."""
     size = image.shape[0]
     softness, tones = (0.4, 0.7, 1.2)[rng.integers(3)] * size / 192, _tones(rng)
-    if rng.random() < 0.35:  # few pixels, enlarged
+    if rng.random() < 0.35:  # low resolution
         share = rng.uniform(0.3, 0.8)
         small = max(int(size * share), 24)
-        if share < 0.6:  # so that nothing is skipped
+        if share < 0.6:  # so that no pixel is skipped
             image = cv2.blur(image, (3, 3))  # type: ignore[assignment]
         image = cv2.LUT(cv2.resize(image, (small, small), interpolation=cv2.INTER_LINEAR), tones)  # type: ignore[assignment]
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]

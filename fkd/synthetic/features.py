@@ -1,4 +1,4 @@
-"""Eyes, brows, nose, mouth, ears: drawn crisply around the projected points."""
+"""Eyes, brows, nose and mouth: drawn sharply around the projected points."""
 
 import math
 from typing import NamedTuple
@@ -54,19 +54,19 @@ class Flat(NamedTuple):
 
     points: Array  # (68, 2) pixels
     basis: Array  # (2, 3) pixels per head unit, along the head's axes
-    unit: float  # pixels per head unit, where nothing is foreshortened
+    unit: float  # pixels per head unit, without foreshortening
 
     def along(self, *steps: tuple[float, float, float]) -> Array:
         """Steps in head units -> (N, 2) pixels."""
         return np.asarray(np.array(steps) @ self.basis.T)
 
     def disc(self, width: float, height: float) -> Array:
-        """The outline (16, 2) of an ellipse that lies in the face, about (0, 0), from its half axes in head units."""
+        """The outline (16, 2) of an ellipse in the plane of the face, about (0, 0); half axes in head units."""
         return np.asarray(_CIRCLE * [width, height] @ self.basis[:, :2].T)
 
 
 def draw_eyes(image: Image, flat: Flat, lights: tuple[Array, Array], subject: Subject, shot: Shot) -> None:
-    """The eyes with lids and lashes; a light (3,) for each, in the order of the points: how bright white is there."""
+    """The eyes with lids and lashes; `lights` (3,) are the colours of white at each, in the order of the points."""
     eyes, unit = flat.points[36:48].reshape(2, 6, 2), flat.unit
     upper, lower = curve(eyes[:, :4]), curve(eyes[:, [3, 4, 5, 0]])
     gaze, shadow, crease = flat.along((0.16 * shot.gaze[0], 0.12 * shot.gaze[1] - 0.01, 0), (0, 0.02, 0), (0, -0.07, 0))
@@ -94,7 +94,7 @@ def draw_eyes(image: Image, flat: Flat, lights: tuple[Array, Array], subject: Su
 
 
 def draw_wrinkles(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
-    """The lines of an old face: from nose to mouth, under the eyes, across the forehead."""
+    """The wrinkles of an old face: from nose to mouth, under the eyes, across the forehead."""
     points, width = flat.points, 0.025 * flat.unit
     colour = subject.skin * light * (0.92 - 0.22 * subject.age)
     for nose, mouth, eye, side in ((31, 48, (36, 41, 40, 39), -1), (35, 54, (45, 46, 47, 42), 1)):
@@ -121,7 +121,7 @@ def draw_nose(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
 
 
 def draw_mouth(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
-    """Lips around the inside: dark, with teeth where it is open."""
+    """The lips, and the dark inside with teeth if the mouth is open."""
     points, unit = flat.points, flat.unit
     lips = subject.lips * light
     top, bottom = curve(points[48:55]), curve(points[[54, 55, 56, 57, 58, 59, 48]])
@@ -145,7 +145,7 @@ def draw_mouth(image: Image, flat: Flat, light: Array, subject: Subject) -> None
 
 
 def draw_brows(image: Image, flat: Flat, light: Array, subject: Subject) -> None:
-    """Brows and moustache, soft at their edges."""
+    """Brows and moustache, with soft edges."""
     points, unit = flat.points, flat.unit
     colour, softness = subject.hair * 0.8 * light, max(0.02 * unit, 0.3)
     brows = curve(points[17:27].reshape(2, 5, 2)) + flat.along((0, 0.03, 0))

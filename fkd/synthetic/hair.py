@@ -1,4 +1,4 @@
-"""Hair on the skull: a cap from the hairline to the crown, in strands, that may hang down at the sides."""
+"""Hair: a cap of strands from the crown to the hairline, which may hang down at the sides."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ _HANGING = 0.7  # below this height hair no longer follows the head
 
 
 class Haircut(NamedTuple):
-    """A person's hair in A columns around the head, from the crown to the edge in S steps; arrays (A, S)."""
+    """A subject's hair in A columns around the head, from the crown to the edge in S steps; arrays (A, S)."""
 
     height: Single  # on the mean head
     thickness: Single
@@ -28,7 +28,7 @@ class Haircut(NamedTuple):
 
 
 def haircut(subject: Subject) -> Haircut:
-    """The hair that belongs to a person."""
+    """The hair of a subject."""
     edge = np.interp(np.abs(_ANGLES), [0.1, 0.75, 1.25, 2.3], subject.hairline).astype(np.float32)
     noise = subject.strands
     locks = np.asarray(cv2.GaussianBlur(noise, (7, 1), 0), np.float32)  # neighbouring strands fall together
@@ -64,6 +64,6 @@ def hair(head: Head, subject: Subject, cut: Haircut, shot: Shot, camera: Camera)
 
 
 def _cap(head: Head, height: Single) -> Single:
-    """The head's surface (3, A, S) at the cap's angles and mean heights (A, S); straight down where hair hangs."""
+    """The head's surface (3, A, S) at the angles of the hair and heights (A, S), straight down where hair hangs."""
     rows = grid_row(np.minimum(height, _HANGING)).astype(np.float32)
     return np.array(cv2.split(cv2.remap(cv2.merge(list(head.grid)), rows, _COLUMNS, cv2.INTER_LINEAR)))

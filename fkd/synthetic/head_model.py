@@ -1,11 +1,11 @@
-"""A head in three dimensions: its surface, its 68 points and the ways in which both vary.
+"""A head in three dimensions: its surface, its 68 points and their variation.
 
-Head coordinates: half the distance of the outer eye corners is 1; the origin lies midway between them; x points to the
-image's right for a head seen from the front (the person's left), y down, z towards the viewer.
+Head coordinates: half the distance of the outer eye corners is 1; the origin is midway between them; x points to the
+image's right for a frontal head (the subject's left), y down, z towards the viewer.
 
 Points = mean + coefficients @ modes, as in a morphable model (Blanz and Vetter, "A Morphable Model for the Synthesis of
-3D Faces", SIGGRAPH 1999, sec. 3), with modes that are written down instead of learned: each mode is a smooth field of
-displacements, read off at the points of the surface and at the 68 points alike.
+3D Faces", SIGGRAPH 1999, sec. 3), but with modes that are written by hand instead of learned: each mode is a smooth
+field of displacements, evaluated at the points of the surface and at the 68 points.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fkd.schema import IBUG68
 
 Array = npt.NDArray[np.float64]
-Single = npt.NDArray[np.float32]  # precise enough for what is only drawn
+Single = npt.NDArray[np.float32]  # precise enough for drawing
 Field = Callable[[Array], Array]
 
 # Points 0-8, 17-21, 27-30, 31-33, 36-41, 48-51, 57-59, 60-62 and 66-67; the others are their mirror images.
@@ -60,7 +60,7 @@ _RINGS = np.array(
     ]
 )
 
-# Features that stand out of the rings or lie in them: x, y, spread of both, height along z; mirrored where x is not 0.
+# Features on the rings: x, y, their standard deviations, height along z; mirrored if x is not 0.
 _RELIEF = np.array(
     [
         [0.0, -0.05, 0.13, 0.20, 0.14],  # bridge of the nose
@@ -95,7 +95,7 @@ def _mean_points() -> Array:
 
 
 def mean_surface(y: Array, angle: Array) -> Array:
-    """Points (..., 3) of the mean head at heights (...) and angles (...) about its axis: 0 in front, + on its left."""
+    """Points (..., 3) of the mean head at heights (...) and angles (...) about its axis: 0 in front, positive left."""
     width, middle, front, back = (np.interp(y, _RINGS[:, 0], column) for column in _RINGS.T[1:])
     x, forward = width * np.sin(angle), np.cos(angle)
     z = middle + np.where(forward > 0, front - middle, middle - back) * forward
@@ -106,14 +106,14 @@ def mean_surface(y: Array, angle: Array) -> Array:
 
 
 def _jaw_paths(points: Array) -> Array:
-    """(17, 12, 3): from each jaw point along the surface forwards, where the outline of a turned head may lie."""
+    """(17, 12, 3) paths from the jaw points forwards along the surface, where the outline of a turned head can lie."""
     share = np.linspace(0, 1, 12)[None]
     jaw = points[:17]
     middle = np.interp(jaw[:, 1], _RINGS[:, 0], _RINGS[:, 2])
     width = np.interp(jaw[:, 1], _RINGS[:, 0], _RINGS[:, 1])
     start = np.arctan2(jaw[:, 0] / width, (jaw[:, 2] - middle) / (0.4 - middle))[:, None]
     path = mean_surface(np.broadcast_to(jaw[:, 1:2], (17, 12)), start * (1 - 0.62 * share))
-    path += (jaw - path[:, 0])[:, None] * (1 - share[..., None]) ** 2  # begins at the point itself
+    path += (jaw - path[:, 0])[:, None] * (1 - share[..., None]) ** 2  # starts at the point itself
     path[8] = jaw[8]
     return path
 
@@ -125,7 +125,7 @@ MEAN_GRID = np.moveaxis(mean_surface(*np.meshgrid(_ROWS, _ANGLES)), -1, 0)
 
 
 def _bump(p: Array, x: float, y: float, spread_x: float, spread_y: float) -> Array:
-    """(N,): 1 at (+-x, y), falling off smoothly; nothing at the back of the head."""
+    """(N,): 1 at (+-x, y), smoothly falling to 0; 0 at the back of the head."""
     falloff = np.exp(-0.5 * (((np.abs(p[:, 0]) - x) / spread_x) ** 2 + ((p[:, 1] - y) / spread_y) ** 2))
     return np.asarray(falloff * (p[:, 2] > -1.3))
 
@@ -143,12 +143,12 @@ def _along(axis: int, amount: Array) -> Array:
 
 
 def _side(p: Array) -> Array:
-    """The sign of x, without a jump in the middle of the face."""
+    """The sign of x, smooth in the middle of the face."""
     return np.asarray(np.tanh(p[:, 0] / 0.15))
 
 
 def _below_lips(p: Array) -> Array:
-    """1 on the lower jaw, 0 above the mouth: with a jump where the lips part, smooth beside them."""
+    """1 on the lower jaw, 0 above the mouth: a step between the lips, smooth beside them."""
     reach = 0.012 + 0.5 * _ramp(np.abs(p[:, 0]), 0.6, 1.1)
     return _ramp((p[:, 1] - 1.56) / reach, -1, 1)
 
@@ -180,7 +180,7 @@ IDENTITY: dict[str, Field] = {
     "upper_lip": lambda p: _along(1, -0.04 * _bump(p, 0.0, 1.38, 0.35, 0.06)),
     "lower_lip": lambda p: _along(1, 0.05 * _bump(p, 0.0, 1.80, 0.35, 0.08)),
 }
-"""How people differ: name -> field of displacements for a coefficient of 1 (about one standard deviation)."""
+"""Differences of subjects: name -> field of displacements for a coefficient of 1 (about one standard deviation)."""
 
 EXPRESSION: dict[str, Field] = {
     "open": lambda p: (
@@ -211,14 +211,14 @@ EXPRESSION: dict[str, Field] = {
     "brows_tilt": lambda p: _along(1, 0.05 * _side(p) * _bump(p, 0.8, -0.5, 0.6, 0.17)),
     "lids": lambda p: _along(1, 0.165 * _bump(p, 0.73, -0.07, 0.13, 0.035) - 0.01 * _bump(p, 0.73, 0.09, 0.15, 0.03)),
 }
-"""How one face moves: "lids" 1 shuts the eyes, "open" 1 drops the jaw wide; the rest as for `IDENTITY`."""
+"""Movements of one face: "lids" 1 shuts the eyes, "open" 1 opens the mouth wide; otherwise as `IDENTITY`."""
 
 
 class Head(NamedTuple):
     """One head in head coordinates."""
 
     labelled: Array  # (68 + 17 * 12, 3) the points, then for each jaw point a path along the surface to the front
-    grid: Single  # (3, C, R) the surface, laid out as MEAN_GRID
+    grid: Single  # (3, C, R) the surface, in the layout of MEAN_GRID
 
     @property
     def points(self) -> Array:
@@ -231,14 +231,14 @@ _MODES = (*IDENTITY.values(), *EXPRESSION.values())
 
 def _mean_and_modes(measured: Array) -> tuple[Array, Array]:
     """The mean (N, 3) and the modes (M, N, 3) at points (N, 3) of the surface."""
-    # A near camera pushes what stands forward outwards; the heights were measured in images, so that is taken off.
+    # The heights were measured in images, where a near camera moves the front of the face outwards: this is undone.
     mean = measured + 0.5 * IDENTITY["mouth_up"](measured) - 0.4 * IDENTITY["nose_length"](measured)
     return mean, np.stack([field(measured) for field in _MODES])
 
 
 _LABELLED, _LABELLED_MODES = _mean_and_modes(np.concatenate([_MEAN_POINTS, _MEAN_PATHS.reshape(-1, 3)]))
 _SURFACE, _SURFACE_MODES = _mean_and_modes(MEAN_GRID.reshape(3, -1).T)
-_AXES = [  # for x, y and z: the mean (C * R,), the modes that move it, how they do (M', C * R)
+_AXES = [  # for x, y and z: the mean (C * R,), the modes that change it, their values (M', C * R)
     (_SURFACE[:, axis].astype(np.float32), used, _SURFACE_MODES[used, :, axis].astype(np.float32))
     for axis in range(3)
     for used in [_SURFACE_MODES[..., axis].any(axis=1)]

@@ -1,4 +1,4 @@
-"""One generated image, from behind to before."""
+"""One synthetic image, drawn from back to front."""
 
 from functools import lru_cache
 
@@ -16,9 +16,9 @@ from fkd.types import Image, Points
 
 
 def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
-    """One image of one generated person.
+    """One image of one synthetic subject.
 
-    The person belongs to (seed, subject), everything else to (seed, subject, frame); `size` changes neither.
+    The subject depends on (seed, subject), everything else on (seed, subject, frame), nothing on `size`.
 
     Returns:
         (size, size, 3) uint8 RGB, and the 68 points of `fkd.schema.IBUG68` (68, 2) float32 in photo pixels.
@@ -67,8 +67,8 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     return degrade(image, rng), points.astype(np.float32)
 
 
-@lru_cache(maxsize=1)  # the frames of a person are mostly drawn one after the other
+@lru_cache(maxsize=1)  # the frames of a subject are usually drawn one after the other
 def _person(seed: int, subject: int) -> tuple[Subject, Single, Haircut]:
-    """Who it is, the albedo of the skin and the hair."""
+    """The subject, the albedo of the skin and the hair."""
     person = sample_subject(np.random.default_rng((seed, subject)))
     return person, skin_albedo(person), haircut(person)

@@ -1,4 +1,4 @@
-"""What is behind and below the head: clutter, neck, shoulders, ears."""
+"""Everything behind and below the head: clutter, neck, shoulders, ears."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from fkd.types import Image
 
 _PIVOT = np.array([0.0, 1.0, -1.6])  # where the head turns on the neck
 _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-_EAR = np.stack(  # seen from its own side: backwards, down
+_EAR = np.stack(  # from the side: backwards, down
     [0.30 * np.cos(_TURN) + 0.08 * np.sin(_TURN + 0.3), 0.50 * np.sin(_TURN) - 0.06 * np.cos(_TURN)], axis=1
 )
 _DOWN, _AROUND = np.linspace(0.9, 4.4, 9), np.linspace(-1.7, 1.7, 11)[:, None]
@@ -36,7 +36,7 @@ _SHELLS = np.concatenate(  # (28, 3): the right ear and its hollow
 
 
 def _clothes(wide: float, depth: float) -> Array:
-    """The outline of clothes (13, 3) and two lapels (5, 3) after it, from the pivot."""
+    """The outline of clothes (13, 3), then two lapels (5, 3), relative to the pivot."""
     right = np.array([[-1.15, 3.35], [-1.9, 3.65], [-wide + 0.6, 4.1], [-wide, 4.9], [-wide - 0.4, 9]])
     neckline = [[0.6, depth - 0.25], [0.0, depth], [-0.6, depth - 0.25]]
     lapel = np.array([[1.15, 3.3], [1.65, 3.55], [1.3, 4.6], [0.1, 5.6], [0.5, depth]])
@@ -49,7 +49,7 @@ _WIDER, _DEEPER = _clothes(1, 0) - _CLOTHES, _clothes(0, 1) - _CLOTHES
 
 
 def background(size: int, rng: np.random.Generator) -> Image:
-    """Clutter: smooth light with boxes, discs and lines before it, sharp or out of focus."""
+    """Clutter: smooth colours with boxes, discs and lines in front, sharp or out of focus."""
     coarse, count = rng.integers(2, 7), rng.integers(0, 10)
     base = rng.uniform(15, 225) + rng.normal(0, 1, 3) * (6, 18, 45)[rng.integers(3)]
     tint = base + rng.normal(0, rng.uniform(5, 55), (coarse, coarse, 1)) + rng.normal(0, 10, (coarse, coarse, 3))
@@ -72,13 +72,13 @@ def background(size: int, rng: np.random.Generator) -> Image:
 
 
 def body_camera(camera: Camera, shot: Shot) -> Camera:
-    """The camera for the body, which turns less than the head; its points are seen from the pivot."""
+    """The camera of the body, which turns less than the head; its points are relative to the pivot."""
     turned = Pose(0.35 * shot.pose.yaw, 0.2 * shot.pose.pitch, 0.3 * shot.pose.roll, shot.pose.distance)
     return camera._replace(rotation=rotation(turned), offset=camera.project(_PIVOT))
 
 
 def neck_surface(head: Head, subject: Subject, shot: Shot, body: Camera) -> Surface:
-    """The neck, in the chin's shadow above."""
+    """The neck, with the chin's shadow."""
     neck = _NECK.copy()
     neck[0] *= float(head.points[12, 0] - head.points[4, 0]) / 2.7  # as wide as the jaw
     outward = body.turn(_NECK_NORMALS)
@@ -87,7 +87,7 @@ def neck_surface(head: Head, subject: Subject, shot: Shot, body: Camera) -> Surf
 
 
 def draw_clothes(image: Image, subject: Subject, shot: Shot, body: Camera, rng: np.random.Generator) -> None:
-    """Shoulders, and the neckline of what covers them."""
+    """Shoulders in clothes with a neckline."""
     size = image.shape[0]
     depth, wide = rng.uniform(3.5, 4.3), rng.uniform(3.6, 4.8)
     places = body.project(_CLOTHES + wide * _WIDER + depth * _DEEPER) * size - 0.5
@@ -101,7 +101,7 @@ def draw_clothes(image: Image, subject: Subject, shot: Shot, body: Camera, rng: 
 
 
 def draw_ear(image: Image, head: Head, side: int, subject: Subject, shot: Shot, camera: Camera, light: Array) -> None:
-    """The ear on the image's left (-1) or right (+1) of a head seen from the front."""
+    """The ear on the image's left (-1) or right (+1) of a frontal head."""
     root = head.points[0 if side < 0 else 16] + [side * 0.06, 0.22, -0.32]
     shell, hollow = np.split(camera.project(root + _SHELLS * [side, 1, 1]) * image.shape[0] - 0.5, 2)
     skin = subject.skin * light

@@ -1,4 +1,4 @@
-"""The head's skin: its colour at every vertex and the light on it."""
+"""The skin of the head: the colour of every vertex and the light on it."""
 
 import math
 
@@ -12,7 +12,7 @@ from fkd.synthetic.subject import Shot, Subject
 
 
 def _spot(x: float, y: float, spread_x: float, spread_y: float) -> Array:
-    """(C, R, 1): 1 at (+-x, y) of the mean head, smoothly falling off."""
+    """(C, R, 1): 1 at (+-x, y) of the mean head, smoothly falling to 0."""
     across, down = (np.abs(MEAN_GRID[0]) - x) / spread_x, (MEAN_GRID[1] - y) / spread_y
     front = MEAN_GRID[2] > MEAN_GRID[2].mean(axis=0) - 0.2
     return np.asarray((np.exp(-0.5 * (across**2 + down**2)) * front)[..., None])
@@ -25,7 +25,7 @@ def _step(value: Array, start: float, stop: float) -> Array:
 _X, _Y = np.abs(MEAN_GRID[0]), MEAN_GRID[1]
 _BLUSH = _spot(0.9, 0.8, 0.35, 0.3) + 0.6 * _spot(0.0, 0.80, 0.2, 0.2)
 _SOCKET = _spot(0.70, 0.0, 0.36, 0.17)
-_HOLLOW = (  # where little light gets: inner eye corners, beside and under the nose, under the lip, under the chin
+_HOLLOW = (  # places with little light: inner eye corners, beside and under the nose, under the lip, under the chin
     0.30 * _spot(0.38, -0.02, 0.12, 0.13)
     + 0.22 * _spot(0.70, -0.08, 0.36, 0.10)
     + 0.12 * _spot(0.70, 0.20, 0.30, 0.07)
@@ -47,7 +47,7 @@ _NOISE = np.random.default_rng(17).standard_normal((128, 128)).astype(np.float32
 
 
 def skin_surface(head: Head, albedo: Single, shot: Shot, camera: Camera) -> Surface:
-    """The head without its features; `albedo` is the person's."""
+    """The head without its features; `albedo` is the subject's."""
     turned = camera.turn(head.grid)
     outward = normals(turned)
     paint = np.asarray(cv2.multiply(albedo, grey(light_on(outward, shot))), np.float32)
@@ -58,7 +58,7 @@ def skin_surface(head: Head, albedo: Single, shot: Shot, camera: Camera) -> Surf
 
 
 def skin_albedo(subject: Subject) -> Single:
-    """The colour of a person's skin (C, R, 4) under white light; the last channel is without meaning."""
+    """The colour of a subject's skin (C, R, 4) in white light; the last channel has no meaning."""
     columns, rows = MEAN_GRID.shape[1:]
     x, y = subject.skin_noise
     maps = _MAPS.copy()
@@ -74,14 +74,14 @@ def skin_albedo(subject: Subject) -> Single:
 
 
 def light_on(outward: Single, shot: Shot) -> Single:
-    """How bright a surface is (...) from its unit normals (3, ...) in camera axes."""
+    """Brightness (...) of a surface with unit normals (3, ...) in camera axes."""
     wrapped = 0.8 * np.maximum(along(shot.light, outward), -0.25) + 0.2
     sky = 0.5 - 0.25 * outward[1] + 0.25 * outward[2]
     return np.asarray(shot.ambient * sky + (1.08 - 0.75 * shot.ambient) * wrapped)
 
 
 def shine_on(outward: Single, shot: Shot) -> Single:
-    """The gloss of skin (...) in the colour of the light, 0 to 255 (Blinn 1977: power of the half-way vector)."""
+    """The gloss of skin (...) in white, 0 to 255 (Blinn 1977: power of the half-way vector)."""
     half = shot.light + np.array([0.0, 0.0, 1.0])
     half /= math.sqrt(half @ half)
     return np.asarray(90 * shot.shine * np.maximum(along(half, outward), 0) ** 14)

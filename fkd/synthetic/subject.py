@@ -1,4 +1,4 @@
-"""What is drawn by lot: who the person is, and how one image of them was taken."""
+"""Random parameters: of a subject, and of one image of the subject."""
 
 import math
 from dataclasses import dataclass
@@ -19,21 +19,22 @@ _HAIR = np.array(
 _RIMS = np.array([[22, 20, 20], [60, 36, 24], [150, 130, 90], [120, 122, 128]], np.float64)
 _IRIS = np.array([[60, 38, 22], [44, 26, 16], [92, 66, 34], [84, 104, 64], [82, 116, 146], [110, 124, 132]], np.float64)
 STRANDS = 81  # columns of hair around a head
+_MOST_TURNED = np.array([[-1], [1]]) * [0.79, 0.42, 0.5]  # smallest and largest yaw, pitch and roll
 _MOODLESS = {"mouth_aside": 0.5, "mouth_tilt": 0.5, "brows_up": 0.6, "frown": 0.5, "brows_tilt": 0.4}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A person; the same in all of their images. Colours are RGB, 0 to 255."""
+    """A subject, the same in all of its images. Colours are RGB, 0 to 255."""
 
-    identity: Array  # coefficients of shape.IDENTITY
+    identity: Array  # coefficients of head_model.IDENTITY
     skin: Array
     hair: Array
     iris: Array
     lips: Array
     age: float  # 0 young, 1 old
     hairline: Array  # mean height of the hair's edge: middle, temple, side, back
-    parting: float  # angle
+    parting: float  # not used; without its random number all images would change
     fringe: float  # raggedness of the hairline
     volume: float  # thickness of the hair
     bald: bool
@@ -41,21 +42,21 @@ class Subject:
     lashes: float  # 0 to 1, with make-up
     beard: float  # 0 to 1 over the jaw
     moustache: float  # 0 to 1
-    glasses: float  # 0: none; else thickness of the rims
+    glasses: float  # thickness of the rims; 0: no glasses
     glasses_colour: Array
     glasses_shape: Array  # half width, half height, roundness
     shades: bool
     cloth: Array
     lapels: int  # 0: none, 1: of the cloth, 2: white
-    skin_noise: tuple[int, int]  # where the person's share of the skin's noise begins
-    strands: Single  # (4, STRANDS) unit normal deviates, how strands of hair differ
+    skin_noise: tuple[int, int]  # corner of the subject's part of the skin noise
+    strands: Single  # (4, STRANDS) standard normal deviates, variation of the strands of hair
 
 
 @dataclass(frozen=True)
 class Shot:
-    """How one image was taken."""
+    """Expression, pose, place and light of one image."""
 
-    expression: Array  # coefficients of shape.EXPRESSION
+    expression: Array  # coefficients of head_model.EXPRESSION
     pose: Pose
     gaze: Array  # (2,) radians
     side: float  # of the square around the points, as a share of the frame
@@ -63,11 +64,11 @@ class Shot:
     light: Array  # (3,) unit vector towards the light
     ambient: float
     shine: float
-    seed: int  # of the background and of the camera's faults
+    seed: int  # not used, as Subject.parting
 
 
 def sample_subject(rng: np.random.Generator) -> Subject:
-    """A person drawn by lot."""
+    """A random subject."""
     woman, age = rng.random() < 0.45, rng.beta(1.2, 1.6)
     tone = rng.random() * (len(_SKIN) - 1)
     skin = _mix(_SKIN, tone) * rng.normal(1, 0.04, 3)
@@ -107,7 +108,7 @@ def sample_subject(rng: np.random.Generator) -> Subject:
 
 
 def sample_shot(rng: np.random.Generator) -> Shot:
-    """An image drawn by lot."""
+    """The random parameters of an image."""
     expression = dict.fromkeys(EXPRESSION, 0.0)
     mood = rng.random()
     if mood < 0.35:
@@ -126,12 +127,8 @@ def sample_shot(rng: np.random.Generator) -> Shot:
         expression[name] = rng.normal(0, spread)
     expression["lids"] = rng.uniform(0.85, 1.1) if rng.random() < 0.06 else rng.normal(0.08, 0.2)
     turn = 0.14 if rng.random() < 0.35 else 0.45
-    pose = Pose(
-        yaw=_limited(rng.normal(0, turn), 0.79),
-        pitch=_limited(rng.normal(0, 0.16), 0.42),
-        roll=_limited(rng.normal(0, 0.13), 0.5),
-        distance=1 / rng.uniform(1 / 40, 1 / 11),
-    )
+    yaw, pitch, roll = np.clip(rng.normal(0, [turn, 0.16, 0.13]), *_MOST_TURNED).tolist()
+    pose = Pose(yaw, pitch, roll, distance=1 / rng.uniform(1 / 40, 1 / 11))
     side = rng.uniform(0.4, 0.75)
     room = (1 - side) / 2
     direction = np.array([rng.normal(0, 0.9), -abs(rng.normal(0.4, 0.5)), rng.uniform(0.4, 1.6)])
@@ -149,7 +146,7 @@ def sample_shot(rng: np.random.Generator) -> Shot:
 
 
 def _hairline(rng: np.random.Generator, woman: bool, age: float) -> tuple[Array, bool]:
-    """Heights of the hair's edge in the middle, at the temples, at the sides and behind."""
+    """Heights of the hair's edge in the middle, at the temples, at the sides and behind; and whether it is bald."""
     if not woman and rng.random() < 0.08 + 0.2 * age:
         if rng.random() < 0.4:
             return np.zeros(4), True
@@ -164,10 +161,6 @@ def _hairline(rng: np.random.Generator, woman: bool, age: float) -> tuple[Array,
     if rng.random() < 0.1:
         return np.array([middle, temple, rng.uniform(1.0, 3.5), 3.0]), False
     return np.array([middle, temple, rng.uniform(-0.5, 0.4), 1.2]), False
-
-
-def _limited(value: float, most: float) -> float:
-    return min(max(value, -most), most)
 
 
 def _mix(colours: Array, place: float) -> Array:

@@ -1,4 +1,4 @@
-"""Images laid over images: plane maps fitted to points, and blending without fringes."""
+"""Images blended over images: plane maps fitted to points, and alpha blending."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,23 @@ from fkd.types import Image
 
 Floats = npt.NDArray[np.floating]
 Texture = npt.NDArray[np.float32]
-"""(h, w, 4): RGB times alpha, and alpha, 0 to 255. So averages of something and nothing have no fringes."""
+"""(h, w, 4): RGB times alpha, and alpha, 0 to 255, so that averages with transparent pixels keep their colour."""
 
-_FLAT = 0.01  # points whose spread across is a smaller share of that along lie on one line
-_TILE = 1024  # pixels painted at once: floats of a large photo would fill the memory, and OpenCV warps up to 2**15
+_FLAT = 0.01  # least ratio of the smaller to the larger principal spread of points that are not on one line
+_TILE = 1024  # pixels painted at once: float images of a large photo need much memory, and OpenCV warps up to 2**15
 
 
 def paint(photo: Image, texture: Texture, matrix: Floats) -> None:
-    """Lay a texture over a photo, in place.
+    """Blend a texture over a photo, in place.
 
     Args:
         photo: (H, W, 3) RGB.
         texture: (h, w, 4).
-        matrix: (3, 3) texture pixels -> photo pixels; its horizon must miss the texture.
+        matrix: (3, 3) texture pixels -> photo pixels; its horizon must not cross the texture.
     """
     texture, matrix = _shrunk(texture, matrix)
     height, width = texture.shape[:2]
-    # From its outermost pixels' centres to one pixel beyond, a texture fades into nothing.
+    # A texture fades out from the centres of its outermost pixels to one pixel beyond.
     outline = mapped(np.array([[-1, -1], [width, -1], [width, height], [-1, height]]), matrix)
     size = photo.shape[1::-1]
     left, top = np.clip(np.floor(outline.min(axis=0)), 0, size).astype(int).tolist()
@@ -38,7 +38,7 @@ def paint(photo: Image, texture: Texture, matrix: Floats) -> None:
             to_tile = scaling(np.ones(2), np.array([-columns.start, -rows.start])) @ matrix
             layer = cv2.warpPerspective(texture, to_tile, tile.shape[1::-1], flags=cv2.INTER_LINEAR)
             bare = 1 - layer[..., 3:] / 255
-            tile[:] = np.clip(tile * bare + layer[..., :3] + 0.5, 0, 255)  # cut to whole numbers: 0.5 makes it rounding
+            tile[:] = np.clip(tile * bare + layer[..., :3] + 0.5, 0, 255)  # 0.5 rounds, as uint8 cuts off
 
 
 def premultiplied(pixels: Image) -> Texture:
@@ -49,12 +49,12 @@ def premultiplied(pixels: Image) -> Texture:
 
 
 def similarity(source: Floats, target: Floats) -> Floats:
-    """The (3, 3) turn, scale and shift that bring points (N, 2) nearest to others, in the least-squares sense."""
+    """The (3, 3) rotation, scale and translation from points (N, 2) to others, by least squares."""
     return np.vstack([geometry.similarity(source, target), [0, 0, 1]])
 
 
 def affine(source: Floats, target: Floats) -> Floats:
-    """The (3, 3) affine map that brings points (N, 2) nearest to others.
+    """The (3, 3) affine map from points (N, 2) to others, by least squares.
 
     Schaefer et al., "Image Deformation Using Moving Least Squares", SIGGRAPH 2006, sec. 2.1, with equal weights.
     """
@@ -64,7 +64,7 @@ def affine(source: Floats, target: Floats) -> Floats:
 
 
 def homography(source: Floats, target: Floats) -> Floats:
-    """The (3, 3) perspective map that brings points (N, 2) nearest to others; NaN where there is none.
+    """The (3, 3) perspective map from points (N, 2) to others, by least squares; NaN if there is none.
 
     Normalised direct linear transform, then least squares of the distances: Hartley and Zisserman, "Multiple View
     Geometry in Computer Vision", 2nd ed., 2004, sec. 4.4 and 4.5.
@@ -80,19 +80,19 @@ def is_flat(points: Floats) -> bool:
 
 
 def mapped(points: Floats, matrix: Floats) -> Floats:
-    """Points (N, 2) through a plane map (3, 3)."""
+    """Points (N, 2) after a plane map (3, 3)."""
     moved = points @ matrix[:, :2].T + matrix[:, 2]
     return np.asarray(moved[:, :2] / moved[:, 2:])
 
 
 def scaling(ratio: Floats, corner: Floats) -> Floats:
-    """(3, 3): pixels `ratio` (2,) times as large, the outer corner of the first at that of the pixel `corner` (2,)."""
+    """(3, 3) map to pixels `ratio` (2,) times as large; their outer corner is that of pixel `corner` (2,)."""
     (x, y), (across, down) = ratio, corner + (ratio - 1) / 2
     return np.array([[x, 0, across], [0, y, down], [0, 0, 1]])
 
 
 def _shrunk(texture: Texture, matrix: Floats) -> tuple[Texture, Floats]:
-    """The texture averaged to the photo's pixel size if that is coarser, so that sampling it skips no pixel."""
+    """The texture averaged to the photo's resolution if that is lower, so that sampling skips no pixel."""
     height, width = texture.shape[:2]
     *middle, depth = matrix @ (width / 2, height / 2, 1)
     derivative = (matrix[:2, :2] - np.outer(middle, matrix[2, :2]) / depth) / depth

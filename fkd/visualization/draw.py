@@ -16,12 +16,12 @@ TARGET = (0, 255, 0)
 PREDICTED = (255, 0, 255)
 ERROR = (255, 255, 0)
 SIDES = TARGET, (0, 220, 255), (255, 255, 255)
-"""Of true points: the first of a pair that a mirror exchanges, the second, and those that stay."""
+"""Of true points: the first of a pair that a mirror image exchanges, the second, and points without a partner."""
 SKELETON = (255, 255, 255)
 BOX = (0, 200, 255)
 
-_SHIFT = 4  # OpenCV draws at integers: these hold sixteenths of a pixel
-_FAR = 2**20  # pixels; beyond, OpenCV's fixed point overflows, and nobody can see the difference
+_SHIFT = 4  # OpenCV draws at integers, here sixteenths of a pixel
+_FAR = 2**20  # pixels, far outside; larger numbers overflow OpenCV's fixed point
 
 
 def face(
@@ -37,11 +37,11 @@ def face(
 
     Args:
         image: (H, W) or (H, W, 3).
-        preds: (K, 2) pixels of the image; None draws the truth alone.
-        target: (K, 2) pixels of the image; None draws the prediction alone.
-        visible: (K,) which true points are known; the others are left out, and so are their lines.
-        schema: draws its strokes faintly through the predicted points, or the true ones if there are no others.
-        zoom: whole factor by which the image is enlarged first, so that small faces can be judged.
+        preds: (K, 2) pixels of the image; None draws the true points only.
+        target: (K, 2) pixels of the image; None draws the predicted points only.
+        visible: (K,) whether each true point is visible; hidden points and their lines are left out.
+        schema: draws its lines faintly through the predicted points, or the true ones if there are no others.
+        zoom: whole factor by which the image is enlarged first.
 
     Returns:
         (H * zoom, W * zoom, 3) RGB.
@@ -49,8 +49,9 @@ def face(
     height, width = image.shape[:2]
     canvas = _uint8(cv2.resize(_rgb(image), (width * zoom, height * zoom), interpolation=cv2.INTER_CUBIC))
     # Resizing maps pixel edges, so half a pixel is added before the zoom and taken off after it.
-    preds = None if preds is None else (preds + np.float32(0.5)) * zoom - np.float32(0.5)
-    target = None if target is None else (target + np.float32(0.5)) * zoom - np.float32(0.5)
+    preds, target = (
+        None if points is None else (points + np.float32(0.5)) * zoom - np.float32(0.5) for points in (preds, target)
+    )
     if target is not None and visible is not None:
         target = np.where(visible[:, None], target, np.float32(np.nan))
     shown = preds if preds is not None else target
@@ -65,13 +66,13 @@ def face(
 
 
 def sides(image: Image, target: Points, *, visible: npt.NDArray[np.bool_], schema: KeypointSchema) -> Image:
-    """One face with its true points and strokes; colours tell left from right, so that a swap is seen.
+    """One face with its true points and lines, in colours that show whether left and right are swapped.
 
     Args:
         image: (H, W) or (H, W, 3).
         target: (K, 2) pixels of the image.
-        visible: (K,) which points are known; the others are left out, and so are their lines.
-        schema: the points', whose `flip` says which are pairs.
+        visible: (K,) whether each point is visible; hidden points and their lines are left out.
+        schema: of the points; its `flip` names the pairs.
 
     Returns:
         (H, W, 3) RGB: of each pair the first point in green, the second in blue; points without a partner in white.
@@ -97,7 +98,7 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
     """Boxes (N, 4), in pixels of the image, as rectangles, each with its caption on its upper edge: (H, W, 3) RGB."""
     canvas = _rgb(image)
     for i, (left, top, right, bottom) in enumerate(boxes):
-        # To be seen on a large photo, and not to cover a small face on it.
+        # Visible on a large photo without covering a small face.
         thickness = max(1, round(min(max(canvas.shape[:2]) / 400, float(right - left) / 25)))
         corners = _fixed(np.array([[left, top], [right, bottom]]))
         cv2.rectangle(canvas, corners[0], corners[1], BOX, thickness, cv2.LINE_AA, _SHIFT)
@@ -107,13 +108,13 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
 
 
 def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:
-    """Equally sized images in rows of `columns`, with thin gaps, each with its caption below it.
+    """Images of one size in rows of `columns`, with thin gaps, each with its caption below it.
 
     Tile i starts at row ``i // columns`` times (tile height + caption + gap) and column ``i % columns`` times
     (tile width + gap).
 
     Raises:
-        ValueError: no image, images of different size, or not as many captions as images.
+        ValueError: no image, images of several sizes, or another number of captions than of images.
     """
     sizes = {image.shape[:2] for image in images}
     if len(sizes) != 1:
@@ -142,30 +143,30 @@ def _rgb(image: Image) -> Image:
 
 
 def _uint8(image: cv2.typing.MatLike) -> Image:
-    """What OpenCV made of uint8 images is uint8, which its annotations do not say."""
+    """An image of OpenCV, whose annotations do not say that it is uint8."""
     return image  # type: ignore[return-value]
 
 
 def _fixed(points: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
-    """Points (N, 2) in the sixteenths of a pixel that OpenCV draws at."""
+    """Points (N, 2) in sixteenths of a pixel, for OpenCV."""
     rounded = np.rint(np.clip(points, -_FAR, _FAR) * 2**_SHIFT).astype(int)
     return [(int(x), int(y)) for x, y in rounded]
 
 
 def _with_skeleton(canvas: Image, points: Points, schema: KeypointSchema) -> Image:
-    """The schema's strokes through points (K, 2), faintly; none to points that are not finite."""
-    strokes = canvas.copy()
+    """The image with faint lines of the schema between finite points (K, 2)."""
+    lines = canvas.copy()
     ends = np.array(schema.lines, np.int64).reshape(-1, 2)  # a schema may have none
-    _lines(strokes, points[ends[:, 0]], points[ends[:, 1]], SKELETON)
-    return _uint8(cv2.addWeighted(canvas, 0.65, strokes, 0.35, 0))
+    _lines(lines, points[ends[:, 0]], points[ends[:, 1]], SKELETON)
+    return _uint8(cv2.addWeighted(canvas, 0.65, lines, 0.35, 0))
 
 
 def _radius(points: Points, canvas: Image) -> float:
-    """Of discs in pixels: as large as suits the face and a pixel wide at least, so that they stay apart."""
+    """The radius of discs in pixels, relative to the size of the face, at least half a pixel."""
     known = points[np.isfinite(points).all(axis=1)]
     if len(known) == 0:
         return 0.5
-    spread = min(float(np.ptp(known, axis=0).max()), max(canvas.shape))  # of the face, and one lost point is no face
+    spread = min(float(np.ptp(known, axis=0).max()), max(canvas.shape))  # a point far outside must not count
     return float(max(0.5, 0.011 * spread))
 
 
@@ -176,14 +177,14 @@ def _dots(canvas: Image, points: Points, colour: tuple[int, int, int], radius: f
 
 
 def _lines(canvas: Image, starts: Points, ends: Points, colour: tuple[int, int, int]) -> None:
-    """Thin lines between the pairs of points (N, 2) of which both are finite."""
+    """Thin lines between pairs of points (N, 2), if both are finite."""
     known = np.isfinite(starts).all(axis=1) & np.isfinite(ends).all(axis=1)
     for start, end in zip(_fixed(starts[known]), _fixed(ends[known]), strict=True):
         cv2.line(canvas, start, end, colour, 1, cv2.LINE_AA, _SHIFT)
 
 
 def _label(canvas: Image, text: str, corner: tuple[float, float], scale: float) -> None:
-    """Dark text on a plate that stands on a box's upper left corner, or as near as the image's edges allow."""
+    """Dark text on a filled rectangle above a box's upper left corner, or as near as the image's edges allow."""
     stroke = max(1, round(1.6 * scale))
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
     margin = round(6 * scale)
@@ -196,7 +197,7 @@ def _label(canvas: Image, text: str, corner: tuple[float, float], scale: float) 
 
 
 def _text(canvas: Image, text: str, origin: tuple[int, int], scale: float, colour: tuple[int, int, int]) -> None:
-    """Text whose baseline starts at `origin`, on a dark outline so that any background will do."""
+    """Text with a dark outline, for any background, whose baseline starts at `origin`."""
     stroke = max(1, round(1.5 * scale))
     cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), stroke + 2, cv2.LINE_AA)
     cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, stroke, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""Error curves, training curves and costs, by matplotlib, which prediction does not load."""
+"""Error curves, training curves and costs, drawn with matplotlib, which prediction does not load."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 from fkd.io.atomic import whole_file
 
 LIMIT = 10.0
-"""Percent, where cumulative error curves end."""
+"""The end of cumulative error curves, percent."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3d3d3d")
-"""Okabe & Ito's, which colour-blind people tell apart, without the yellow that paper swallows."""
+"""The colours of Okabe & Ito, which colour-blind people can distinguish, without yellow."""
 _DASHES = ("-", "--", ":", "-.")
 _NUMBERED = 10
 
 
 def area(errors: npt.NDArray[np.floating]) -> float:
-    """That under the cumulative curve of errors (N,) up to the limit, ``mean(max(0, LIMIT - error)) / LIMIT``, 0 to 1.
+    """The area under the cumulative curve of errors (N,) up to the limit, 0 to 1.
 
     Exact for the step function (as in Yang et al., "An Empirical Study of Recent Face Alignment Methods", 2015,
     section 3), and the same as `fkd.metrics.auc`, which needs torch.
@@ -32,9 +32,10 @@ def area(errors: npt.NDArray[np.floating]) -> float:
 
 
 def steps(errors: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    """The cumulative curve of errors (N,) up to the limit: (M + 2,) percent, (M + 2,) percent of faces from there on.
+    """The cumulative curve of errors (N,), M of them up to the limit, as steps.
 
-    M errors lie inside; the first corner is at 0, the last at the limit.
+    Returns:
+        (M + 2,) errors in percent, from 0 to the limit; (M + 2,) percent of the faces up to each error.
     """
     inside = np.sort(errors[errors <= LIMIT])
     share = 100 * np.arange(len(inside) + 1) / len(errors)
@@ -45,51 +46,47 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path) -> N
     """Cumulative error curves as a PNG, the best one first in the legend, with areas and shares above the limit.
 
     Args:
-        errors: name of the curve -> (N,) error of each face in percent; a missed face has an infinite one.
-        path: the file, replaced as a whole; its folder must exist.
+        errors: name of the curve -> (N,) error of each face in percent; infinite for a missed face.
+        path: the file, written atomically; its folder must exist.
 
     Raises:
-        ValueError: a curve has no faces, or one whose error is not a number.
+        ValueError: a curve has no faces, or the error of a face is NaN.
     """
     for name, values in errors.items():
         if len(values) == 0 or np.isnan(values).any():
             raise ValueError(f"error_curve: {name}: expected one or more errors, found {len(values)} with NaN or none")
-    looks = {name: _look(i) for i, name in enumerate(errors)}  # a curve keeps its own whichever is best
+    styles = {name: _style(i) for i, name in enumerate(errors)}  # independent of the order in the legend
     figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for name, values in sorted(errors.items(), key=lambda item: -area(item[1])):
         x, y = steps(values)
         label = f"{name}: AUC {area(values):.3f}, failures {100 - y[-1]:.1f} %"
-        axes.step(x, y, where="post", label=label, linewidth=1.6, **looks[name])
+        axes.step(x, y, where="post", label=label, linewidth=1.6, **styles[name])
     axes.set(xlabel="NME (inter-ocular, %)", ylabel="faces (%)", xlim=(0, LIMIT), ylim=(0, 100))
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", fontsize="small", ncols=1)  # within the axes it would cover curves
+    figure.legend(loc="outside lower center", fontsize="small", ncols=1)  # inside the axes it would cover curves
     figure.set_figheight(4.8 + 0.2 * len(errors))
-    with whole_file(path) as file:
-        figure.savefig(file, format="png")
+    _save(figure, path)
 
 
 def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], path: Path) -> None:
-    """Error and losses over epochs as a PNG, side by side; the validation's loss strong, the training's thin.
+    """Error and losses over epochs as a PNG, side by side; validation loss strong, training loss thin.
 
     Args:
         curves: name of a run -> logged name (`val/nme` in percent, `val/loss`, `train/loss`) -> epoch -> value.
-        path: the file, replaced as a whole; its folder must exist.
+        path: the file, written atomically; its folder must exist.
     """
     figure = Figure(figsize=(11, 4.4 + 0.2 * len(curves)), dpi=150, layout="constrained")
     errors, losses = figure.subplots(1, 2)
     for i, (name, logged) in enumerate(curves.items()):
         strong, thin = {"linewidth": 1.6}, {"linewidth": 0.8, "alpha": 0.6}
-        for axes, key, weight in (
-            (errors, "val/nme", strong),
-            (losses, "val/loss", strong),
-            (losses, "train/loss", thin),
-        ):
+        lines = (errors, "val/nme", strong), (losses, "val/loss", strong), (losses, "train/loss", thin)
+        for axes, key, weight in lines:
             if points := sorted(logged.get(key, {}).items()):
                 x, y = zip(*points, strict=True)
                 marker = "o" if len(points) == 1 else None
                 label = name if axes is errors else None
-                axes.plot(x, y, marker=marker, label=label, **weight, **_look(i))
+                axes.plot(x, y, marker=marker, label=label, **weight, **_style(i))
     for axes, label in ((errors, "val/nme (inter-ocular, %)"), (losses, "loss (validation strong, training thin)")):
         axes.set(xlabel="epoch", ylabel=label, yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -97,8 +94,7 @@ def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], pat
         axes.grid(alpha=0.3)
     if curves:
         figure.legend(loc="outside lower center", fontsize="small", ncols=1)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png")
+    _save(figure, path)
 
 
 def cost(
@@ -108,15 +104,15 @@ def cost(
     path: Path,
     names: Sequence[str] = (),
 ) -> None:
-    """What nets cost against their error as a PNG: one panel for each kind of cost, on a logarithmic axis.
+    """The costs of nets and their errors as a PNG: one panel for each kind of cost, on a logarithmic axis.
 
-    The first of the nets carry their numbers, from 1.
+    The first nets are numbered, from 1.
 
     Args:
-        costs: title of a cost -> (N,) cost of each net, NaN where it is not known.
+        costs: title of a cost -> (N,) cost of each net, NaN if it is unknown.
         errors: (N,) error of each net, best first.
         title: of the error, with its unit.
-        path: the file, replaced as a whole; its folder must exist.
+        path: the file, written atomically; its folder must exist.
         names: of the nets, listed below the panels with their numbers.
     """
     figure = Figure(figsize=(5.5 * len(costs), 4.4), dpi=150, layout="constrained")
@@ -132,17 +128,16 @@ def cost(
         handles = [Line2D([], [], linestyle="", label=f"{i}  {name}") for i, name in enumerate(names, 1)]
         figure.legend(handles=handles, loc="outside lower center", fontsize="small", handlelength=0, alignment="left")
         figure.set_figheight(4.4 + 0.2 * len(names))
-    with whole_file(path) as file:
-        figure.savefig(file, format="png")
+    _save(figure, path)
 
 
 def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], strong: str, path: Path) -> None:
-    """Panels of horizontal bars with their spreads as a PNG.
+    """Panels of horizontal bars with quartiles as a PNG.
 
     Args:
         groups: title of a panel, with its unit -> name of a bar -> lower quartile, median, upper quartile.
-        strong: names that begin so have the strong colour.
-        path: the file, replaced as a whole; its folder must exist.
+        strong: bars whose names start with it have the strong colour.
+        path: the file, written atomically; its folder must exist.
     """
     columns = 1 if len(groups) < 4 else 2
     lines, longest = math.ceil(len(groups) / columns), max(len(group) for group in groups.values())
@@ -161,18 +156,22 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float]]], strong:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     with whole_file(path) as file:
         figure.savefig(file, format="png")
 
 
-def _look(number: int) -> dict[str, Any]:
-    """Of one curve among many: its colour, and when colours are used up, they come again with another dash."""
-    again, colour = divmod(number, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": _DASHES[again % len(_DASHES)]}
+def _style(number: int) -> dict[str, Any]:
+    """The colour and dashes of a curve; after the last colour the first one follows with other dashes."""
+    dash, colour = divmod(number, len(COLOURS))
+    return {"color": COLOURS[colour], "linestyle": _DASHES[dash % len(_DASHES)]}
 
 
 def _plain_numbers(axis: Axis, steps: Sequence[float]) -> None:
-    """A logarithmic axis with ticks at these multiples of powers of ten, which matplotlib would write as powers."""
+    """A logarithmic axis with plain numbers, at these multiples of powers of ten."""
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())

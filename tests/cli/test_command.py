@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from fkd.cli.command import _arranged, _named, quieten
+from fkd.cli.command import _arranged, _overrides, quieten
 from fkd.errors import UserError
 from tests.conftest import PROJECT, Outcome
 
@@ -56,6 +58,70 @@ def test_a_wrong_command_line_is_one_line(script: Script, arguments: Sequence[st
 
 
 @pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("train model=compact '#' we recommend \"(it's small)\"", "#: expected key=value, found a comment"),
+        ("train model=compact '# we recommend'", "# we recommend: expected key=value, found a comment"),
+        ("train model compact", "model: expected model=VALUE"),
+        ("train model = compact", "model: expected model=VALUE"),
+        ("train trainer.max_epochs 3", "trainer.max_epochs: expected trainer.max_epochs=VALUE"),
+        ("train .", ".: expected key=value, e.g. model=compact"),
+        ("train 'a b'", "a b: expected key=value, e.g. model=compact"),
+        ("train model==compact", "model==compact: expected a value"),
+        ("train 'model='\"'compact\"", "model='compact: expected a value"),
+        ("evaluate runs/best.ckpt", "runs/best.ckpt: expected key=value, e.g. ckpt=runs/best.ckpt"),
+        ("evaluate ckpt", "ckpt: expected ckpt=VALUE"),
+        ("prepare data", "data: expected data=VALUE"),
+        ("benchmark predict x.ckpt", "x.ckpt: expected key=value after what=predict"),
+        ("predict ckpt x.ckpt", "ckpt: expected ckpt=VALUE"),
+        ("predict input x.jpg", "input: expected input=VALUE"),
+        ("predict trainer.max_epochs output=o", "input=trainer.max_epochs: expected a photo"),
+        ("predict a.jpg b.jpg output=o", "b.jpg: expected key=value after input=a.jpg; quote a glob"),
+        ("predict a.jpg input=b.jpg output=o", "a.jpg: expected key=value after input=b.jpg; quote a glob"),
+        ("filter a.jpg b.jpg filter=ht", "b.jpg: expected key=value after input=a.jpg; quote a glob"),
+        ("compare a b", "b: expected key=value after runs=a; quote a glob"),
+    ],
+)
+def test_a_word_that_is_no_override_is_one_line(script: Script, command: str, line: str) -> None:
+    name, *arguments = shlex.split(command)
+    outcome = script(name, *arguments)
+    assert outcome.status == 2
+    assert outcome.err.startswith(f"error: {line}")
+    assert outcome.err.count("\n") == 1
+    assert "hydra.cc" not in outcome.err
+
+
+@pytest.mark.parametrize("name", ["predict", "filter"])
+@pytest.mark.parametrize("path", ["photo.jpg", "a,b (1).jpg", ".", "~/photo.jpg"])
+def test_predict_and_filter_take_a_path_by_itself(
+    script: Script, name: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/of/nobody")
+    path_read = path.replace("~", "/home/of/nobody")
+    line = "expected images" if path == "." else "expected a photo, folder, glob, video or number"
+    assert script(name, path, "output=out").err.startswith(f"error: input={path_read}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("predict input=~/x.jpg output=o", "input=/home/of/nobody/x.jpg: expected a photo"),
+        ("train weights=~/z.ckpt", "weights=/home/of/nobody/z.ckpt: expected a file"),
+        ("train resume=~/run", "resume=/home/of/nobody/run: expected the folder"),
+        ("compare ~/runs", "runs=/home/of/nobody/runs: expected a folder"),
+        ("compare runs=[~/a,~/b]", "runs=/home/of/nobody/a: expected a folder"),
+        ("export output=~/net.txt", "output=/home/of/nobody/net.txt: expected a name"),
+        ("zoo results=~/r into=~/README.md", "into=/home/of/nobody/README.md: "),
+    ],
+)
+def test_a_tilde_is_the_home_folder(script: Script, monkeypatch: pytest.MonkeyPatch, command: str, line: str) -> None:
+    """Shells expand it only at the start of a word."""
+    monkeypatch.setenv("HOME", "/home/of/nobody")
+    name, *arguments = shlex.split(command)
+    assert script(name, *arguments).err.startswith(f"error: {line}")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["-m", "model=simple", "seed=0,1"],
@@ -83,10 +149,12 @@ def test_one_run_is_no_sweep_though_m_is_given() -> None:
 
 @pytest.mark.parametrize("first", ["predict", "a/b c", "outputs/2026-*"])
 def test_the_first_word_is_the_value_of_the_scripts_key(first: str) -> None:
-    assert _named([first, "other=1"], "runs") == [f"runs={first}", "other=1"]
-    assert _named(["--cfg", "job", "~other", first], "runs") == ["--cfg", "job", "~other", f"runs={first}"]
-    assert _named([first, "runs=x"], "runs") == [first, "runs=x"]
-    assert _named([first], "") == [first]
+    assert _overrides([first, "other=1"], "runs", "compare") == [f"runs={first}", "other=1"]
+    options = ["--cfg", "job", "~other"]
+    assert _overrides([*options, first], "runs", "compare") == [*options, f"runs={first}"]
+    for arguments, key in (([first, "runs=x"], "runs"), ([first], "")):
+        with pytest.raises(UserError, match=f"^{re.escape(first)}: expected key=value"):
+            _overrides(arguments, key, "compare")
 
 
 def test_a_preset_alone_is_none_too_many() -> None:

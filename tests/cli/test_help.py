@@ -22,7 +22,7 @@ def test_it_is_there_for_every_script() -> None:
     assert {"train", "evaluate", "predict"} <= set(SCRIPTS)
     for name in SCRIPTS:
         text = help_text(CONF, name)
-        assert text.startswith(f"usage: python scripts/{name}.py ")
+        assert text.startswith((f"usage: fkd {name} ", f"usage: python scripts/{name}.py "))
         assert section(text, "examples"), name
 
 
@@ -43,7 +43,7 @@ def test_groups_show_their_default_first_and_every_option() -> None:
     assert not {"experiment", "hydra"} & groups.keys()
 
 
-GROUPS = "groups, with what is chosen if you name none"
+GROUPS = "groups, each with its default first"
 
 
 def test_a_script_shows_its_own_groups_and_those_of_what_it_is_made_of() -> None:

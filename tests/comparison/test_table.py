@@ -117,6 +117,21 @@ def test_settings_that_fit_have_a_column_each(tmp_path: Path) -> None:
         assert heading.rstrip().endswith(columns)
 
 
+def test_a_narrow_terminal_shows_how_many_columns_it_lacks(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", WIDE, 5.0)
+    write_run(tmp_path / "1", dict.fromkeys(WIDE, "other"), 6.0)
+    wide, narrow = (re.sub("\x1b.*?m", "", printed(tmp_path, width)) for width in (160, 80))
+    titles = ("NME", "AUC", "failures", "params", "images/s")
+    assert all(title in wide for title in titles)
+    assert "not shown" not in wide
+    lacking = sum(title not in narrow for title in titles)
+    assert lacking > 0
+    assert f"columns not shown in 80 characters: {lacking}; comparison.csv has all of them" in narrow.splitlines()
+    comparison.write_csv(tmp_path / "comparison.csv", comparison.compare([tmp_path], "auto"))
+    header = (tmp_path / "comparison.csv").read_text().partition("\n")[0].split(",")
+    assert {"best/val/nme", "parameters", "train_images_per_s", *WIDE} <= set(header)
+
+
 def test_the_column_says_whether_missed_faces_count(tmp_path: Path) -> None:
     for name, nme in (("a", 5.0), ("b", 6.0)):
         scores = {"boxes": "detector", "nme_interocular": 1.0, "nme_all": nme, "faces": 100, "missed_faces": 3}

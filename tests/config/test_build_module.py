@@ -361,6 +361,7 @@ def test_hashes_of_another_kind_are_no_checkpoint(checkpoint: Path, hashes: Any)
         (["crop.plan.scale=2"], "distill.teacher=.*: expected a net with crop.plan.scale=1.35, found 2"),
         (["data.label_shift=false"], "data.label_shift=True: expected False"),
         (["channels=3"], "distill.teacher=.*: expected a net with channels=1, found 3"),
+        (["schema=wflw98"], "distill.teacher=.*: expected a net with schema=ibug68, found wflw98"),
     ],
 )
 def test_a_teacher_of_other_windows_or_labels_is_refused(tmp_path: Path, overrides: list[str], line: str) -> None:
@@ -408,7 +409,7 @@ def test_a_bug_in_a_users_model_is_not_called_a_wrong_config() -> None:
 @pytest.mark.parametrize("key", ["detector._target_", "detector.correction._target_"])
 def test_a_detector_that_no_checkpoint_could_name_is_refused_before_training(key: str) -> None:
     line = (
-        rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which no file of a net may name"
+        rf"^{key.removesuffix('._target_')}: expected one of .*, found mine\.Detector, which a checkpoint may not name"
     )
     with pytest.raises(UserError, match=line):
         build_module(compose(f"{key}=mine.Detector", *SMALL))

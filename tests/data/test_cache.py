@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.data.cache import ImageCache, files_key
+from fkd.data.cache import ImageCache, files_key, read_in_threads
 from fkd.errors import UserError
 from fkd.types import Image
 
@@ -37,7 +37,7 @@ class Counted:
 
 
 def build(directory: Path, read: Callable[[int], Image] = image, key: str = "key", count: int = COUNT) -> ImageCache:
-    return ImageCache.build(directory, key, count, read, "Reading")
+    return ImageCache.build(directory, key, count, lambda: read_in_threads(read, count), "Reading")
 
 
 def the_file(directory: Path) -> Path:
@@ -200,7 +200,7 @@ def test_without_file_locks_the_last_one_stays(tmp_path: Path, monkeypatch):
 
     thread = threading.Thread(target=other)
     thread.start()
-    assert_right(ImageCache.build(tmp_path, "key", COUNT, read, "Reading"))
+    assert_right(build(tmp_path, read))
     thread.join()
     assert_right(build(tmp_path))
     assert not [*tmp_path.glob(".key*.tmp")]
@@ -219,7 +219,7 @@ def test_only_a_few_images_wait_in_memory(tmp_path: Path, monkeypatch):
             assert len(calls) < 20
         return image(index % COUNT)
 
-    ImageCache.build(tmp_path, "key", 1000, read, "Reading")
+    build(tmp_path, read, count=1000)
     assert len(calls) == 1000
 
 
@@ -263,7 +263,7 @@ def test_no_room_left(tmp_path: Path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
         with pytest.raises(UserError, match=r"data\.cache_dir"):
-            ImageCache.build(tmp_path, "key", 1000, lambda _: np.zeros((50, 50), np.uint8), "Reading")
+            build(tmp_path, lambda _: np.zeros((50, 50), np.uint8), count=1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")]

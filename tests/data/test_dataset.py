@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from fkd.data.augment import Augmentation
 from fkd.data.crop_plans import FaceCrop
-from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, Repeated, as_it_is
+from fkd.data.dataset import AheadLoader, CropDataset, EpochSampler, as_it_is
 from fkd.geometry import Jitter
 from fkd.schema import IBUG68
 from fkd.types import Annotations
@@ -111,14 +111,6 @@ def test_a_batch_has_its_order_shapes_and_types_and_channels_last() -> None:
     assert colour.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_repeated_gives_the_first_epoch_again() -> None:
-    data = dataset()
-    repeated = Repeated(data, 3)
-    assert len(repeated) == 3 * ROWS
-    first, last = data.__getitems__([2, 5]), repeated.__getitems__([2 * ROWS + 2, 2 * ROWS + 5])
-    assert all((a == b).all() for a, b in zip(first, last, strict=True))
-
-
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_in_order_every_row_is_given_once_whatever_the_number_of_processes(world: int) -> None:
     rows = [list(EpochSampler(10, False, 0, rank, world)) for rank in range(world)]
@@ -206,5 +198,3 @@ def test_an_index_gives_one_item_and_loaders_give_the_same() -> None:
         batch, one = data.__getitems__([item]), data[item]
         assert one.image.shape == batch.image.shape[1:]
         assert all(torch.equal(mine, whole[0]) for mine, whole in zip(one, batch, strict=True))
-    repeated = Repeated(data, 2)
-    assert torch.equal(repeated[len(data)].image, data[0].image)

@@ -13,7 +13,7 @@ from fkd.data.face_data import Faces
 from fkd.dataset_report.checks import Finding
 from fkd.dataset_report.checks.sampling import point_boxes, sample
 from fkd.dataset_report.exclusions import write_exclusions
-from fkd.dataset_report.measurements import look, quantities
+from fkd.dataset_report.measurements import measure, quantities
 from fkd.dataset_report.population import population
 from fkd.dataset_report.shapes import Shapes, shapes
 from fkd.head_pose import head_pose
@@ -63,13 +63,13 @@ def test_who_and_what_is_counted_as_a_loop_counts(drawn: Faces) -> None:
     subjects = {name: {str(table.subjects[row]) for row in rows} for name, rows in parts.items()}
     shown = {name: {str(table.paths[row]) for row in rows} for name, rows in parts.items()}
     for name, rows in parts.items():
-        assert vars(found.counts[name]) == {
+        assert found.counts[name] == {
             "faces": len(rows),
             "images": len(shown[name]),
             "subjects": len(subjects[name]),
         }
     for (a, b), shared in found.shared.items():
-        assert (shared.images, shared.subjects) == (len(shown[a] & shown[b]), len(subjects[a] & subjects[b]))
+        assert shared == {"images": len(shown[a] & shown[b]), "subjects": len(subjects[a] & subjects[b])}
     assert set(found.shared) == {("train", "val"), ("train", "test"), ("val", "test")}
     pairs = {(str(subject), str(path)) for subject, path in zip(table.subjects, table.paths, strict=True)}
     assert dict(zip(found.names.tolist(), found.images_of.tolist(), strict=True)) == Counter(s for s, _ in pairs)
@@ -79,8 +79,8 @@ def test_who_and_what_is_counted_as_a_loop_counts(drawn: Faces) -> None:
 
 def test_measures_are_those_of_a_loop_over_the_table(drawn: Faces) -> None:
     table = drawn.table
-    seen = look(drawn, np.arange(len(table)))
-    found = quantities(drawn, point_boxes(table), seen)
+    boxes = point_boxes(table)
+    found = quantities(drawn, boxes, measure(drawn, np.arange(len(table)), boxes))
     expected: dict[str, list[float]] = {
         "eye_distance": [],
         "box": [],
@@ -192,7 +192,7 @@ def test_a_set_of_one_face_has_all_but_a_spread(drawn: Faces, tmp_path: Path) ->
     assert said["shape"] is None
     assert said["left_out"]["shape"].startswith("expected two faces or more")
     assert "expected two faces or more" in (tmp_path / "report.html").read_text()
-    assert dataset_report.exclusion_line(found, tmp_path) == "no training face"
+    assert found.exclusion_line("exclude.txt") == "no training face"
 
 
 def test_faces_without_points_or_pose_are_no_obstacle(drawn: Faces, tmp_path: Path) -> None:

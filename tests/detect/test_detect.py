@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fkd.detect import BoxFile, Haar, WholeImage, YuNet, build, iou
-from fkd.detect.base import BEYOND, beyond_edges, coverage
+from fkd.detect.base import PADDING, beyond_edges, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter, square_around
 from fkd.io import images
@@ -215,7 +215,7 @@ def test_a_image_is_continued_by_its_mirror_image(shape: tuple[int, ...]) -> Non
     mirrored = [[-25, 5, -3, 27], [-18, 5, 4, 27]]  # nothing or less than a quarter lies in the image
 
     def find(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pad = round(BEYOND * min(shape[:2]))
+        pad = round(PADDING * min(shape[:2]))
         expected = np.pad(image, [(pad, pad), (pad, pad), (0, 0)][: len(shape)], mode="reflect")
         np.testing.assert_array_equal(padded, expected)
         return np.array([*inside, *mirrored], np.float32) + pad, np.arange(4, dtype=np.float32)
@@ -439,7 +439,7 @@ def test_csv_says_the_same_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("image,left,top,right,bottom\nx.jpg,1,2,3\n", "line 2: expected 5 columns, found 4"),
+        ("image,left,top,right,bottom\nx.jpg,1,2,3\n", "line 2: expected 5 columns, as the header has, found 4"),
         ("image,left,top,right,bottom\nx.jpg,1,2,3,4\nx.jpg,1,2,one,4\n", "line 3: expected a number, found 'one'"),
         ("image,left,top,right,bottom\nx.jpg,3,2,1,4\n", "line 2: expected left < right"),
         ("image,left,top,right,bottom\nx.jpg,1,2,nan,4\n", "line 2: expected a number, found 'nan'"),

@@ -103,6 +103,8 @@ def test_halves_share_nobody() -> None:
 def test_too_few_faces_are_said() -> None:
     with pytest.raises(UserError, match="expected boxes on ten faces or more, found 0"):
         calibrate([Look(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.array([[0, 0, 9, 9]]), "")])
+    with pytest.raises(UserError, match="found 0 on 0 images"):
+        calibrate([])
 
 
 class Habitual:

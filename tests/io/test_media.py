@@ -115,7 +115,7 @@ def test_images_keep_their_names_where_they_can() -> None:
 )
 def test_inputs_are_never_written_over(value: str, output: str) -> None:
     fill("in/a.jpg", "in/in/a.jpg", "in/sub/b.jpg", "x/y")
-    with pytest.raises(UserError, match=r"output=.*(written|write) over.*choose another"):
+    with pytest.raises(UserError, match=r"output=.*(overwritten|overwrite).*choose another"):
         written(find(value, output), output)
     assert Path("in/a.jpg").read_bytes() == Path("in/in/a.jpg").read_bytes() == b"content"
 
@@ -205,7 +205,7 @@ def test_a_video_gives_its_frames_and_one_video(frames: int | None) -> None:
         Place("clip.avi", 0),
         Place("clip.avi", 1),
     ]
-    with pytest.raises(UserError, match=r"would write over the input clip\.avi"), source.canvas(Path("in")):
+    with pytest.raises(UserError, match=r"would overwrite the input clip\.avi"), source.canvas(Path("in")):
         pass
 
 

@@ -119,7 +119,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-        with pytest.raises(UserError, match="cannot write what was found") as error:
+        with pytest.raises(UserError, match="cannot write the predictions") as error:
             write(tmp_path, *(Entry(f"{i}.jpg", None, 9, 9, [face()]) for i in range(200)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

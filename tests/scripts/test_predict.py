@@ -162,14 +162,14 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=missing", "output=out"), "input=missing: expected a photo, folder"),
         (("input=a.png", "output=file"), "file: expected a folder that can be written to"),
         (("input=a.png", "output=file/sub"), "file/sub: expected a folder that can be written to"),
-        (("input=a.png", "output=."), "output=.: is the folder of the input, whose files could be written over"),
+        (("input=a.png", "output=."), "output=.: is the folder of the input, whose files could be overwritten"),
         (("input=text.mp4", "output=out"), "text.mp4: expected a video, found 4 bytes"),
         (("input=a.png", "output=out", "smooth=true"), "smooth=true: expected a video or a camera"),
         (("input=clip.mp4", "output=out", "smooth=true", "one_euro.beta=-1"), "one_euro.beta: expected 0 or more"),
         (("input=a.png", "output=out", "frames=2"), "frames=2: expected a video or a camera"),
         (("input=-1", "output=out"), "input=-1: expected the number of a camera"),
         (("input=99999999999", "output=out"), "input=99999999999: expected the number of a camera"),
-        (("a.png", "output=out"), "a.png: expected arguments like key=value, e.g. input=a.png"),
+        (("a.png", "b.png", "output=out"), "b.png: expected key=value after input=a.png"),
         (
             ("input=a.png", "output=out", "detector.limit=3"),
             "detector.limit: detector has not been chosen",
@@ -206,7 +206,7 @@ def test_an_output_that_fills_up_ends_in_one_line(script: Script, stand_in: Stan
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert outcome.status == 2
-    assert "error: out: cannot write what was found (File too large)" in outcome.err.splitlines()[-1]
+    assert "error: out: cannot write the predictions (File too large)" in outcome.err.splitlines()[-1]
     assert not [name for name in files() if name.startswith((".", "pred"))]
 
 
@@ -218,7 +218,7 @@ def test_an_interrupt_ends_in_good_order(script: Script, stand_in: StandIn, name
     stand_in.before = lambda number: os.kill(os.getpid(), signal.SIGINT) if number == 4 else None
     outcome = script("predict", "ckpt=x", f"input={name}", "output=out")
     assert outcome.status == 1
-    assert "finishing what is begun" in outcome.err
+    assert "finishing what has started" in outcome.err
     assert "interrupted" in outcome.err.splitlines()[-1]
     assert len(entries()) == 5
     assert len([file for file in files() if file.endswith((".png", ".mp4"))]) == (5 if name == "in" else 1)

@@ -414,7 +414,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["trainer.max_epochs=soon"], ["trainer", "soon"]),
         (["#", "as", "notebooks"], ["#: expected key=value, found a comment", "interactivecomments"]),
         (["trainer.max_epochs"], ["trainer.max_epochs: expected trainer.max_epochs=VALUE, found no value"]),
-        (["naimish"], ["naimish: expected arguments like key=value, e.g. model=compact"]),
+        (["naimish"], ["naimish: expected key=value, e.g. model=compact"]),
         (["model=simple", "model.net.dropout=2"], ["model.net.dropout=2: expected a number from 0 to 1"]),
         (["model=simple", "model.net.dropout=null"], ["model.net.dropout: expected a number from 0 on, found None"]),
         (["model=simple", "~model.lr"], ["model.lr: expected a learning rate in the model's YAML"]),

@@ -185,6 +185,15 @@ def test_a_folder_that_cannot_be_written_names_itself_and_the_key(tmp_path, trac
     assert str(tmp_path / "file" / "set") in str(error.value)
 
 
+def test_a_folder_that_cannot_be_read_names_itself_and_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", locked)
+    with pytest.raises(UserError, match=r"data\.root=.*: cannot be read \(Permission denied\)"):
+        load(tmp_path / "set")
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "training_frames_keypoints.csv").touch()
     with pytest.raises(UserError, match=r"found training_frames_keypoints\.csv in it; .*data=udacity data\.root="):

@@ -1,4 +1,4 @@
-"""What a folder of shards holds: `index.json` and the columns of its table beside it."""
+"""The index of a folder of shards: `index.json`, and the columns of its table as .npy files."""
 
 import hashlib
 import json
@@ -21,22 +21,21 @@ from fkd.types import Annotations
 
 FORMAT = "fkd shards, version 1"
 NAME = "index.json"
-HEADER = 512
-"""Bytes before each file of a tar archive that say its name and its size (POSIX.1-1988, ustar)."""
+HEADER = 512  # bytes before each file of a tar archive, with its name and size (POSIX.1-1988, ustar)
 _TABLE = "table"
 _PIECE = 1 << 20  # bytes
 _SHARD = re.compile(r"\w[\w-]*\.tar", re.ASCII)
-_HASHES = "image_hashes"  # which shards written before do not have
+_HASHES = "image_hashes"  # a column that older shards lack
 _COLUMNS = {field.name for field in fields(Annotations)} - {"schema"}
 _AGAIN = "copy the folder again or write it anew with scripts/shard.py"
 
 Places = npt.NDArray[np.int64]
-"""(P, 4) for each image: its shard; first byte and number of bytes there; CRC-32 of its header and bytes."""
+"""(P, 4) for each image: shard, first byte in it, number of bytes, CRC-32 of tar header and bytes."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar file: its name in the folder, its bytes and their SHA-256."""
+    """A tar file: name in the folder, number of bytes, SHA-256."""
 
     name: str
     bytes: int
@@ -48,15 +47,15 @@ class Index:
     """A folder of shards.
 
     Attributes:
-        source: name of the data set that was written.
-        remarks: what is to be said of it.
+        source: name of the dataset that was written.
+        remarks: of that dataset, see `Faces`.
         channels: of the images, 1 or 3.
         encoding: of the images.
         shards: the tar files.
-        places: where each of the P images lies.
+        places: the places of the P images.
         table: the N faces, in the order of the source.
         splits: "train", "val" and "test" -> their rows of the table.
-        digest: stands for all of it, the order of images included.
+        digest: hash of the index file, which includes the checksums of all others.
     """
 
     source: str
@@ -71,7 +70,7 @@ class Index:
 
 
 def write(folder: Path, index: Index) -> None:
-    """Columns first, index.json last: only a whole folder has one."""
+    """Writes the columns, then index.json, so that only a complete folder has one."""
     (folder / _TABLE).mkdir(exist_ok=True)
     arrays = {name: getattr(index.table, name) for name in _COLUMNS} | {**index.splits, "places": index.places}
     files = {}
@@ -97,17 +96,11 @@ def write(folder: Path, index: Index) -> None:
         file.write(json.dumps(content, indent=1).encode())
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read(folder: Path) -> Index:
-    """The index of a folder, checked; of the shards it is looked at whether they are there and as long as they were.
+    """The index of a folder, checked; of the shards only existence and size are checked.
 
     Raises:
-        UserError: what is missing, cut off, changed or does not fit.
+        UserError: a file is missing, cut off or changed, or the parts do not fit each other.
     """
     path = folder / NAME
     try:
@@ -145,7 +138,7 @@ def read(folder: Path) -> Index:
 
 
 def _checksum(path: Path) -> int:
-    """CRC-32 of a file: a million rows are a gigabyte, which is read before anything else can begin."""
+    """CRC-32 of a file, which is fast: a million rows are a gigabyte, read at every start."""
     with path.open("rb") as file:
         checksum = 0
         while piece := file.read(_PIECE):
@@ -154,7 +147,7 @@ def _checksum(path: Path) -> int:
 
 
 def _column(folder: Path, name: str, expected: int) -> npt.NDArray[Any]:
-    """A column, memory-mapped: what is not used stays on disk, and processes that load share the rest."""
+    """A column, memory-mapped, so that loading processes share it."""
     path = folder / _TABLE / f"{name}.npy"
     try:
         if _checksum(path) != expected:
@@ -179,23 +172,19 @@ def _shard(folder: Path, content: Mapping[str, Any]) -> Shard:
 
 
 def _check(index: Index, content: Mapping[str, Any]) -> None:
-    """Raises ValueError where the parts of an index do not fit each other, ranges of numbers included."""
+    """Raises ValueError if the parts of an index do not fit each other."""
     table, places = index.table, index.places
     kinds = {"paths": "U", "images": "i8", "keypoints": "f4", "visible": "?", "subjects": "U", "label_shift": "f4"}
-    kinds[_HASHES] = "u8"
-    columns = {name: (getattr(table, name), kind) for name, kind in kinds.items()}
-    columns |= {name: (rows, "i8") for name, rows in (*index.splits.items(), ("places", places))}
-    for name, (column, kind) in columns.items():
+    kinds |= {_HASHES: "u8", "places": "i8", **dict.fromkeys(SPLITS, "i8")}
+    columns = {**vars(table), **index.splits, "places": places}
+    for name, kind in kinds.items():
+        column = columns[name]
         if column.dtype.kind != "U" if kind == "U" else column.dtype != np.dtype(kind):
             raise ValueError(f"{name}: expected {kind}, found {column.dtype}")
-    found = {
-        "faces": len(table),
-        "images": len(places),
-        "splits": {name: len(rows) for name, rows in index.splits.items()},
-    }
-    for name, number in found.items():
-        if content[name] != number:
-            raise ValueError(f"{name}: expected {content[name]}, found {number}")
+    sizes_of_splits = {name: len(rows) for name, rows in index.splits.items()}
+    for name, found in {"faces": len(table), "images": len(places), "splits": sizes_of_splits}.items():
+        if content[name] != found:
+            raise ValueError(f"{name}: expected {content[name]}, found {found}")
     if index.channels not in (1, 3) or places.shape[1:] != (4,):
         raise ValueError(f"expected 1 or 3 channels and (P, 4) places, found {index.channels} and {places.shape}")
     _within("images", table.images, len(places))

@@ -14,22 +14,20 @@ from fkd.errors import UserError
 from fkd.io.images import in_channels
 from fkd.types import Image
 
-_OPEN = 128
-"""Shards that a process holds open; each takes a file descriptor, of which systems give a process 256 or more."""
-_BLOCK = 256
-"""Faces of a shard that change places: some megabytes, which systems read ahead and keep."""
+_OPEN = 128  # shards that a process keeps open; each takes a file descriptor, and some systems allow only 256
+_BLOCK = 256  # faces of a shard that are mixed with each other: some megabytes, which systems read ahead and keep
 
 
 class ShardImages:
     """Read-only images in memory-mapped shards.
 
-    The first time that a process reads an image, its checksum and its size are compared with those of the index.
+    When a process reads an image for the first time, its checksum and size are compared with the index.
 
     Args:
         folder: of the shards.
-        index: what lies in them.
+        index: of the shards.
         channels: 1 for grey images, 3 for RGB.
-        buffer: about how many images of an epoch's order are mixed with each other.
+        buffer: about how far images move in the order of an epoch, see `order`.
     """
 
     def __init__(self, folder: Path, index: Index, channels: int, buffer: int) -> None:
@@ -40,7 +38,7 @@ class ShardImages:
 
     @property
     def key(self) -> str:
-        """What stands for the images: the index has the checksum of each."""
+        """The hash of the index, which has the checksum of each image."""
         return self.digest
 
     def __len__(self) -> int:
@@ -61,21 +59,21 @@ class ShardImages:
             ) from error
 
     def order(self, images: Rows, rng: np.random.Generator, world: int) -> Rows:
-        """A new order of faces for an epoch of `world` processes: shards at random, each nearly from start to end.
+        """A new order of the faces for an epoch: shards at random, each read nearly from start to end.
 
-        Where the buffer holds all faces, they come plainly at random. Else shards follow each other in a random order,
-        and faces change places with others up to `buffer` away, so that a batch is of several shards; but those of one
-        shard with its others up to `_BLOCK` away alone, so that its images are read nearly in the order that they lie
-        in (writing has mixed them). Process r takes every `world`-th face from the r-th on, as a sampler deals them
-        out, and gets one piece of the order: few shards are read by two.
+        If the buffer holds all faces, the order is a random permutation. Otherwise shards follow each other in a random
+        order, and faces move up to `buffer` places, so that a batch comes from several shards. Within one shard faces
+        move only up to `_BLOCK` places, so that its images are read nearly in the order of the file (writing has mixed
+        them). Rank r gets every `world`-th face from r on, which is one piece of the order: few shards are read by two
+        processes.
 
         Args:
             images: (R,) the image of each face.
             rng: gives the order.
-            world: number of processes.
+            world: world size.
 
         Returns:
-            (R,) permutation of the faces; those that do not make up a whole round of processes come last.
+            (R,) permutation of the faces; those that do not fill a round of all processes come last.
         """
         count = len(images)
         if count <= self.buffer:
@@ -86,7 +84,7 @@ class ShardImages:
         moved = np.arange(count) + rng.uniform(0, self.buffer, count)
         mixed = turn[in_line][np.argsort(moved, kind="stable")]
         order = np.empty_like(in_line)
-        order[np.argsort(mixed, kind="stable")] = in_line  # a shard's first place gets its first face, and so on
+        order[np.argsort(mixed, kind="stable")] = in_line  # each shard keeps its order
         whole = len(order) // world * world
         order[:whole] = order[:whole].reshape(world, -1).T.ravel()
         return order
@@ -105,9 +103,9 @@ def _mapped(path: Path, size: int) -> Image:
 
 
 def _check(member: Image, checksum: int) -> None:
-    """Raises ValueError if a file of an archive, with its header, is not what was written."""
-    said = member[124:135].tobytes()  # in octal digits
-    if said != b"%011o" % (len(member) - HEADER):
-        raise ValueError(f"a file of another size (octal {said!r})")
+    """Raises ValueError if a member of a tar file, with its header, has another size or checksum."""
+    size = member[124:135].tobytes()  # in octal digits
+    if size != b"%011o" % (len(member) - HEADER):
+        raise ValueError(f"a file of another size (octal {size!r})")
     if zlib.crc32(member.data) != checksum:
         raise ValueError("another checksum")

@@ -1,4 +1,4 @@
-"""Faces out of shards, as every other source gives them."""
+"""The data source that reads shards."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,16 +12,16 @@ from fkd.schema import schema_of
 
 
 def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: int) -> Faces:
-    """The faces that `scripts/shard.py` wrote, with the splits that they had.
+    """The faces that `scripts/shard.py` wrote, with their splits.
 
     Args:
         root: folder of the shards.
-        schema: what the points mean; a name or plain data.
+        schema: of the points; a name or plain data.
         channels: 1 for grey images, 3 for RGB.
-        buffer: about how many images of a training's order are mixed with each other.
+        buffer: about how far images move in the order of an epoch, see `ShardImages.order`.
 
     Raises:
-        UserError: what an argument or the folder lacks, or that it holds other points or only grey images.
+        UserError: an argument or the folder is wrong, or the folder has points of another schema or only grey images.
     """
     if not isinstance(root, str):
         raise UserError(f"data.root={root}: expected a folder of shards")

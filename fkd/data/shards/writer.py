@@ -1,5 +1,6 @@
-"""Faces of any source into shards."""
+"""Writes a dataset into shards."""
 
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ import numpy as np
 from fkd.data.cache import Keyed
 from fkd.data.face_data import SPLITS, Faces
 from fkd.data.shards.encodings import ENCODINGS, encode
-from fkd.data.shards.index import HEADER, NAME, Index, Places, Shard, digest
+from fkd.data.shards.index import HEADER, NAME, Index, Places, Shard
 from fkd.data.shards.index import write as write_index
 from fkd.data.split import Rows
 from fkd.distributed import cores
@@ -31,13 +32,13 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True)
 class Storage:
-    """How shards hold images.
+    """The settings of shards.
 
     Attributes:
-        encoding: "raw", "png" or "jpeg".
+        encoding: of images: "raw", "png" or "jpeg".
         quality: of JPEG, from 1 to 100.
         size: images in a shard.
-        seed: of the order of images, which shards keep.
+        seed: of the order of images in the shards.
     """
 
     encoding: str
@@ -53,19 +54,19 @@ class Storage:
 
 
 def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
-    """Shards of whole images, each image once, however many faces are on it; what was cut goes on.
+    """Writes shards of whole images, each image once; the same call resumes after an interruption.
 
-    Whole, since other crops, a detector and the notebooks' frames need what lies around a face. An image stands in a
-    shard of the first of the splits that one of its faces is in; images of no face are left out.
+    Whole images, because other crops, a detector and the notebooks' frames need the surroundings of a face. An image is
+    in a shard of the first split that has one of its faces; images without faces are left out.
 
     Args:
-        faces: the data set.
+        faces: the dataset.
         channels: of its images.
-        folder: for the files; empty, or with what was begun by the same call.
-        storage: how.
+        folder: of the shards; empty, or with the files of the same call that was interrupted.
+        storage: the settings.
 
     Raises:
-        UserError: the folder holds something else, or cannot be written.
+        UserError: the folder has other files, or cannot be written.
     """
     used, images = np.unique(faces.table.images, return_inverse=True)
     table = replace(faces.table, images=images.astype(np.int64))
@@ -78,32 +79,31 @@ def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
     }
     try:
         with locked(folder / _LOCK, wait=True):
-            _begin(folder, settings)
-            parts = _Parts(faces, table, used, storage)
-            shards, places = _write_shards(folder, parts)
+            _check_settings(folder, settings)
+            shards, places = _write_shards(folder, _Content(faces, table, used, storage))
             index = Index(faces.name, faces.remarks, channels, storage.encoding, shards, places, table, faces.splits)
             write_index(folder, index)
             (folder / _SETTINGS).unlink()
         (folder / _LOCK).unlink()
     except OSError as error:
         raise UserError(
-            f"output={folder}: cannot write shards ({error.strerror}); make room or give another folder: the same "
-            "command goes on with what is there"
+            f"output={folder}: cannot write shards ({error.strerror}); make room and give the same command to "
+            "resume, or give another folder"
         ) from error
     return index
 
 
-def _begin(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Notes what is written, or makes sure that it is what was begun."""
+def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Writes the settings, or compares them with those of the interrupted call."""
     if (folder / NAME).exists():
         raise UserError(f"output={folder}: expected an empty folder, found shards ({NAME}); give another or remove it")
     path, text = folder / _SETTINGS, json.dumps(settings, indent=1)
     if path.exists():
-        if (begun := path.read_text()) != text:
-            then = json.loads(begun)
+        if (before := path.read_text()) != text:
+            then = json.loads(before)
             key = next((key for key, value in settings.items() if then.get(key) != value), "settings")
             raise UserError(
-                f"output={folder}: expected to go on with {key}={then.get(key)}, found {settings.get(key)}; give the "
+                f"output={folder}: expected to resume with {key}={then.get(key)}, found {settings.get(key)}; give the "
                 "same command, another folder, or remove this one"
             )
         for leftover in folder.glob(".*.tmp"):  # of a process that was killed
@@ -115,25 +115,23 @@ def _begin(folder: Path, settings: Mapping[str, Any]) -> None:
         file.write(text.encode())
 
 
-class _Parts:
-    """What goes into which shard.
-
-    Attributes:
-        images: how many there are.
-    """
+class _Content:
+    """The content of the shards."""
 
     def __init__(self, faces: Faces, table: Annotations, used: Rows, storage: Storage) -> None:
         self._table, self._storage, self._images, self._used = table, storage, faces.images, used
-        self.images = len(used)
         self._split = np.full(len(table), len(SPLITS))
         for number, name in reversed([*enumerate(SPLITS)]):
             self._split[faces.splits[name]] = number
         self._by_image = np.argsort(table.images, kind="stable")
         self._starts = np.searchsorted(table.images[self._by_image], np.arange(len(used) + 1))
 
+    def __len__(self) -> int:
+        return len(self._used)
+
     def shards(self) -> Iterator[tuple[str, Rows]]:
-        """Name and images of each."""
-        first = np.full(self.images, len(SPLITS))
+        """Name and images of each shard."""
+        first = np.full(len(self), len(SPLITS))
         np.minimum.at(first, self._table.images, self._split)
         for number, name in enumerate((*SPLITS, "other")):
             rng = np.random.default_rng((self._storage.seed, number))
@@ -142,14 +140,10 @@ class _Parts:
                 yield f"{name}-{shard:05}.tar", mixed[start : start + size]
 
     def files(self, image: int) -> dict[str, bytes]:
-        """Name -> content of what is written of an image."""
+        """Name -> content of the two files of an image."""
         pixels = self._images[int(self._used[image])]
         suffix, data = encode(pixels, self._storage.encoding, self._storage.quality)
         rows = self._by_image[self._starts[image] : self._starts[image + 1]]
-        description = json.dumps(self._description(rows)).encode()
-        return {f"{image:09}.{suffix}": data, f"{image:09}.json": description}
-
-    def _description(self, rows: Rows) -> dict[str, Any]:
         table, splits = self._table.take(rows), (*SPLITS, None)
         columns = {
             "row": rows.tolist(),
@@ -160,41 +154,44 @@ class _Parts:
             "label_shift": table.label_shift.tolist(),
         }
         faces = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        return {"path": str(table.paths[0]), "schema": table.schema.name, "faces": faces}
+        description = {"path": str(table.paths[0]), "schema": table.schema.name, "faces": faces}
+        return {f"{image:09}.{suffix}": data, f"{image:09}.json": json.dumps(description).encode()}
 
 
-def _write_shards(folder: Path, parts: _Parts) -> tuple[tuple[Shard, ...], Places]:
-    """All shards, and where each image lies; a shard that is there already is only read."""
+def _write_shards(folder: Path, content: _Content) -> tuple[tuple[Shard, ...], Places]:
+    """All shards, and the place of each image; a shard that exists already is only read."""
     shards: list[Shard] = []
-    places = np.zeros((parts.images, 4), np.int64)
-    with progress("Writing shards", parts.images) as advance:
-        for number, (name, images) in enumerate(parts.shards()):
+    places = np.zeros((len(content), 4), np.int64)
+    with progress("Writing shards", len(content)) as advance:
+        for number, (name, images) in enumerate(content.shards()):
             path = folder / name
             if not path.exists():
                 with whole_file(path) as file:
-                    _write_shard(file, parts, images, advance)
+                    _write_shard(file, content, images, advance)
             places[images, 0], places[images, 1:] = number, _places(path, images)
-            shards.append(Shard(name, path.stat().st_size, digest(path)))
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            shards.append(Shard(name, path.stat().st_size, sha256))
     return tuple(shards), places
 
 
-def _write_shard(file: BinaryIO, parts: _Parts, images: Rows, advance: Callable[[], None]) -> None:
-    """The same bytes for the same images: no times, no owners."""
+def _write_shard(file: BinaryIO, content: _Content, images: Rows, advance: Callable[[], None]) -> None:
+    """Writes the same bytes for the same images: no times, no owners."""
     threads = min(cores(), 16)
     with ThreadPoolExecutor(threads) as pool, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for start in range(0, len(images), 4 * threads):  # piece by piece, since large images are large in memory
-            for files in pool.map(parts.files, images[start : start + 4 * threads].tolist()):
-                for name, content in files.items():
+        for start in range(0, len(images), 4 * threads):  # in pieces, because map reads ahead without limit
+            for files in pool.map(content.files, images[start : start + 4 * threads].tolist()):
+                for name, data in files.items():
                     member = tarfile.TarInfo(name)
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
                 advance()
     file.flush()
     os.fsync(file.fileno())
 
 
 def _places(path: Path, images: Rows) -> Places:
-    """(P, 3) first byte, number of bytes and checksum of each image in a shard, which must hold these images."""
+    """(P, 3) first byte, number of bytes and checksum of each image of a shard, which must hold these images."""
     rows = []
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:

@@ -1,4 +1,4 @@
-"""Faces as annotation files list them, before anything is made of them."""
+"""Faces as annotation files list them, before they become a table."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ class Row:
 
     Attributes:
         where: the file and the place in it, for messages.
-        image: name of the image's file below the set's root, with ``/``; or of what else holds it.
+        image: name of the image's file below the dataset's root, with ``/``; or another name of the image.
         keypoints: (P, 2) photo pixels, the centre of the first pixel at (0, 0).
-        visible: (P,) which points are known.
+        visible: (P,) whether each point is known.
         split: "train", "val" or "test".
-        size: width and height of the image as the file says, (0, 0) if it does not.
-        subject: name of the subject, if the file says it.
+        size: width and height of the image if the file gives them, else (0, 0).
+        subject: name of the subject, if the file gives it.
     """
 
     where: str
@@ -32,26 +32,29 @@ class Row:
     subject: str | None = None
 
 
+_COLUMNS = ("images", "keypoints", "visible", "splits", "sizes", "subjects")
+
+
 @dataclass(frozen=True)
 class Listing:
     """N faces in columns, see `Row`.
 
     Attributes:
-        images: N names.
+        images: (N,) names.
         keypoints: (N, P, 2) float32.
         visible: (N, P).
         splits: (N,).
-        sizes: (N, 2), zero where not said.
-        subjects: N names, None where not said.
+        sizes: (N, 2), (0, 0) where not given.
+        subjects: (N,) names, None where not given.
         where: row -> the file and the place in it.
     """
 
-    images: Sequence[str]
+    images: npt.NDArray[np.object_]
     keypoints: npt.NDArray[np.float32]
     visible: npt.NDArray[np.bool_]
     splits: npt.NDArray[np.str_]
     sizes: npt.NDArray[np.int64]
-    subjects: Sequence[str | None]
+    subjects: npt.NDArray[np.object_]
     where: Callable[[int], str]
 
     def __len__(self) -> int:
@@ -59,72 +62,50 @@ class Listing:
 
     @classmethod
     def of(cls, rows: Iterable[Row], points: int) -> "Listing":
-        """The columns of rows that must have so many points.
+        """The columns of rows with `points` points each.
 
         Raises:
-            UserError: one has others.
+            UserError: a row has another number of points.
         """
         listed: list[Row] = []
         for row in rows:
-            check_count(len(row.keypoints), points, row.where)
+            if (found := len(row.keypoints)) != points:
+                raise UserError(
+                    f"{row.where}: expected {points} points, found {found}; choose the schema of these labels "
+                    "(schema=NAME, conf/schema) or a mapping to it (data/mapping=NAME)"
+                )
             listed.append(row)
-        with np.errstate(over="ignore"):  # what is that large is refused later
+        with np.errstate(over="ignore"):  # too large numbers become infinite and are refused later
             keypoints = np.array([row.keypoints for row in listed]).astype(np.float32)
         return cls(
-            images=[row.image for row in listed],
+            images=np.array([row.image for row in listed], object),
             keypoints=keypoints.reshape(-1, points, 2),
             visible=np.array([row.visible for row in listed], bool).reshape(-1, points),
             splits=np.array([row.split for row in listed], np.str_),
             sizes=np.array([row.size for row in listed], np.int64).reshape(-1, 2),
-            subjects=[row.subject for row in listed],
+            subjects=np.array([row.subject for row in listed], object),
             where=[row.where for row in listed].__getitem__,
         )
 
     @classmethod
     def joined(cls, parts: Sequence["Listing"]) -> "Listing":
-        """Several, one after the other."""
+        """Several listings, one after the other."""
         if len(parts) == 1:
             return parts[0]
-        ends = np.cumsum([len(part) for part in parts])
+        starts = np.cumsum([0, *map(len, parts)])
 
         def where(row: int) -> str:
-            part = int(np.searchsorted(ends, row, "right"))
-            return parts[part].where(row - int(ends[part]) + len(parts[part]))
+            part = int(np.searchsorted(starts, row, "right")) - 1
+            return parts[part].where(row - int(starts[part]))
 
-        return cls(
-            images=[name for part in parts for name in part.images],
-            keypoints=np.concatenate([part.keypoints for part in parts]),
-            visible=np.concatenate([part.visible for part in parts]),
-            splits=np.concatenate([part.splits for part in parts]),
-            sizes=np.concatenate([part.sizes for part in parts]),
-            subjects=[name for part in parts for name in part.subjects],
-            where=where,
-        )
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        return cls(**columns, where=where)
 
     def take(self, keep: npt.NDArray[np.bool_]) -> "Listing":
         """The faces of a mask (N,)."""
         if keep.all():
             return self
-        rows = np.flatnonzero(keep).tolist()
+        rows = np.flatnonzero(keep)
         return Listing(
-            images=[self.images[row] for row in rows],
-            keypoints=self.keypoints[keep],
-            visible=self.visible[keep],
-            splits=self.splits[keep],
-            sizes=self.sizes[keep],
-            subjects=[self.subjects[row] for row in rows],
-            where=lambda row: self.where(rows[row]),
-        )
-
-
-def check_count(found: int, expected: int, where: str) -> None:
-    """Makes sure that a face has as many points as it should.
-
-    Raises:
-        UserError: it has others.
-    """
-    if found != expected:
-        raise UserError(
-            f"{where}: expected {expected} points, found {found}; choose the schema of these labels (schema=NAME, "
-            "conf/schema) or a mapping to it (data/mapping=NAME)"
+            **{name: getattr(self, name)[keep] for name in _COLUMNS}, where=lambda row: self.where(int(rows[row]))
         )

@@ -25,20 +25,20 @@ def coco(
 ) -> Faces:
     """All annotations with keypoints, each a face.
 
-    The format is https://cocodataset.org/#format-data: ``keypoints`` holds x, y and v of each point, v 0 for a point
-    that is not labelled, 1 for a hidden and 2 for a visible one. Crowds and annotations without keypoints are left
-    out. mmpose's files of WFLW, AFLW and 300-W have v = 1 for every labelled point; those of 300-W hold the
-    numbers of its .pts files as they are, which count pixels from 1 (see `fkd.data.sources.pts`).
+    The format is https://cocodataset.org/#format-data: ``keypoints`` holds x, y and v of each point; v is 0 for a point
+    that is not labelled, 1 for a hidden and 2 for a visible point. Crowds and annotations without keypoints are left
+    out. In mmpose's files of WFLW, AFLW and 300-W every labelled point has v = 1; those of 300-W have the numbers of
+    its .pts files, which count pixels from 1 (see `fkd.data.sources.pts`).
 
     Args:
-        files: the set.
+        files: the dataset.
         train, val, test: files below its root; for None see `FileSet`.
         images: folder of the images, below the root.
-        occluded: take points with v = 1 as known.
+        occluded: whether points with v = 1 are known.
         first_pixel: coordinates of the first pixel's centre in the files, 0 or 1.
 
     Raises:
-        UserError: what a file lacks, by annotation.
+        UserError: an error of a file, by annotation.
     """
     if not isinstance(occluded, bool):
         raise UserError(f"data.occluded={occluded}: expected true or false")
@@ -58,36 +58,35 @@ def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> 
     images: dict[int | str, Mapping[str, Any]] = {}
     for place, entry in enumerate(content["images"]):
         where = f"{path} images[{place}]"
-        if images.setdefault(own := _get(entry, "id", int | str, where), entry) is not entry:
-            raise UserError(f"{where}: expected an id of its own, found {short(own)}, which another image has")
+        if images.setdefault(key := _get(entry, "id", int | str, where), entry) is not entry:
+            raise UserError(f"{where}: expected another id in each of images, found {short(key)} twice")
     for place, entry in enumerate(content["annotations"]):
         where = f"{path} annotations[{place}]"
-        if not isinstance(entry, Mapping) or entry.get("iscrowd") or not entry.get("keypoints"):
-            _get(entry, "image_id", int | str, where)
+        image_id = _get(entry, "image_id", int | str, where)
+        if entry.get("iscrowd") or not entry.get("keypoints"):
             continue
-        if (image := images.get(_get(entry, "image_id", int | str, where))) is None:
-            raise UserError(f"{where}: expected an image_id of images, found {short(entry['image_id'])}")
+        if (image := images.get(image_id)) is None:
+            raise UserError(f"{where}: expected an image_id of images, found {short(image_id)}")
         keypoints, visible = _points(_get(entry, "keypoints", list, where), least, where)
         _check_box(entry.get("bbox"), where)
         name = _get(image, "file_name", str, f"{where}, its image")
         size: Any = (image.get("width"), image.get("height"))
-        known = all(isinstance(side, int) and side > 0 for side in size)
+        has_size = all(isinstance(side, int) and side > 0 for side in size)
         below(Path(folder), name, where)
-        at = name if folder in ("", ".") else f"{folder}/{name}"
-        yield Row(where, at, keypoints - np.float32(first_pixel), visible, split, size if known else (0, 0))
+        name = name if folder in ("", ".") else f"{folder}/{name}"
+        yield Row(where, name, keypoints - np.float32(first_pixel), visible, split, size if has_size else (0, 0))
 
 
 def _content(path: Path, split: str) -> Mapping[str, Any]:
+    raw = text(path, "a JSON file", missing(split))
     try:
-        content: Any = json.loads(text(path, "a JSON file", missing(split)))
-    except UserError:
-        raise
+        content: Any = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected a JSON file, found something else or half of one ({error})") from error
     for key in ("images", "annotations"):
-        if not isinstance(content, Mapping) or not isinstance(content.get(key), list):
-            found = short(content.get(key)) if isinstance(content, Mapping) else short(content)
-            raise UserError(f"{path}: expected a list of {key} as COCO has it, found {found}")
+        found = content.get(key) if isinstance(content, Mapping) else content
+        if not isinstance(content, Mapping) or not isinstance(found, list):
+            raise UserError(f"{path}: expected a list of {key} as COCO has it, found {short(found)}")
     return dict(content)
 
 
@@ -108,7 +107,7 @@ def _points(values: list[Any], least: int, where: str) -> tuple[np.ndarray, np.n
 
 
 def _check_box(box: Any, where: str) -> None:
-    """Windows are cut around the points; a box that cannot be says that the annotation is broken."""
+    """Crops are cut around the points, but an impossible box shows that the annotation is broken."""
     if box is None:
         return
     sides = [number(side) for side in box] if isinstance(box, list) else []
@@ -117,7 +116,7 @@ def _check_box(box: Any, where: str) -> None:
 
 
 def _get(entry: Any, key: str, kind: Any, where: str) -> Any:
-    value = entry.get(key) if isinstance(entry, Mapping) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(f"{where}: expected {key}, found {short(value if isinstance(entry, Mapping) else entry)}")
+    value = entry.get(key) if isinstance(entry, Mapping) else entry
+    if not isinstance(entry, Mapping) or not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(f"{where}: expected {key}, found {short(value)}")
     return value

@@ -1,9 +1,7 @@
-"""Tables with an image's name and its points in each row."""
+"""CSV tables with the name of an image and its points in each row."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -13,31 +11,17 @@ import pyarrow as pa
 import pyarrow.csv as arrow
 
 from fkd.data.face_data import Faces
-from fkd.data.sources.annotation_list import Listing, Row
+from fkd.data.sources.annotation_list import Listing
 from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.parsing import below, leads_out, missing, named, number
 from fkd.errors import UserError, short
+from fkd.io.csv_lines import csv_lines
 
-_UNKNOWN = ("", "nan", "NaN", "NAN")
-"""Cells of a point that nobody knows."""
+_EMPTY = ("", "nan", "NaN", "NAN")
+"""Cells of a point that is not known."""
 
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a table hold what; each by its header or by its number from 0 on.
-
-    Attributes:
-        image: name of the image; None if the row holds the image itself, which is then called `own_name`.
-        points: where x0, y0, x1, y1, ... begin; or two headers, of x and of y, in which ``{name}`` or ``{i}`` stands
-            for a point's name in the schema or its number.
-        subject: name of the subject; None if there is no such column.
-        may_lack: whether an empty cell is a point that is not known, and not a mistake.
-    """
-
-    image: str | int | None
-    points: int | Sequence[str]
-    subject: str | int | None
-    may_lack: bool
+_Part = tuple[list[str], list[str], npt.NDArray[np.float32]]
+"""Names of images and of subjects, empty without such a column, and points (n, P, 2), NaN where not known."""
 
 
 def csv_table(
@@ -50,106 +34,109 @@ def csv_table(
     columns: int | Sequence[str],
     subject_column: str | int | None,
 ) -> Faces:
-    """All rows of CSV files, each a face (RFC 4180: commas, quotes, a header). Points are in pixels from 0 on.
+    """All rows of CSV files (RFC 4180) with a header, each a face; the first pixel's centre is at (0, 0).
 
     Args:
-        files: the set.
+        files: the dataset.
         train, val, test: files below its root; for None see `FileSet`.
         images: folder of the images, below the root.
-        image_column, columns, subject_column: see `Columns`.
+        image_column, columns, subject_column: see `Table`.
 
     Raises:
-        UserError: what a file lacks, by line.
+        UserError: an error of a file, by line.
     """
     if not isinstance(images, str):
         raise UserError(f"data.images={images}: expected a folder below {files.root}")
-    which = Columns(image_column, columns, subject_column, may_lack=True)
     names = named({"train": train, "val": val, "test": test})
-    for split, name in names.items():
-        if not (files.folder / str(name)).is_file():
-            raise UserError(f"{files.folder / str(name)}: expected a CSV file, found none; {missing(split)}")
-    tables = [(Table(files, files.folder / str(name), which, images), split) for split, name in names.items()]
-    return files.faces(Listing.joined([table.listing(split) for table, split in tables]), names)
+    paths = {split: files.folder / str(name) for split, name in names.items()}
+    for split, path in paths.items():
+        if not path.is_file():
+            raise UserError(f"{path}: expected a CSV file, found none; {missing(split)}")
+    tables = {split: Table(files, path, image_column, columns, subject_column, images) for split, path in paths.items()}
+    return files.faces(Listing.joined([table.listing(split) for split, table in tables.items()]), names)
 
 
 class Table:
-    """One CSV file of a set.
+    """One CSV file of a dataset. A column is given by its header or by its number from 0 on.
 
     Args:
-        files: the set.
+        files: the dataset.
         path: the file.
-        columns: what stands where.
-        folder: of the images, below the set's root.
+        image: column of the image's name; None if the row holds the image itself, which is then called `own_name`.
+        points: the column where x0, y0, x1, y1, ... start; or two headers, of x and of y, in which ``{name}`` or
+            ``{i}`` stands for a point's name in the schema or its number.
+        subject: column of the subject's name; None if there is none.
+        folder: of the images, below the dataset's root.
+        may_lack: whether an empty cell is a point that is not known instead of an error.
 
     Raises:
         UserError: the file is missing, no CSV file, or lacks a column.
     """
 
-    def __init__(self, files: FileSet, path: Path, columns: Columns, folder: str) -> None:
-        self.path, self._columns, self._root = path, columns, files.folder / folder
+    def __init__(
+        self,
+        files: FileSet,
+        path: Path,
+        image: str | int | None,
+        points: int | Sequence[str],
+        subject: str | int | None = None,
+        folder: str = "",
+        may_lack: bool = True,
+    ) -> None:
+        self.path, self._root, self._may_lack = path, files.folder / folder, may_lack
         self._folder = "" if folder.strip("/") in ("", ".") else f"{folder.strip('/')}/"
-        self.header = next(_lines(path), (1, []))[1]
+        self.header = next(csv_lines(path), (1, []))[1]
         if not self.header:
             raise UserError(f"{path}: expected rows, found none")
         if len(self.header) == 1:
             raise UserError(f"{path} line 1: expected columns with commas between them, found {short(self.header[0])}")
         if _is_data(self.header):
             raise UserError(f"{path} line 1: expected a header, found a row, {short(', '.join(self.header))}")
-        self._image = None if columns.image is None else self.column(columns.image)
-        self._subject = None if columns.subject is None else self.column(columns.subject)
+        self._image = None if image is None else self.column(image)
+        self._subject = None if subject is None else self.column(subject)
         self._texts = [place for place in (self._image, self._subject) if place is not None]
-        self._points = self._places(columns.points, files)
+        self._points = self._point_columns(points, files)
 
     def listing(self, split: str) -> Listing:
         """All faces.
 
-        Arrow reads a million rows in seconds. What it cannot read, or what looks wrong, is read again row by row, which
-        says where.
+        Arrow reads a million rows in seconds. A file with an error is read again line by line, for the error's line.
 
         Raises:
-            UserError: a row is broken, or there is none.
+            UserError: an error in a row, or no rows.
         """
         try:
-            batches = [*self._batches()]
+            parts = [*self._read_by_arrow()]
         except (pa.ArrowInvalid, _BrokenError):
-            return Listing.of(self._rows(split), len(self._points) // 2)
-        texts: dict[str, str] = {}  # an image or a subject of many rows is one object
-        names = [texts.setdefault(value, value) for batch in batches for value in batch[0]]
-        subjects = [texts.setdefault(value, value) for batch in batches for value in batch[1]]
-        pieces = [batch[2] for batch in reversed(batches)]
-        del batches
+            parts = [self._read_by_line()]
+        texts: dict[str, str] = {}  # rows with the same image or subject share one object
+        names = [texts.setdefault(value, value) for part in parts for value in part[0]]
+        subjects = [texts.setdefault(value, value) for part in parts for value in part[1]]
+        pieces = [part[2] for part in reversed(parts)]
+        del parts
         pa.default_memory_pool().release_unused()
         points, filled = np.empty((sum(map(len, pieces)), *pieces[0].shape[1:]), np.float32), 0
-        while pieces:  # given back one by one: all of them and their copy would be twice the table
+        while pieces:  # each is freed at once, because all of them and their copy would be twice the table
             piece = pieces.pop()
             points[filled : filled + len(piece)] = piece
             filled += len(piece)
-        known = np.isfinite(points[..., 0]) & np.isfinite(points[..., 1])
+        known = ~np.isnan(points[..., 0])
         points[~known] = 0
-        count = len(points)
         if self._image is None:
             names = [own_name(self.path, line) for line, _ in self.lines()]
         return Listing(
-            images=[self._folder + name for name in names],
+            images=np.array([self._folder + name for name in names], object),
             keypoints=points,
             visible=known,
-            splits=np.full(count, split),
-            sizes=np.zeros((count, 2), np.int64),
-            subjects=subjects or [None] * count,
+            splits=np.full(len(points), split),
+            sizes=np.zeros((len(points), 2), np.int64),
+            subjects=np.array(subjects if subjects else [None] * len(points), object),
             where=self._where,
         )
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
-        """Number and cells of each line below the header.
-
-        Raises:
-            UserError: a line has not as many cells as the header, or is no text.
-        """
-        for line, cells in islice(_lines(self.path), 1, None):
-            if len(cells) != len(self.header):
-                expected = f"expected {len(self.header)} columns, as the header has"
-                raise UserError(f"{self.path} line {line}: {expected}, found {len(cells)}")
-            yield line, cells
+        """Number and cells of each line below the header; see `csv_lines`."""
+        return islice(csv_lines(self.path), 1, None)
 
     def column(self, which: str | int) -> int:
         """The number of a column.
@@ -166,8 +153,8 @@ class Table:
             f"{self.path}: expected a column {which}, found {len(self.header)}: {', '.join(self.header[:8])}{more}"
         )
 
-    def _places(self, which: int | Sequence[str], files: FileSet) -> list[int]:
-        """Numbers of the columns of x0, y0, x1, y1, ..."""
+    def _point_columns(self, which: int | Sequence[str], files: FileSet) -> list[int]:
+        """The numbers of the columns of x0, y0, x1, y1, ..."""
         if isinstance(which, int):
             found = [place for place in range(max(which, 0), len(self.header)) if place not in self._texts]
             if which < 0 or len(found) != 2 * files.count:
@@ -186,10 +173,9 @@ class Table:
             raise UserError(
                 f"data.columns={list(which)}: expected {{name}} or {{i}} in both headers ({error})"
             ) from error
-        return [self.column(each) for each in wanted]
+        return [self.column(header) for header in wanted]
 
-    def _batches(self) -> Iterator[tuple[list[str], list[str], npt.NDArray[np.float32]]]:
-        """Names of images and of subjects, none where there is no such column, and points (n, P, 2), piece by piece."""
+    def _read_by_arrow(self) -> Iterator[_Part]:
         titles = [str(place) for place in range(len(self.header))]
         kinds = {str(place): pa.float64() for place in self._points}
         kinds |= {str(place): pa.string() for place in self._texts}
@@ -197,7 +183,7 @@ class Table:
             self.path,
             arrow.ReadOptions(column_names=titles, skip_rows=1, block_size=1 << 24),
             convert_options=arrow.ConvertOptions(
-                column_types=kinds, include_columns=[*kinds], null_values=_UNKNOWN, strings_can_be_null=False
+                column_types=kinds, include_columns=[*kinds], null_values=_EMPTY, strings_can_be_null=False
             ),
         )
         rows = 0
@@ -211,8 +197,8 @@ class Table:
                 [] if place is None else batch.column(str(place)).to_pylist() for place in (self._image, self._subject)
             )
             lacking = np.isnan(points)
-            halves = (lacking[:, ::2] != lacking[:, 1::2]).any()
-            if np.isinf(points).any() or halves or (lacking.any() and not self._columns.may_lack) or "" in subjects:
+            has_half_points = (lacking[:, ::2] != lacking[:, 1::2]).any()
+            if np.isinf(points).any() or has_half_points or (lacking.any() and not self._may_lack) or "" in subjects:
                 raise _BrokenError
             if any(map(leads_out, {*names} - checked)):
                 raise _BrokenError
@@ -222,60 +208,51 @@ class Table:
         if not rows:
             raise _BrokenError
 
-    def _rows(self, split: str) -> Iterator[Row]:
-        """All faces, one by one."""
-        line = 0
+    def _read_by_line(self) -> _Part:
+        """All rows at once; raises a UserError for the first error."""
+        names, subjects, points = [], [], []
         for line, cells in self.lines():
             where = f"{self.path} line {line}"
-            name = own_name(self.path, line) if self._image is None else cells[self._image]
-            below(self._root, name, where)
+            if self._image is not None:
+                below(self._root, cells[self._image], where)
+                names.append(cells[self._image])
             values = np.array([number(cells[place]) for place in self._points])
             for bad in np.flatnonzero(~np.isfinite(values)):
                 cell, title = cells[self._points[bad]], self.header[self._points[bad]]
-                if not (self._columns.may_lack and cell in _UNKNOWN):
+                if not (self._may_lack and cell in _EMPTY):
                     raise UserError(
                         f"{where}: expected a number as {'xy'[bad % 2]} of point {bad // 2} (column {title}), "
                         f"found {cell!r}"
                     )
-            known = np.isfinite(values).reshape(-1, 2)
-            if (half := known[:, 0] != known[:, 1]).any():
+            lacking = np.isnan(values).reshape(-1, 2)
+            if (half := lacking[:, 0] != lacking[:, 1]).any():
                 raise UserError(f"{where}: expected both x and y of point {half.argmax()}, or neither, found one")
-            visible = known[:, 0]
-            keypoints = np.where(visible[:, None], values.reshape(-1, 2), 0)
-            subject = None if self._subject is None else cells[self._subject]
-            if subject is not None and not subject.strip():
-                raise UserError(f"{where}: expected the name of a subject (column {self._columns.subject}), found none")
-            yield Row(where, self._folder + name, keypoints, visible, split, subject=subject)
-        if not line:
+            if self._subject is not None:
+                if not cells[self._subject].strip():
+                    title = self.header[self._subject]
+                    raise UserError(f"{where}: expected the name of a subject (column {title}), found none")
+                subjects.append(cells[self._subject])
+            points.append(values)
+        if not points:
             raise UserError(f"{self.path}: expected rows, found none")
+        with np.errstate(over="ignore"):  # too large numbers become infinite and are refused later
+            return names, subjects, np.array(points).astype(np.float32).reshape(len(points), -1, 2)
 
     def _where(self, row: int) -> str:
         line = next(line for line, _ in islice(self.lines(), row, None))
         return f"{self.path} line {line}"
 
 
+def own_name(path: Path, line: int) -> str:
+    """The name of an image that is inside a line of a file."""
+    return f"{path.name}/{line:07}"
+
+
 def _is_data(cells: Sequence[str]) -> bool:
-    """Whether most of a line's cells are numbers, and not those that columns without names are counted by."""
+    """Whether most cells are numbers, unless they only number the columns."""
     numbers = [value for cell in cells if math.isfinite(value := number(cell))]
     return 2 * len(numbers) > len(cells) and set(np.diff(numbers)) != {1}
 
 
-def own_name(path: Path, line: int) -> str:
-    """What the image is called that a line of a file holds."""
-    return f"{path.name}/{line:07}"
-
-
 class _BrokenError(Exception):
-    """Something looks wrong."""
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(2**24)  # pixels of an image can be one cell
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            yield from ((reader.line_num, cells) for cells in reader if cells)
-    except OSError as error:
-        raise UserError(f"{path}: expected a CSV file, found none ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: expected a CSV file in UTF-8, found something else ({error})") from error
+    """Arrow has read something that may be an error."""

@@ -1,17 +1,19 @@
-"""Image files of a set, decoded."""
+"""Decoded image files of a dataset, and their hashes."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.cache import ImageCache, files_key
-from fkd.data.contents import file_hash, keep_hashes, kept_hashes
+from fkd.data.cache import ImageCache, files_key, read_in_threads
+from fkd.data.image_hashes import file_hash
+from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io import images
+from fkd.io.atomic import whole_file
 from fkd.terminal import progress
 from fkd.types import Hashes, Image
 
@@ -26,83 +28,71 @@ def decoded(
     channels: int,
     cache_dir: Path,
 ) -> tuple[ImageCache, Hashes]:
-    """The images of some files, in order, and hashes of these files, which are kept beside the images.
+    """The images of some files, in order, and the hashes of these files, which are kept beside the cache.
 
-    All of them are kept, so that the cache is the same whichever are needed.
+    The cache holds images that are not needed, too: so it is the same whichever are needed.
 
     Args:
-        name: of the set.
+        name: of the dataset.
         folder: of the files.
-        files: their names in it; None for an image that nobody needs and that is not there.
-        needed: (N,) which of them must be readable.
+        files: their names in the folder; None for an image that is not needed and has no file.
+        needed: (N,) images that must be readable.
         channels: 1 for grey, 3 for RGB.
-        cache_dir: where decoded images are kept.
+        cache_dir: folder of the cache.
 
     Raises:
-        UserError: needed images that cannot be read, all of them: who mends one should not meet the next one then.
+        UserError: needed images cannot be read; it names all of them.
     """
-
-    hashes = np.zeros(len(files), np.uint64)
+    paths = [None if file is None else folder / file for file in files]
+    hashes = np.zeros(len(paths), np.uint64)
+    errors: dict[int, UserError] = {}
 
     def read(index: int) -> Image:
-        file = files[index]
-        if file is None:
+        if (path := paths[index]) is None:
             return no_pixels(channels)
         try:
-            hashes[index] = file_hash(folder / file)  # here, since the file is not read a second time then
-            return images.read(folder / file, channels)
+            hashes[index] = file_hash(path)  # here, while the file is in memory
+            return images.read(path, channels)
         except UserError as error:
-            if not needed[index]:
-                return no_pixels(channels)
-            raise _UnreadableError(str(error)) from error
+            if needed[index]:
+                errors[index] = error
+            return no_pixels(channels)
 
-    key = f"{name}-{files_key([None if file is None else folder / file for file in files], channels)}"
-    try:
-        cache = ImageCache.build(cache_dir, key, len(files), read, "Decoding images", needed)
-    except _UnreadableError as error:
-        wanted = [file for file, is_needed in zip(files, needed, strict=True) if is_needed and file is not None]
-        if len(broken := _unreadable(folder, wanted, channels)) < 2:
-            raise UserError(str(error)) from error
+    key = f"{name}-{files_key(paths, channels)}"
+    cache = ImageCache.build(
+        cache_dir, key, len(paths), lambda: read_in_threads(read, len(paths)), "Decoding images", needed=needed
+    )
+    if errors:
+        cache.path.unlink(missing_ok=True)
+        broken = [str(files[index]) for index in sorted(errors)]
+        if len(broken) == 1:
+            raise next(iter(errors.values()))
         shown = ", ".join(broken[:_SHOWN]) + ", ..." * (len(broken) > _SHOWN)
         raise UserError(
-            f"{error}; {len(broken):,} of {len(wanted):,} images cannot be read: {shown}; copy them again, or name "
-            "them in a file, one a line, that data.exclude=FILE leaves out"
-        ) from error
+            f"{errors[min(errors)]}; {len(broken):,} of {needed.sum():,} images cannot be read: {shown}; copy them "
+            "again, or name them in a file, one a line, that data.exclude=FILE leaves out"
+        )
     kept = cache.path.with_suffix(".hashes.npy")
-    if not hashes.any():  # decoded by another run
-        return cache, kept_hashes(kept, len(files), lambda: _file_hashes(folder, files))
-    keep_hashes(kept, hashes)
+    if not hashes.any():  # an earlier run has decoded the images
+        with suppress(OSError, ValueError, EOFError):
+            found: Hashes = np.load(kept, allow_pickle=False)
+            if (found.shape, found.dtype) == (hashes.shape, hashes.dtype):
+                return cache, found
+        hashes = _file_hashes(paths)
+    with suppress(OSError), whole_file(kept) as content:
+        np.save(content, hashes)
     return cache, hashes
 
 
-def _file_hashes(folder: Path, files: Sequence[str | None]) -> Hashes:
-    def hashed(file: str | None) -> int:
-        return 0 if file is None else file_hash(folder / file)
-
-    hashes = np.zeros(len(files), np.uint64)
-    with progress("Hashing images", len(files)) as advance, ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
-        for index, found in enumerate(pool.map(hashed, files)):
-            hashes[index] = found
-            advance()
-    return hashes
-
-
 def no_pixels(channels: int) -> Image:
-    """What a cache holds of an image that nobody needs and that cannot be read."""
+    """The cache's entry for an image that is not needed and cannot be read."""
     return np.zeros((0, 0) if channels == 1 else (0, 0, channels), np.uint8)
 
 
-def _unreadable(folder: Path, files: Sequence[str], channels: int) -> list[str]:
-    names = []
-    with progress("Looking for others like it", len(files)) as advance:
-        for file in files:
-            try:
-                images.read(folder / file, channels)
-            except UserError:
-                names.append(file)
+def _file_hashes(paths: Sequence[Path | None]) -> Hashes:
+    hashes = np.zeros(len(paths), np.uint64)
+    with progress("Hashing images", len(paths)) as advance, ThreadPoolExecutor(min(cores(), 16)) as pool:
+        for index, found in enumerate(pool.map(lambda path: 0 if path is None else file_hash(path), paths)):
+            hashes[index] = found
             advance()
-    return names
-
-
-class _UnreadableError(UserError):
-    """An image is."""
+    return hashes

@@ -18,8 +18,8 @@ _NONE: frozenset[int] = frozenset()
 class Exclusion:
     """Faces that a file names, one a line: ``path``, or ``path<TAB>k`` for the k-th face, from 0 on, of an image.
 
-    Faces are counted as the same settings of the source give them. Empty lines, and those that begin with # and a
-    space, say nothing.
+    The number of a face counts as the same settings of the source list them. Empty lines and lines that start with a #
+    and a space are comments.
 
     Attributes:
         path: the file.
@@ -34,7 +34,7 @@ class Exclusion:
         """The list in a file.
 
         Raises:
-            UserError: there is no such file, or a line is no such name.
+            UserError: the file is missing, or a line has no number after its tab.
         """
         faces: dict[str, set[int] | None] = {}
         advice = "scripts/explore.py writes one; data.exclude=null leaves nothing out"
@@ -49,10 +49,10 @@ class Exclusion:
         return cls(path, faces)
 
     def keeps(self, images: Iterable[str]) -> npt.NDArray[np.bool_]:
-        """(N,) which faces are not named, by the names of their images.
+        """(N,) whether each face stays, from the names of their images.
 
         Raises:
-            UserError: one is named that is not there.
+            UserError: the list names a face that is not among them.
         """
         seen: Counter[str] = Counter()
         kept = []

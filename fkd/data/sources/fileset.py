@@ -1,4 +1,4 @@
-"""What all sources that read files share: from rows to a table, splits and decoded images."""
+"""The common part of all sources that read files: from listed faces to a table, splits and decoded images."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -22,31 +22,31 @@ from fkd.errors import UserError
 from fkd.schema import KeypointSchema, point_numbers, schema_of
 from fkd.types import Annotations, Hashes
 
-_LARGEST = 1e6  # pixels: beyond, a coordinate is nowhere near any image
+_LARGEST = 1e6  # pixels; no image is so large that a point may lie farther out
 
 
 @dataclass(frozen=True)
 class FileSet:
-    """A data set in a folder, and how its rows become faces; the settings that all formats share.
+    """A dataset in a folder: the settings that all file formats share.
 
     Attributes:
-        name: what config files call the set.
-        root: the folder; no image outside of it is read. Points count the pixels of an image as it is seen, turned
-            as its EXIF says.
-        schema: what the points mean to the net: a name or plain data, see `fkd.schema.schema_of`.
-        mapping: where the files have other points: ``points``, how many, and ``take``, which of them are the schema's,
-            in its order. None: the files have the schema's points.
-        subject: who is on an image: "image" (everybody another), "folder" (a folder is one subject), or a regular
-            expression whose first group is the subject's name, searched for in the image's name.
+        name: of the dataset, as in the config.
+        root: the folder; no image outside of it is read. Points are in pixels of the upright image, turned as its EXIF
+            orientation says.
+        schema: of the points that the net learns: a name or plain data, see `fkd.schema.schema_of`.
+        mapping: for files with other points: ``points``, their number, and ``take``, which of them are the schema's, in
+            its order. None: the files have the schema's points.
+        subject: who is on an image: "image" (each image another subject), "folder" (each folder a subject), or a
+            regular expression, searched for in the image's name, whose first group is the subject's name.
         exclude: a file of faces to leave out, see `Exclusion`; or None.
         val_share, test_share: share of the training rows held out by subject where the files name no such split;
             without training files none are held out.
         split_seed: of who is held out.
         channels: 1 for grey images, 3 for RGB.
-        cache_dir: where decoded images are kept.
+        cache_dir: folder of the decoded images.
 
     Raises:
-        UserError: a setting that cannot be, by its key.
+        UserError: a setting is not possible; names its key.
     """
 
     name: str
@@ -68,11 +68,11 @@ class FileSet:
             raise UserError(f"data.root={self.root}: found no such folder; give that of data={self.name}")
         if self.mapping is not None and not isinstance(self.mapping, Mapping):
             raise UserError(f"data.mapping={self.mapping}: expected points and take; choose one as data/mapping=NAME")
-        _ = self.points, self.subject in ("image", "folder") or self._pattern  # which raise what is wrong with them
+        _ = self.points, self.subject in ("image", "folder") or self._pattern  # both raise an error if they are wrong
 
     @cached_property
     def points(self) -> KeypointSchema:
-        """What the points mean."""
+        """The schema of the points that the net learns."""
         try:
             return schema_of(self.schema)
         except ValueError as error:
@@ -83,6 +83,20 @@ class FileSet:
         """The root as a path."""
         return Path(self.root)
 
+    @property
+    def count(self) -> int:
+        """Number of points of a face in the files."""
+        if self.mapping is None:
+            return len(self.points)
+        if not isinstance(count := self.mapping.get("points"), int) or count < 1:
+            raise UserError(f"data.mapping.points: expected how many points the files have, found {count!r}")
+        return count
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the points in the files, if the schema has them."""
+        return self.points.names if self.mapping is None else ()
+
     def faces(
         self,
         listing: Listing,
@@ -91,24 +105,26 @@ class FileSet:
     ) -> Faces:
         """The table of listed faces, their splits and images.
 
-        Faces without both points of the schema's normaliser are left out, since no error of theirs could be told; a
-        remark says how many. Unknown points of the others: see `fkd.data.sources.missing_points`.
+        Faces without both points of the schema's normaliser are left out, because their error cannot be measured; a
+        remark says how many. For other unknown points see `fkd.data.sources.missing_points`.
 
         Args:
             listing: every annotated face, with `count` points.
-            named: the splits that have files of their own; the others are held out of the training rows, if there are.
-            images: gives the images of these names, in order, and their hashes, where they are not files of that
-                name; those that `data.exclude` leaves out, which the mask does not have, need not be readable.
+            named: the splits with files of their own; the others are held out of the training rows, if there are any.
+            images: for images that are not files: from their names and a mask, images in this order and their hashes.
+                The mask is False for images that `data.exclude` leaves out, which need not be readable.
 
         Raises:
-            UserError: what a face lacks, by file and place; or an image, or a setting.
+            UserError: an error of a face, by file and place, of an image or of a setting.
         """
-        _check_places(listing)
+        _check_coordinates(listing)
         listed = len(listing)
         if self._take is not None:
             taken, seen = listing.keypoints[:, self._take], listing.visible[:, self._take]
             listing = replace(listing, keypoints=taken, visible=seen)
-        scored = self._can_be_scored(listing)
+        first, second = self.points.normaliser
+        scored = listing.visible[:, first] & listing.visible[:, second]
+        scored &= self.points.interocular(listing.keypoints) > 0
         first_out = "" if scored.all() else listing.where(int(scored.argmin()))
         listing = listing.take(scored)
         known = len(listing)
@@ -127,7 +143,7 @@ class FileSet:
         _check_sizes(listing, images_of, shown)
         table = Annotations(
             schema=self.points,
-            paths=np.array(listing.images),
+            paths=listing.images.astype(np.str_),
             images=images_of,
             keypoints=filled(listing.keypoints, listing.visible, self.points.normaliser),
             visible=listing.visible,
@@ -135,7 +151,7 @@ class FileSet:
             label_shift=np.zeros((len(listing), 2), np.float32),
             image_hashes=hashes[images_of],
         )
-        whole = self._splits(given, subjects, named)  # those that stay are split as without a list
+        whole = self._splits(given, subjects, named)  # so that `exclude` moves no face into another split
         splits = self._without(kept, whole)
         fewer = [name for name in ("val", "test") if len(splits[name]) < len(whole[name])]
         held_out = (
@@ -145,7 +161,7 @@ class FileSet:
 
     @cached_property
     def _take(self) -> list[int] | None:
-        """Which of a file's points are the schema's; None: all in order."""
+        """The numbers of the schema's points among those of the files; None: all in order."""
         if self.mapping is None:
             return None
         try:
@@ -159,44 +175,23 @@ class FileSet:
             )
         return take
 
-    @property
-    def count(self) -> int:
-        """How many points a face has in the files."""
-        if self.mapping is None:
-            return len(self.points)
-        if not isinstance(count := self.mapping.get("points"), int) or count < 1:
-            raise UserError(f"data.mapping.points: expected how many points the files have, found {count!r}")
-        return count
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The points' names in the files, where the schema knows them."""
-        return self.points.names if self.mapping is None else ()
-
-    def _can_be_scored(self, listing: Listing) -> npt.NDArray[np.bool_]:
-        first, second = self.points.normaliser
-        known = listing.visible[:, first] & listing.visible[:, second]
-        return np.logical_and(known, self.points.interocular(listing.keypoints) > 0)
-
     def _decoded(
         self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]
     ) -> tuple[Images, Hashes]:
-        """The image files, each once, and their hashes."""
         names: list[str | None] = []
-        firsts = np.unique(images_of, return_index=True)[1].tolist()
-        for row, is_needed in zip(firsts, needed.tolist(), strict=True):
+        first_rows = np.unique(images_of, return_index=True)[1].tolist()
+        for row, is_needed in zip(first_rows, needed.tolist(), strict=True):
             name = listing.images[row]
             if not leads_out(name) and (self.folder / name).is_file():
                 names.append(name)
                 continue
-            if is_needed:  # to say where takes a look at the file
+            if is_needed:  # only here, because `where` may read the file again
                 path = below(self.folder, name, where := listing.where(row))
                 raise UserError(f"{where}: the image {path} is missing; put it there or leave the row out")
             names.append(None)
         return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
 
     def _subjects(self, listing: Listing) -> npt.NDArray[np.str_]:
-        """(N,) names."""
         named: dict[str, str] = {}
         subjects = []
         for row, (image, subject) in enumerate(zip(listing.images, listing.subjects, strict=True)):
@@ -233,11 +228,11 @@ class FileSet:
     def _splits(
         self, given: npt.NDArray[np.str_], subjects: npt.NDArray[np.str_], named: Collection[str]
     ) -> dict[str, Rows]:
-        """As the files say; what they do not name is held out of their training rows by subject, if they have any."""
+        """The splits that the files name; the others held out of the training rows by subject, if there are any."""
         rows = {name: np.flatnonzero(given == name) for name in SPLITS}
         for name in named:
             if not len(rows[name]):
-                raise UserError(f"data.{name}: expected annotated faces, found none whose error could be told")
+                raise UserError(f"data.{name}: expected annotated faces, found none whose error can be measured")
         if "train" not in named:
             return rows
         lacking = {name: getattr(self, f"{name}_share") for name in ("val", "test") if name not in named}
@@ -252,7 +247,7 @@ class FileSet:
         return rows | {name: rows["train"][some] for name, some in held.items()}
 
     def _without(self, kept: npt.NDArray[np.bool_], splits: Mapping[str, Rows]) -> dict[str, Rows]:
-        """The splits of those faces (N,) that are kept."""
+        """The splits without the faces that are not kept (N,), as rows of the kept ones."""
         places = np.cumsum(kept) - 1
         left = {name: places[rows[kept[rows]]] for name, rows in splits.items()}
         if empty := [name for name, rows in left.items() if len(splits[name]) and not len(rows)]:
@@ -280,11 +275,9 @@ class FileSet:
         return tuple(lines)
 
 
-def _check_places(listing: Listing) -> None:
-    """Known points must lie somewhere near an image."""
+def _check_coordinates(listing: Listing) -> None:
     keypoints = listing.keypoints
-    low, high = keypoints.min(initial=0), keypoints.max(initial=0)  # copies nothing, be it a million faces
-    if low > -_LARGEST and high < _LARGEST:
+    if keypoints.min(initial=0) > -_LARGEST and keypoints.max(initial=0) < _LARGEST:  # without a copy of the table
         return
     wrong = listing.visible & ~(np.abs(keypoints) < _LARGEST).all(axis=-1)
     for row, point in np.argwhere(wrong)[:1].tolist():

@@ -1,4 +1,4 @@
-"""Reading annotation files: numbers, names and texts, with messages that say where."""
+"""Numbers, names and texts of annotation files, with errors that name the place."""
 
 import math
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ _Files = TypeVar("_Files")
 
 
 def leads_out(name: str) -> bool:
-    """Whether a file's name is none, or leads out of the folder it is to be in on some system."""
-    pieces = PureWindowsPath(name)  # knows / and \\ and drive letters
-    return not name.strip() or "\0" in name or bool(pieces.anchor) or ".." in pieces.parts
+    """Whether a file name is empty or leads out of its folder on some system."""
+    path = PureWindowsPath(name)  # knows /, \\ and drive letters
+    return not name.strip() or "\0" in name or bool(path.anchor) or ".." in path.parts
 
 
 def below(folder: Path, name: str, where: str, what: str = "an image") -> Path:
-    """The file of this name below a folder; `what` it is, for messages.
+    """The file of this name below a folder; `what` it should be, for messages.
 
     Raises:
-        UserError: the name is none, or leads out of the folder on some system.
+        UserError: the name is empty or leads out of the folder on some system.
     """
     if leads_out(name):
         raise UserError(f"{where}: expected the name of {what} below {folder}, found {name!r}")
@@ -28,7 +28,7 @@ def below(folder: Path, name: str, where: str, what: str = "an image") -> Path:
 
 
 def text(path: Path, kind: str, advice: str) -> str:
-    """All of a text file in UTF-8, with or without a spreadsheet's mark.
+    """The content of a text file in UTF-8, with or without a byte order mark.
 
     Args:
         path: the file.
@@ -36,7 +36,7 @@ def text(path: Path, kind: str, advice: str) -> str:
         advice: what to do if it is missing.
 
     Raises:
-        UserError: it is missing, unreadable or not text.
+        UserError: the file is missing, unreadable or no text.
     """
     try:
         return path.read_text("utf-8-sig")
@@ -47,10 +47,10 @@ def text(path: Path, kind: str, advice: str) -> str:
 
 
 def named(files: Mapping[str, _Files | None]) -> dict[str, _Files]:
-    """The splits that have files of their own, of all three with their files.
+    """The splits that have files, with their files.
 
     Raises:
-        UserError: none has.
+        UserError: no split has files.
     """
     if not (found := {split: some for split, some in files.items() if some}):
         raise UserError(
@@ -60,13 +60,13 @@ def named(files: Mapping[str, _Files | None]) -> dict[str, _Files]:
 
 
 def missing(split: str) -> str:
-    """What to do where the file of a split is not there."""
+    """What to do if the file of a split is missing."""
     without = "to score or look at the others alone" if split == "train" else "to hold some of train out"
     return f"set data.{split}=FILE, or data.{split}=null {without}"
 
 
 def check_first_pixel(value: object) -> None:
-    """Raises UserError where a file's coordinates are said to begin elsewhere than at 0 or 1."""
+    """Raises a UserError if the coordinates of the first pixel are neither 0 nor 1."""
     if isinstance(value, bool) or value not in (0, 1):
         raise UserError(f"data.first_pixel={value}: expected 0 or 1")
 

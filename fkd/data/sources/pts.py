@@ -1,7 +1,7 @@
-"""Images with a .pts file beside each, as 300-W and the sets in it are distributed."""
+"""Images with a .pts file beside each, as 300-W and its parts are distributed."""
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,73 +25,59 @@ def pts(
     """All faces below some folders.
 
     The format (version 1) is that of Cootes' tools: ``version``, ``n_points``, then x and y of each point between
-    braces. It does not say where coordinates begin. 300-W's were set with MATLAB tools, which count pixels from 1, and
-    menpo, by the set's makers, takes 1 off when it reads them (``menpo.io.input.landmark``, PTSImporter).
+    braces. It does not define the first pixel's coordinates. 300-W was labelled with MATLAB tools, which count pixels
+    from 1, and menpo, by the makers of 300-W, subtracts 1 (``menpo.io.input.landmark``, PTSImporter).
 
     Args:
-        files: the set.
-        train, val, test: folders below its root, read with all in them but what another split names; for none see
-            `FileSet`.
+        files: the dataset.
+        train, val, test: folders below its root. All folders in them are read, too, except those of another split. For
+            None see `FileSet`.
         first_pixel: coordinates of the first pixel's centre in the files, 1 or 0.
 
     Raises:
-        UserError: what a file lacks, by line; a file without an image, or with two.
+        UserError: an error of a file, by line; a file without an image, or with two.
     """
     check_first_pixel(first_pixel)
     folders = {
-        split: [_folder(files.folder, name, split) for name in _listed(names, split)]
+        split: _folders(files.folder, names, split)
         for split, names in named({"train": train, "val": val, "test": test}).items()
     }
     rows = (row for split in folders for row in _rows(files.folder, folders, split, first_pixel))
     return files.faces(Listing.of(rows, files.count), folders)
 
 
-def _listed(names: Sequence[str], split: str) -> Sequence[str]:
+def _folders(root: Path, names: Sequence[str], split: str) -> list[Path]:
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise UserError(f"data.{split}={names}: expected a list of folders, such as [{names}]")
-    return names
-
-
-def _folder(root: Path, name: str, split: str) -> Path:
-    if not (folder := below(root, name, f"data.{split}", "a folder")).is_dir():
-        raise UserError(f"data.{split}: expected a folder below {root}, found no {name}")
-    return folder
+    for name in names:
+        if not below(root, name, f"data.{split}", "a folder").is_dir():
+            raise UserError(f"data.{split}: expected a folder below {root}, found no {name}")
+    return [root / name for name in names]
 
 
 def _rows(root: Path, folders: Mapping[str, Sequence[Path]], split: str, first_pixel: int) -> Iterator[Row]:
-    """The faces below a split's folders, without those below another split's folder in them."""
     others = [folder for name, those in folders.items() if name != split for folder in those]
     for folder in folders[split]:
         inner = {other for other in others if folder in other.parents}
         found = False
         for parent, names in walk(folder):
             labels = [name for name in names if name.lower().endswith(".pts")]
-            if labels and not inner & {parent, *parent.parents}:
-                found = True
-                by_stem = _images(names)
-                for name in labels:
-                    keypoints = _points(parent / name) - np.float32(first_pixel)
-                    image = _one(by_stem.get(Path(name).stem, ()), parent / name)
-                    at = (parent / image).relative_to(root).as_posix()
-                    yield Row(str(parent / name), at, keypoints, np.ones(len(keypoints), bool), split)
+            if not labels or inner & {parent, *parent.parents}:
+                continue
+            found = True
+            by_stem = defaultdict(list)
+            for name in names:
+                if (path := Path(name)).suffix.lower() in images.SUFFIXES:
+                    by_stem[path.stem].append(name)
+            for name in labels:
+                keypoints = _points(parent / name) - np.float32(first_pixel)
+                if len(beside := by_stem[Path(name).stem]) != 1:
+                    shown = ", ".join(beside) or "none"
+                    raise UserError(f"{parent / name}: expected one image of this name beside it, found {shown}")
+                image = (parent / beside[0]).relative_to(root).as_posix()
+                yield Row(str(parent / name), image, keypoints, np.ones(len(keypoints), bool), split)
         if not found:
             raise UserError(f"data.{split}: expected .pts files below {folder}, found none")
-
-
-def _images(names: Iterable[str]) -> dict[str, list[str]]:
-    """Name without its suffix -> the images of that name."""
-    found: dict[str, list[str]] = {}
-    for name in names:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in images.SUFFIXES:
-            found.setdefault(stem, []).append(name)
-    return found
-
-
-def _one(found: Sequence[str], path: Path) -> str:
-    if len(found) != 1:
-        raise UserError(f"{path}: expected one image of this name beside it, found {', '.join(found) or 'none'}")
-    return found[0]
 
 
 def _points(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Dataset checks: what is wrong, or worth knowing, about a set of annotated faces."""
+"""Dataset checks: mistakes in a set of annotated faces, and other facts worth knowing."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -24,17 +24,17 @@ __all__ = ["EXAMPLES", "SEVERITIES", "Finding", "Severity", "examine"]
 def examine(
     faces: Faces, net: Net | None = None, root: Path | None = None, trained: Collection[str] = ()
 ) -> list[Finding]:
-    """Every examination; the findings, most serious first. Of large sets samples are looked at, always the same ones.
+    """Run all checks and return their findings, the most serious first. Large sets are sampled with a fixed seed.
 
     Args:
-        faces: what is examined.
-        net: a trained net, which shows shifts of all labels and labels that stand out; best trained on these faces,
-            without mirrored or turned copies (augmentation=none).
-        root: the folder that the rows' paths are below, to find images without a row.
-        trained: subjects that the net learned from, or their pseudonyms.
+        faces: the data set.
+        net: a trained net, for the checks of shifted and of contradicted labels; best trained on these faces, without
+            mirrored or turned copies (augmentation=none).
+        root: the folder to which the rows' paths are relative, to find images without a row.
+        trained: subjects that the net was trained on, or their pseudonyms.
 
     Raises:
-        UserError: the net finds other points.
+        UserError: the net predicts other keypoints.
     """
     if net is not None:
         check_net(net, faces)

@@ -1,4 +1,4 @@
-"""What a net answers about annotated faces, as they are, mirrored or turned."""
+"""The predictions of a net on annotated faces, plain, mirrored or turned."""
 
 import math
 
@@ -17,7 +17,7 @@ _BATCH = 64
 
 
 def check_net(net: Net, faces: Faces) -> None:
-    """Raises UserError where the net finds other points than those of the faces."""
+    """Raise UserError if the net predicts other keypoints than those of the faces."""
     wanted, found = faces.table.schema, net.metadata.schema
     if (found.name, len(found)) != (wanted.name, len(wanted)):
         raise UserError(
@@ -26,34 +26,42 @@ def check_net(net: Net, faces: Faces) -> None:
         )
 
 
-def answers(net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = False, degrees: float = 0.0) -> Points:
-    """What a net finds on the faces of rows (M,): (M, K, 2) photo pixels, as the images are.
+def usable_rows(faces: Faces) -> Rows:
+    """Rows with a visible point and a positive inter-ocular distance."""
+    table = faces.table
+    return np.flatnonzero(table.visible.any(axis=1) & (table.schema.interocular(table.keypoints) > 0))
 
-    Each face is shown in the window that use would show it in, around the square of its labelled points.
+
+def predictions(
+    net: Net, faces: Faces, rows: Rows, title: str, *, mirrored: bool = False, degrees: float = 0.0
+) -> Points:
+    """(M, K, 2) a net's keypoints on the faces of rows (M,), photo pixels of the unchanged images.
+
+    Crops are the net's windows around the squares of the labelled points.
 
     Args:
-        net: finds points.
-        faces: what it is shown.
-        rows: of their table.
-        title: what the progress bar says.
-        mirrored: show mirror images, and mirror the answers back.
-        degrees: turn the image clockwise about the middle of the face's points, and the answers back.
+        net: predicts keypoints.
+        faces: the data set.
+        rows: rows of its table.
+        title: stands before the progress bar.
+        mirrored: predict on mirror images, and mirror the keypoints back.
+        degrees: turn the image clockwise about the mean of the face's points, and turn the keypoints back.
     """
 
-    def answer_mirrored(crops: Image) -> Points:
-        return metadata.schema.mirrored(net(crops[..., ::-1]), metadata.size)
+    def predict_mirrored(crops: Image) -> Points:
+        return metadata.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), metadata.size)
 
     keypoints, metadata = faces.table.keypoints[rows], net.metadata
     turns = turns_about(keypoints.mean(axis=1), degrees)
     windows = metadata.window(square_around(transform(keypoints, turns)))
     matrices = affine_after(crop_matrices(windows, metadata.size), turns)
-    answer = answer_mirrored if mirrored else net
+    predict = predict_mirrored if mirrored else net
     numbers = faces.table.images[rows]
-    return keypoints_of(answer, faces.images, numbers, matrices, metadata, batch_size=_BATCH, title=title)
+    return keypoints_of(predict, faces.images, numbers, matrices, metadata, batch_size=_BATCH, title=title)
 
 
 def turns_about(centres: npt.NDArray[np.floating], degrees: float) -> npt.NDArray[np.float64]:
-    """(N, 2, 3) clockwise turns, as the image is seen, about centres (N, 2)."""
+    """(N, 2, 3) clockwise turns, as seen on the image, about centres (N, 2)."""
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     linear = np.broadcast_to(np.array([[cosine, -sine], [sine, cosine]]), (len(centres), 2, 2))
     offset = centres[..., None] - linear @ centres[..., None].astype(np.float64)

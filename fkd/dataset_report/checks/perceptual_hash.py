@@ -1,12 +1,13 @@
-"""What images and faces are recognised by."""
+"""Hashes by which images and faces are recognised."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.contents import digest
 from fkd.data.face_data import Faces
+from fkd.data.image_hashes import digest
 from fkd.data.split import Rows
+from fkd.dataset_report.checks.sampling import of_images
 from fkd.geometry import adjust, crop_matrices, square_around, warp
 from fkd.io import images
 from fkd.terminal import progress
@@ -18,23 +19,17 @@ SIDE = 32
 """Width and height of the crops that are hashed."""
 _WAVES = 12
 _CONTEXT = 1.2  # width of a crop over that of the square around the points
-_FLAT = 4.0  # grey levels of standard deviation below which a crop shows nothing
+_FLAT = 4.0  # standard deviation of the grey values below which a crop shows nothing
 
 
 def contents(faces: Faces, rows: Rows) -> npt.NDArray[np.int64]:
-    """(M,) a number for each row (M,), the same where the decoded images are pixel for pixel the same."""
-    unique, place = np.unique(faces.table.images[rows], return_inverse=True)
+    """(M,) a number for each row (M,), equal for images with equal pixels."""
     numbers: dict[bytes, int] = {}
-    number = np.empty(len(unique), np.int64)
-    with progress("Comparing images", len(unique)) as advance:
-        for i, image in enumerate(unique.tolist()):
-            number[i] = numbers.setdefault(digest(faces.images[image]), len(numbers))
-            advance()
-    return number[place]
+    return of_images(faces, rows, "Comparing images", lambda image: numbers.setdefault(digest(image), len(numbers)))
 
 
 def face_hashes(faces: Faces, rows: Rows) -> tuple[Bits, Bits]:
-    """(M, 143) bits of the face of each row (M,), and (M,) whether there is anything to see on it."""
+    """(M, 143) bits of the face of each row (M,), and (M,) whether its crop shows anything."""
     boxes = adjust(square_around(faces.table.keypoints[rows]), _CONTEXT)
     shows = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0])
     bits = np.zeros((len(rows), _WAVES**2 - 1), bool)
@@ -50,10 +45,10 @@ def face_hashes(faces: Faces, rows: Rows) -> tuple[Bits, Bits]:
 
 
 def face_hash(crop: Image) -> Bits:
-    """(143,) bits of a grey crop (32, 32): which of its 12 x 12 lowest frequencies are above their median.
+    """(143,) bits of a grey crop (32, 32): whether each of its 12 x 12 lowest frequencies is above their median.
 
     Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", thesis, Hagenberg, 2010, section
-    3.2.1, which takes 8 x 8 of them of a whole image; crops of faces are alike in those.
+    3.2.1, which takes 8 x 8 frequencies of a whole image; those of crops of faces are too much alike.
     """
     waves = cv2.dct(crop.astype(np.float32))[:_WAVES, :_WAVES].ravel()[1:]  # the first is the mean grey
     bits: Bits = waves > np.median(waves)

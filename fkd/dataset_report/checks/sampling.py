@@ -1,29 +1,28 @@
-"""Which rows and images an examination looks at, and how findings say so."""
+"""The rows and images that a check looks at."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.data.face_data import SPLITS, Faces
 from fkd.data.split import Rows
-from fkd.dataset_report.checks.finding import EXAMPLES
 from fkd.terminal import progress
-from fkd.types import Annotations, Points
+from fkd.types import Annotations, Image, Points
 
 _PIECE = 10_000
 Mask = npt.NDArray[np.bool_]
 
 
 def sample(rows: Rows, most: int, seed: int = 0) -> Rows:
-    """The rows, or so many of them at random, the same ones for the same seed; in ascending order."""
+    """The rows, or `most` of them at random, the same ones for the same seed; in ascending order."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def pieces(rows: Rows, title: str) -> Iterator[Rows]:
-    """The rows in pieces that leave room for calculations in double precision, with a bar if there are several."""
+    """The rows in pieces small enough for calculations in float64, with a progress bar if there are several."""
     if len(rows) <= _PIECE:
         yield rows
         return
@@ -34,8 +33,19 @@ def pieces(rows: Rows, title: str) -> Iterator[Rows]:
             advance()
 
 
+def of_images(faces: Faces, rows: Rows, title: str, measure: Callable[[Image], object]) -> npt.NDArray[np.int64]:
+    """Measure the image of each row (M,), each image once, with a progress bar: (M, ...)."""
+    images, place = np.unique(faces.table.images[rows], return_inverse=True)
+    measured = []
+    with progress(title, len(images)) as advance:
+        for image in images.tolist():
+            measured.append(measure(faces.images[image]))
+            advance()
+    return np.array(measured, np.int64)[place]
+
+
 def split_numbers(faces: Faces) -> npt.NDArray[np.int8]:
-    """(N,) the place in `SPLITS` of each row's split; -1 where it is in none."""
+    """(N,) the index in `SPLITS` of each row's split; -1 for rows in no split."""
     numbers = np.full(len(faces.table), -1, np.int8)
     for number, split in enumerate(SPLITS):
         numbers[faces.splits[split]] = number
@@ -56,22 +66,26 @@ def point_boxes(table: Annotations) -> Points:
 
 
 def published(table: Annotations, rows: Rows) -> npt.NDArray[np.float64]:
-    """(M, K, 2) photo pixels of rows (M,), as their files have them: with the shift that the source took off."""
+    """(M, K, 2) photo pixels of rows (M,) as in the source's files: with the label shift that the source took off."""
     keypoints, shift = (column[rows].astype(np.float64) for column in (table.keypoints, table.label_shift))
     return table.schema.shifted(keypoints, shift)
 
 
-def examples(rows: Rows, telling: npt.NDArray[np.floating]) -> tuple[int, ...]:
-    """The rows (M,) of the highest numbers (M,), highest first, no more than a finding shows."""
-    return tuple(rows[np.argsort(-telling, kind="stable")][:EXAMPLES].tolist())
+def outliers(values: npt.NDArray[np.floating], deviations: float, least: float = 0.0) -> tuple[Mask, float]:
+    """(N,) the values far above the median on a logarithmic scale, and the median.
 
-
-def of(count: int, total: int, things: str) -> str:
-    """E.g. "3 of 1,000 faces"."""
-    return f"{count:,} of {total:,} {things}"
+    Args:
+        values: (N,) positive numbers.
+        deviations: standard deviations from the median, as estimated by the median absolute deviation.
+        least: the smallest standard deviation of the logarithms.
+    """
+    logs = np.log(values)
+    middle = np.median(logs)
+    spread = max(1.4826 * np.median(abs(logs - middle)), least)  # the standard deviation of normal values
+    return logs > middle + deviations * spread, float(np.exp(middle))
 
 
 def reach(values: npt.NDArray[np.floating], form: str) -> str:
-    """From the smallest to the largest value, in a format such as ".1f"; one of them where they read alike."""
+    """The smallest to the largest value, in a format such as ".1f"; one of them if both give the same text."""
     low, high = format(values.min(), form), format(values.max(), form)
     return low if low == high else f"{low} to {high}"

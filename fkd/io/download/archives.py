@@ -1,7 +1,7 @@
-"""Archives from the web, unpacked into a folder that appears whole or not at all.
+"""Atomic unpacking of untrusted archives.
 
-zipfile and tarfile unpack, and write no more of a member than its header says. What no data set needs is refused: names
-that lead out of the folder, links, devices, more files or bytes than allowed.
+zipfile and tarfile write no more of a member than its header says. Names that lead out of the folder, links, devices,
+and more files or bytes than allowed are refused.
 """
 
 import bz2
@@ -31,15 +31,15 @@ _COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh"
 def unpacked(
     archive: Path, root: Path, folder: str | None, *, max_bytes: int, max_files: int, max_ratio: float
 ) -> Iterator[Path]:
-    """Unpacks beside the archive; the result is renamed to `root` if the block succeeds, and removed if not.
+    """Unpacks beside the archive; the result is renamed to `root` if the block succeeds, otherwise removed.
 
     Args:
         archive: a zip or tar (plain, gz, bz2, xz), whatever its name.
-        root: does not exist, or is an empty folder; on the disk of the archive.
-        folder: this folder of the archive becomes `root`; None: all of it.
-        max_bytes: unpacked bytes in all.
-        max_files: number of files and folders.
-        max_ratio: unpacked bytes for each byte of the archive.
+        root: missing or an empty folder, on the disk of the archive.
+        folder: the folder of the archive that becomes `root`; None: all of it.
+        max_bytes: largest number of unpacked bytes.
+        max_files: largest number of files and folders.
+        max_ratio: largest ratio of unpacked bytes to bytes of the archive.
 
     Raises:
         UserError: the archive is refused or damaged, or the disk is full.
@@ -93,8 +93,8 @@ def _unpack(archive: Path, target: Path, max_bytes: int, max_files: int) -> None
                 raise UserError(f"{archive}: expected {problem}")
     except UserError:
         raise
-    except Exception as error:  # an untrusted file can be broken in more ways than the libraries list
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+    except Exception as error:  # the libraries can fail in any way on an untrusted file
+        if isinstance(error, OSError) and error.errno is not None:  # from the disk
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
@@ -104,15 +104,15 @@ def _unpack(archive: Path, target: Path, max_bytes: int, max_files: int) -> None
 
 
 def _is_below(name: str) -> bool:
-    """Whether a name stays below a folder on every system, and prints in one line."""
-    parts = PureWindowsPath(name).parts  # knows / and \ and drive letters
+    """Whether a name stays below its folder on every system, and is printable."""
+    parts = PureWindowsPath(name).parts  # knows /, \ and drive letters
     leads_out = any(part == ".." or PureWindowsPath(part).anchor for part in parts)
     return name.isprintable() and "\\" not in name and not leads_out
 
 
 @contextmanager
 def _opened(archive: Path, target: Path) -> Iterator[tuple[Iterator[_Member], int | None]]:
-    """The members of an archive in order, and their number if it is known."""
+    """The members of an archive, in order, and their number if it is known."""
     with archive.open("rb") as file:
         start = file.read(6)
     if start.startswith(b"PK"):
@@ -135,12 +135,12 @@ def _tar_members(file: "_Forward", target: Path) -> Iterator[_Member]:
             is_plain = (member.isreg() or member.isdir()) and not member.issparse()
             extract = partial(tar.extract, member, target, filter="data")
             yield _Member(member.name, is_plain, member.offset_data + member.size, extract)
-            tar.members.clear()  # type: ignore[attr-defined]  # or the headers of all would stay in memory
+            tar.members.clear()  # type: ignore[attr-defined]  # frees the memory of the headers
     file.check_end()
 
 
 class _Forward:
-    """An unpacked tar, read once from start to end: no header leads back in a circle or fills the memory."""
+    """A decompressed tar, read once from start to end, so that no header can lead into a loop or fill the memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._last = file, b""
@@ -158,7 +158,7 @@ class _Forward:
         return self._last
 
     def check_end(self) -> None:
-        """tarfile takes a damaged header for the end; gzip, bz2 and xz verify their checksums only there."""
+        """Reads to the end, where gzip, bz2 and xz verify checksums; tarfile takes a damaged header as the end."""
         if len(self._last) != tarfile.BLOCKSIZE or any(self._last):
             raise tarfile.ReadError("the next header is damaged or missing")
         self._file.read(_MAX_HEADER)  # padding

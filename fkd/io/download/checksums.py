@@ -1,4 +1,4 @@
-"""Lists of SHA-256 checksums in the format of sha256sum (GNU coreutils), and folders compared with them."""
+"""Lists of SHA-256 checksums in the format of sha256sum (GNU coreutils), and their comparison with folders."""
 
 import hashlib
 import re
@@ -9,13 +9,12 @@ from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.terminal import progress_in_bytes
 
-NAME = "SHA256SUMS"
-"""The list at the root of a folder, of all other files in it."""
+NAME = "SHA256SUMS"  # the list in a folder, of all its other files
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
 
 
 def read(path: Path) -> dict[str, str]:
-    """Name of each file of a list, with forward slashes -> hexadecimal digits."""
+    """Name of each file of a list, with forward slashes -> its checksum in hexadecimal digits."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -30,13 +29,13 @@ def read(path: Path) -> dict[str, str]:
 
 
 def write(path: Path, checksums: Mapping[str, str]) -> None:
-    """Writes a list that `sha256sum --check` reads."""
+    """Writes a list for `sha256sum --check`."""
     with whole_file(path) as file:
         file.writelines(f"{checksums[name]}  {name}\n".encode() for name in sorted(checksums))
 
 
 def of_folder(root: Path) -> dict[str, str]:
-    """Checksums of all files below a folder except its list."""
+    """Checksums of all files below a folder, without its list."""
     paths = [path for path in sorted(root.rglob("*")) if path.is_file() and path != root / NAME]
     checksums = {}
     try:
@@ -46,12 +45,12 @@ def of_folder(root: Path) -> dict[str, str]:
                     checksums[path.relative_to(root).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
                     advance(file.tell())
     except OSError as error:
-        raise UserError(f"{error.filename}: expected a file, found what cannot be read ({error.strerror})") from error
+        raise UserError(f"{error.filename}: expected a readable file, found another ({error.strerror})") from error
     return checksums
 
 
 def compare(expected: Mapping[str, str], found: Mapping[str, str], what: str, way_out: str) -> None:
-    """Raises a UserError that names what changed, is missing or extra; it starts with `what`, ends with `way_out`."""
+    """Raises a UserError with changed, missing and extra files; it starts with `what` and ends with `way_out`."""
     names = {
         "changed": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
         "missing": expected.keys() - found.keys(),

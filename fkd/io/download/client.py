@@ -1,6 +1,6 @@
-"""Downloads by pooch, which writes to a temporary file, verifies its hash and only then gives it its name.
+"""Downloads by pooch, as an atomic write with a verified hash.
 
-pooch does not resume, and its own retries would repeat what cannot succeed (404, a wrong hash), so they stay off.
+pooch cannot resume, and its own retries would repeat hopeless requests (404, a wrong hash), so they stay off.
 """
 
 import hashlib
@@ -31,19 +31,19 @@ _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.Ch
 def fetch(
     url: str, folder: Path, known_hash: str | None, *, max_bytes: int, tries: int, pause: float, timeout: float
 ) -> Path:
-    """Downloads a file over HTTP into a folder of its own, unless an earlier call has left it there.
+    """Downloads a file over HTTP into a folder of its own, unless it is already there.
 
     Args:
         url: http://... or https://...
-        folder: made if need be; everything else in it is removed.
-        known_hash: SHA-256 as hexadecimal digits, or "md5:...", "sha1:...", "sha512:..."; None: any file will do.
-        max_bytes: a larger file is refused.
-        tries: attempts in all, if connections break.
-        pause: seconds before the second attempt, twice as many before each further one.
-        timeout: seconds without a byte after which a connection counts as broken.
+        folder: made if missing; all other files in it are removed.
+        known_hash: SHA-256 as hexadecimal digits, or "md5:...", "sha1:...", "sha512:..."; None: not checked.
+        max_bytes: larger files are refused.
+        tries: number of attempts, if connections break.
+        pause: seconds before the second attempt, doubled before each further one.
+        timeout: seconds without a byte after which a connection is broken.
 
     Raises:
-        UserError: the URL, the hash, the size or the disk is at fault.
+        UserError: an error of the URL, the hash, the size or the disk.
         Stopped: the connection broke in every attempt.
     """
     if known_hash is not None and not _HASH.fullmatch(known_hash):
@@ -83,8 +83,8 @@ def fetch(
 
 
 def _download(url: str, output: str, client: object, *, max_bytes: int, timeout: float) -> None:
-    """One attempt, as pooch asks for it."""
-    headers = {"Accept-Encoding": "identity"}  # or requests would unpack what a server packs
+    """One attempt, as pooch calls it."""
+    headers = {"Accept-Encoding": "identity"}  # otherwise requests would decompress the file
     with ExitStack() as bars, _Sink(output, url, max_bytes, bars) as sink:
         http = pooch.HTTPDownloader(progressbar=sink, chunk_size=_CHUNK, timeout=timeout, headers=headers)
         http(url, sink, client)
@@ -93,9 +93,9 @@ def _download(url: str, output: str, client: object, *, max_bytes: int, timeout:
 
 
 class _Sink(io.BufferedWriter):
-    """Both what pooch's downloader writes to and its progress bar: counts the bytes that really come."""
+    """The output file of pooch's downloader and also its progress bar, which counts the received bytes."""
 
-    total = 0  # bytes that the server announces; pooch sets it
+    total = 0  # bytes that the server announces; set by pooch
 
     def __init__(self, output: str, url: str, max_bytes: int, bars: ExitStack) -> None:
         super().__init__(io.FileIO(output, "w"))
@@ -113,7 +113,7 @@ class _Sink(io.BufferedWriter):
         return super().write(chunk)
 
     def update(self, count: int = 0) -> None:
-        """Ignores pooch's count, which takes every chunk for a full one."""
+        """Ignores pooch's count, which takes every chunk as full."""
 
     reset = update
 
@@ -125,6 +125,6 @@ def _is_transient(error: requests.RequestException) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """In one line, without the layers that requests and urllib3 wrap around an error."""
+    """The error in one line, without the wrappers of requests and urllib3."""
     inner = error.args[0] if error.args else error
     return " ".join(str(getattr(inner, "reason", inner)).split())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
@@ -66,7 +67,7 @@ def command(overrides: Sequence[str]) -> dict[str, Any]:
     return {key: override.value() for key, override in zip(learned, parse([given[k] for k in learned]), strict=True)}
 
 
-def task_overrides(hydra: DictConfig) -> list[str]:
+def task_overrides(hydra: DictConfig | HydraConf) -> list[str]:
     """The overrides of this process's command line, without those of Hydra itself; interpolations are not resolved."""
     overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(overrides, list)

@@ -122,6 +122,9 @@ def first_difference(
         {key: value for key, value in _leaves(config) if any(f"{key}.".startswith(f"{part}.") for part in parts)}
         for config in (trained, plain(cfg))
     )
+    old, new = (schema if isinstance(schema, str) else schema["name"] for schema in (trained["schema"], cfg.schema))
+    if "schema" in parts and old != new:
+        return "schema", old, new
     for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name first
         if then.get(key) != now.get(key) and is_learned(key) and key not in ignored:
             return key.removesuffix(".name"), then.get(key), now.get(key)

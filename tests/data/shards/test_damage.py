@@ -310,17 +310,18 @@ def cut(folder: Path, key: str | None = None) -> Path:
     [(replace(RAW, size=8), "size=7, found 8"), (replace(RAW, encoding="png"), "encoding=raw, found png")],
 )
 def test_what_was_cut_goes_on_with_the_same_settings_only(folder: Path, storage: Storage, found: str) -> None:
-    with pytest.raises(UserError, match=f"expected to go on with {found}"):
+    with pytest.raises(UserError, match=f"expected to resume with {found}"):
         written(cut(folder), crowd(), storage)
 
 
 def test_what_was_cut_goes_on_with_the_same_images_only(folder: Path, tmp_path: Path) -> None:
     def cached(key: str) -> Faces:
         images = crowd().images
-        return replace(crowd(), images=ImageCache.build(tmp_path, key, len(images), images.__getitem__, "Images"))
+        cache = ImageCache.build(tmp_path, key, len(images), lambda: (image for image in images), "Images")
+        return replace(crowd(), images=cache)
 
     target = cut(folder, "then")
-    with pytest.raises(UserError, match="expected to go on with images=then, found now; give the same command, ano"):
+    with pytest.raises(UserError, match="expected to resume with images=then, found now; give the same command, ano"):
         written(target, cached("now"))
     written(target, cached("then"))
     read_all(target)

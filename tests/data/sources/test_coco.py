@@ -61,7 +61,7 @@ def changed(*path: Any, value: object) -> Content:
 def test_an_id_is_of_one_image(load):
     document = content()
     document["images"].append(document["images"][2] | {"file_name": "p5.png"})
-    with pytest.raises(UserError, match=r"images\[10\]: expected an id of its own, found 102, which another"):
+    with pytest.raises(UserError, match=r"images\[10\]: expected another id in each of images, found 102 twice"):
         load(document)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fkd.data.sources import csv_table, kaggle
-from fkd.data.sources.csv_table import Columns, Table, _BrokenError
+from fkd.data.sources.csv_table import Table, _BrokenError
 from fkd.errors import UserError
 
 from .conftest import FOUR, face
@@ -241,10 +241,10 @@ def test_row_by_row_gives_what_arrow_gives(root, fileset, monkeypatch):
     """Both readers, on a file with quotes, blank lines and points that nobody knows."""
     rows = [*map(line, range(8)), line(8).replace("28,24", ","), '"p9.png",' + line(9).partition(",")[2]]
     (root / "t.csv").write_text("\ufeff" + whole(*rows[:5], "", *rows[5:]).replace("\n", "\r\n"), newline="")
-    which = Columns("file", ["{name}_x", "{name}_y"], None, may_lack=True)
-    fast = Table(fileset(), root / "t.csv", which, ".").listing("train")
-    monkeypatch.setattr(Table, "_batches", lambda self: (_ for _ in ()).throw(_BrokenError))
-    slow = Table(fileset(), root / "t.csv", which, ".").listing("train")
+    table = Table(fileset(), root / "t.csv", "file", ["{name}_x", "{name}_y"])
+    fast = table.listing("train")
+    monkeypatch.setattr(Table, "_read_by_arrow", lambda self: (_ for _ in ()).throw(_BrokenError))
+    slow = table.listing("train")
     assert [*fast.images] == [*slow.images]
     assert np.array_equal(fast.keypoints, slow.keypoints)
     assert np.array_equal(fast.visible, slow.visible)

@@ -236,6 +236,31 @@ class TestHashes:
         assert again.image_hashes.tolist() == table.image_hashes.tolist() == self.expected(root, table)
         assert hashes.exists()
 
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda _: b"",
+            lambda _: b"x",
+            lambda content: content[:-9],
+            lambda content: content.replace(b"(10,)", b"(9,) "),
+            lambda content: content.replace(b"<u8", b"<i8"),
+        ],
+    )
+    def test_a_damaged_file_of_them_is_made_again(self, root, fileset, tmp_path, damage):
+        table = faces_of(fileset(), rows()).table
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        content = hashes.read_bytes()
+        hashes.write_bytes(damage(content))
+        assert faces_of(fileset(), rows()).table.image_hashes.tolist() == table.image_hashes.tolist()
+        assert hashes.read_bytes() == content
+
+    def test_a_folder_that_cannot_keep_them_is_no_error(self, root, fileset, tmp_path):
+        table = faces_of(fileset(), rows()).table
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        hashes.unlink()
+        hashes.mkdir()
+        assert faces_of(fileset(), rows()).table.image_hashes.tolist() == table.image_hashes.tolist()
+
     def test_an_image_that_was_left_out_unread_has_one_when_it_is_read(self, root, fileset, tmp_path):
         (root / "p2.png").rename(tmp_path / "p2.png")
         (tmp_path / "list").write_text("p2.png\n")

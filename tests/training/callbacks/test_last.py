@@ -93,7 +93,7 @@ def test_in_the_middle_of_an_epoch_nothing_may_change_that_its_order_depends_on(
     for key, then, now in (("data.batch_size", 4, 3), ("seed", 0, 1)):
         outcome = train("ckpt_path=cut/checkpoints/last.ckpt", "hydra.run.dir=more", f"{key}={now}")
         assert outcome.status == 2
-        said = f"{key}: expected {then}, since the training was cut in the middle of an epoch, found {now}"
+        said = f"{key}: expected {then}, since the training was interrupted in the middle of an epoch, found {now}"
         assert said in outcome.err
 
 

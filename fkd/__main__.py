@@ -1,0 +1,50 @@
+"""The command `fkd`, or `python -m fkd`: lists the commands, or runs one."""
+
+import ast
+import difflib
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import fkd
+
+_COMMANDS = Path(__file__).parent / "commands"
+_LIGHT = ("predict", "filter", "new")
+"""Commands for which requirements-light.txt is enough."""
+_USAGE = (
+    "usage: fkd COMMAND [group=option ...] [key=value ...]\n\ncommands\n{}\n\n`fkd COMMAND --help` says what it takes."
+)
+
+
+def summaries() -> dict[str, str]:
+    """Name of each command -> what it does; needs neither torch nor Hydra."""
+    files = (path for path in sorted(_COMMANDS.glob("*.py")) if path.stem != "__init__")
+    texts = {path.stem: ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for path in files}
+    return {name: text.partition("\n\n")[0].replace("\n", " ") for name, text in texts.items()}
+
+
+def main() -> None:
+    """Runs the command of the first argument with the others. Exit status 2 if there is no such command."""
+    name = sys.argv[1] if sys.argv[1:] else "--help"
+    if name in ("--version", "-V"):
+        print(f"fkd {fkd.__version__}")
+    elif name in ("--help", "-h", "help"):
+        known = summaries()
+        width = max(map(len, known))
+        print(_USAGE.format("\n".join(f"  {command:<{width}}  {text}" for command, text in known.items())))
+    elif name.startswith("_") or not (_COMMANDS / f"{name}.py").is_file():
+        near = difflib.get_close_matches(name, summaries(), n=1)
+        hint = f"did you mean fkd {near[0]}? " if near else ""
+        print(f"error: {name}: no such command; {hint}`fkd` lists all", file=sys.stderr)
+        sys.exit(2)
+    elif name not in _LIGHT and find_spec("torch") is None:
+        print(f"error: fkd {name}: needs torch, which is not installed; pip install fkd", file=sys.stderr)
+        sys.exit(2)
+    else:
+        sys.argv = [f"fkd {name}", *sys.argv[2:]]
+        import_module(f"fkd.commands.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The commands for programs and notebooks: `fkd.train(["model=naimish"])` does what `fkd train model=naimish` does.
+
+Overrides are those of the command line, one text each. A mistake in them is a `fkd.errors.UserError` with the line that
+the command prints.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from fkd import comparison
+from fkd.api.results import Comparison, Evaluation, TrainedRun
+from fkd.cli.command import Command, composed, quoted
+
+__all__ = ["Comparison", "Evaluation", "TrainedRun", "compare", "compose", "evaluate", "train"]
+
+
+def compose(overrides: Sequence[str] = (), config: str = "train") -> DictConfig:
+    """The config as a command has it.
+
+    Args:
+        overrides: as on the command line, e.g. ``["experiment=face/compact"]``.
+        config: name of the command.
+
+    Raises:
+        UserError: an override is wrong.
+    """
+    return composed(config, overrides)
+
+
+def train(overrides: Sequence[str] = ()) -> TrainedRun:
+    """Train and score a net; progress is shown.
+
+    Args:
+        overrides: as of `fkd train`, ``["resume=DIR"]`` too; no sweep.
+
+    Raises:
+        UserError: an override, the data or something else is wrong; the message says what to do.
+    """
+    return TrainedRun(_call("train", overrides))
+
+
+def evaluate(ckpt: str | Path | None = None, overrides: Sequence[str] = ()) -> Evaluation:
+    """Score a net on annotated faces.
+
+    Args:
+        ckpt: a checkpoint or an exported net; None: the net that comes with fkd.
+        overrides: as of `fkd evaluate`, e.g. ``["data=pts", "data.root=300w", "boxes=detector"]``.
+
+    Raises:
+        UserError: as of `train`.
+    """
+    given = [] if ckpt is None else [quoted(f"ckpt={ckpt}")]
+    return Evaluation(_call("evaluate", [*given, *overrides]))
+
+
+def compare(runs: str | Path | Sequence[str | Path], rank: str = "auto") -> Comparison:
+    """Rank runs.
+
+    Args:
+        runs: a run, a folder of runs or sweeps, a glob, or several of these.
+        rank: "auto", "test" or "val".
+
+    Raises:
+        UserError: there are no runs, or `rank` is another word.
+    """
+    several = [runs] if isinstance(runs, str | Path) else runs
+    return Comparison(comparison.compare(comparison.folders([str(each) for each in several]), rank))
+
+
+def _call(name: str, overrides: Sequence[str]) -> Path:
+    """Run a command in this process; gives its folder."""
+    command: Command = import_module(f"fkd.commands.{name}").main
+    return command.call(overrides)

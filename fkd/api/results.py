@@ -1,0 +1,172 @@
+"""What the functions for notebooks give back; each shows itself as a table and pictures."""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from html import escape
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+import fkd
+from fkd import comparison
+from fkd.comparison import Ranking
+from fkd.inference.predictor import Predictor
+from fkd.training.runs import metrics_csv
+
+_WIDTH = 160  # characters of a table
+_STYLE = "display: block; max-width: min(100%, 720px)"
+_SHOWN = 20  # rows of a comparison
+
+
+class TrainedRun:
+    """A training in its folder.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({str(self.folder)!r})"
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """Content of `result.json`."""
+        result: dict[str, Any] = json.loads((self.folder / "result.json").read_text("utf-8"))
+        return result
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """Test scores, as in `metrics.json` of an evaluation; without a test (test=false) those of the best epoch."""
+        scores: dict[str, Any] = self.result.get("test") or self.result["best"]
+        return scores
+
+    @property
+    def history(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Logged name -> its value in each epoch (E,); NaN where nothing was logged. "epoch" counts from 1."""
+        curves = metrics_csv.read(self.folder)
+        epochs = range(1, metrics_csv.last_epoch(curves) + 1)
+        values = {name: np.array([curve.get(epoch, np.nan) for epoch in epochs]) for name, curve in curves.items()}
+        return {"epoch": np.array(epochs, np.float64), **values}
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the epoch with the lowest val/loss."""
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The net of that checkpoint, ready for photos."""
+        return fkd.load(self.best)
+
+    def _repr_html_(self) -> str:
+        best = self.result["best"]
+        rows = [("best epoch", f"{best['epoch']}, val/nme {best['val/nme']:.2f} %")]
+        if "test" in self.result:
+            rows += [*_score_rows(self.scores), ("NME of the mean face", f"{self.result['mean_shape_nme']:.2f} %")]
+        rows += [("warning", line) for line in self.result.get("warnings", ())]
+        pictures = [self.folder / name for name in ("faces.png", "ced.png")]
+        return _html(f"{self.folder}", rows, [_curve(self.history), *map(_picture, pictures)])
+
+
+class Evaluation:
+    """Scores of a net in a folder.
+
+    Args:
+        folder: of `fkd evaluate`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Evaluation({str(self.folder)!r})"
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """Content of `metrics.json`."""
+        scores: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text("utf-8"))
+        return scores
+
+    def _repr_html_(self) -> str:
+        pictures = [self.folder / name for name in ("faces.png", "ced.png")]
+        return _html(str(self.folder), _score_rows(self.scores), map(_picture, pictures))
+
+
+class Comparison:
+    """Ranked runs.
+
+    Attributes:
+        ranking: best first.
+        judgement: whether the best differs from the second by more than chance; None if that cannot be said.
+    """
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+        self.judgement = comparison.verdict(ranking, resamples=10_000)
+
+    @property
+    def runs(self) -> list[TrainedRun]:
+        """The ranked ones, best first."""
+        return [TrainedRun(run.path) for group in self.ranking.groups for run in group.runs]
+
+    def __str__(self) -> str:
+        console = Console(file=StringIO(), width=_WIDTH)
+        console.print(*comparison.shown(self.ranking, self.judgement, _SHOWN), sep="\n")
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return text
+
+    def __repr__(self) -> str:
+        return f"Comparison of {len(self.runs)} runs"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def _score_rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for label, key, unit in (
+        ("AUC to 10 %", "auc_10", ""),
+        ("failures over 10 %", "failure_rate_10", " %"),
+        ("NME inter-ocular", "nme_interocular", " %"),
+        ("faces", "faces", ""),
+        ("faces missed", "missed_faces", ""),
+    ):
+        if (value := scores.get(key)) is not None:
+            yield label, f"{value:.3f}{unit}" if isinstance(value, float) else f"{value:,}"
+
+
+def _html(title: str, rows: Iterable[tuple[str, str]], pictures: Iterable[str]) -> str:
+    cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
+    return f"<p><code>{escape(title)}</code></p><table>{cells}</table>" + "".join(pictures)
+
+
+def _picture(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{escape(path.name)}" style="{_STYLE}" src="data:image/png;base64,{content}">'
+
+
+def _curve(history: Mapping[str, npt.NDArray[np.float64]]) -> str:
+    """val/nme by epoch as SVG."""
+    if "val/nme" not in history:
+        return ""
+    from matplotlib.figure import Figure  # slow, and only a notebook shows it
+
+    figure = Figure(figsize=(5, 2.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(history["epoch"], history["val/nme"], marker="o", markersize=3)
+    axes.set(xlabel="epoch", ylabel="val/nme (%)", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    text = StringIO()
+    figure.savefig(text, format="svg")
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

@@ -1,0 +1,1 @@
+"""The commands, one in each module: `fkd NAME`, or in a clone `python scripts/NAME.py`, calls its `main`."""

@@ -1,0 +1,96 @@
+"""Scores a net on annotated faces: a table, metrics.json, ced.png and faces.png in the run folder.
+
+fkd evaluate ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR subset=test boxes=keypoints
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+import fkd
+from fkd.cli.command import command
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
+from fkd.data.face_data import Faces
+from fkd.errors import UserError
+from fkd.evaluation.conditions import breakdown, breakdown_table
+from fkd.evaluation.evaluate import Candidate, evaluate
+from fkd.evaluation.report import metrics_table, part_table, save_figures
+from fkd.inference.metadata import Metadata
+from fkd.inference.torch_net import TorchNet
+from fkd.terminal import labelled_lines, show
+from fkd.training.runs import compatibility
+from fkd.training.runs.run_folder import write_json
+
+
+@command("evaluate")
+def main(cfg: DictConfig) -> float:
+    run_dir, detector = Path(cfg.run_dir), build_detector(cfg)
+    net = fkd.load(fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt"), device=cfg.device).net
+    if isinstance(net, TorchNet):
+        compatibility.check_labels(cfg, net.config)
+    faces = faces_for(cfg, net.metadata)
+    show(*faces.remarks, *remarks_on_part(cfg, faces))
+    if isinstance(net, TorchNet):
+        candidate = Candidate.of(net)
+    else:
+        candidate = Candidate.of_unknown_training(net, faces)
+        show("an exported net does not say whom it was trained on: subjects of the test may be among them")
+        if not len(faces.splits["train"]):
+            show("mean shape: of the faces scored here, since no others are named; data.train names some")
+    batch_size = checks.whole(cfg, "data.batch_size", least=1)
+    scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, checks.flag(cfg, "flip"))
+    conditions = breakdown(scores, faces.subset(cfg.subset))
+    write_json(run_dir / "metrics.json", scores.metrics)
+    write_json(run_dir / "conditions.json", conditions)
+    image = save_figures(run_dir, scores, faces, cfg.subset)
+
+    columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
+    show(
+        metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
+        part_table(scores.metrics),
+        breakdown_table(conditions),
+        labelled_lines(
+            {"metrics": f"{run_dir}/metrics.json", "faces drawn": str(image), "error curve": f"{run_dir}/ced.png"}
+        ),
+    )
+    return float(scores.metrics["nme_interocular"])
+
+
+def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
+    """Says so where a part of data.train is scored, since splits without files of their own are held out of it."""
+    lacking = [split for split in ("val", "test") if not cfg.data.get(split)] if cfg.data.get("train") else []
+    if not lacking or cfg.subset not in ("train", *lacking):
+        return ()
+    those = f"held out by subject because data.{cfg.subset} is not given"
+    if cfg.subset == "train":
+        keys = " and ".join(f"data.{split}" for split in lacking)
+        those = f"left when others are held out by subject because {keys} {'are' if lacking[1:] else 'is'} not given"
+    whole = sum(len(faces.splits[split]) for split in ("train", *lacking))
+    scored = f"{len(faces.subset(cfg.subset)):,} of the {whole:,} faces of data.train"
+    return (f"subset={cfg.subset}: {scored} are scored, those {those}; subset=all scores all",)
+
+
+def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
+    """The faces with the net's points and channels.
+
+    Raises:
+        UserError: they cannot be read, or have the points of another schema.
+    """
+    cfg.channels = metadata.channels
+    own = cfg.copy()
+    cfg.schema = metadata.schema.to_dict()
+    try:
+        return build_faces(cfg)
+    except UserError as error:
+        try:
+            found = build_faces(own).table.schema
+        except UserError:
+            found = metadata.schema  # the points are not what is wrong
+        if found == metadata.schema:
+            raise
+        raise UserError(
+            f"ckpt={cfg.ckpt}: expected faces with the points of {metadata.schema.name}, which this net finds, found "
+            f"data={cfg.data.name} with those of {found.name}; give another net or other data"
+        ) from error

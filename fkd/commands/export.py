@@ -1,0 +1,154 @@
+"""Writes a checkpoint's net as ONNX (float or 8 bits), torch.export or safetensors, and shows how the two differ.
+
+fkd export ckpt=outputs/.../checkpoints/best.ckpt output=net.onnx data=udacity data.root=DIR
+fkd export ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true data=udacity data.root=DIR
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from omegaconf import DictConfig
+from rich.table import Table
+
+import fkd
+from fkd import checkpoint
+from fkd.cli.command import command
+from fkd.config import checks
+from fkd.config.build_parts import build_detector
+from fkd.config.faces import build_faces
+from fkd.data.face_data import Faces
+from fkd.detect import Detector
+from fkd.errors import UserError
+from fkd.evaluation.evaluate import squares_of
+from fkd.geometry import crop_matrices, transform
+from fkd.inference import export
+from fkd.inference.labelled_faces import crops_of
+from fkd.inference.torch_net import TorchNet, load_net
+from fkd.metrics import nme
+from fkd.schema import KeypointSchema
+from fkd.terminal import labelled_lines, show
+from fkd.training.runs import compatibility
+from fkd.types import Image, Points
+
+Run = Callable[[Image], Points]
+_BATCH = 16
+
+
+@command("export")
+def main(cfg: DictConfig) -> None:
+    output, int8 = checks.path(cfg, "output"), checks.flag(cfg, "int8")
+    tolerance = checks.number(cfg, "tolerance", least=0)
+    export.check_output(output, int8)
+    count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
+    ckpt = fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
+    net = load_net(ckpt, "cpu")
+    compatibility.check_labels(cfg, net.config)
+    cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
+    faces = build_faces(cfg)
+    if (learned := net.config["data"]["name"]) != faces.name:
+        show(
+            f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
+        )
+    test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
+    torch.set_num_threads(1)  # as the exported nets, for the sake of the table
+
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+        written = Path(folder) / f"float{output.suffix}"
+        if written.suffix == checkpoint.SAFETENSORS:
+            checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
+            again: Run = load_net(written, "cpu", "output")
+        else:
+            write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
+            write(net.model, net.metadata, written)
+            again = export.reader(written)
+        nets: dict[str, Run] = {"checkpoint": net, "float32": again}
+        if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # nor where it is no number
+            raise UserError(
+                f"output={output}: expected the checkpoint's answers within tolerance={tolerance} crop pixels, found "
+                f"{found}; nothing was written"
+            )
+        if int8:
+            train, val = (Sample.of(faces, split, count, net, cfg.boxes, detector) for split in ("train", "val"))
+            source, written = written, Path(folder) / "int8.onnx"
+            export.to_int8(source, written, train.crops)
+            nets["int8"] = export.reader(written)
+        size = written.stat().st_size
+        written.replace(output)
+
+    title = f"one thread, {len(test.crops)} crops of data={faces.name}, boxes={cfg.boxes}"
+    show(comparison(title, nets, test, val if int8 else None))
+    show(labelled_lines({"exported": f"{output} ({size:,} bytes)"}))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N faces as a net is shown them.
+
+    Attributes:
+        schema: what the K points mean.
+        crops: (N, C, S, S) uint8.
+        keypoints: (N, K, 2) the labels, crop pixels.
+        visible: (N, K) whether a label counts.
+    """
+
+    schema: KeypointSchema
+    crops: Image
+    keypoints: Points
+    visible: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, faces: Faces, subset: str, count: int, net: TorchNet, boxes: str, detector: Detector) -> "Sample":
+        """At most `count` faces of a split, the same at every call."""
+        table = faces.some(subset)
+        table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:count]))
+        squares, _ = squares_of(table, faces, boxes, detector)
+        matrices = crop_matrices(net.metadata.window(squares), net.metadata.size)
+        crops = crops_of(faces.images, table.images, matrices, net.metadata)
+        return cls(table.schema, crops, transform(table.keypoints, matrices), table.visible)
+
+    def batches(self, size: int) -> Iterator[Image]:
+        """The crops, `size` at a time."""
+        yield from (self.crops[start : start + size] for start in range(0, len(self.crops), size))
+
+    def distances(self, run: Run, reference: Run) -> Points:
+        """How far the answers of two nets lie apart, one crop a call and several: (2N, K) crop pixels."""
+        calls = [batch for size in (1, _BATCH) for batch in self.batches(size)]
+        return np.concatenate([np.linalg.norm(run(batch) - reference(batch), axis=-1) for batch in calls])
+
+    def nme(self, run: Run) -> float:
+        """Normalised mean error of a net, percent of the schema's normaliser."""
+        found, truth = (
+            torch.from_numpy(np.concatenate([*map(run, self.batches(_BATCH))])),
+            torch.from_numpy(self.keypoints),
+        )
+        errors = nme(found, truth, self.schema.interocular(truth), torch.from_numpy(self.visible))
+        return 100 * float(errors.nanmean())
+
+    def milliseconds(self, run: Run) -> float:
+        """Median time of a call with one crop."""
+        times = []
+        for crop in self.batches(1):
+            start = time.perf_counter()
+            run(crop)
+            times.append(time.perf_counter() - start)
+        return 1000 * float(np.median(times))
+
+
+def comparison(title: str, nets: dict[str, Run], test: Sample, val: Sample | None) -> Table:
+    """Speed, and distance of each net's points from those of the first; with `val`, also the error on it."""
+    table = Table("", *nets, title=title, title_justify="left")
+    reference, eyes = nets["checkpoint"], np.tile(test.schema.interocular(test.keypoints), 2)[:, None]
+    apart = [test.distances(run, reference) for run in nets.values()]
+    table.add_row("ms a face", *(f"{test.milliseconds(run):.2f}" for run in nets.values()))
+    for label, unit in {"crop pixels": np.ones(1), "% of the eye distance": eyes / 100}.items():
+        table.add_row(f"largest difference, {label}", *(f"{(distances / unit).max():.2g}" for distances in apart))
+        table.add_row(f"mean difference, {label}", *(f"{(distances / unit).mean():.2g}" for distances in apart))
+    if val is not None:
+        table.add_row(f"NME inter-ocular %, {len(val.crops)} of val", *(f"{val.nme(run):.3f}" for run in nets.values()))
+    return table

@@ -1,0 +1,64 @@
+"""Writes a project of your own: a net, a loss, an augmentation, a recipe and a test, ready to be changed.
+
+fkd new mylab
+"""
+
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from fkd.errors import UserError
+from fkd.terminal import say
+
+_TEMPLATE, _NAME = Path(__file__).parent / "new_project", "mylab"
+_USAGE = "usage: fkd new NAME\n\nWrites a project into the folder NAME; NAME is the name of its Python package, too."
+
+
+def main() -> None:
+    """Reads the name from the command line. Exit status 2 if there can be no such project."""
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & {*arguments}:
+        print(_USAGE)
+        return
+    try:
+        if len(arguments) != 1:
+            raise UserError(f"fkd new: expected one name, found {' '.join(arguments) or 'none'}; e.g. fkd new mylab")
+        name = arguments[0]
+        write_project(Path.cwd(), name)
+    except UserError as error:
+        say(str(error))
+        sys.exit(UserError.status)
+    print(
+        f"{name}/ has a net, a loss, an augmentation, a recipe and a test; README.md says what to type. For example:\n"
+        f"cd {name} && fkd train model=tiny loss=huber trainer.max_epochs=3"
+    )
+
+
+def write_project(folder: Path, name: str) -> None:
+    """Writes the project into the folder of its name below a folder, all of it or nothing.
+
+    Raises:
+        UserError: the name is no module name or is taken, the folder exists, or nothing can be written there.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
+        fitting = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_") or _NAME
+        hint = f"e.g. {fitting}" if fitting.isidentifier() and not keyword.iskeyword(fitting) else f"e.g. {_NAME}"
+        raise UserError(f"fkd new {name}: expected a name that Python can import, letters, digits and _; {hint}")
+    if (folder / name).exists():
+        raise UserError(f"fkd new {name}: expected a new folder, found {folder / name}; choose another name")
+    if find_spec(name) is not None:
+        raise UserError(f"fkd new {name}: Python has a module of this name already; choose another one")
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as scratch:
+            project = Path(scratch, name)
+            shutil.copytree(_TEMPLATE, project, ignore=shutil.ignore_patterns("__pycache__"))
+            (project / _NAME).rename(project / name)
+            for file in (path for path in project.rglob("*") if path.is_file()):
+                file.write_text(file.read_text("utf-8").replace(_NAME, name), "utf-8")
+            project.rename(folder / name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to ({error.strerror}); go to another folder") from error

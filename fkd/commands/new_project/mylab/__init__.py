@@ -1,0 +1,1 @@
+"""Nets, losses and other parts of mylab's experiments."""

@@ -1,0 +1,135 @@
+"""A project of the user's own: a folder with configs in `conf/` and a Python package, beside fkd's.
+
+The folder has a `pyproject.toml` with
+
+    [tool.fkd]
+    package = "mylab"
+
+Its configs come before fkd's own and its package can be imported. Nets of that package are trusted: a checkpoint may
+name its classes.
+"""
+
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fkd.config import CONF
+from fkd.errors import UserError
+from fkd.io import trusted
+
+FILE = "pyproject.toml"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project.
+
+    Attributes:
+        root: its folder, absolute; on Python's path while it is in use.
+        conf: folder of its configs.
+        package: name of its Python package; None if it has none.
+    """
+
+    root: Path
+    conf: Path
+    package: str | None
+
+    def __str__(self) -> str:
+        return f"project {self.root}" + (f" (package {self.package})" if self.package else "")
+
+    def remarks(self) -> list[str]:
+        """What its user should know: that it is in use, and what it hides."""
+        hidden = ", ".join(self.hidden())
+        return [str(self), *([f"its conf/ has files in the place of fkd's own: {hidden}"] if hidden else [])]
+
+    def hidden(self) -> list[str]:
+        """Names, relative to conf/, of fkd's own configs that a file of the project takes the place of."""
+        files = (path.relative_to(self.conf) for path in self.conf.rglob("*.yaml"))
+        return sorted(path.as_posix() for path in files if (CONF / path).is_file())
+
+
+_active: list[Project] = []
+
+
+def active() -> Sequence[Project]:
+    """The projects in use, the most specific first."""
+    return tuple(_active)
+
+
+def folders() -> list[Path]:
+    """All folders of configs, in the order in which they are searched."""
+    return [*(project.conf for project in _active), CONF]
+
+
+def config_files(group: str) -> Iterator[tuple[str, Path]]:
+    """Option and file of each config of a group; of several with one name the one that counts."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted((folder / group).rglob("*.yaml")):
+            found.setdefault(path.relative_to(folder / group).with_suffix("").as_posix(), path)
+    yield from sorted(found.items())
+
+
+def find(start: Path) -> Project | None:
+    """The project of a folder: the folder itself, or the nearest above it that is one.
+
+    Raises:
+        UserError: the project's file cannot be read, or says something else than expected.
+    """
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file() and (project := _read(folder)) is not None:
+            return project
+    return None
+
+
+def of_folder(conf: Path) -> Project:
+    """A folder of configs as a project without a package; modules beside it can be imported.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not conf.is_dir():
+        raise UserError(f"--config-dir {conf}: expected a folder of configs, found none")
+    return Project(conf.absolute().parent, conf.absolute(), None)
+
+
+def use(projects: Sequence[Project]) -> None:
+    """Makes these projects, the most specific first, those in use: configs are found, packages imported and trusted."""
+    for project in _active:
+        if str(project.root) in sys.path:
+            sys.path.remove(str(project.root))
+    _active[:] = projects
+    sys.path[:0] = [str(project.root) for project in projects]
+    trusted.trust([project.package for project in projects if project.package])
+
+
+def _read(root: Path) -> Project | None:
+    file = root / FILE
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: expected TOML, found {error}; mend the file") from error
+    tool = content.get("tool", {})
+    if not isinstance(tool, dict) or "fkd" not in tool:
+        return None
+    table, package = tool["fkd"], None
+    if isinstance(table, dict):
+        package = table.get("package")
+    if not isinstance(table, dict) or set(table) - {"package"} or not isinstance(package, str | None):
+        raise UserError(f'{file}: expected [tool.fkd] with package = "NAME", found {table!r}')
+    if package is not None and not (package.isidentifier() and _is_package(root, package)):
+        raise UserError(
+            f"{file}: expected a package beside this file, found tool.fkd.package = {package!r}; make the folder "
+            f"{root / package} with a file __init__.py, or leave package out"
+        )
+    if package == "fkd":
+        raise UserError(f"{file}: expected another name than fkd for the project's package")
+    return Project(root, root / "conf", package)
+
+
+def _is_package(root: Path, package: str) -> bool:
+    return (root / package / "__init__.py").is_file() or (root / f"{package}.py").is_file()

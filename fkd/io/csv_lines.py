@@ -1,0 +1,32 @@
+"""Reading CSV files line by line, with errors that name the line."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from fkd.errors import UserError
+
+
+def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each line of a CSV file (RFC 4180), the header first, without empty lines.
+
+    Raises:
+        UserError: the file is missing or no CSV in UTF-8, or a line has more or fewer cells than the header.
+    """
+    csv.field_size_limit(2**24)  # a cell may hold the pixels of an image
+    columns = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            for cells in filter(None, reader):
+                columns = columns or len(cells)
+                if len(cells) != columns:
+                    raise UserError(
+                        f"{path} line {reader.line_num}: expected {columns} columns, as the header has, "
+                        f"found {len(cells)}"
+                    )
+                yield reader.line_num, cells
+    except OSError as error:
+        raise UserError(f"{path}: expected a CSV file, found none ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: expected a CSV file in UTF-8, found something else ({error})") from error

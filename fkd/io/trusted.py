@@ -1,0 +1,62 @@
+"""Packages of the user's own whose classes a file may name; a file names none but these and fkd's own."""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+_packages: list[str] = []
+
+
+def packages() -> tuple[str, ...]:
+    """The packages that are trusted now."""
+    return tuple(_packages)
+
+
+def trust(names: Iterable[str]) -> None:
+    """Makes these packages the trusted ones."""
+    _packages[:] = names
+
+
+@contextmanager
+def trusting(names: Iterable[str]) -> Iterator[None]:
+    """Trusts these packages, too, within the block."""
+    before = packages()
+    trust([*before, *names])
+    try:
+        yield
+    finally:
+        trust(before)
+
+
+def own_class(target: str) -> type | None:
+    """The class that a file names, if it is one that a trusted package itself defines; else None.
+
+    A module is imported only if its source has a class of that name, so that a file cannot choose another one, such as
+    a script, to be run by its import.
+
+    Args:
+        target: dotted name of module and class.
+    """
+    module, _, name = target.rpartition(".")
+    if not any(module == package or module.startswith(f"{package}.") for package in _packages):
+        return None
+    if not _defines(module, name):
+        return None
+    found = getattr(importlib.import_module(module), name, None)
+    return found if isinstance(found, type) and found.__module__ == module else None
+
+
+def _defines(module: str, name: str) -> bool:
+    parents, parent = module.split(".")[:-1], ""
+    for part in parents:  # find_spec imports packages: only those that are packages of the trusted one
+        parent = f"{parent}.{part}".lstrip(".")
+        spec = importlib.util.find_spec(parent)
+        if spec is None or spec.submodule_search_locations is None:
+            return False
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return False
+    with open(spec.origin, "rb") as file:
+        return any(isinstance(node, ast.ClassDef) and node.name == name for node in ast.parse(file.read()).body)

@@ -1,0 +1,102 @@
+"""Training, scoring and comparing from Python: the same as the commands, and nothing stays behind."""
+
+import logging
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+import fkd
+from fkd.errors import UserError
+from tests.conftest import Outcome
+
+DATA = ["data.subjects=20", "data.frames=4", "data.size=96"]
+TINY = ["trainer=debug", "crop.size=32", "data.batch_size=8", "data.num_workers=0", *DATA]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_training_is_the_one_of_the_command(script: "type[Outcome]") -> None:
+    run = fkd.train([*TINY, "hydra.run.dir=one"])
+    assert script("train", *TINY, "hydra.run.dir=two").status == 0  # type: ignore[call-arg]
+    other = fkd.api.TrainedRun(Path("two"))  # type: ignore[attr-defined]
+    assert run.folder == Path("one").absolute()
+    assert run.scores == other.scores
+    assert run.result["recipe"] == other.result["recipe"]
+    assert run.history["epoch"].tolist() == [1]
+    np.testing.assert_array_equal(run.history["val/nme"], other.history["val/nme"])
+    assert run.predictor.schema.name == "ibug68"
+    html = run._repr_html_()
+    assert html.count("<img") == 2
+    assert "<svg" in html
+    assert f"{run.scores['nme_interocular']:.3f} %" in html
+
+
+def test_an_evaluation_scores_what_the_training_scored() -> None:
+    run = fkd.train(TINY)
+    scored = fkd.evaluate(run.best, DATA)
+    assert scored.scores["nme_interocular"] == pytest.approx(run.scores["nme_interocular"], rel=1e-6)
+    assert scored._repr_html_().count("<img") == 2
+
+
+def test_runs_are_compared() -> None:
+    runs = [fkd.train([*TINY, f"seed={seed}"]) for seed in (0, 1)]
+    compared = fkd.compare("outputs/train")
+    assert {run.folder.resolve() for run in compared.runs} == {run.folder for run in runs}
+    assert "2 seeds" in str(compared)
+    assert compared._repr_html_().startswith("<pre>")
+
+
+def test_a_config_is_composed_as_the_command_has_it() -> None:
+    cfg = fkd.compose(["experiment=face/compact", "seed=3"])
+    assert (cfg.model.name, cfg.seed) == ("compact", 3)
+    assert fkd.compose(config="predict").csv is False
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=naimsh"], "^model=naimsh: no such option; did you mean naimish"),
+        (["modle=compact"], "^modle: no such key; did you mean model"),
+        (["model=simple,naimish"], "^model=simple,naimish: expected one value, found several"),
+        (["data.subjects=abc"], "^data.subjects=abc: expected a whole number"),
+        (["resume=nowhere"], "^resume=nowhere: expected the folder of a run"),
+    ],
+)
+def test_a_mistake_is_an_exception_with_the_line_of_the_command(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fkd.train(overrides)
+
+
+def test_a_folder_of_another_command_is_refused_and_stays() -> None:
+    fkd.train([*TINY, "hydra.run.dir=one"])
+    before = {path: path.read_bytes() for path in Path("one").rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"^one: "):
+        fkd.train([*TINY, "seed=1", "hydra.run.dir=one"])
+    assert {path: path.read_bytes() for path in Path("one").rglob("*") if path.is_file()} == before
+
+
+def test_ten_trainings_leave_nothing_behind() -> None:
+    fkd.train(TINY)  # imports what it needs
+    handlers, files = logging.getLogger().handlers[:], len(os.listdir("/proc/self/fd"))
+    peaks = []
+    for seed in range(10):
+        fkd.train([*TINY, f"seed={seed}", "test=false"])
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    assert not GlobalHydra.instance().is_initialized()
+    assert HydraConfig.instance().cfg is None
+    assert logging.getLogger().handlers == handlers
+    assert len(os.listdir("/proc/self/fd")) <= files + 2
+    assert peaks[-1] - peaks[2] < 50_000  # KB
+
+
+def test_an_unknown_name_is_none_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="module 'fkd' has no attribute 'trian'"):
+        fkd.trian  # noqa: B018

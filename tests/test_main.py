@@ -1,0 +1,88 @@
+"""The command `fkd`: what it lists, and that it runs what the scripts run."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import fkd
+from fkd.__main__ import summaries
+from fkd.config import CONF
+from tests.conftest import PROJECT
+
+SCRIPTS = {path.stem for path in (PROJECT / "scripts").glob("*.py")}
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fkd", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+
+
+def test_each_command_has_a_script_a_config_and_one_line() -> None:
+    known = summaries()
+    assert SCRIPTS - known.keys() == {"benchmark", "zoo"}, "these two need the clone"
+    assert known.keys() - SCRIPTS == {"new"}, "it writes what a clone has"
+    for name, text in known.items():
+        assert (CONF / f"{name}.yaml").is_file() or name == "new"
+        assert 20 < len(text) < 140
+        assert text.endswith(".")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_it_lists_the_commands(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    listed = [line.split()[0] for line in done.stdout.split("commands\n")[1].splitlines() if line.startswith("  ")]
+    assert (done.returncode, done.stderr, listed) == (0, "", sorted(summaries()))
+
+
+def test_it_says_its_version() -> None:
+    assert run("--version").stdout == f"fkd {fkd.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("trian", "did you mean fkd train? "), ("xyz", ""), ("../xyz", ""), ("__init__", ""), ("model=naimish", "")],
+)
+def test_an_unknown_command_is_one_line(name: str, hint: str) -> None:
+    done = run(name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {name}: no such command; {hint}`fkd` lists all\n"
+
+
+def test_it_lists_commands_without_torch_or_hydra() -> None:
+    code = "import sys, fkd.__main__ as m; m.main(); sys.exit(bool({'torch', 'hydra', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(summaries().keys() & SCRIPTS))
+def test_command_and_script_are_the_same(name: str) -> None:
+    script = [sys.executable, str(PROJECT / "scripts" / f"{name}.py"), "--help"]
+    assert (
+        run(name, "--help").stdout == subprocess.run(script, capture_output=True, text=True, timeout=120).stdout != ""
+    )
+
+
+def test_a_mistake_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
+    done = run("train", "model=naimsh", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: model=naimsh: no such option; did you mean naimish")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_torch_what_needs_it_says_so(tmp_path: Path) -> None:
+    """As after `pip install --no-deps` and requirements-light.txt."""
+    hide = "import importlib.util as u, sys; u.find_spec = lambda name: None; sys.argv[1:] = ['train']"
+    code = f"{hide}; import fkd.__main__ as m; m.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: fkd train: needs torch, which is not installed; pip install fkd\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_light_requirements_are_bounded_as_those_of_the_whole() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    whole = {*project["dependencies"], *project["optional-dependencies"]["export"]}
+    lines = (PROJECT / "requirements-light.txt").read_text().splitlines()
+    assert {line for line in lines if not line.startswith("#")} <= whole
