@@ -24,80 +24,73 @@ _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", 
 _OWN_PARTS = (("encode", "decode"), ("training", "validation"))
 """Methods by which a class of the user's own package is known as a codec or a crop plan."""
 _MOVED = ("fkd.data.crops.",)
-"""Begins the names of classes that every checkpoint of an older version holds."""
+"""Prefixes of class names in checkpoints of older versions."""
 _OLDER = "expected a checkpoint of this version of fkd, found an older one; train again"
 _UNREADABLE = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    pickle.UnpicklingError,
-    EOFError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    SafetensorError,
+    *(zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError, OSError),
+    *(ValueError, KeyError, TypeError, SafetensorError),
 )
-"""What reading a file that is no checkpoint ends with."""
+"""Exceptions of reading a file that is no checkpoint."""
 _TORCHVISION = {"_target_", "num_classes"}
-"""All that a network of torchvision.models may be given: weights would be downloaded."""
+"""Allowed keys of a network of torchvision.models; `weights` would download a file."""
 
 
 SAFETENSORS = ".safetensors"
-_METADATA = "fkd"  # where such a file keeps all but the tensors, as JSON
-_MODEL = "model."  # begins the names of a KeypointNet's weights in Lightning's module
+_METADATA = "fkd"  # key of the JSON with all but the tensors
+_MODEL = "model."  # prefix of a KeypointNet's weights in Lightning's module
 _HASHES = "image_hashes"
 _KEPT_DATA = ("name", "label_shift", "split")
 
 
 def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
-    """Writes what `read` gave as a safetensors file for others: weights and what use and scores need to know.
+    """Write the content of `read` as a safetensors file for others, without what only training needs.
 
-    Paths and settings of the training stay behind; the subjects' names become pseudonyms (`fkd.data.split.anonymous`).
-    By these and by the hashes of images, whoever has a name or an image can test whether the net was trained on it.
+    Paths and settings of the training are left out; subjects' names become pseudonyms (`fkd.data.split.anonymous`).
+    With these and the hashes of images, whoever has a name or an image can test whether the net was trained on it.
     """
     config = {part: content["config"][part] for part in ("model", "crop", "schema", "channels", "detector")}
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
     subjects = [anonymous(subject) for subject in content["subjects"]]
-    said = {"config": config, "scores": content["scores"], "subjects": subjects, "shapes": content["shapes"]}
+    metadata = {"config": config, "scores": content["scores"], "subjects": subjects, "shapes": content["shapes"]}
     weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
     if (hashes := content.get(_HASHES)) is not None:
         weights[_HASHES] = hashes
     with whole_file(path) as file:
-        file.write(safetensors.torch.save(weights, {_METADATA: json.dumps(said)}))
+        file.write(safetensors.torch.save(weights, {_METADATA: json.dumps(metadata)}))
 
 
 def _read_safetensors(path: str | Path) -> Any:
     with safe_open(path, "pt") as file:
-        said = json.loads((file.metadata() or {}).get(_METADATA, "null"))
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
-    return {**said, _HASHES: weights.pop(_HASHES, None), "state_dict": weights} if said else None
+        metadata = json.loads((file.metadata() or {}).get(_METADATA, "null"))
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+    return {**metadata, _HASHES: weights.pop(_HASHES, None), "state_dict": weights} if metadata else None
 
 
 def read(path: str | Path, key: str) -> dict[str, Any]:
-    """The content of a checkpoint of fkd: tensors and plain data, on the CPU; nothing in the file is run.
+    """The content of a checkpoint of fkd: tensors and plain data, on the CPU; no code of the file is run.
 
-    A safetensors file has no more of it than use and scores need.
+    A safetensors file only has what prediction and scores need.
 
     Args:
         path: the file.
-        key: what the user called it by, for the message.
+        key: config key of the file, for errors.
 
     Raises:
         UserError: the file is missing, truncated or of another kind.
     """
-    if Path(str(path)).is_dir():
+    file = Path(str(path))
+    if file.is_dir():
         raise UserError(
             f"{key}={path}: expected a checkpoint, found a folder; give a file, e.g. .../checkpoints/best.ckpt"
         )
-    if not Path(str(path)).is_file():
+    if not file.is_file():
         raise UserError(
             f"{key}={path}: expected a checkpoint, found no such file; give the path of a best.ckpt or last.ckpt"
         )
-    if (suffix := Path(str(path)).suffix.lower()) in (".onnx", ".pt2"):
+    if (suffix := file.suffix.lower()) in (".onnx", ".pt2"):
         raise UserError(
             f"{key}={path}: expected a checkpoint (.ckpt), found an exported net ({suffix}); give the "
-            "checkpoint that it was made of"
+            "checkpoint that was exported"
         )
     try:
         content = _read_safetensors(path) if suffix == SAFETENSORS else _read_torch(path, key)
@@ -109,8 +102,10 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
             "train again or give another file"
         ) from None
     needed = {"config": dict, "state_dict": dict, "scores": dict, "subjects": list, "shapes": dict | None}
+    hashes = content.get(_HASHES) if isinstance(content, dict) else None  # older checkpoints have none
+    has_hashes = isinstance(hashes, torch.Tensor) and hashes.dtype == torch.int64 and hashes.ndim == 1
     if not isinstance(content, dict) or not (
-        all(isinstance(content.get(name), kind) for name, kind in needed.items()) and _are_hashes(content.get(_HASHES))
+        all(isinstance(content.get(name), kind) for name, kind in needed.items()) and (has_hashes or hashes is None)
     ):
         raise UserError(
             f"{key}={path}: expected a checkpoint of fkd with {', '.join(needed)}, found a file of another kind"
@@ -119,37 +114,30 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
 
 
 def hashes_of(content: Mapping[str, Any]) -> Hashes:
-    """Those of the images that a checkpoint's net was trained on; a version that kept none has unknown ones."""
+    """Hashes of a checkpoint's training images; unknown in older checkpoints, which have none."""
     kept = content.get(_HASHES)
     return UNKNOWN if kept is None else kept.cpu().numpy().view(np.uint64)
 
 
-def _are_hashes(kept: Any) -> bool:
-    """Whether these are hashes of images; a version kept none."""
-    return kept is None or (isinstance(kept, torch.Tensor) and kept.dtype == torch.int64 and kept.ndim == 1)
-
-
 def _read_torch(path: str | Path, key: str) -> Any:
-    """What Lightning saved, with the weights named as those of the `KeypointNet` in its module."""
+    """The content of Lightning's checkpoint, with the names of weights relative to the `KeypointNet`."""
     with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()  # torch does not look at the checksums
+        damaged = archive.testzip()  # torch does not verify the checksums
     if damaged is not None:
         raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, dict) and isinstance(state := content.get("state_dict"), dict):
         if "mean_shape" in state:
-            raise UserError(
-                f"{key}={path}: expected a checkpoint of this version of fkd, found an older one; train again"
-            )
+            raise UserError(f"{key}={path}: {_OLDER}")
         content["state_dict"] = {str(name).removeprefix(_MODEL): tensor for name, tensor in state.items()}
     return content
 
 
 def build(node: Any) -> Any:
-    """What a trusted config names: `_target_` is called with its other keys, `_args_` are positional.
+    """Build the object of a trusted config: `_target_` is called with the other keys, `_args_` are positional.
 
     Args:
-        node: of a config that `check_trusted` has let pass.
+        node: of a config that `check_trusted` accepted.
     """
     if isinstance(node, Mapping):
         values = {str(key): build(child) for key, child in node.items()}
@@ -161,7 +149,7 @@ def build(node: Any) -> Any:
 
 
 def check_trusted(node: Any, key: str) -> None:
-    """Refuses a config that names anything but trusted classes, or holds what would be resolved into more config.
+    """Refuse a config that names classes which are not trusted, or has interpolations.
 
     Trusted are the classes of fkd's models, codecs and crops, the layers of torch.nn, and the networks of
     torchvision.models without pretrained weights (which would be downloaded).
@@ -180,7 +168,7 @@ def check_trusted(node: Any, key: str) -> None:
             )
         for name, child in node.items():
             if str(name).startswith("_") and name not in ("_target_", "_args_"):
-                raise UserError(f"{key}: expected _target_ and _args_ as Hydra's only words, found {name}")
+                raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {name}")
             check_trusted(child, key)
     elif isinstance(node, list | tuple):
         for child in node:
@@ -190,7 +178,7 @@ def check_trusted(node: Any, key: str) -> None:
 
 
 def check_paths(node: Any, key: str) -> None:
-    """Refuses callbacks' state that names other file systems or climbs folders: Lightning deletes what it replaces.
+    """Refuse state of callbacks with paths of other file systems or with ..: Lightning deletes old checkpoints there.
 
     Raises:
         UserError: naming what was found.
@@ -207,10 +195,10 @@ def check_paths(node: Any, key: str) -> None:
 
 
 def _trusted(target: Any, node: Mapping[Any, Any]) -> bool:
-    """Whether a target is at home in a trusted package; what such a package has merely imported is not."""
+    """Whether a target is defined in a trusted package; classes that the package only imports are not."""
     module, _, name = str(target).rpartition(".")
     if module == "torchvision.models":
-        import torchvision  # slow, and needed by few nets
+        import torchvision  # slow to import, and needed by few nets
 
         return name in torchvision.models.list_models(torchvision.models) and node.keys() <= _TORCHVISION
     if (own := trusted.own_class(str(target))) is not None:

@@ -46,7 +46,8 @@ class KeypointSchema:
         count = len(self.names)
         if count > MAX_POINTS:
             raise ValueError(f"schema {self.name}: expected at most {MAX_POINTS:,} points, found {count:,}")
-        _check_names(self.name, self.names)
+        if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise ValueError(f"schema {self.name}: expected a name for each point, found {repeated[0]} twice")
         _check(self, "flip", self.flip)
         if len(self.flip) != count:
             raise ValueError(f"schema {self.name}: flip: expected {count} points, found {len(self.flip)}")
@@ -101,9 +102,6 @@ class KeypointSchema:
             names = [_expect(each, str, f"schema {name}: names: expected words") for each in _listed(names)]
         if not isinstance(given := content.get("parts"), Mapping):
             raise ValueError(f"schema {name}: expected parts, found {given!r}")
-
-        if names is not None:
-            _check_names(name, names)
 
         def points(value: Any, key: str) -> tuple[int, ...]:
             found = tuple(islice(point_numbers(value, names or [], f"schema {name}: {key}"), MAX_POINTS + 1))
@@ -214,11 +212,6 @@ def _expect(value: Any, kind: type[_Kind], message: str) -> _Kind:
     if not isinstance(value, kind):
         raise ValueError(f"{message}, found {value!r}")
     return value
-
-
-def _check_names(schema: str, names: Sequence[str]) -> None:
-    if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise ValueError(f"schema {schema}: expected a name for each point, found {repeated[0]} twice")
 
 
 def _check(schema: KeypointSchema, key: str, points: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""Measures how a detector's boxes lie about faces: its correction and jitter, written as a file for conf/detector.
+"""Measures the correction and jitter of a detector's boxes, and writes them as a file for conf/detector.
 
 fkd calibrate detector=haar data=udacity data.root=DIR output=conf/detector/mine.yaml
 """
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def table(title: str, columns: Mapping[str, Calibration]) -> Table:
-    """What was measured, side by side: how much the columns differ is how far the numbers can be trusted."""
+    """Measurements side by side; differences of the columns show how reliable the numbers are."""
     rows: dict[str, Callable[[Calibration], str]] = {
         "correction: scale": lambda c: f"{c.correction.scale:.3f}",
         "correction: x, y": lambda c: f"{c.correction.x:+.3f}, {c.correction.y:+.3f}",

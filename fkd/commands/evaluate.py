@@ -36,9 +36,9 @@ def main(cfg: DictConfig) -> float:
         candidate = Candidate.of(net)
     else:
         candidate = Candidate.of_unknown_training(net, faces)
-        show("an exported net does not say whom it was trained on: subjects of the test may be among them")
+        show("an exported net does not name its training subjects: subjects of the test may be among them")
         if not len(faces.splits["train"]):
-            show("mean shape: of the faces scored here, since no others are named; data.train names some")
+            show("mean shape: of the scored faces, since there are no others; data.train=... gives some")
     batch_size = checks.whole(cfg, "data.batch_size", least=1)
     scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, checks.flag(cfg, "flip"))
     conditions = breakdown(scores, faces.subset(cfg.subset))
@@ -59,7 +59,7 @@ def main(cfg: DictConfig) -> float:
 
 
 def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
-    """Says so where a part of data.train is scored, since splits without files of their own are held out of it."""
+    """A remark if only a part of data.train is scored, since splits without files of their own are held out of it."""
     lacking = [split for split in ("val", "test") if not cfg.data.get(split)] if cfg.data.get("train") else []
     if not lacking or cfg.subset not in ("train", *lacking):
         return ()
@@ -87,7 +87,7 @@ def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
         try:
             found = build_faces(own).table.schema
         except UserError:
-            found = metadata.schema  # the points are not what is wrong
+            found = metadata.schema  # the error is not about the schema
         if found == metadata.schema:
             raise
         raise UserError(

@@ -33,14 +33,14 @@ def main(cfg: DictConfig) -> None:
     show(*faces.remarks)
 
     is_whole = cfg.data.get("exclude") is None
-    has_folder = is_whole and cfg.data.get("root")  # images of those left out would seem to have no label
+    has_folder = is_whole and cfg.data.get("root")  # images of excluded faces would seem to have no label
     root = Path(cfg.data.root) if has_folder else None
     findings = examine(faces, net, root, () if net is None else learned_from(net, faces))
     found = dataset_report.survey(faces, findings, is_whole, "exclude" in cfg.data, size, seed)
     dataset_report.write(output, found, count, seed)
 
     show(
-        dataset_report.findings_table(found) if findings else "nothing was found to be wrong",
+        dataset_report.findings_table(found) if findings else "no problems were found",
         labelled_lines(
             {
                 "page": f"{output}/report.html (opens in any browser; it shows people's faces)",
@@ -52,5 +52,5 @@ def main(cfg: DictConfig) -> None:
 
 
 def learned_from(net: TorchNet, faces: Faces) -> set[str]:
-    """Subjects that a net was trained on; those of these faces also where only their images are known."""
+    """Subjects that a net was trained on, known by name or by the hashes of these faces' images."""
     return {*net.subjects, *(Candidate.of(net).trained_on(faces.table) or ())}

@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> None:
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
         )
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
-    torch.set_num_threads(1)  # as the exported nets, for the sake of the table
+    torch.set_num_threads(1)  # as the exported nets use, for a fair table
 
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         written = Path(folder) / f"float{output.suffix}"
@@ -68,7 +68,7 @@ def main(cfg: DictConfig) -> None:
             write(net.model, net.metadata, written)
             again = export.reader(written)
         nets: dict[str, Run] = {"checkpoint": net, "float32": again}
-        if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # nor where it is no number
+        if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # also true for NaN
             raise UserError(
                 f"output={output}: expected the checkpoint's answers within tolerance={tolerance} crop pixels, found "
                 f"{found}; nothing was written"
@@ -88,13 +88,13 @@ def main(cfg: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class Sample:
-    """N faces as a net is shown them.
+    """Crops of N faces with their labels.
 
     Attributes:
-        schema: what the K points mean.
+        schema: of the K points.
         crops: (N, C, S, S) uint8.
-        keypoints: (N, K, 2) the labels, crop pixels.
-        visible: (N, K) whether a label counts.
+        keypoints: (N, K, 2) labels in crop pixels.
+        visible: (N, K) of the labels.
     """
 
     schema: KeypointSchema
@@ -104,7 +104,7 @@ class Sample:
 
     @classmethod
     def of(cls, faces: Faces, subset: str, count: int, net: TorchNet, boxes: str, detector: Detector) -> "Sample":
-        """At most `count` faces of a split, the same at every call."""
+        """At most `count` random faces of a split, the same at every call."""
         table = faces.some(subset)
         table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:count]))
         squares, _ = squares_of(table, faces, boxes, detector)
@@ -117,7 +117,7 @@ class Sample:
         yield from (self.crops[start : start + size] for start in range(0, len(self.crops), size))
 
     def distances(self, run: Run, reference: Run) -> Points:
-        """How far the answers of two nets lie apart, one crop a call and several: (2N, K) crop pixels."""
+        """Distances between the keypoints of two nets, for single crops and batches: (2N, K) crop pixels."""
         calls = [batch for size in (1, _BATCH) for batch in self.batches(size)]
         return np.concatenate([np.linalg.norm(run(batch) - reference(batch), axis=-1) for batch in calls])
 
@@ -141,7 +141,7 @@ class Sample:
 
 
 def comparison(title: str, nets: dict[str, Run], test: Sample, val: Sample | None) -> Table:
-    """Speed, and distance of each net's points from those of the first; with `val`, also the error on it."""
+    """Speed of each net and distance of its points from the checkpoint's; with `val`, also its error there."""
     table = Table("", *nets, title=title, title_justify="left")
     reference, eyes = nets["checkpoint"], np.tile(test.schema.interocular(test.keypoints), 2)[:, None]
     apart = [test.distances(run, reference) for run in nets.values()]

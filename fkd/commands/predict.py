@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def drawn(image: Image, faces: Sequence[Face]) -> Image:
-    """An image with magenta points and boxes numbered as the faces in predictions.json."""
+    """The image with magenta points and boxes, numbered like the faces in predictions.json."""
     boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
     keypoints = np.array([face.keypoints for face in faces], np.float32)
     return draw.points(draw.boxes(image, boxes, [str(i) for i in range(len(faces))]), keypoints)

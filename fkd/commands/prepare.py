@@ -1,4 +1,4 @@
-"""Downloads a data set, unpacks it and sees whether it loads; of a set that is there, verifies the files.
+"""Downloads a data set, unpacks it and loads it; verifies the files of a set that exists already.
 
 fkd prepare data=udacity
 fkd prepare data=udacity data.root=DIR
@@ -32,8 +32,8 @@ def main(cfg: DictConfig) -> None:
     download = cfg.data.get("download")
     if not isinstance(download, DictConfig):
         raise UserError(
-            f"data={cfg.data.name}: expected a set with data.download.url, found one without, which is drawn or comes "
-            "from its owners (see data/README.md)"
+            f"data={cfg.data.name}: expected a set with data.download.url, found one without: it is synthetic or only "
+            "given out by its owners (see data/README.md)"
         )
     root = checks.path(cfg, "data.root").resolve()
     listed = None if download.get("sums") is None else checksums.read(checks.path(cfg, "data.download.sums"))
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def of_the_set(overrides: Sequence[str]) -> list[str]:
-    """Those that a training needs as well."""
+    """The overrides that a training needs, too."""
     kept = ("data=", "data.", "schema=", "channels=")
     return [text for text in overrides if text.startswith(kept) and not text.startswith("data.download")]
 
@@ -62,20 +62,20 @@ def is_filled(root: Path) -> bool:
 
 
 def verify(root: Path, listed: dict[str, str] | None) -> None:
-    """Compares the files of a set that is there with what they should be."""
+    """Compare the files of an existing set with their checksums."""
     if listed is None and not (root / checksums.NAME).is_file():
         raise UserError(
             f"data.root={root}: expected an empty folder, none, or one with {checksums.NAME}, found other files, which "
-            "stay as they are; train on them as they are or give another data.root"
+            "are left unchanged; train on them or give another data.root"
         )
     listed = checksums.read(root / checksums.NAME) if listed is None else listed
     way_out = "move the folder away and prepare the set again"
     checksums.compare(listed, checksums.of_folder(root), f"data.root={root}", way_out)
-    show(f"{root}: {len(listed):,} files are as they should be")
+    show(f"{root}: {len(listed):,} files have their checksums")
 
 
 def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
-    """Downloads and unpacks a set; all that is temporary lies in one folder beside the root."""
+    """Download and unpack a set; temporary files are in one folder beside the root."""
     download, work = cfg.data.download, root.with_name(f".{root.name}.download")
     known_hash, part = (None if download.get(key) is None else str(download[key]) for key in ("hash", "folder"))
     patience: dict[str, Any] = {
@@ -98,7 +98,7 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
                 if listed is not None:
                     way_out = f"delete {archive} to download it again"
                     checksums.compare(listed, found, f"data.download.sums={download.sums}", way_out)
-                checksums.write(content / checksums.NAME, found)  # in place of a list that the archive brings
+                checksums.write(content / checksums.NAME, found)  # replaces a list in the archive
         except KeyboardInterrupt:
             kept = f"; the archive is kept in {work}" if work.exists() else ""
             raise Interrupted(f"interrupted; give the same command to start again{kept}") from None
@@ -108,12 +108,12 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Refuses to be the second that prepares a folder."""
+    """Refuse to prepare a folder while another command does."""
     lock = root.with_name(f".{root.name}.lock")
     with locked(lock, wait=False) as held:
         if not held and is_locked(lock):
             raise UserError(
-                f"data.root={root}: expected to be alone, found another command that prepares it; wait for it"
+                f"data.root={root}: expected one command at a time, found another one that prepares it; wait for it"
             )
         try:
             yield

@@ -1,4 +1,4 @@
-"""Writes a data set into shards, tar files with an index, from which sets larger than memory are trained on.
+"""Writes a data set as shards, tar files with an index, for training on sets larger than memory.
 
 fkd shard data=udacity data.root=DIR output=DIR
 fkd shard data=udacity data.root=DIR output=DIR channels=3 encoding=jpeg

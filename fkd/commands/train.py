@@ -1,4 +1,4 @@
-"""Trains a net on annotated faces, keeps the epoch of the lowest val/loss and scores it.
+"""Trains a net on annotated faces, keeps the epoch with the lowest val/loss and scores it.
 
 fkd train model=naimish loss=smoothl1
 fkd train experiment=face/compact data.root=DIR
@@ -57,13 +57,13 @@ def main(cfg: DictConfig) -> float:
     with run:
         check_config(cfg)
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
-        trainer = build_trainer(cfg, sweep)  # early, before data are loaded: much of it can be wrong
+        trainer = build_trainer(cfg, sweep)  # before data are loaded, since its settings can be wrong
         run.values["environment"] = environment(trainer)
         detector = build_detector(cfg)
         if run.start is not None:
             begun = compatibility.check_resume(cfg, run.start, own=run.goes_on)
         elif run.before:
-            show(f"{run_dir}: no last.ckpt, so training begins anew")
+            show(f"{run_dir}: no last.ckpt, so training starts from the beginning")
         module = build_module(cfg)
         if run.start is None:
             initialise(module, cfg)
@@ -79,7 +79,7 @@ def main(cfg: DictConfig) -> float:
         kept = run.start
         if cfg.train:
             if trainer.strategy.root_device.type == "cpu":
-                keep_memory()  # of batches; what came before them is given back
+                keep_memory()  # of batches only: earlier memory is returned to the system
             trainer.fit(module, datamodule=data, ckpt_path=run.start, weights_only=True)
             if not trainer.is_global_zero:
                 return 0.0
@@ -103,7 +103,7 @@ def main(cfg: DictConfig) -> float:
             image = save_figures(run_dir, scores, faces, "test")
             save_faces(run_dir, scores, faces, "test")
             show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
-            key = "nme_all" if cfg.boxes == "detector" else "nme_interocular"  # a missed face must not help a net
+            key = "nme_all" if cfg.boxes == "detector" else "nme_interocular"  # includes missed faces
             finals["test/nme"], baseline = scores.metrics[key], scores.mean_shape[key]
         is_trial = hydra.runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
         curves = metrics_csv.read(run_dir)

@@ -1,4 +1,4 @@
-"""From config to objects: what builds all that a `_target_` names."""
+"""From a config to the objects that its `_target_` keys name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The net of a config, and what trains it."""
+"""The net of a config with its training module."""
 
 import difflib
 import re
@@ -23,7 +23,7 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 def build_module(cfg: DictConfig) -> KeypointModule:
-    """A net that trains.
+    """The training module of a config.
 
     Raises:
         UserError: the loss does not fit the model's codec, the net's output does not fit the schema, or its checkpoint
@@ -33,12 +33,16 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     for group in ("model", "crop"):
         checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
     detect.check(config["detector"])
+    heatmap_loss = None
+    if cfg.model.get("heatmaps") is not None:
+        weight = checks.number(cfg, "model.heatmaps.weight", least=0)
+        heatmap_loss = HeatmapLoss(weight, checks.number(cfg, "model.heatmaps.sigma", least=0.1))
     objective = Objective(
         loss=instantiate(cfg.loss, "loss"),
         optimizer=instantiate(_optimizer(cfg), "optimizer"),
         schedule=None if cfg.scheduler is None else instantiate(cfg.scheduler, "scheduler"),
         teacher=None if cfg.get("distill") is None else _teacher(cfg),
-        heatmap_loss=None if cfg.model.get("heatmaps") is None else _heatmap_loss(cfg),
+        heatmap_loss=heatmap_loss,
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
@@ -66,7 +70,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
 
 
 def _model(config: Mapping[str, Any]) -> KeypointNet:
-    """The net of a plain config; it has been run once, so that what it gives is known to fit."""
+    """The net of a plain config; runs it once to check its output."""
     check_arguments(config["model"])
     net = instantiate(config["model"]["net"], "model.net")
     if not isinstance(net, nn.Module):
@@ -78,7 +82,7 @@ def _model(config: Mapping[str, Any]) -> KeypointNet:
 
 
 def _optimizer(cfg: DictConfig) -> DictConfig:
-    """The optimizer's config; not fused where that would unscale float16 gradients only after they could be clipped."""
+    """The optimizer's config; not fused with clipped float16 gradients, which it would unscale only after clipping."""
     clipped_float16 = str(cfg.trainer.precision) in ("16", "16-mixed") and cfg.trainer.get("gradient_clip_val")
     config: DictConfig = cfg.optimizer
     if clipped_float16 and config.get("fused"):
@@ -87,7 +91,7 @@ def _optimizer(cfg: DictConfig) -> DictConfig:
 
 
 def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
-    """What the loss compares must be what the model's codec gives; the error says what would fit, by name."""
+    """Check that the loss compares what the model's codec gives; the error names losses that fit."""
     if (compares := getattr(loss, "compares", gives)) == gives:
         return
     model, options_of_class = cfg.model.name, dict[type, str]()
@@ -114,11 +118,6 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
     for part, factor in parts.items() if isinstance(parts, Mapping) else ():
         if not (isinstance(factor, int | float) and factor > 0):
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")
-
-
-def _heatmap_loss(cfg: DictConfig) -> HeatmapLoss:
-    weight = checks.number(cfg, "model.heatmaps.weight", least=0)
-    return HeatmapLoss(weight, checks.number(cfg, "model.heatmaps.sigma", least=0.1))
 
 
 def _teacher(cfg: DictConfig) -> Teacher:

@@ -14,10 +14,10 @@ from fkd.schema import IBUG68, KeypointSchema, schema_of
 
 
 def build_schema(config: Mapping[str, Any] | DictConfig) -> KeypointSchema:
-    """What the points of a config mean, be it composed now or kept in a checkpoint.
+    """The schema of a config, composed now or from a checkpoint.
 
     Raises:
-        UserError: it is no schema; see `fkd.schema.schema_of`.
+        UserError: it is no valid schema; see `fkd.schema.schema_of`.
     """
     content = config["schema"]
     try:
@@ -27,16 +27,16 @@ def build_schema(config: Mapping[str, Any] | DictConfig) -> KeypointSchema:
 
 
 def build_crop(config: Mapping[str, Any] | DictConfig) -> CropPlan:
-    """The crop plan of a `crop` group, be it composed now or kept in a checkpoint."""
+    """The crop plan of a `crop` group, composed now or from a checkpoint."""
     plan: CropPlan = instantiate(config["plan"], "crop.plan")
     return plan
 
 
 def build_detector(cfg: DictConfig) -> Detector:
-    """The detector that finds faces with `boxes=detector` and says how boxes spread.
+    """The detector of a config, which finds faces with `boxes=detector` and has the jitter of boxes.
 
     Raises:
-        UserError: `boxes` is none of the choices.
+        UserError: `boxes` is unknown.
     """
     if "boxes" in cfg and cfg.boxes not in BOXES:
         raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
@@ -45,19 +45,20 @@ def build_detector(cfg: DictConfig) -> Detector:
 
 
 _MEASURED = ("haar", "whole_image")
-"""Options of conf/detector whose boxes were measured about iBUG's points."""
+"""Options of conf/detector that were measured with iBUG's points."""
 
 
 def remarks_on_boxes(detector: str | None, schema: KeypointSchema) -> tuple[str, ...]:
-    """What must be known of a chosen detector whose boxes were measured about other points, or not at all."""
+    """A remark on a detector whose correction was measured with other points, or not measured."""
     if detector == "yunet":
         return (
-            "detector=yunet: where its boxes lie about the points is guessed, not measured; measure it with "
+            "detector=yunet: the correction of its boxes is a guess, not measured; measure it with "
             "fkd calibrate output=conf/detector/mine.yaml, then train with detector=mine",
         )
     if schema == IBUG68 or detector not in _MEASURED:
         return ()
     return (
-        f"detector={detector} was measured about iBUG's 68 points, those of schema={schema.name} lie otherwise in its "
-        "boxes: measure that with fkd calibrate output=conf/detector/mine.yaml, then train with detector=mine",
+        f"detector={detector}: the correction of its boxes was measured with iBUG's 68 points, not with those of "
+        f"schema={schema.name}; measure it with fkd calibrate output=conf/detector/mine.yaml, then train with "
+        "detector=mine",
     )

@@ -1,4 +1,4 @@
-"""Values of a config, of the kind that is asked for or with one line that names the key."""
+"""Checked values of a config; errors name the key."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from fkd.errors import UserError
 
 
 def flag(config: DictConfig, key: str) -> bool:
-    """true or false.
+    """A value that is true or false.
 
     Raises:
-        UserError: it is something else.
+        UserError: the value is something else.
     """
     value = OmegaConf.select(config, key, throw_on_missing=True)
     if not isinstance(value, bool):
@@ -25,7 +25,7 @@ def whole(config: DictConfig, key: str, least: int) -> int:
     """A whole number from `least` on.
 
     Raises:
-        UserError: it is something else.
+        UserError: the value is something else.
     """
     value = OmegaConf.select(config, key, throw_on_missing=True)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -37,7 +37,7 @@ def number(config: DictConfig, key: str, least: float) -> float:
     """A finite number from `least` on.
 
     Raises:
-        UserError: it is something else.
+        UserError: the value is something else.
     """
     value = OmegaConf.select(config, key, throw_on_missing=True)
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < float("inf"):
@@ -46,18 +46,18 @@ def number(config: DictConfig, key: str, least: float) -> float:
 
 
 def check_files(config: DictConfig, keys: Sequence[str]) -> None:
-    """Makes sure that the files which keys name are there; a key may be missing, or null.
+    """Check that the files of some keys exist; a key may be missing or null.
 
     Raises:
-        UserError: naming the first that is not.
+        UserError: one does not; names the first.
     """
     for key in keys:
         if OmegaConf.select(config, key) is not None and not path(config, key).exists():
-            raise UserError(f"{key}={path(config, key)}: expected a file, found no such one; give the path of another")
+            raise UserError(f"{key}={path(config, key)}: expected a file, found no such file; give another path")
 
 
 def path(config: DictConfig, key: str) -> Path:
-    """The name of a file or folder; a name of digits alone comes as a number and is taken as it stands.
+    """The path of a file or folder, where ~ is the home folder; Hydra gives a name of digits as a number.
 
     Raises:
         UserError: it is something else, or empty.

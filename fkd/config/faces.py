@@ -1,4 +1,4 @@
-"""The faces of a config, and loaders over them."""
+"""The faces of a config, and their data loaders."""
 
 import inspect
 
@@ -16,7 +16,7 @@ from fkd.training.precision import gpus
 
 
 def build_faces(cfg: DictConfig) -> Faces:
-    """The source of `data`, split and decoded, and those that `extra_train` adds to its training split."""
+    """The faces of `data`, split and decoded, and those that `extra_train` adds to the training split."""
     faces = _source(cfg.data.source, "data.source")
     if cfg.get("extra_train") is not None:
         faces = beside(faces, _source(cfg.extra_train.source, "extra_train.source"))
@@ -31,7 +31,7 @@ def build_faces(cfg: DictConfig) -> Faces:
 
 
 def _source(config: DictConfig, key: str) -> Faces:
-    source = instantiate(config, key, _partial_=True)  # what fails inside of it is not the config
+    source = instantiate(config, key, _partial_=True)  # errors inside of it are not the config's
     try:
         inspect.signature(source).bind()
     except (TypeError, ValueError) as error:
@@ -41,21 +41,17 @@ def _source(config: DictConfig, key: str) -> Faces:
 
 
 def build_data(cfg: DictConfig, faces: Faces) -> KeypointDataModule:
-    """Loaders over the faces."""
+    """Data loaders of the faces."""
+    found, asked = gpus(cfg.trainer.accelerator), cfg.trainer.devices
+    training_gpus = min(found, asked) if isinstance(asked, int) and asked > 0 else found
     settings = {
         "faces": faces,
         "crop": build_crop(cfg.crop),
         "augmentation": instantiate(cfg.augmentation, "augmentation"),
         "batch_size": checks.whole(cfg, "data.batch_size", least=1),
-        "num_workers": distributed.loader_workers(cfg.data.num_workers, _training_gpus(cfg)),
+        "num_workers": distributed.loader_workers(cfg.data.num_workers, training_gpus),
         "seed": cfg.seed,
     }
     if cfg.overfit is None:
         return KeypointDataModule(**settings)
     return OverfitDataModule(checks.whole(cfg, "overfit.passes", least=1), **settings)
-
-
-def _training_gpus(cfg: DictConfig) -> int:
-    """Those that `trainer.devices` takes of this machine's."""
-    found, asked = gpus(cfg.trainer.accelerator), cfg.trainer.devices
-    return min(found, asked) if isinstance(asked, int) and asked > 0 else found

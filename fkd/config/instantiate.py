@@ -1,4 +1,4 @@
-"""What a config names by `_target_`, built; without torch, unless the target wants it."""
+"""Objects from configs with `_target_`; torch is only imported if the target needs it."""
 
 import inspect
 import sys
@@ -19,15 +19,15 @@ from fkd.errors import UserError
 
 
 def instantiate(config: Any, key: str, **arguments: Any) -> Any:
-    """Hydra's instantiate. What the config got wrong is the user's mistake; a bug in what it calls is not.
+    """Hydra's `instantiate`, which turns mistakes of the config into UserError and raises other exceptions unchanged.
 
     Args:
-        config: with a `_target_`, and so may be its values.
-        key: what the config stands under, for the message.
-        arguments: more than the config has.
+        config: with a `_target_`; values may be such configs, too.
+        key: the config's key, for errors.
+        arguments: further arguments.
 
     Raises:
-        UserError: no such target, arguments that it does not take, or values that it refuses.
+        UserError: no such target, unknown arguments, or values that the target refuses.
     """
     if not isinstance(config, Mapping | DictConfig) or "_target_" not in config:
         raise UserError(f"{key}: expected a config with a _target_, found {config!r}")
@@ -47,17 +47,17 @@ def instantiate(config: Any, key: str, **arguments: Any) -> Any:
 
 
 def check_arguments(model: Mapping[str, Any]) -> None:
-    """Names arguments that a model's network does not take: they may come from a recipe for another model.
+    """Check that a model's network has all arguments of its config; an experiment for another model may set others.
 
     Args:
         model: the plain `model` group.
 
     Raises:
-        UserError: there is one.
+        UserError: one is unknown.
     """
     try:
         parameters = inspect.signature(get_class(str(model["net"].get("_target_")))).parameters
-    except Exception:  # no class: what instantiates it says more
+    except Exception:  # no class: `instantiate` has a better message
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
@@ -70,13 +70,13 @@ def check_arguments(model: Mapping[str, Any]) -> None:
 
 
 def _refusals_of_lightning() -> tuple[type[Exception], ...]:
-    """With which its parts say, as others with ValueError, that they cannot use a value; none if it is not in use."""
+    """Lightning's exception for values that it refuses; none if Lightning is not imported."""
     exceptions = sys.modules.get("pytorch_lightning.utilities.exceptions")
     return () if exceptions is None else (exceptions.MisconfigurationException,)
 
 
 def _extras() -> list[str]:
-    """What can be installed beside fkd; a logger is the extra of its own name."""
+    """Optional extras of fkd's package; a logger's extra has the logger's name."""
     try:
         return metadata("fkd").get_all("Provides-Extra", [])
     except PackageNotFoundError:
@@ -84,7 +84,7 @@ def _extras() -> list[str]:
 
 
 def _is_of_own_code(error: BaseException) -> bool:
-    """Whether code of the user's own was running, neither fkd's nor an installed package's; its traceback helps."""
+    """Whether the traceback has code of neither fkd nor an installed package, so that it helps the user."""
     libraries = (
         str(Path(__file__).parents[1]),
         *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")),
@@ -94,6 +94,6 @@ def _is_of_own_code(error: BaseException) -> bool:
 
 
 def _called_wrongly(error: BaseException) -> bool:
-    """Whether the call itself failed, as with an unknown argument, and not something inside of what was called."""
+    """Whether the call itself failed, e.g. by an unknown argument, and not the code of the target."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return isinstance(error, TypeError) and "hydra" in frame.f_code.co_filename

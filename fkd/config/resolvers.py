@@ -1,4 +1,4 @@
-"""Functions that YAML files may call, as in `${half:${crop.size}}`."""
+"""Functions for YAML files, as in `${half:${crop.size}}`."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from fkd.schema import KeypointSchema, schema_of
 
 
 def job_folder(number: int, overrides: str) -> str:
-    """Name of a job's folder: its number and what was swept, as far as a file name may hold it."""
+    """Name of a job's folder: its number and the swept overrides, without characters that file names must not have."""
     name = re.sub(r"[^\w.,=+-]+", ".", overrides)[:100].strip(".")
     return f"{number}_{name}" if name else str(number)
 
@@ -21,7 +21,7 @@ def conf(name: str) -> str:
 
 
 def half(number: float) -> float:
-    """Of a crop's size, its centre and unit."""
+    """Half of a crop's size: its centre and unit."""
     return number / 2
 
 
@@ -31,12 +31,12 @@ def folder_name(path: str) -> str:
 
 
 def points(schema: str | DictConfig) -> int:
-    """How many a schema has."""
+    """Number of a schema's points."""
     return len(_schema(schema))
 
 
 def normaliser(schema: str | DictConfig) -> list[int]:
-    """The two points of a schema whose distance is 1 in errors."""
+    """The two points of a schema whose distance is 1 in the normalised error."""
     return [*_schema(schema).normaliser]
 
 

@@ -1,4 +1,4 @@
-"""The trainer of a config, and what must be looked at before it begins."""
+"""The trainer of a config, and checks before training."""
 
 import os
 
@@ -12,14 +12,14 @@ from fkd.errors import UserError
 from fkd.training.precision import choose
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
-"""What `optimized_metric` may name: the first two of the best epoch, the last with `test=true`."""
+"""Values of `optimized_metric`: the first two are of the best epoch, the last needs `test=true`."""
 
 _MONITORED = ("val/loss", "val/nme", "train/loss")
-"""What callbacks may look at: each epoch has it."""
+"""Metrics that callbacks may monitor, which are logged in each epoch."""
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Looks at the keys that would only be missed after hours of training.
+    """Check keys that would otherwise fail late, some after hours of training.
 
     Raises:
         UserError: naming the key.
@@ -28,7 +28,7 @@ def check_config(cfg: DictConfig) -> None:
     if checks.whole(cfg, "channels", least=1) not in (1, 3):
         raise UserError(f"channels={cfg.channels}: expected 1 (grey) or 3 (RGB)")
     if "name" not in cfg.model:
-        raise UserError("model: expected a network with a name, found what all share; choose another option")
+        raise UserError("model: expected a network, found settings that others include; choose another option")
     checks.whole(cfg, "crop.size", least=1)
     if "dropout" in cfg.model.get("net", {}) and checks.number(cfg, "model.net.dropout", least=0) > 1:
         raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
@@ -48,14 +48,14 @@ def check_config(cfg: DictConfig) -> None:
 
 
 def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
-    """The trainer with its callbacks and loggers; prints the precision that `auto` stands for.
+    """The trainer with its callbacks and loggers; prints the chosen precision.
 
     Raises:
         UserError: several processes in a sweep; each would start the whole sweep again.
     """
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
     print(f"precision: {precision} ({why})", flush=True)
-    devices, cores = cfg.trainer.devices, max(os.cpu_count() or 1, 2)  # two, for trying it, everywhere
+    devices, cores = cfg.trainer.devices, max(os.cpu_count() or 1, 2)  # at least two, for tests on any machine
     if cfg.trainer.accelerator == "cpu" and isinstance(devices, int) and devices > cores:
         raise UserError(f"trainer.devices={devices}: expected at most one process for each of {cores} cores")
     callbacks = {name: instantiate(c, f"callbacks.{name}") for name, c in cfg.callbacks.items() if c is not None}
@@ -78,16 +78,16 @@ def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
 
 
 def _started_elsewhere(trainer: pl.Trainer) -> bool:
-    """Whether the processes of this training were started by a cluster, not by Lightning."""
+    """Whether a cluster, not Lightning, starts the processes of this training."""
     environment = getattr(trainer.strategy, "cluster_environment", None)
     return environment is not None and environment.creates_processes_externally
 
 
 def best_checkpoint(trainer: pl.Trainer) -> str:
-    """The file of the epoch of the lowest `val/loss`.
+    """The checkpoint of the epoch with the lowest `val/loss`.
 
     Raises:
-        UserError: there was no such epoch.
+        UserError: no epoch was completed.
     """
     callbacks = (c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == "val/loss")
     path = next((c.best_model_path for c in callbacks), "")

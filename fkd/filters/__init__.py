@@ -1,6 +1,6 @@
-"""Face filters: images that hang on keypoints, and blur for privacy.
+"""Face filters: images that are anchored to keypoints, and blur for privacy.
 
-Both become a texture with alpha that a plane map brings to the photo, where `paint` blends it over.
+Both make a texture with alpha, which a plane map transforms to the photo and `paint` blends with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,31 +29,35 @@ from fkd.visualization.compositing import (
     similarity,
 )
 
-_DEEPEST = 4.0  # times that one corner of an image may be farther than another: beyond, its horizon is near
-_MARGINS = {"eyes": 0.2, "face": 0.12}  # what is hidden around a part's points, over the eye distance
-_SOFT = 0.15  # width of the soft edge outside of that, over the eye distance
-_OVAL = (0.6, 0.78, -0.14)  # of a face with forehead in a box: half width, half height, place down; over its width
-_EYES = 0.6  # distance between the outer eye corners over a box's width
-_FOREHEAD = 0.8  # height of the forehead up to the hair, over that of the face below the eyes
-_TEXELS = 48  # of a hidden part, along the eye distance: nothing in it is sharp
+_DEEPEST = 4.0  # largest ratio of the depths of two corners of an image
+_MARGINS = {"eyes": 0.2, "face": 0.12}  # of the hidden region around a part's points, over the eye distance
+_SOFT = 0.15  # width of the soft edge around that region, over the eye distance
+_OVAL = (
+    0.6,
+    0.78,
+    -0.14,
+)  # ellipse of a face with forehead: half width, half height, offset down; over the box's width
+_EYES = 0.6  # distance between the outer eye corners, over a box's width
+_FOREHEAD = 0.8  # height of the forehead up to the hair, over the height of the face below the eyes
+_TEXELS = 48  # texture pixels of a hidden region along the eye distance: few, since it is blurred
 
 
 class Layer(Protocol):
-    """One thing that is drawn on every face."""
+    """One part of a filter, drawn on every face."""
 
     @property
     def order(self) -> float:
-        """Layers are painted from low to high."""
+        """Layers are drawn from low to high order."""
 
     @property
     def hides(self) -> bool:
-        """Whether it is there to make faces unrecognisable."""
+        """Whether the layer makes faces unrecognisable."""
 
     def check(self, schema: KeypointSchema) -> None:
         """Raises UserError if faces of this schema lack what the layer needs."""
 
     def draw(self, photo: Image, face: Face) -> None:
-        """Draw on the (H, W, 3) RGB photo, in place. Where the face's points are no face, its box is hidden or left."""
+        """Draw on the (H, W, 3) RGB photo, in place. A face without valid keypoints only has a box."""
 
 
 class Filter:
@@ -73,14 +77,14 @@ class Filter:
 
     @property
     def hides(self) -> bool:
-        """Whether it is there to make faces unrecognisable: then none may be left out (`fkd.load(hiding=True)`)."""
+        """Whether a layer makes faces unrecognisable: then use `fkd.load(hiding=True)`, which leaves no face out."""
         return any(layer.hides for layer in self._layers.values())
 
     def check(self, schema: KeypointSchema) -> None:
-        """Makes sure that the filter fits faces of a schema, before any image is touched.
+        """Check that the filter fits faces of a schema, before any image is changed.
 
         Raises:
-            UserError: naming the layer and what it misses.
+            UserError: naming the layer and the missing keypoint.
         """
         for name, layer in self._layers.items():
             try:
@@ -89,7 +93,7 @@ class Filter:
                 raise UserError(f"filter layer {name}: {error}") from error
 
     def __call__(self, image: Image, faces: Sequence[Face]) -> Image:
-        """A copy of the (H, W, 3) RGB image in which every face wears the filter, the largest (nearest) on top."""
+        """A copy of the (H, W, 3) RGB image with the filter on every face, the largest (nearest) on top."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"image: expected uint8 (H, W, 3), found {image.dtype} {image.shape}")
         photo = image.copy()
@@ -100,15 +104,15 @@ class Filter:
 
 
 class Sticker:
-    """An image that hangs on keypoints; none is drawn on a box without them.
+    """An image that is anchored to keypoints; not drawn on a box without keypoints.
 
     Args:
         image: path of an RGBA image.
         anchors: keypoint -> its place [x, y] in pixels of that image, three or more. A keypoint is an index, a name,
-            or the name of a part, which stands for the mean of the part's points.
-        warp: "similarity" (turned and scaled), "affine" (also sheared) or "homography" (also in perspective; four
-            anchors or more): the least-squares fit to the anchors.
-        order: layers are painted from low to high.
+            or the name of a part, for the mean of the part's points.
+        warp: "similarity" (rotation and scale), "affine" (also shear) or "homography" (also perspective; four anchors
+            or more): the least-squares fit to the anchors.
+        order: layers are drawn from low to high order.
 
     Raises:
         UserError: naming the image and what is wrong with it, with an anchor, the warp or the order.
@@ -126,7 +130,7 @@ class Sticker:
         pixels = images.read(image, 4)
         if not pixels[..., 3].any() or pixels[..., 3].min() == 255:
             found = "no pixel that is transparent" if pixels[..., 3].any() else "every pixel transparent"
-            raise UserError(f"{image}: expected an image cut out by its alpha, found {found}; give an RGBA PNG")
+            raise UserError(f"{image}: expected an image with transparent background, found {found}; give an RGBA PNG")
         self._texture = premultiplied(pixels)
         self._keys = [str(key) for key in anchors]
         self._places = np.array([self._place(key, place) for key, place in anchors.items()])
@@ -147,17 +151,17 @@ class Sticker:
         matrix = self._fit(self._places, places)
         if not _is_in_front(matrix, self._texture):
             matrix = affine(self._places, places)
-        if abs(np.linalg.det(matrix[:2, :2])) > 1e-9:  # 0 where anchors on a line meet points in one place
+        if abs(np.linalg.det(matrix[:2, :2])) > 1e-9:  # 0 if all points are in one place
             paint(photo, self._texture, matrix)
 
     def _place(self, key: int | str, place: Sequence[float]) -> tuple[float, float]:
-        """An anchor's place in the image."""
+        """The checked place of an anchor in the image."""
         height, width = self._texture.shape[:2]
         try:
             x, y = (_number("", value) for value in place)
         except (TypeError, ValueError) as error:
             raise UserError(f"{self._name}: anchor {key}: expected two finite numbers x, y, found {place!r}") from error
-        reach = max(width, height)  # a hat's anchors lie far below it
+        reach = max(width, height)  # a hat's anchors are far below its image
         if not (-reach <= x <= width + reach and -reach <= y <= height + reach):
             raise UserError(
                 f"{self._name}: anchor {key}: expected a place in or near the {width} x {height} pixels of the "
@@ -166,7 +170,7 @@ class Sticker:
         return x, y
 
     def _points(self, key: str, schema: KeypointSchema) -> list[int]:
-        """The keypoints that an anchor hangs on."""
+        """The keypoints of an anchor."""
         if key in schema.parts:
             return list(schema.parts[key])
         if key in schema.names:
@@ -182,17 +186,17 @@ class Sticker:
 
 
 class Blur:
-    """Hides a part of the face: squares averaged to one colour, then a Gaussian about as wide as they are.
+    """Hides a part of the face: pixels averaged over squares, then smoothed by a Gaussian of about their width.
 
-    Of a box whose points are no face, the whole face that it may hold is hidden.
+    In a box without valid keypoints, the whole face that it may hold is hidden.
 
     Args:
         part: "eyes" (a band over both) or "face" (with the forehead).
         strength: side of the squares and standard deviation of the Gaussian, over the distance between the eyes.
-        order: layers are painted from low to high.
+        order: layers are drawn from low to high order.
 
     Raises:
-        UserError: a part that is neither, a strength that is not positive, an order that is no number.
+        UserError: an unknown part, a strength that is not above 0, an order that is no number.
     """
 
     hides = True
@@ -217,7 +221,7 @@ class Blur:
             self._hide(photo, _oval(face.box.astype(np.float64)), _EYES * float(face.box[2] - face.box[0]), 0.0)
 
     def _hide(self, photo: Image, region: Floats, unit: float, margin: float) -> None:
-        """Hides the hull of points (N, 2) and a margin around it; `unit` is the distance between the eyes."""
+        """Hide the hull of points (N, 2) and a margin around it; `unit` is the distance between the eyes."""
         step = max(1.0, unit / _TEXELS)
         soft = max(_SOFT * unit, 3 * step)
         edges = photo.shape[1::-1]
@@ -230,17 +234,17 @@ class Blur:
         alpha = _soft_hull(mapped(region, np.linalg.inv(to_photo)), (width, height), margin / step, soft / step)
         colours = _smeared(photo[low[1] : high[1], low[0] : high[0]], self._strength * unit, (width, height))
         texture = premultiplied(np.dstack([colours, alpha]))
-        framed = cv2.copyMakeBorder(texture, 1, 1, 1, 1, cv2.BORDER_REPLICATE)  # nothing shows at the photo's edge
+        framed = cv2.copyMakeBorder(texture, 1, 1, 1, 1, cv2.BORDER_REPLICATE)  # no thin line at the photo's edge
         paint(photo, np.asarray(framed, np.float32), to_photo @ scaling(np.ones(2), -np.ones(2)))
 
     def _region(self, points: Floats, schema: KeypointSchema) -> Floats:
-        """Points (N, 2) around what is to be hidden."""
+        """Points (N, 2) whose hull is to be hidden."""
         eyes = points[[i for eye in schema.eyes for i in eye]]
         if self._part == "eyes":
             return eyes
-        # Mirrored at the height of the eyes, jaw and chin lie along the hairline.
+        # Jaw and chin, mirrored at the eyes and stretched, give the hairline.
         between = eyes.mean(axis=0)
-        up = between - points.mean(axis=0)  # also of a head turned so far that its eyes lie in one place
+        up = between - points.mean(axis=0)  # also defined for a profile, whose eyes are in one place
         up /= max(float(np.linalg.norm(up)), 1e-6)
         height = (points - between) @ up
         return np.concatenate([points, points - (1 + _FOREHEAD) * height[:, None] * up])
@@ -256,20 +260,20 @@ def _number(name: str, value: object) -> float:
 
 
 def _is_in_front(matrix: Floats, texture: Texture) -> bool:
-    """Whether a plane map shows the whole texture from one side, and nothing of it close to the horizon."""
+    """Whether a plane map keeps the whole texture in front of the camera and away from the horizon."""
     height, width = texture.shape[:2]
     nearness = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ matrix[2]
     return bool(np.isfinite(matrix).all() and 0 < nearness.max() < _DEEPEST * nearness.min())
 
 
 def _eye_distance(points: Floats, schema: KeypointSchema) -> float:
-    """Between the outer corners as seen from the front: a head that turns shortens it, but not the points' spread."""
+    """Distance of the outer eye corners in a frontal view: turning a head shortens it, but not the points' spread."""
     spread = np.sqrt(np.square(points - points.mean(axis=0)).sum(axis=1).mean())
     return max(float(schema.interocular(points)), 1.6 * float(spread))
 
 
 def _oval(box: Floats) -> Floats:
-    """Points (N, 2) around the face with its forehead that a box (4,), a square about keypoints, holds."""
+    """Points (N, 2) of an ellipse around the face, with forehead, in a box (4,), the square around its keypoints."""
     across, down, below = _OVAL
     side, angles = box[2] - box[0], np.linspace(0, 2 * np.pi, 32, endpoint=False)
     middle = (box[:2] + box[2:]) / 2 + [0, below * side]
@@ -281,13 +285,13 @@ def _soft_hull(points: Floats, size: tuple[int, int], margin: float, soft: float
     outside = np.ones(size[::-1], np.uint8)
     hull = cv2.convexHull(points.astype(np.float32))
     cv2.fillConvexPoly(outside, np.rint(hull * 16).astype(np.int32), 0, cv2.LINE_8, 4)
-    # All that is drawn between two pixels comes from within two of either: from there on it may shine through.
+    # Interpolation reaches two pixels: alpha is 255 up to two pixels outside of the margin.
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) - margin - 2
     return np.asarray(255 * np.clip(1 - away / (soft - 2), 0, 1), np.uint8)
 
 
 def _smeared(part: Image, side: float, size: tuple[int, int]) -> Image:
-    """The image (H, W, 3) averaged over squares, smoothed over their sides, and scaled to `size`."""
+    """The image (H, W, 3) averaged over squares, smoothed by a Gaussian of their width, and scaled to `size`."""
     count = np.maximum(np.rint(np.array(part.shape[1::-1]) / max(side, 1)), 1).astype(int).tolist()
     squares = cv2.resize(part, count, interpolation=cv2.INTER_AREA)
     smooth = cv2.GaussianBlur(squares, (0, 0), 1, borderType=cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""Networks that know images already: torchvision's, learned on ImageNet, with a head for keypoints."""
+"""torchvision's networks, pretrained on ImageNet, with a head for keypoints."""
 
 from collections import OrderedDict
 from typing import Any
@@ -12,14 +12,14 @@ from torchvision.models import get_model, get_model_weights, list_models
 from fkd.errors import UserError
 
 _FAMILIES = ("resnet*", "resnext*", "wide_resnet*", "mobilenet_v3*", "efficientnet*", "vgg*", "convnext*", "regnet*")
-"""Those whose layers follow one another up to `avgpool`; others have branches, or steps that are no layer."""
+"""Families whose layers up to `avgpool` are a sequence; others have branches, or steps outside of layers."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect images
 
 
 class Backbone(nn.Module):
-    """The convolutions of a torchvision classifier; their last features, reduced and flattened, through a dense layer.
+    """The convolutions of a torchvision classifier, whose last features are reduced, flattened and go to a dense layer.
 
-    Flattened, not averaged as for classes: where something was found is what is asked for.
+    They are not averaged as for classes, which would lose the places of features.
 
     Args:
         channels: of the images, (B, channels, size, size) in [0, 1]: 1 (grey) or 3 (RGB).
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
         self.name, self.channels = name, channels
         if channels == 1:
             _take_grey(self.body)
-        for layer in self.body.modules():  # MobileNetV3's running means, made for long trainings, lag behind short ones
+        for layer in self.body.modules():  # MobileNetV3's momentum is for longer trainings
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = 0.1
         mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _STD))
@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         return keypoints
 
     def load_pretrained(self) -> None:
-        """Takes over what the classifier learned on ImageNet; a grey image is one of three equal channels.
+        """Load the classifier's ImageNet weights; for grey images, as for three equal channels.
 
         Raises:
             UserError: the weights are not on this machine and cannot be downloaded.
@@ -106,7 +106,7 @@ class Backbone(nn.Module):
 
 
 def _take_grey(body: nn.Module) -> None:
-    """Gives the first convolution one input channel in place of three."""
+    """Replace the first convolution by one with a single input channel."""
     name, old = _first_convolution(body)
     settings: Any = {key: getattr(old, key) for key in ("out_channels", "kernel_size", "stride", "padding")}
     new = nn.Conv2d(in_channels=1, bias=old.bias is not None, **settings)

@@ -1,4 +1,4 @@
-"""A small hourglass that reads coordinates off its maps."""
+"""A small hourglass that computes coordinates from its heatmaps."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from fkd.models.hourglass import Hourglass
 
 
 class Compact(Hourglass):
-    """The hourglass's maps and their soft-argmax. Under autocast the coordinates stay float32.
+    """The hourglass's heatmaps and their soft-argmax. Under autocast the coordinates stay float32.
 
     Args:
         channels, size, keypoints: as of `Hourglass`; the output is (B, 2K), x0, y0, x1, y1, ...
@@ -31,27 +31,25 @@ class Compact(Hourglass):
         center: float,
         unit: float,
     ) -> None:
-        super().__init__(
-            channels, size, keypoints, stem, widths, blocks
-        )  # its maps have no bias: a softmax does not feel one
-        cells = 4 * torch.arange(size // 4) + 1.5  # their centres in pixels of the image
+        super().__init__(channels, size, keypoints, stem, widths, blocks)  # no bias of the maps: softmax ignores it
+        cells = 4 * torch.arange(size // 4) + 1.5  # the cells' centres in pixels of the image
         self.coordinates = SoftArgmax((cells - center) / unit, keypoints)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.with_heatmaps(image)[0]
 
     def with_heatmaps(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The output and the maps that it was read off, (B, K, size / 4, size / 4), before their softmax."""
+        """The output and the heatmaps, (B, K, size / 4, size / 4), before their softmax."""
         maps = self.features(image)
         return self.coordinates(maps), maps
 
 
 class SoftArgmax(nn.Module):
-    """Where the mass of each map lies: (B, K, cells, cells) -> (B, 2K) in float32, in the unit of the grid.
+    """Centre of mass of each heatmap: (B, K, cells, cells) -> (B, 2K) in float32, in the unit of the grid.
 
     The expectation over a softmax ("integral regression", Sun et al., "Integral Human Pose Regression", ECCV 2018,
-    section 2) never leaves the grid, but points of a face do leave its crop. So a linear layer, zero at first, adds
-    to every coordinate what all of them together say about it: a jaw's visible half tells where the other one goes.
+    section 2) cannot leave the grid, but points of a face can leave the crop. So a linear layer, initially zero,
+    corrects each coordinate by all of them: e.g. the visible half of a jaw tells the place of the other half.
     """
 
     places: Tensor
@@ -65,7 +63,7 @@ class SoftArgmax(nn.Module):
         nn.init.zeros_(self.correction.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        with torch.autocast(maps.device.type, enabled=False):  # bfloat16 steps by a fifth of a pixel at 96 px
+        with torch.autocast(maps.device.type, enabled=False):  # bfloat16 has steps of a fifth of a pixel at 96 px
             points = (maps.float().flatten(2).softmax(dim=2) @ self.places).flatten(1)
             corrected: Tensor = points + self.correction(points)
         return corrected

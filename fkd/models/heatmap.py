@@ -6,7 +6,7 @@ from fkd.models.hourglass import Hourglass
 
 
 class Heatmap(Hourglass):
-    """One map for each point, (B, K, size / 4, size / 4), for a codec of heatmaps with a stride of 4."""
+    """One heatmap for each point, (B, K, size / 4, size / 4), for a codec of heatmaps with a stride of 4."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.features(image)

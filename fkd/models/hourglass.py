@@ -9,11 +9,10 @@ from fkd.errors import UserError
 
 
 class Hourglass(nn.Module):
-    """Features at stride 4, 8 and 16, merged back to stride 4 as in a U-Net (Ronneberger et al., MICCAI 2015), then one
-    map per point.
+    """Features at strides 4, 8 and 16, merged to stride 4 as in a U-Net (Ronneberger et al., MICCAI 2015), then one map
+    per point.
 
-    Plain 3x3 convolutions throughout: they are what processors run fastest in bfloat16 with channels last, which
-    depthwise ones are not.
+    All convolutions are plain 3x3 ones: CPUs run these fast in bfloat16 with channels last, unlike depthwise ones.
 
     Args:
         channels: of the images, (B, channels, size, size) in [0, 1].
@@ -21,7 +20,7 @@ class Hourglass(nn.Module):
         keypoints: K; `features` gives (B, K, size / 4, size / 4).
         stem: channels at stride 2.
         widths: channels at strides 4, 8 and 16.
-        blocks: residual blocks at strides 4, 8 and 16; those at stride 16 weigh their channels.
+        blocks: residual blocks at strides 4, 8 and 16; those at stride 16 with squeeze and excitation.
 
     Raises:
         UserError: the size is not a multiple of 16.
@@ -82,7 +81,7 @@ class Residual(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs channels by what the whole image shows (Hu et al., CVPR 2018, section 3; reduction 4)."""
+    """Weights of the channels from their means over the image (Hu et al., CVPR 2018, section 3; reduction 4)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

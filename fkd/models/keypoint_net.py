@@ -1,4 +1,4 @@
-"""A network with all that is needed to find keypoints with it: no training, no config."""
+"""A network with its codec and schema, which finds keypoints without training code or config."""
 
 from typing import Protocol, cast, runtime_checkable
 
@@ -12,7 +12,7 @@ from fkd.schema import KeypointSchema
 
 @runtime_checkable
 class ReadsHeatmaps(Protocol):
-    """A network that reads its coordinates off heatmaps."""
+    """A network that computes coordinates from heatmaps."""
 
     def with_heatmaps(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) in [0, 1] -> the output, and the heatmaps (B, K, cells, cells) before their softmax."""
@@ -25,13 +25,13 @@ class KeypointNet(nn.Module):
     Args:
         net: (B, C, S, S) float images in [0, 1] -> raw output.
         codec: between raw output and crop pixels.
-        schema: what the K points mean.
+        schema: of the K points.
         size: S, width and height of the crops.
         channels: C, 1 for grey or 3 for RGB.
     """
 
     mean_shape: Tensor
-    """(K, 2) crop pixels, of the training faces: the baseline of every score. Zero before training."""
+    """(K, 2) crop pixels, mean of the training faces: the baseline of every score. Zero before training."""
 
     def __init__(self, net: nn.Module, codec: Codec, schema: KeypointSchema, size: int, channels: int) -> None:
         super().__init__()
@@ -44,10 +44,7 @@ class KeypointNet(nn.Module):
         return self.codec.decode(self.raw(images))
 
     def raw(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) uint8 -> the network's raw output, float32.
-
-        Scaling to [0, 1] is part of it: prediction cannot forget it.
-        """
+        """(B, C, S, S) uint8 -> the network's raw output, float32; includes the scaling of images to [0, 1]."""
         return cast(Tensor, self.net(self._scaled(images))).float()
 
     def raw_with_heatmaps(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,10 +53,10 @@ class KeypointNet(nn.Module):
         return raw.float(), heatmaps.float()
 
     def check_output(self, name: str) -> None:
-        """Runs the network on one black crop: its output must hold what the codec encodes for the schema's points.
+        """Run the network on one black crop; its output must have as many numbers as the encoded points.
 
         Raises:
-            UserError: it does not; the message calls the model by `name`.
+            UserError: it does not; the message has the model's `name`.
         """
         training, points = self.training, torch.zeros(1, len(self.schema), 2)
         with torch.inference_mode():
@@ -69,7 +66,7 @@ class KeypointNet(nn.Module):
         if raw.numel() != target.numel():
             raise UserError(
                 f"model={name}: expected output of shape {tuple(target.shape)} for {len(self.schema)} points through "
-                f"{type(self.codec).__name__}, found {tuple(raw.shape)}; mend its last layer or choose another codec"
+                f"{type(self.codec).__name__}, found {tuple(raw.shape)}; change its last layer or choose another codec"
             )
 
     def _scaled(self, images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ gradients are the same, and the activation has a quarter of the work.
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -111,7 +111,7 @@ class ConvNet(nn.Sequential):
         super().__init__(OrderedDict(features=features, head=head))
         if init not in _INIT:
             raise UserError(f"model.net.init={init}: expected one of {', '.join(_INIT)}")
-        self.apply(_INIT[init])
+        self.apply(partial(_initialise, init=init))
 
     def convolutions(self, channels: int, dropout: float) -> Layers:
         """(B, channels, size, size) -> (B, C', H', W')."""
@@ -144,29 +144,18 @@ def _flat_features(model: str, features: nn.Module, channels: int, size: int) ->
     raise UserError(f"model={model} needs crop.size of at least {least}, found {size}; choose a larger crop.size")
 
 
-def _normal(layer: nn.Module, gain: float) -> None:
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.normal_(layer.weight, std=(gain / layer.weight[0].numel()) ** 0.5)
-        _no_bias(layer)
+_GAINS = {"he": 2.0, "lecun": 1.0}
+_INIT = ("torch", *_GAINS, "keras")
 
 
-def _keras(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d):
+def _initialise(layer: nn.Module, init: str) -> None:
+    if init == "torch" or not isinstance(layer, nn.Conv2d | nn.Linear):
+        return
+    if init in _GAINS:
+        nn.init.normal_(layer.weight, std=(_GAINS[init] / layer.weight[0].numel()) ** 0.5)
+    elif isinstance(layer, nn.Conv2d):
         nn.init.uniform_(layer.weight, -0.05, 0.05)
-    elif isinstance(layer, nn.Linear):
+    else:
         nn.init.xavier_uniform_(layer.weight)
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        _no_bias(layer)
-
-
-def _no_bias(layer: nn.Conv2d | nn.Linear) -> None:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
-
-
-_INIT: Mapping[str, Callable[[nn.Module], None]] = {
-    "torch": lambda layer: None,
-    "he": partial(_normal, gain=2.0),
-    "lecun": partial(_normal, gain=1.0),
-    "keras": _keras,
-}

@@ -1,4 +1,4 @@
-"""A small hourglass that classifies columns and rows."""
+"""A small hourglass that classifies the column and row of each point."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ class SimCC(Hourglass):
     Args:
         channels, size, keypoints: as of `Hourglass`; the output is (B, K, 2, bins).
         stem, widths, blocks: as of `Hourglass`.
-        split: bins to a pixel of the image, as the codec has them.
+        split: bins to a pixel of the image, as of the codec.
 
     Raises:
         UserError: the size is not a multiple of 16.

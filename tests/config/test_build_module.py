@@ -312,7 +312,7 @@ def teacher(path: Path, *overrides: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scores", "said"), [({"epoch": 7, "val/nme": 5.318}, "epoch 7, val/nme 5.32 %"), ({}, "its val/nme is not known")]
+    ("scores", "said"), [({"epoch": 7, "val/nme": 5.318}, "epoch 7, val/nme 5.32 %"), ({}, "unknown val/nme")]
 )
 def test_what_a_net_had_reached_that_others_learn_from_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], scores: dict[str, float], said: str
@@ -424,5 +424,5 @@ def test_every_detector_of_fkd_may_be_trained_for(name: str) -> None:
 def test_a_detector_whose_boxes_are_guessed_is_said_to_be() -> None:
     for schema in (IBUG68, build_schema(compose("schema=wflw98"))):
         (line,) = remarks_on_boxes("yunet", schema)
-        assert "guessed, not measured" in line
+        assert "a guess, not measured" in line
     assert remarks_on_boxes("haar", IBUG68) == ()

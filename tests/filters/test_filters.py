@@ -493,8 +493,8 @@ LINE = {0: [0, 0], 16: [10, 10], 8: [20, 20], 27: [29, 29]}
     ("change", "expected"),
     [
         ({"image": "missing.png"}, "missing.png"),
-        ({"image": "without.png"}, "without.png: expected an image cut out by its alpha"),
-        ({"image": "nothing.png"}, "nothing.png: expected an image cut out by its alpha, found every pixel"),
+        ({"image": "without.png"}, "without.png: expected an image with transparent background"),
+        ({"image": "nothing.png"}, "nothing.png: expected an image with transparent background, found every pixel"),
         ({"anchors": {0: [0, 0], 16: [39, 0]}}, "expected 3 or more anchors"),
         ({"anchors": ANCHORS, "warp": "homography"}, "expected 4 or more anchors"),
         ({"anchors": {**ANCHORS, 8: [20, 200]}}, r"anchor 8: .* 40 x 30 pixels.*\[20, 200\]"),

@@ -88,7 +88,7 @@ def test_a_set_is_downloaded_listed_loaded_and_verified(
         assert len(server.seen) == 2
         again = prepare(server)
         assert again.status == 0, again.err
-        assert f"{len(archive) - 1} files are as they should be" in again.out
+        assert f"{len(archive) - 1} files have their checksums" in again.out
         assert ready in again.out
         (tmp_path / "my set/training/Subject_0_0.png").write_bytes(b"x")
         (tmp_path / "my set/more").touch()
@@ -202,7 +202,7 @@ def test_ctrl_c_leaves_nothing_half_written(
         assert work.exists()
         second = subprocess.run(command, **piped, check=False)
         assert second.returncode == 2
-        assert "expected to be alone" in second.stderr
+        assert "expected one command at a time" in second.stderr
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 1

@@ -426,7 +426,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["data.num_workers=many"], ["data.num_workers", "many"]),
         (["model=simple", "crop.size=20"], ["model=simple", "crop.size", "20"]),
         (["model=compact", "crop.size=50"], ["crop.size", "50"]),
-        (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt: expected a file, found no such one"]),
+        (["ckpt_path=gone.ckpt"], ["ckpt_path=gone.ckpt: expected a file, found no such file"]),
         (["seed=-1"], ["seed", "-1"]),
         (["crop.size=big"], ["crop.size", "big"]),
         (["loss=smoothl1", "loss.beta=x"], ["beta", "x"]),
@@ -512,7 +512,7 @@ def test_an_exported_net_is_scored_like_its_checkpoint(script: Script, trained: 
         given = (f"ckpt={path}", "boxes=detector", "detector=whole_image", "flip=true", f"hydra.run.dir={name}")
         outcome = script("evaluate", *on(faces_root), *given)
         assert outcome.status == 0, outcome.err
-        assert ("does not say whom it was trained on" in outcome.out) == (name == "onnx")
+        assert ("does not name its training subjects" in outcome.out) == (name == "onnx")
         scores[name] = json.loads(Path(name, "metrics.json").read_text())
     assert scores["ckpt"]["subjects_in_training"] > 0
     assert scores["onnx"]["subjects_in_training"] is None
@@ -523,8 +523,8 @@ def test_an_exported_net_is_scored_like_its_checkpoint(script: Script, trained: 
 @pytest.mark.parametrize(
     ("name", "argument", "message"),
     [
-        ("train", "weights=nope.ckpt", "weights=nope.ckpt: expected a file, found no such one"),
-        ("train", "ckpt_path=nope.ckpt", "ckpt_path=nope.ckpt: expected a file, found no such one"),
+        ("train", "weights=nope.ckpt", "weights=nope.ckpt: expected a file, found no such file"),
+        ("train", "ckpt_path=nope.ckpt", "ckpt_path=nope.ckpt: expected a file, found no such file"),
         ("zoo", "runs=/nope", "runs=/nope: expected a folder"),
         ("predict", "ckpt=nope.ckpt", "ckpt=nope.ckpt: expected a checkpoint (.ckpt, .safetensors) or an exported net"),
     ],

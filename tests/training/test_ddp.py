@@ -56,7 +56,7 @@ def runs(train: Train, tmp_path_factory: pytest.TempPathFactory, faces_root: Pat
         done = train(f"data.root={faces_root}", *TRAINING, *NET, *STEPS, *kind)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("precision: 32-true") == 1, done.stdout  # the second process says nothing
-        assert "begins anew" not in done.stdout
+        assert "starts from the beginning" not in done.stdout
     folder = tmp_path_factory.getbasetemp() / "ddp0"
     return folder / "one", folder / "two"
 
