@@ -269,7 +269,7 @@ def test_a_net_whose_output_does_not_fit_is_refused_with_both_shapes(monkeypatch
 def test_a_model_whose_checkpoint_could_not_be_loaded_is_refused_before_training() -> None:
     cfg = compose("model=compact", *SMALL)
     cfg.model.net = {"_target_": "tests.config.test_build_module.Maps"}
-    with pytest.raises(UserError, match=r"model=compact: .*tests\.config\.test_build_module\.Maps.*fkd/models"):
+    with pytest.raises(UserError, match=r"model=compact: .*tests\.config\.test_build_module\.Maps.*trusted="):
         build_module(cfg)
 
 

@@ -253,7 +253,7 @@ def described(source: Path, path: Path, change: Callable[[dict[str, Any]], objec
     [
         (None, "another program"),
         ("", "Expecting value"),
-        ("[" * 100_000, "brackets"),
+        ("[" * 100_000, "nested too deeply"),
         ("[1]", "format"),
         ("7" * 5000, "digits"),
         ('{"format": 1}', "format 2, found 1"),
