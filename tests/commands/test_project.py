@@ -126,7 +126,9 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
         images.write(root / f"faces/{subject}.png", photo)
         listed.append({"image": f"{subject}.png", "points": points[[36, 45, 30, 8]].tolist()})
     (root / "faces/faces.json").write_text(json.dumps(listed))
-    images.write(root / "conf/filter/patch.png", np.full((100, 100, 4), 255, np.uint8))
+    patch = np.full((100, 100, 4), 255, np.uint8)
+    patch[:10, :, 3] = 0
+    images.write(root / "conf/filter/patch.png", patch)
 
     own = ("scheduler=steps", "augmentation=noisy", "callbacks=bell", "schema=four", "data=mine", "detector=middle")
     small = ("trainer=debug", "crop.size=32", "data.batch_size=4", "data.num_workers=0", "hydra.run.dir=outputs/one")
