@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import gc
 import logging
 import os
 import re
@@ -183,6 +184,8 @@ def command(
                 if isinstance(error, UserError) or not (of_command_line or isinstance(error, _EXPECTED)):
                     raise
                 raise UserError(explain(error, config_name, overrides)) from error
+            finally:
+                gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
 
         return Command(main, call)
 

@@ -322,7 +322,9 @@ def test_what_a_net_had_reached_that_others_learn_from_is_said(
     cfg = compose("distill=default", distill, f"weights={path}", *SMALL)
     initialise(build_module(cfg), cfg)
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"{key}: {path} (data=synthetic, {said})" for key in ("distill.teacher", "weights")]
+    assert [line.partition("): ")[0].rstrip(")") for line in lines] == [
+        f"{key}: {path} (data=synthetic, {said}" for key in ("distill.teacher", "weights")
+    ]
 
 
 def test_what_a_teacher_knows_is_known_to_its_pupil(tmp_path: Path) -> None:
