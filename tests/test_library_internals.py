@@ -175,9 +175,11 @@ def test_torch(tmp_path: Path) -> None:
         check.same("summaries in the file of TensorBoard", lambda: tags, start_and_end)
 
 
-def test_hydra() -> None:
+def test_hydra(tmp_path: Path) -> None:
     with checking("hydra-core", "hydra") as check:
-        from fkd.library_internals.hydra import IntervalSweep, RangeSweep, parse
+        from hydra.core.global_hydra import GlobalHydra
+
+        from fkd.library_internals.hydra import IntervalSweep, RangeSweep, parse, run_task
 
         texts = ["model=a,b", "~callbacks.x", "hydra.run.dir=x", "+lr=tag(log, interval(1e-4, 1))", "n=range(1, 6, 2)"]
         choice, deleted, place, interval, numbers = parse(texts)
@@ -200,6 +202,14 @@ def test_hydra() -> None:
         check.same("type of a range", lambda: type(numbers.value()), RangeSweep)
         steps: Any = numbers.value()
         check.same("RangeSweep.range", lambda: list(steps.range()), [1, 3, 5])
+
+        (tmp_path / "task.yaml").write_text(f"lr: 1\nhydra: {{run: {{dir: {tmp_path}/run}}}}\n")
+        seen: list[int] = []
+        before = GlobalHydra.instance().hydra
+        run = "Hydra.create_main_hydra2, Hydra.run, create_automatic_config_search_path"
+        check.same(run, lambda: run_task(tmp_path, "task", ["lr=2"], lambda cfg: seen.append(cfg.lr)), tmp_path / "run")
+        check.same("what the task was called with", lambda: seen, [2])
+        check.same("GlobalHydra after the task", lambda: GlobalHydra.instance().hydra is before, True)
 
 
 def test_optuna() -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import gc
 import logging
 import os
 import re
@@ -90,7 +91,8 @@ def command(
             hydra_config = HydraConfig.get()
             started, sweep = True, hydra_config.mode == RunMode.MULTIRUN
             if "ckpt_path" in cfg:
-                resume_hint = f"resume={hydra_config.sweep.dir if sweep else cfg.run_dir} goes on"
+                folder, job = (hydra_config.sweep.dir, "the sweep") if sweep else (cfg.run_dir, "it")
+                resume_hint = f"resume={folder} continues {job}"
             if distributed.is_worker():
                 distributed.end_with_parent()
             try:
@@ -102,8 +104,7 @@ def command(
                     distributed.leave()
                 message = str(error) if isinstance(error, Interrupted) else "interrupted"
                 if distributed.is_first():
-                    known = resume_hint in message
-                    say(message if known else f"{message}; {resume_hint}{' with the sweep' if sweep else ''}")
+                    say(message if resume_hint in message else f"{message}; {resume_hint}")
                 statuses.add(1)
                 if not (isinstance(error, Interrupted) and distributed.is_submitted()):
                     sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit starts the job again
@@ -183,6 +184,8 @@ def command(
                 if isinstance(error, UserError) or not (of_command_line or isinstance(error, _EXPECTED)):
                     raise
                 raise UserError(explain(error, config_name, overrides)) from error
+            finally:
+                gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
 
         return Command(main, call)
 
@@ -269,7 +272,7 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
         given = next((argument for argument in arguments if "interval(" in argument), "interval(...)")
         return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
     if found := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\s+1\.)", text):
-        todo = "resume=DIR goes on with one run" if "hydra.mode=RUN" in arguments else "add -m to run each of them"
+        todo = "resume=DIR continues one run" if "hydra.mode=RUN" in arguments else "add -m to run each of them"
         return f"{found[1]}: expected one value, found several; {todo}"
     if isinstance(error, OverrideParseException):
         key = error.override.partition("=")[0]

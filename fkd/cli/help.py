@@ -77,10 +77,14 @@ def _groups(conf: Path, config_name: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for entry in _read(conf / f"{config_name}.yaml").get("defaults", []):
         if isinstance(entry, Mapping):
-            found |= {str(group): option for group, option in entry.items() if group not in _NO_CHOICE}
+            found |= {str(group): option for group, option in entry.items() if _is_choice(group)}
         elif entry != "_self_":
             found |= _groups(conf, entry)
     return found
+
+
+def _is_choice(group: str) -> bool:
+    return group not in _NO_CHOICE and "@" not in group
 
 
 def _options(folders: Sequence[Path], group: str) -> dict[str, Path]:

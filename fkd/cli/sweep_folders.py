@@ -1,4 +1,4 @@
-"""What Hydra asks before and after the jobs of a command: whether its folder is free, and what came of them."""
+"""Checks before a command that its folder holds no other run, and results after the jobs of a sweep."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,20 +15,20 @@ from fkd.training.runs.command_line import command, sweep_overrides, task_overri
 from fkd.training.runs.run_folder import ELSEWHERE, Run
 
 statuses: set[int] = set()
-"""Exit statuses of the jobs of this command that did not end well."""
+"""Exit statuses of this command's jobs that failed."""
 kept: dict[Path, bytes] = {}
-"""What Hydra writes into a run's folder before anything is checked, as the run there has it."""
+"""File -> content of the configs in a run folder before Hydra overwrites them."""
 
 
 def put_back() -> None:
-    """After a command that was refused, the config in the run's folder is again the one that the run had."""
+    """Restore the configs in the run folder after a command was refused."""
     for path, content in kept.items():
         with whole_file(path) as file:
             file.write(content)
 
 
 class Folders(Callback):
-    """Keeps folders to the commands that made them; shows the jobs of a sweep, ranked, and why others failed."""
+    """Refuses a folder that another command has made; prints the ranked jobs of a sweep and the reasons of failures."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():  # before Hydra writes into the folder
@@ -41,7 +41,7 @@ class Folders(Callback):
             _check_folder(Path(config.hydra.sweep.dir), task_overrides(config.hydra))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        from fkd import comparison  # only sweeps need it
+        from fkd import comparison  # here: only sweeps need it
 
         folder = Path(config.hydra.sweep.dir)
         show(*comparison.summary(folder), f"look closer: fkd compare {folder}")
@@ -77,13 +77,13 @@ def _check_folder(folder: Path, overrides: list[str]) -> None:
     _, before = sweep_overrides(folder)
     if command(before) != command(overrides):
         raise UserError(
-            f"{folder}: expected the command of the sweep that is there ({' '.join(before) or 'no overrides'}), "
+            f"{folder}: expected the command of the sweep in this folder ({' '.join(before) or 'no overrides'}), "
             f"found {' '.join(overrides) or 'no overrides'}; {ELSEWHERE}"
         )
 
 
 def _all_done(folder: Path) -> bool:
-    """Whether no job of a sweep has failed, was cut, or has left nothing; a job that was pruned has done its part."""
+    """Whether all jobs of a sweep are done, pruned, or running in other processes."""
     from fkd import comparison
 
     try:

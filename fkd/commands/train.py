@@ -29,9 +29,10 @@ def main(cfg: DictConfig) -> float:
         checks.check_files(cfg, ("weights", "distill.teacher", *(() if cfg.ckpt_path == "last" else ("ckpt_path",))))
     import pytorch_lightning as pl  # these load torch: without them --help answers at once
 
-    from fkd.config.build_module import build_module, initialise
+    from fkd.config.build_module import build_module
     from fkd.config.build_parts import build_detector, remarks_on_boxes
     from fkd.config.faces import build_data, build_faces
+    from fkd.config.initial_weights import initialise
     from fkd.config.trainer import best_checkpoint, build_trainer, check_config
     from fkd.evaluation.evaluate import Candidate, evaluate
     from fkd.evaluation.report import metrics_table, save_faces, save_figures

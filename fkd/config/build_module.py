@@ -8,17 +8,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from fkd import checkpoint, detect, distributed, losses
+from fkd import checkpoint, detect, losses
 from fkd.config import CONF, checks
 from fkd.config.build_parts import build_schema
+from fkd.config.initial_weights import fitting_net
 from fkd.config.instantiate import check_arguments, instantiate
 from fkd.errors import UserError
-from fkd.inference.torch_net import TorchNet, load_net
-from fkd.models.backbone import Backbone
 from fkd.models.keypoint_net import KeypointNet, ReadsHeatmaps
 from fkd.training.module import KeypointModule
 from fkd.training.objective import HeatmapLoss, Loss, Objective, Teacher, within
-from fkd.training.runs.compatibility import check_labels, first_difference, plain
+from fkd.training.runs.compatibility import check_labels, plain
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -124,45 +123,9 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
 def _teacher(cfg: DictConfig) -> Teacher:
     if (weight := checks.number(cfg, "distill.weight", least=0)) > 1:
         raise UserError(f"distill.weight: expected a share from 0 to 1, found {weight:g}")
-    seen = (
-        "crop.name",
-        "crop.plan._target_",
-        "crop.plan.scale",
-    )  # the same windows, of any size in pixels
-    teacher = _fitting(cfg, "distill.teacher", ("schema", "channels", *seen))
+    seen = ("crop.name", "crop.plan._target_", "crop.plan.scale")  # the same windows, of any size
+    teacher = fitting_net(cfg, "distill.teacher", ("schema", "channels", *seen))
     check_labels(cfg, teacher.config)
     return Teacher(
         teacher.model.requires_grad_(False), teacher.model.size, weight, teacher.subjects, teacher.image_hashes
     )
-
-
-def initialise(module: KeypointModule, cfg: DictConfig) -> None:
-    """Load the initial weights of a new module's net: the checkpoint `weights`, or those of `model.pretrained`.
-
-    With `weights`, the module also takes over the subjects and image hashes of that net's training, as of a teacher.
-
-    Raises:
-        UserError: the file is no checkpoint of fkd or of another net, or weights cannot be downloaded.
-    """
-    if cfg.weights is not None:
-        other = _fitting(cfg, "weights", ("schema", "channels", "model.name", "model.net", "model.codec"))
-        module.model.net.load_state_dict(other.model.net.state_dict())
-        module.add_training(other.subjects, other.image_hashes)
-    elif cfg.model.get("pretrained") is not None and checks.flag(cfg, "model.pretrained"):
-        if not isinstance(module.model.net, Backbone):
-            raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")
-        module.model.net.load_pretrained()
-
-
-def _fitting(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
-    """The net of the checkpoint of a key; some parts of its config must be equal to the current config."""
-    path = checks.path(cfg, key)
-    net = load_net(path, key=key)
-    if (difference := first_difference(net.config, cfg, parts, training=False)) is not None:
-        part, then, now = difference
-        raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
-    if distributed.is_first():
-        epoch, nme = (net.scores.get(name) for name in ("epoch", "val/nme"))
-        reached = "unknown val/nme" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
-        print(f"{key}: {path} (data={net.config['data']['name']}, {reached})", flush=True)
-    return net

@@ -1,1 +1,1 @@
-"""Sweeps whose jobs have processes of their own, as a plugin of Hydra: `hydra/launcher=joblib` and submitit's."""
+"""Hydra plugin for jobs in processes of their own: `hydra/launcher=joblib`, `submitit_local`, `submitit_slurm`."""

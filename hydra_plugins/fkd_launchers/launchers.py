@@ -1,11 +1,11 @@
-"""The plugins that Hydra finds. Libraries are imported when a sweep begins: Hydra imports plugins for every run."""
+"""Launchers as plugins of Hydra. It imports them for every run, so joblib and submitit are imported by a sweep only."""
 
 import logging
 import multiprocessing
 import os
 import signal
 from abc import abstractmethod
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import FrameType
@@ -22,22 +22,19 @@ log = logging.getLogger(__name__)
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM has come."""
+    """The process has received SIGTERM."""
 
 
 class _InnerLauncher(Launcher):
-    """The launcher of the same name among Hydra's plugins, which says how a sweep goes on which was interrupted.
+    """Runs Hydra's launcher of the same name and, after an interruption, says how to resume the sweep.
 
     Args:
-        parameters: of that launcher.
+        parameters: parameters of that launcher.
     """
 
-    library: ClassVar[str]
-    """What it needs: `hydra_<library>_launcher` is among the plugins."""
-    interrupted: ClassVar[str]
-    """What becomes of the jobs at Ctrl-C."""
-    terminated: ClassVar[str]
-    """What becomes of them at SIGTERM."""
+    library: ClassVar[str]  # the plugin `hydra_<library>_launcher` holds the launcher
+    interrupted: ClassVar[str]  # message after Ctrl-C: what happens to the jobs
+    terminated: ClassVar[str]  # the same after SIGTERM
 
     def __init__(self, **parameters: Any) -> None:
         self.parameters = parameters
@@ -49,7 +46,7 @@ class _InnerLauncher(Launcher):
             raise UserError(
                 f'hydra/launcher: expected {self.library}, found no module {error.name}; pip install -e ".[sweep]"'
             ) from None
-        self.goes_on = f"; resume={config.hydra.sweep.dir} goes on" if "ckpt_path" in config else ""
+        self.resume_hint = f"; resume={config.hydra.sweep.dir} continues the sweep" if "ckpt_path" in config else ""
         self._inner: Launcher = getattr(module, type(self).__name__)(**self.parameters)
         self._inner.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
@@ -58,16 +55,16 @@ class _InnerLauncher(Launcher):
             with self.waiting():
                 return self._inner.launch(job_overrides, initial_job_idx)
         except KeyboardInterrupt as error:
-            what = self.terminated if isinstance(error, _Terminated) else self.interrupted
-            raise KeyboardInterrupt(what.format(**self.parameters) + self.goes_on) from None
+            message = self.terminated if isinstance(error, _Terminated) else self.interrupted
+            raise KeyboardInterrupt(message.format(**self.parameters) + self.resume_hint) from None
 
     @abstractmethod
     def waiting(self) -> AbstractContextManager[None]:
-        """What holds while jobs are launched and waited for."""
+        """The context in which jobs are launched and waited for."""
 
 
 class JoblibLauncher(_InnerLauncher):
-    """Jobs side by side on this machine, which end when this process is told to."""
+    """Parallel jobs on this machine; Ctrl-C and SIGTERM end them, too."""
 
     library = "joblib"
     interrupted = terminated = "its jobs have saved and ended, too"
@@ -78,10 +75,11 @@ class JoblibLauncher(_InnerLauncher):
         try:
             return super().launch(job_overrides, initial_job_idx)
         except TerminatedWorkerError:
-            raise Stopped(f"a job was killed, perhaps for its memory, and the others with it{self.goes_on}") from None
+            message = "a job was killed, perhaps since memory was short, and the others with it"
+            raise Stopped(message + self.resume_hint) from None
 
     def waiting(self) -> AbstractContextManager[None]:
-        return _ending_together()
+        return _stopping_workers()
 
 
 class LocalLauncher(_InnerLauncher):
@@ -89,12 +87,12 @@ class LocalLauncher(_InnerLauncher):
 
     library = "submitit"
     interrupted = "the jobs that run here end, too"
-    terminated = "the jobs that run here go on"
+    terminated = "the jobs that run here continue"
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         threads = str(self.parameters["cpus_per_task"])
-        with _patience(), _given(os.environ, "OMP_NUM_THREADS", threads):  # what submitit leaves to a cluster
+        with _waiting_for_all(), _environment("OMP_NUM_THREADS", threads):  # on a cluster, Slurm sets it
             yield
 
 
@@ -102,26 +100,23 @@ class SlurmLauncher(_InnerLauncher):
     """Jobs in the queue of Slurm."""
 
     library = "submitit"
-    interrupted = terminated = "its jobs go on in Slurm's queue, scancel --name={name} ends them"
+    interrupted = terminated = "its jobs stay in Slurm's queue, scancel --name={name} ends them"
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         try:
-            with _patience():
+            with _waiting_for_all():
                 yield
-        except RuntimeError as error:  # no Slurm, or sbatch refuses what was asked for
-            said = [line for line in str(error).splitlines() if line.strip()]
+        except RuntimeError as error:  # Slurm is missing, or sbatch refuses an option
+            lines = [line for line in str(error).splitlines() if line.strip()]
             raise UserError(
-                f"hydra/launcher: expected a cluster that takes the jobs, found: {said[-1] if said else error!r}"
+                f"hydra/launcher: expected a cluster that accepts the jobs, found: {lines[-1] if lines else error!r}"
             ) from error
 
 
 @contextmanager
-def _ending_together() -> Iterator[None]:
-    """Passes the end on, at Ctrl-C or SIGTERM, to joblib's processes, and waits until they have saved.
-
-    At the second one they are killed.
-    """
+def _stopping_workers() -> Iterator[None]:
+    """At Ctrl-C or SIGTERM, end joblib's processes and wait until they have saved; at the second one, kill them."""
     from fkd.library_internals.joblib import forget_workers, kill_process_tree
 
     workers: list[Any] = []
@@ -148,11 +143,8 @@ def _ending_together() -> Iterator[None]:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
-    """Makes a job that was killed (memory, a node that went down) give a bad value, not end the wait for the others.
-
-    SIGTERM ends it by an exception.
-    """
+def _waiting_for_all() -> Iterator[None]:
+    """Give a killed job a bad value instead of ending the wait for the others; end the wait at SIGTERM."""
     from fkd.library_internals.submitit import replaced_results
 
     def bad_value(job: Any, error: Exception) -> JobReturn:
@@ -173,14 +165,13 @@ def _patience() -> Iterator[None]:
 
 
 @contextmanager
-def _given(values: MutableMapping[str, str], key: str, value: str) -> Iterator[None]:
-    """Sets one value for the block."""
-    before = values.get(key)
-    values[key] = value
+def _environment(key: str, value: str) -> Iterator[None]:
+    """Set an environment variable for the block."""
+    before = os.environ.get(key)
+    os.environ[key] = value
     try:
         yield
     finally:
-        if before is None:
-            del values[key]
-        else:
-            values[key] = before
+        del os.environ[key]
+        if before is not None:
+            os.environ[key] = before

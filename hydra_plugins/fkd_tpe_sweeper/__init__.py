@@ -1,1 +1,1 @@
-"""Sweeps whose jobs are chosen by Optuna, as a plugin of Hydra: `hydra/sweeper=tpe`."""
+"""Hydra plugin for searches with Optuna: `hydra/sweeper=tpe`."""

@@ -1,4 +1,4 @@
-"""The search space, from Hydra's words to Optuna's and back."""
+"""The search space: Hydra's overrides as Optuna's distributions, and parameters as overrides."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,20 +9,20 @@ from fkd.errors import UserError
 from fkd.library_internals.hydra import IntervalSweep, Override, RangeSweep
 
 Space = Mapping[str, BaseDistribution]
-"""Key of the config -> its values, in the order of the command line."""
+"""Config key -> distribution of its values, in the order of the command line."""
 
 
 def split(overrides: Sequence[Override]) -> tuple[list[str], Space]:
-    """What all jobs share, as overrides, and what differs between them. Of one key's overrides the last one counts.
+    """Split overrides into those that all jobs share and the search space; the last override of a key counts.
 
     Raises:
-        UserError: a range is empty, or nothing is to be varied.
+        UserError: a range is empty, or nothing varies.
     """
     last = {override.get_key_element(): override for override in overrides}
     space = {key: _distribution(override) for key, override in last.items() if override.is_sweep_override()}
     if not space:
         raise UserError(
-            "hydra/sweeper=tpe: expected something to vary, found fixed values only; "
+            "hydra/sweeper=tpe: expected several values of a key, found fixed values only; "
             "add e.g. 'optimizer.lr=tag(log, interval(1e-4, 1e-2))' or model=simple,compact"
         )
     fixed = [
@@ -34,12 +34,12 @@ def split(overrides: Sequence[Override]) -> tuple[list[str], Space]:
 
 
 def overrides(params: Mapping[str, Any], space: Space) -> list[str]:
-    """The values of one trial as overrides; numbers to six digits, so that names of folders stay short."""
+    """The parameters of a trial as overrides; six digits of a number keep the names of folders short."""
     return [f"{key}={_text(params[key])}" for key in space]
 
 
 def every_choice(space: Space) -> Iterator[list[str]]:
-    """A few trials' overrides that have every choice in one of them, and of numbers the lowest."""
+    """Overrides of a few trials that cover every choice of each key; numbers have their lowest value."""
     values = [
         distribution.choices if isinstance(distribution, CategoricalDistribution) else [distribution.low]  # type: ignore[attr-defined]
         for distribution in space.values()
@@ -56,7 +56,7 @@ def _distribution(override: Override) -> BaseDistribution:
             step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
             return _numeric(numbers)(min(numbers), max(numbers), step=step)
         if isinstance(value, IntervalSweep):
-            low: Any = value.start  # numbers of one kind, whole ones in int(interval(1, 9))
+            low: Any = value.start  # integers in int(interval(1, 9))
             high: Any = value.end
             return _numeric([low, high])(low, high, log="log" in value.tags)
         return CategoricalDistribution(list(override.sweep_string_iterator()))

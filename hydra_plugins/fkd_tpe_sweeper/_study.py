@@ -1,4 +1,4 @@
-"""The trials of one sweep, shared by all processes that work on its folder and by those that come after them."""
+"""The study of a sweep, which several processes may share, at once or one after the other."""
 
 import json
 import secrets
@@ -30,10 +30,10 @@ class SharedStudy:
     """An Optuna study with the folder of its jobs.
 
     Args:
-        folder: of the sweep.
-        study: minimises what the jobs call their `objective`.
-        space: what differs between the jobs.
-        parent: name of this process among those that launch trials; it holds the lock of that name.
+        folder: folder of the sweep.
+        study: minimises the `objective` of the jobs.
+        space: the search space.
+        parent: id of this process among those that launch trials; it holds the lock with this id.
     """
 
     folder: Path
@@ -42,10 +42,10 @@ class SharedStudy:
     parent: str
 
     def claim(self, n_jobs: int, n_trials: int, sampler: DictConfig, seed: int) -> Sequence[BaseTrial]:
-        """The trials to launch next, of successive numbers; none if all are done or another process has them.
+        """The trials to launch next, with successive numbers; empty if all are done or belong to other processes.
 
-        Trials whose process has gone, those that failed among them, come before new ones. Each draws its values from a
-        seed of its own, so that a sweep that was cut tries the same as one that was not.
+        Unfinished or failed trials of processes that have ended come before new ones. Each trial has its own seed, so
+        that a sweep tries the same values with and without an interruption.
         """
         with locked(self.folder / ".study.lock", wait=True):
             trials = self.study.get_trials(deepcopy=False)
@@ -56,16 +56,15 @@ class SharedStudy:
                     trial.set_user_attr(_PARENT, self.parent)
                     trial.set_user_attr(_STATUS, None)
                 return batch
-            begun = sum(set(trial.params) == set(self.space) for trial in trials)
-            seeds = [[seed, len(trials) + i] for i in range(min(n_jobs, n_trials - begun))]
-            return [self._ask(sampler, *np.random.SeedSequence(words).generate_state(1).tolist()) for words in seeds]
+            started = sum(set(trial.params) == set(self.space) for trial in trials)
+            seeds = [[seed, len(trials) + i] for i in range(min(n_jobs, n_trials - started))]
+            return [self._ask(sampler, int(np.random.SeedSequence(pair).generate_state(1)[0])) for pair in seeds]
 
     def tell(self, number: int) -> None:
-        """Tells the study what a job has left in its `result.json`.
+        """Report the `result.json` of a job to the study.
 
-        A job that was interrupted or failed, or that another process is training, stays unfinished for a later
-        command. One that diverged counts as pruned: worse than all that were trained to their end, without a number for
-        infinity.
+        A job that was interrupted or failed, or that another process trains, stays unfinished, so that a later command
+        can resume it. A diverged job counts as pruned, since it has no finite value.
         """
         result = self.result_of(number)
         status = str(result.get("status", "failed: no result.json"))
@@ -83,16 +82,16 @@ class SharedStudy:
             self.study.tell(number, state=TrialState.PRUNED)
 
     def status(self, trial: FrozenTrial) -> str:
-        """What its job said at its end, or in whose hands it is."""
+        """The status of its job, from the study."""
         mine = trial.user_attrs.get(_PARENT) == self.parent
         return str(trial.user_attrs.get(_STATUS) or ("interrupted" if mine else "running in another process"))
 
     def folder_of(self, number: int) -> Path | None:
-        """Where the job of a trial is, if it has begun."""
+        """The folder of a trial's job, None before it has started."""
         return next((path for path in self.folder.iterdir() if path.name.split("_")[0] == str(number)), None)
 
     def result_of(self, number: int) -> dict[str, Any]:
-        """What its job says in `result.json`; empty if it says nothing."""
+        """The `result.json` of its job; empty without one."""
         folder = self.folder_of(number)
         try:
             content = json.loads((folder / "result.json").read_text()) if folder else {}
@@ -107,10 +106,10 @@ class SharedStudy:
         return trial
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
-        """Whether a trial is unfinished, and neither the process that launched it nor that of its job is there."""
+        """Whether a trial is unfinished, and both the process that launched it and the one of its job have ended."""
         if trial.state != TrialState.RUNNING:
             return False
-        if set(trial.params) != set(self.space):  # its process was killed while it drew the values
+        if set(trial.params) != set(self.space):  # its process was killed while it sampled the values
             self.study.tell(trial.number, state=TrialState.FAIL)
             return False
         parent = trial.user_attrs.get(_PARENT)
@@ -119,29 +118,29 @@ class SharedStudy:
         return not self._trains(trial.number)
 
     def _trains(self, number: int) -> bool:
-        """Whether some process trains in the folder of a trial."""
+        """Whether a process trains in the folder of a trial."""
         folder = self.folder_of(number)
         return folder is not None and is_locked(folder / ".lock")
 
 
 def complete(trials: Sequence[FrozenTrial]) -> dict[int, float]:
-    """Number -> value of the trials that were trained to their end, in their order."""
+    """Number -> value of the completed trials, in ascending order."""
     return {trial.number: float(trial.value) for trial in trials if trial.state == TrialState.COMPLETE}  # type: ignore[arg-type]
 
 
 @contextmanager
 def opened(folder: Path, storage: str, name: str, fixed: Sequence[str], space: Space) -> Iterator[SharedStudy]:
-    """The study of a sweep, new or to go on with; this process counts among its parents as long as the block lasts.
+    """Create or load the study of a sweep; other processes see this one as a parent of trials until the block ends.
 
     Raises:
-        UserError: it is the study of another sweep or folder, or its storage cannot be used, now or later in the block.
+        UserError: the study belongs to another sweep or folder, or its storage cannot be used, also within the block.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parent = secrets.token_hex(4)
     lock = _lock(folder, parent)
     with locked(lock, wait=True), reached(storage):
         try:
-            with locked(folder / ".study.lock", wait=True):  # two processes cannot make the same tables
+            with locked(folder / ".study.lock", wait=True):  # two processes cannot create the same tables
                 study = optuna.create_study(
                     storage=open_storage(storage), study_name=name, direction="minimize", load_if_exists=True
                 )
@@ -168,13 +167,13 @@ def _check_recipe(study: optuna.Study, storage: str, fixed: Sequence[str], space
         key = next(key for key in [*kept, *recipe] if kept.get(key) != recipe.get(key))
         then, now = (f"{key}={values[key]}" if key in values else f"no {key}" for values in (kept, recipe))
         raise UserError(
-            f"{named(storage)}: expected the command that this study was begun with, which had {then}, found {now}; "
+            f"{named(storage)}: expected the command that started this study, with {then}, found {now}; "
             "give another folder, hydra.sweep.dir=DIR"
         )
 
 
 def _check_folder(shared: SharedStudy, storage: str) -> None:
-    """One database may hold many studies; the same command in a new folder must not take an old one for its own."""
+    """Refuse a study whose trials are in another folder; one database may hold many studies."""
     done = complete(shared.study.get_trials(deepcopy=False))
     if done and not any(shared.folder_of(number) for number in done):
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a sweep says of its trials: lines, two images of them, and a file that outlasts its folder."""
+"""Results of a sweep: log lines, two images, and `search.json`."""
 
 import logging
 import math
@@ -15,18 +15,20 @@ log = logging.getLogger(__name__)
 
 
 def log_trial(study: SharedStudy, number: int, objective: str) -> None:
-    """One line: what came of a trial, and which is the best so far."""
+    """Log the result of a trial and the best one so far."""
     trials = study.study.get_trials(deepcopy=False)
     values = complete(trials)
-    outcome = _words(values[number], objective) if number in values else study.status(trials[number])
+    outcome = _format(values[number], objective) if number in values else study.status(trials[number])
     best = min(values, key=values.__getitem__, default=None)
     log.info(
-        f"\t#{number} : {outcome}" + ("" if best is None else f" (best: #{best}, {_words(values[best], objective)})")
+        f"\t#{number} : {outcome}" + ("" if best is None else f" (best: #{best}, {_format(values[best], objective)})")
     )
 
 
 def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
-    """The best trial and what is missing; `search.json`, and of several `history.png` and `slices.png` in the folder.
+    """Log the best trial and the unfinished ones; write `search.json`, `history.png` and `slices.png`.
+
+    The images need two completed trials.
 
     Args:
         fixed: overrides that all jobs share.
@@ -35,17 +37,17 @@ def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
     values, states = complete(trials), Counter(_state(study.status(trial)) for trial in trials)
     log.info(f"{len(trials)} trials in {study.folder}: {', '.join(f'{n} {state}' for state, n in states.items())}")
     if states["interrupted"] or states["failed"]:
-        log.info(f"resume={study.folder} goes on with what was interrupted or failed")
+        log.info(f"resume={study.folder} continues the trials that were interrupted or failed")
     if values:
         best = min(values, key=values.__getitem__)
-        log.info(f"best: #{best}, {_words(values[best], objective)}, in {study.folder_of(best)}")
+        log.info(f"best: #{best}, {_format(values[best], objective)}, in {study.folder_of(best)}")
     write_json(study.folder / "search.json", _content(study, fixed, objective))
     if sum(map(math.isfinite, values.values())) > 1:
         _plots.draw(study.study, objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)"), study.folder)
 
 
 def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[str, Any]:
-    """What was searched and what each trial reached, best first; those not trained to their end come last."""
+    """The search space and the result of each trial, best first; trials without a value come last."""
     trials = study.study.get_trials()
     values = complete(trials)
     trials.sort(key=lambda trial: (values.get(trial.number, math.inf), trial.number))
@@ -74,7 +76,7 @@ def _state(status: str) -> str:
     return "pruned" if status.startswith("stopped: pruned") else status.split(":")[0]
 
 
-def _words(value: float, objective: str) -> str:
-    """A value as the sweep's table names and rounds it."""
+def _format(value: float, objective: str) -> str:
+    """Format a value as the table of a sweep does."""
     name = objective.replace("/", " ").replace("nme", "NME")
     return f"{name} {value:.2f} %" if objective.endswith("nme") else f"{name} {value:.5g}"

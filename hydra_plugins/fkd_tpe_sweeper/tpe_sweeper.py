@@ -1,4 +1,4 @@
-"""The plugin that Hydra finds. Optuna is imported when a sweep begins: Hydra imports its plugins for every run."""
+"""The sweeper as a plugin of Hydra. It imports the plugin for every run, so Optuna is imported by a sweep only."""
 
 import logging
 from collections.abc import Mapping
@@ -20,19 +20,18 @@ log = logging.getLogger(__name__)
 
 
 class TpeSweeper(Sweeper):
-    """Asks a study for the values of each job, launches it, and tells the study what came of it.
+    """Launches jobs with the values that an Optuna study suggests, and reports their results to the study.
 
-    A job is told from its `result.json`, which lies in a folder of the sweep that is named after the job's number,
-    `<number>` or `<number>_...`.
+    The result of a job is read from `result.json` in its folder, whose name is `<number>` or starts with `<number>_`.
 
     Args:
-        n_trials: jobs in all, whichever process launches them.
-        n_jobs: jobs that are launched at once; the launcher decides how many of them run side by side.
-        seed: of the values that are tried.
-        sampler: config of an Optuna sampler; it is given its `seed`.
+        n_trials: number of jobs, of all processes that work on the sweep.
+        n_jobs: number of jobs that are launched at once; the launcher decides how many of them run in parallel.
+        seed: seed of the suggested values.
+        sampler: config of an Optuna sampler, without its `seed`.
         study_name: name of the study in its storage.
         storage: URL of the storage.
-        params: key -> what to try, in Hydra's words; the command line wins over it.
+        params: key -> values to try, as on the command line, which overrides them.
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class TpeSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Launches trials until there are `n_trials`; those that another process left unfinished come first.
+        """Launch trials until there are `n_trials`; those that another process left unfinished come first.
 
         Raises:
-            UserError: Optuna is missing, nothing is to be varied, the storage cannot be used, or it holds the study of
-                another sweep.
+            UserError: Optuna is missing, nothing varies, the storage cannot be used, or it holds the study of another
+                sweep.
         """
         assert self.config is not None
         assert self.hydra_context is not None
@@ -79,13 +78,13 @@ class TpeSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         with _study.opened(folder, self.storage, self.study_name, fixed, space) as study:
-            with whole_file(folder / "multirun.yaml") as file:  # others that share the folder may read it
+            with whole_file(folder / "multirun.yaml") as file:  # other processes may be reading it
                 file.write(OmegaConf.to_yaml(self.config).encode())
             while batch := study.claim(self.n_jobs, self.n_trials, self.sampler, self.seed):
                 jobs = [[*fixed, *_space.overrides(trial.params, space)] for trial in batch]
                 try:
                     self.launcher.launch(jobs, initial_job_idx=batch[0].number)
-                except Exception as error:  # such as a job that was killed for its memory
+                except Exception as error:  # such as a job that was killed since memory was short
                     if not any(study.folder_of(trial.number) for trial in batch):
                         raise
                     log.warning(f"the launcher lost a job: {error}")

@@ -194,7 +194,7 @@ def test_ctrl_c_in_a_sweep_names_the_folder_of_the_sweep(
     monkeypatch.setattr(pl.Trainer, "fit", fit)
     outcome = script("train", "-m", "seed=0,1", *on(faces_root), *FAST, "hydra.sweep.dir=there")
     assert outcome.status == 1
-    assert outcome.err.splitlines()[-1] == "error: interrupted; resume=there goes on with the sweep"
+    assert outcome.err.splitlines()[-1] == "error: interrupted; resume=there continues the sweep"
     assert [json.loads(path.read_text())["status"] for path in Path("there").glob("*/result.json")] == [
         "stopped: interrupted"
     ]

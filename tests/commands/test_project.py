@@ -1,10 +1,12 @@
 """A project of one's own, from `fkd new` to a net that is used, with the commands that its README names."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fkd.commands.new import write_project
@@ -106,3 +108,42 @@ def test_a_package_that_cannot_be_imported_shows_its_own_traceback_once(tmp_path
     assert done.returncode == 1
     assert done.stderr.count('tiny.py", line 1') == 1
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'nothing_of_this_name'\n")
+
+
+def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
+    """All files of the page, written as they stand there, in one training, and the filter on a photo."""
+    write_project(tmp_path, "facelab")
+    root = tmp_path / "facelab"
+    blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (root / "HOW_TO_ADD.md").read_text(), re.S)
+    assert len(blocks) == 10
+    for name, text in blocks:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "faces").mkdir()
+    listed = []
+    for subject in range(24):
+        photo, points = face(0, subject, 0, 128)
+        images.write(root / f"faces/{subject}.png", photo)
+        listed.append({"image": f"{subject}.png", "points": points[[36, 45, 30, 8]].tolist()})
+    (root / "faces/faces.json").write_text(json.dumps(listed))
+    patch = np.full((100, 100, 4), 255, np.uint8)
+    patch[:10, :, 3] = 0
+    images.write(root / "conf/filter/patch.png", patch)
+
+    own = ("scheduler=steps", "augmentation=noisy", "callbacks=bell", "schema=four", "data=mine", "detector=middle")
+    small = ("trainer=debug", "crop.size=32", "data.batch_size=4", "data.num_workers=0", "hydra.run.dir=outputs/one")
+    done = run(root, "-m", "fkd", "train", "model=tiny", "loss=huber", *own, "data.root=faces", *small)
+    assert "24 faces" in done.stdout
+    assert "bell: " in done.stdout
+    result = json.loads((root / "outputs/one/result.json").read_text())
+    assert result["test"]["faces"] > 0
+    ckpt = "ckpt=outputs/one/checkpoints/best.ckpt"
+    run(root, "-m", "fkd", "predict", "faces/0.png", "output=found", ckpt)
+    (found,) = json.loads((root / "found/predictions.json").read_text())
+    assert [len(each["keypoints"]) for each in found["faces"]] == [4]
+
+    photo = face(0, 0, 0, 256)[0]
+    images.write(root / "photo.png", photo)
+    run(root, "-m", "fkd", "filter", "photo.png", "output=worn", "filter=patch")
+    changed = np.abs(images.read(root / "worn/photo.png", 3).astype(int) - photo).max(axis=2) > 20
+    assert 20 < changed.sum() < 20_000

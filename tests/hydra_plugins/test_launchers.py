@@ -109,7 +109,7 @@ def test_joblibs_processes_save_and_end_with_the_sweep(number: int, tmp_path: Pa
         if number != signal.SIGKILL:
             assert status == 1, printed
             (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
-            assert line == "error: interrupted; its jobs have saved and ended, too; resume=sweep goes on"
+            assert line == "error: interrupted; its jobs have saved and ended, too; resume=sweep continues the sweep"
             assert "Traceback" not in printed
     ended = [result["status"] for result in results(tmp_path / "sweep")]
     assert len(ended) == 2  # the others never began
@@ -120,9 +120,9 @@ def test_joblibs_processes_save_and_end_with_the_sweep(number: int, tmp_path: Pa
     ("name", "number", "said"),
     [
         ("local", signal.SIGINT, "the jobs that run here end, too"),
-        ("local", signal.SIGTERM, "the jobs that run here go on"),
-        ("slurm", signal.SIGINT, "its jobs go on in Slurm's queue, scancel --name=train ends them"),
-        ("slurm", signal.SIGTERM, "its jobs go on in Slurm's queue, scancel --name=train ends them"),
+        ("local", signal.SIGTERM, "the jobs that run here continue"),
+        ("slurm", signal.SIGINT, "its jobs stay in Slurm's queue, scancel --name=train ends them"),
+        ("slurm", signal.SIGTERM, "its jobs stay in Slurm's queue, scancel --name=train ends them"),
     ],
 )
 def test_a_signal_says_what_becomes_of_submitits_jobs(
@@ -139,7 +139,7 @@ def test_a_signal_says_what_becomes_of_submitits_jobs(
     monkeypatch.setattr(inner.BaseSubmititLauncher, "launch", interrupted)
     outcome = script("train", "-m", f"hydra/launcher=submitit_{name}", "seed=0,1", "hydra.sweep.dir=there")
     assert outcome.status == 1
-    assert outcome.err == f"error: interrupted; {said}; resume=there goes on\n"
+    assert outcome.err == f"error: interrupted; {said}; resume=there continues the sweep\n"
 
 
 def test_the_tasks_of_a_local_job_train_one_net(tmp_path: Path, faces_root: Path) -> None:
@@ -160,12 +160,12 @@ def test_the_tasks_of_a_local_job_train_one_net(tmp_path: Path, faces_root: Path
 
 def test_a_job_that_is_killed_is_worth_a_bad_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submitit = pytest.importorskip("submitit")
-    from hydra_plugins.fkd_launchers.launchers import _patience
+    from hydra_plugins.fkd_launchers.launchers import _waiting_for_all
 
     monkeypatch.setattr(submitit.Job, "_results_timeout_s", 0)
     executor = submitit.LocalExecutor(tmp_path)
     killed, done = executor.submit(signal.raise_signal, signal.SIGKILL), executor.submit(abs, -3)
-    with _patience():
+    with _waiting_for_all():
         assert killed.results()[0].return_value == BAD_OBJECTIVE
         assert done.results() == [3]
     with pytest.raises(submitit.core.utils.UncompletedJobError):

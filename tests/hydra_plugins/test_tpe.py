@@ -162,7 +162,7 @@ def test_every_choice_is_composed_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["x=1"], "expected something to vary"),
+        (["x=1"], "expected several values of a key"),
         (["x=range(5, 5)"], "x=range(5, 5): expected values"),
         (["x=tag(log, interval(0, 1))"], "x=tag(log, interval(0, 1)): expected values"),
         (["x=interval(0, 1)", "hydra.sweeper.n_trials=0"], "n_trials: expected a whole number from 1 on"),
@@ -283,7 +283,7 @@ def test_no_job_ends_the_sweep_and_each_ending_is_known(sweep: Callable[..., Pat
 def test_another_sweeps_study_is_refused(sweep: Callable[..., Path]) -> None:
     sweep(*SPACE, trials=1)
     for other in (["x=interval(-5, 6)", "kind=a,b"], [*SPACE, "seconds=0.01"], ["kind=a,b"]):
-        with pytest.raises(UserError, match=r"expected the command that this study was begun with.*hydra\.sweep\.dir="):
+        with pytest.raises(UserError, match=r"expected the command that started this study.*hydra\.sweep\.dir="):
             sweep(*other, trials=2)
 
 
@@ -300,7 +300,7 @@ def test_a_study_whose_trials_are_elsewhere_is_refused(sweep: Callable[..., Path
 def test_a_command_that_is_refused_leaves_the_one_that_resume_gives(sweep: Callable[..., Path]) -> None:
     folder = sweep(*SPACE, trials=1)
     kept = (folder / "multirun.yaml").read_bytes()
-    with pytest.raises(UserError, match="this study was begun with"):
+    with pytest.raises(UserError, match="that started this study"):
         sweep("x=interval(-5, 6)", trials=2)
     assert (folder / "multirun.yaml").read_bytes() == kept
     sweep(*SPACE, trials=2)
@@ -347,7 +347,7 @@ def test_its_closing_lines_lead_to_the_folder_and_name_values_as_the_table_does(
         "\t#0 : val NME 0.50 % (best: #2, val NME 0.25 %)",
         "\t#1 : stopped: pruned at 2 (best: #2, val NME 0.25 %)",
         f"4 trials in {study.folder}: 2 done, 1 pruned, 1 failed",
-        f"resume={study.folder} goes on with what was interrupted or failed",
+        f"resume={study.folder} continues the trials that were interrupted or failed",
         f"best: #2, val NME 0.25 %, in {study.folder}/2_kind=b",
     ]
 

@@ -10,7 +10,8 @@ from hydra.utils import instantiate
 from torch import nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from fkd.config.build_module import build_module, initialise
+from fkd.config.build_module import build_module
+from fkd.config.initial_weights import initialise
 from fkd.errors import UserError
 from fkd.inference.torch_net import load_net
 from fkd.models.backbone import Backbone
@@ -191,7 +192,7 @@ def test_a_net_is_gone_on_with_in_another_way_but_not_as_another_net(tmp_path: P
     initialise(module, other)
     assert torch.equal(module.model.net.get_parameter("head.4.weight"), first.model.net.get_parameter("head.4.weight"))
     assert module.subjects == ["Ada"]
-    wider = compose("model=resnet18", *OFF, weights, "model.net.reduced=64")
+    wider = compose("model=resnet18", *OFF, weights, "weights_strict=true", "model.net.reduced=64")
     with pytest.raises(UserError, match=r"first.ckpt: expected a net with model\.net\.reduced=64, found 128"):
         initialise(build_module(wider), wider)
 

@@ -273,7 +273,7 @@ def test_a_run_goes_on_with_the_faces_it_began_with(script: Script, tmp_path: Pa
     head, first, rest = labels.split("\n", 2)
     name, _, others = first.split(",", 2)
     table.write_text("\n".join([head, f"{name},1.5,{others}", rest]))
-    refused(script("train", "resume=run"), "last.ckpt", "expected the faces that this run began with", "in test")
+    refused(script("train", "resume=run"), "last.ckpt", "expected the faces that this run started with", "in test")
     assert Path("run/checkpoints/last.ckpt").read_bytes() == last
     table.write_text(labels)
     assert script("train", "resume=run").status == 0
@@ -281,7 +281,12 @@ def test_a_run_goes_on_with_the_faces_it_began_with(script: Script, tmp_path: Pa
 
 def test_a_schedule_goes_on_for_the_steps_that_it_was_made_for(trained: Path, script: Script, faces_root: Path) -> None:
     other = (f"ckpt_path={trained}/checkpoints/last.ckpt", "data.batch_size=4", "hydra.run.dir=more")
-    refused(script("train", *on(faces_root), *FAST, *other), "scheduler", "steps of training", "data.batch_size")
+    refused(
+        script("train", *on(faces_root), *FAST, *other),
+        "scheduler",
+        "for which the resumed schedule was made",
+        "data.batch_size",
+    )
 
 
 def test_a_sweep_may_go_on_with_other_workers(script: Script, faces_root: Path) -> None:

@@ -137,9 +137,8 @@ class Last(Checkpoint):
         before = self._before.get(number)
         if number not in (signal.SIGINT, signal.SIGTERM) and callable(before):
             before(number, None)
-        raise Interrupted(
-            f"interrupted by {signal.Signals(number).name} {when}; all is saved, resume={self.path.parents[1]} goes on"
-        )
+        name, folder = signal.Signals(number).name, self.path.parents[1]
+        raise Interrupted(f"interrupted by {name} {when}; all is saved, resume={folder} continues it")
 
     def _stop_listening(self) -> None:
         for number, handler in self._replaced.items():

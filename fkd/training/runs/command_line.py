@@ -1,7 +1,7 @@
-"""`resume=DIR`: the command line of a run or sweep that was cut, from what its folder holds."""
+"""`resume=DIR`: the command line of an interrupted run or sweep, read from its folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +13,29 @@ from fkd.errors import UserError
 from fkd.library_internals.hydra import parse
 
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
-_HOW = {"tags", "task_name", "run_dir", "logger", "sweep"}
-_HOW_OF_DATA = {"root", "cache_dir", "num_workers", "download"}
-"""Parts of keys below `data` and `extra_train`: a set may be a part of others, and hands its settings on."""
-
-
+_NOT_LEARNED = {"tags", "task_name", "run_dir", "logger", "sweep"}
+_NOT_LEARNED_OF_DATA = {"root", "cache_dir", "num_workers", "download"}  # at any depth: a set may be part of a mix
 _DISPLAY_CALLBACKS = {"overlays", "progress", "throughput"}
-"""Callbacks that show a training and do not change it."""
 
 
 def is_learned(key: str) -> bool:
-    """Whether what a net learns depends on a key; where a run computes, loads, writes and logs makes no other run."""
+    """Whether a config key changes what a net learns, and not only where a run computes, loads, writes and logs."""
     group, *parts = key.lstrip("+~").split(".")
     if group in ("data", "extra_train"):
-        return not _HOW_OF_DATA.intersection(parts)
+        return not _NOT_LEARNED_OF_DATA.intersection(parts)
     if group == "callbacks" and parts:
         return parts[0] not in _DISPLAY_CALLBACKS
-    return group not in _HOW and (group, parts) != ("optimizer", ["fused"])
+    return group not in _NOT_LEARNED and (group, parts) != ("optimizer", ["fused"])
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:
-    """Arguments in which `resume=DIR` has become the overrides of the run or sweep in that folder.
+    """Replace the argument `resume=DIR` by the overrides of the run or sweep in that folder.
 
-    Other arguments come after those, so they win: `resume=DIR data.num_workers=2`. What a folder says is done: it may
-    name any class to build, so it should be one's own.
+    Other arguments follow these overrides and win: `resume=DIR data.num_workers=2`. The overrides may name any class to
+    build, so the folder must be trusted.
 
     Raises:
-        UserError: there is no run or sweep of fkd in the folder, or another place is given, too.
+        UserError: the folder holds no run or sweep of fkd, or the arguments name another folder, too.
     """
     folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
@@ -55,23 +51,24 @@ def command_line(arguments: Sequence[str]) -> list[str]:
             f"resume={text}: expected the folder of a run or sweep, found {'no folder' if text else 'nothing'}; give "
             "one below outputs"
         )
+    quoted = "'{}'".format(str(folder).replace("'", "\\'"))
     if (folder / "multirun.yaml").is_file():
         hydra, task = sweep_overrides(folder)
         hydra = [override for override in hydra if not override.startswith("hydra.sweep.dir=")]
-        return ["--multirun", *hydra, *task, *others, f"hydra.sweep.dir={_quoted(folder)}"]
-    run = ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}", "ckpt_path=last"]  # also of a sweep's job
+        return ["--multirun", *hydra, *task, *others, f"hydra.sweep.dir={quoted}"]
+    run = ["hydra.mode=RUN", f"hydra.run.dir={quoted}", "ckpt_path=last"]  # also for a job of a sweep
     return [*_run_overrides(folder), *others, *run]
 
 
 def command(overrides: Sequence[str]) -> dict[str, Any]:
-    """Learned key -> value of what was given, by which commands are compared; of a key given twice the last counts."""
+    """Learned key -> value, for comparing commands; if a key is given twice, the last value counts."""
     given = {override.partition("=")[0]: override for override in overrides}
     learned = [key for key in given if is_learned(key)]
     return {key: override.value() for key, override in zip(learned, parse([given[k] for k in learned]), strict=True)}
 
 
 def task_overrides(hydra: DictConfig | HydraConf) -> list[str]:
-    """What the command line of this process gave for its task, word for word: Hydra's own config resolves nothing."""
+    """The overrides of this process's command line, without those of Hydra itself; interpolations are not resolved."""
     overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(overrides, list)
     return overrides
@@ -83,12 +80,12 @@ def sweep_overrides(folder: Path) -> tuple[list[str], list[str]]:
     Raises:
         UserError: `multirun.yaml` cannot be read.
     """
+    path = folder / "multirun.yaml"
     try:
-        overrides = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]["overrides"]
-        hydra, task = overrides["hydra"], overrides["task"]
+        overrides: Mapping[str, Any] = yaml.safe_load(path.read_text())["hydra"]["overrides"]
+        return _checked(overrides["hydra"]), _checked(overrides["task"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        hydra = task = None
-    return _texts(hydra, folder / "multirun.yaml"), _texts(task, folder / "multirun.yaml")
+        raise _broken(path) from None
 
 
 def _run_overrides(folder: Path) -> list[str]:
@@ -99,20 +96,16 @@ def _run_overrides(folder: Path) -> list[str]:
             "found neither; give a folder below outputs"
         )
     try:
-        overrides = json.loads(path.read_text())["overrides"]
+        return _checked(json.loads(path.read_text())["overrides"])
     except (OSError, ValueError, KeyError, TypeError):
-        overrides = None
-    return _texts(overrides, path)
+        raise _broken(path) from None
 
 
-def _texts(overrides: object, path: Path) -> list[str]:
+def _checked(overrides: list[str]) -> list[str]:
     if not isinstance(overrides, list) or not all(isinstance(o, str) and not o.startswith("-") for o in overrides):
-        raise UserError(
-            f"{path}: expected the overrides of a command, found a broken file; begin anew in another folder"
-        )
+        raise TypeError
     return overrides
 
 
-def _quoted(folder: Path) -> str:
-    text = str(folder).replace("'", "\\'")
-    return f"'{text}'"
+def _broken(path: Path) -> UserError:
+    return UserError(f"{path}: expected the overrides of a command, found a broken file; start again in another folder")

@@ -1,4 +1,4 @@
-"""What makes a run the one that it is: for names and tables, for averages over seeds, and for going on with it."""
+"""Comparison of runs by their configs: which settings differ, which differ in the seed only, which may resume."""
 
 import hashlib
 import json
@@ -12,20 +12,20 @@ from fkd import checkpoint
 from fkd.errors import UserError
 from fkd.training.runs.command_line import is_learned
 
-_OF_ITS_OWN = (
+_SAME_ON_RESUME = (
     *("loss", "augmentation", "data", "extra_train", "distill", "overfit", "seed", "callbacks.ema"),
     *(f"trainer.{key}" for key in ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")),
     *(f"trainer.{key}" for key in ("limit_train_batches", "overfit_batches")),
 )
-"""What a run that was cut must resume with, beside what its checkpoint's states depend on."""
+"""Parts of the config that must not change when a run resumes, besides those that the states of the checkpoint need."""
 
 
 def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
-    """What tells runs apart: the chosen option of each group, the numbers people sweep over, and all that was given.
+    """The settings that distinguish runs: chosen options, numbers that are often swept, and all overrides.
 
     Args:
-        choices: the option of each group.
-        overrides: of the command line, in Hydra's words.
+        choices: group -> chosen option.
+        overrides: overrides of the command line.
     """
     groups = ("model", "loss", "optimizer", "scheduler", "data", "crop", "augmentation")
     numbers = ("optimizer.lr", "data.batch_size", "crop.size", "trainer.max_epochs", "seed")
@@ -37,11 +37,11 @@ def settings(cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[st
 
 
 def digest(cfg: DictConfig, start: str | None) -> str:
-    """Digits that two runs share only if they differ in nothing but the seed, and where and how fast they computed.
+    """Hash of the config without seed, paths and hardware settings.
 
     Args:
-        cfg: the config, in which references to the seed are not resolved.
-        start: the checkpoint where training began.
+        cfg: the config; interpolations, which may refer to the seed, are not resolved.
+        start: the checkpoint from which training started.
     """
     leaves = dict(_leaves(OmegaConf.to_container(cfg, resolve=False))) | {"ckpt_path": start}
     kept = {key: value for key, value in leaves.items() if is_learned(key) and key != "seed"}
@@ -49,74 +49,73 @@ def digest(cfg: DictConfig, start: str | None) -> str:
 
 
 def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, str]:
-    """Makes sure that training can go on from a checkpoint.
+    """Check that training can resume from a checkpoint.
 
     Args:
         cfg: the config.
         path: the checkpoint.
-        own: whether it is the run's own, so that the same must be learned from the same faces; another run's may begin
-            something new.
+        own: whether the checkpoint belongs to this run, so that data, loss and seed must be the same.
 
     Returns:
-        Fingerprints of the faces that it was trained on, by split; none of a checkpoint from before they were kept.
+        Split -> hash of the faces that it was trained on; empty for a checkpoint of an older fkd.
 
     Raises:
-        UserError: the file is broken, holds weights only, or was trained in another way.
+        UserError: the file is broken, holds weights only, or belongs to a different training.
     """
     content = checkpoint.read(path, "ckpt_path")
     checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
     check_labels(cfg, content["config"])
     if cfg.train and "optimizer_states" not in content:
-        raise UserError(f"ckpt_path={path}: holds weights only; training goes on from the last.ckpt beside it")
+        raise UserError(f"ckpt_path={path}: holds weights only; training resumes from the last.ckpt beside it")
     parts = ["model", "crop", "schema", "channels"]
-    parts += ["optimizer", "scheduler"] if cfg.train else []  # whose settings are part of their states
-    parts += _OF_ITS_OWN if cfg.train and own else []
+    parts += ["optimizer", "scheduler"] if cfg.train else []  # their states depend on their settings
+    parts += _SAME_ON_RESUME if cfg.train and own else []
     if (difference := first_difference(content["config"], cfg, parts, training=cfg.train)) is not None:
         key, then, now = difference
         raise UserError(
             f"ckpt_path={path}: expected the run's own {key}={then}, found {now}; give the overrides of that run, or "
-            "begin another one"
+            "start another one"
         )
     then, now = content["config"]["trainer"]["max_epochs"], cfg.trainer.max_epochs
     if cfg.train and cfg.scheduler is not None and cfg.scheduler.length is not None and then != now:
         raise UserError(
             f"ckpt_path={path}: expected trainer.max_epochs={then}, which its schedule of the learning rate was made "
-            f"for, found {now}; keep it, or begin another run that trains on: ckpt_path=FILE scheduler=none"
+            f"for, found {now}; keep it, or start another run from the checkpoint: ckpt_path=FILE scheduler=none"
         )
     faces: dict[str, str] = content.get("faces", {})
     return faces
 
 
 def check_faces(path: str | Path, then: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Makes sure that a run goes on with the faces it began with.
+    """Check that a run resumes with the faces that it started with.
 
     Args:
         path: the run's own checkpoint.
-        then, now: fingerprints by split, of the checkpoint's faces and of those that are there.
+        then, now: split -> hash of the faces, of the checkpoint and of the data.
 
     Raises:
-        UserError: some differ, be it that files have changed, or a list of faces to leave out.
+        UserError: some hashes differ, since images, labels or the exclusion list have changed.
     """
     if changed := [split for split in then if then[split] != now.get(split)]:
         raise UserError(
-            f"ckpt_path={path}: expected the faces that this run began with, found others in {', '.join(changed)} "
-            "(files of data.root or of data.exclude have changed); put them back, or begin another run"
+            f"ckpt_path={path}: expected the faces that this run started with, found others in {', '.join(changed)} "
+            "(files of data.root or of data.exclude have changed); restore them, or start another run"
         )
 
 
 def first_difference(
     trained: Mapping[str, Any], cfg: DictConfig, parts: Sequence[str], training: bool = True
 ) -> tuple[str, Any, Any] | None:
-    """The first learned key of some parts of a config (dotted keys) in which a net was trained otherwise.
+    """The first learned key in which the config of a net differs from the current one.
 
     Args:
-        trained: the config of the net.
-        cfg: the config now.
-        parts: what is compared.
-        training: whether keys count that change a training of the net and not its answers.
+        trained: config of the net.
+        cfg: current config.
+        parts: dotted keys of the compared parts.
+        training: whether to compare keys that change the training of a net, but not its predictions.
 
     Returns:
-        The key, its value then and its value now.
+        The key, its value in the net's config and its current value; None if the parts are equal.
     """
     ignored = {"model.lr"} if training else {"model.lr", "model.net.dropout", "model.net.init"}
     then, now = (
@@ -126,18 +125,17 @@ def first_difference(
     old, new = (schema if isinstance(schema, str) else schema["name"] for schema in (trained["schema"], cfg.schema))
     if "schema" in parts and old != new:
         return "schema", old, new
-    for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name says more than its class
+    for key in sorted(then | now, key=lambda key: not key.endswith(".name")):  # a model's name first
         if then.get(key) != now.get(key) and is_learned(key) and key not in ignored:
             return key.removesuffix(".name"), then.get(key), now.get(key)
     return None
 
 
 def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:
-    """Makes sure that a net is scored, or trained on, with labels of the kind that its config says it learned.
+    """Check that a net is scored or trained with the same kind of labels as before.
 
     Raises:
-        UserError: the `label_shift` of a set differs between the two, be it alone or part of a mix, so that all points
-            would lie off by the shift.
+        UserError: the `label_shift` of a dataset differs, so that all points would be off by the shift.
     """
     then = {name: shift for _, name, shift in _label_shifts(trained["data"])}
     for key, name, now in _label_shifts(plain(cfg)["data"]):
@@ -153,7 +151,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _label_shifts(data: Any, key: str = "data") -> Iterator[tuple[str, str, Any]]:
-    """Dotted key, set's name and value of each `label_shift` that sets have, without the copies in their sources."""
+    """Dotted key, dataset's name and value of each `label_shift`, without the copies in the sources."""
     if isinstance(data, Mapping):
         if "label_shift" in data:
             yield f"{key}.label_shift", str(data.get("name")), data["label_shift"]
@@ -163,7 +161,7 @@ def _label_shifts(data: Any, key: str = "data") -> Iterator[tuple[str, str, Any]
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of all that is not a mapping."""
+    """Dotted key and value of each leaf."""
     if isinstance(node, Mapping):
         for name, child in node.items():
             yield from _leaves(child, f"{key}.{name}" if key else str(name))

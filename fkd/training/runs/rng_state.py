@@ -1,4 +1,4 @@
-"""The state of the random numbers that training draws, to go on with them where they stood."""
+"""States of the global random generators, for resuming a training exactly."""
 
 import random
 from typing import Any, cast
@@ -8,8 +8,8 @@ import torch
 
 
 def collect() -> dict[str, Any]:
-    """The states of Python's, NumPy's and torch's global generators (the GPUs' as well): tensors and plain data."""
-    _, keys, *rest = cast(tuple[Any, ...], np.random.get_state())  # noqa: NPY002 (a user's own code may draw from it)
+    """The states of the global generators of Python, NumPy, torch and its GPUs, as tensors and plain data."""
+    _, keys, *rest = cast(tuple[Any, ...], np.random.get_state())  # noqa: NPY002 (the user's code may use it)
     return {
         "python": random.getstate(),
         "numpy": [keys.tolist(), *rest],
@@ -19,7 +19,7 @@ def collect() -> dict[str, Any]:
 
 
 def restore(states: dict[str, Any]) -> None:
-    """Puts back what `collect` gave. The GPUs' states are left alone where their number is another one."""
+    """Restore the states of `collect`; those of GPUs only if the number of GPUs is the same."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     keys, *rest = states["numpy"]

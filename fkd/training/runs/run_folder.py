@@ -1,4 +1,4 @@
-"""The folder of one run: what it says of itself from its first second on, and how a run goes on that was cut."""
+"""The folder of one run: its `result.json`, its lock, and how it resumes after an interruption."""
 
 import json
 import time
@@ -15,30 +15,30 @@ from fkd.io.atomic import is_locked, locked, whole_file
 from fkd.training.runs.command_line import command
 
 ELSEWHERE = "give another folder: hydra.run.dir=DIR, or hydra.sweep.dir=DIR for a sweep"
-"""What to do where a folder holds something else."""
+"""Advice for a folder that holds something else."""
 
 
 class Run:
-    """`result.json` of a run, written when the run begins and again when it ends, however it ends.
+    """A block that trains in a run folder; `result.json` is written when it starts and when it ends.
 
-    The block ends with status "done"; with "stopped: why" if training diverged, was pruned or interrupted; else with
-    "failed: why". Exceptions go on. As long as it lasts no other process can train in the folder.
+    The block ends with status "done"; with "stopped: reason" if training diverged, was pruned or interrupted; else with
+    "failed: reason". Exceptions are not caught. The folder is locked against other processes.
 
-    What a run has learned is never written over: the run's own command goes on with it (but for keys that say where and
-    how to compute), and so does `ckpt_path="last"`, with which more may differ as long as the run is not over.
+    A run is never overwritten: repeating its command resumes it (keys that only say where and how to compute may
+    differ), and so does `ckpt_path="last"`, with which other keys may differ, too, until the run is over.
 
     Args:
         folder: the run folder.
-        overrides: of the command line, in Hydra's words.
-        settings: what tells runs apart.
-        ckpt_path: where training begins: a checkpoint, "last" for that of the folder, or None.
+        overrides: overrides of the command line.
+        settings: settings that distinguish runs.
+        ckpt_path: start of the training: a checkpoint, "last" for the folder's own, or None.
 
     Attributes:
-        start: the checkpoint where training begins; None for the very beginning.
-        goes_on: whether that is the run's own.
+        start: the checkpoint from which training starts, or None.
+        goes_on: whether `start` is the run's own checkpoint.
 
     Raises:
-        UserError: there is no run to go on with, or the folder holds another one, or a sweep.
+        UserError: there is no run to resume, or the folder holds another run or a sweep.
     """
 
     def __init__(
@@ -53,26 +53,27 @@ class Run:
             "ckpt_path": self.before.get("ckpt_path") if ckpt_path == "last" else ckpt_path,
             "settings": dict(settings),
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "seconds": 0.0,  # of the starts before this one, until the run ends
+            "seconds": 0.0,  # of earlier processes, until this one ends
         }
         self._check_folder(resumes=ckpt_path == "last")
-        self.start = self._where_to_begin()
-        self.goes_on = self.start == self._last
+        last = self.folder / "checkpoints" / "last.ckpt"
+        if self.before and last.exists():
+            self.start: Path | None = last
+            self.values["seconds"] = self._seconds_until(last)
+        else:  # without a last.ckpt, an interrupted run starts again
+            self.start = None if self.values["ckpt_path"] is None else Path(self.values["ckpt_path"])
+        self.goes_on = self.start == last
         self._open = ExitStack()
 
     @property
-    def _last(self) -> Path:
-        return self.folder / "checkpoints" / "last.ckpt"
-
-    @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do in this folder: it is done, or would diverge or be pruned once more."""
+        """Whether nothing is left to do: the run is done, or would diverge or be pruned again."""
         status = str(self.before.get("status", ""))
         return status == "done" or (status.startswith("stopped: ") and not status.startswith("stopped: interrupted"))
 
     @property
     def objective(self) -> float:
-        """The value that a run gave which is over."""
+        """The objective of a run that is over, for a sweep."""
         return float(self.before.get("objective", BAD_OBJECTIVE))
 
     def _check_folder(self, resumes: bool) -> None:
@@ -80,26 +81,21 @@ class Run:
             raise UserError(f"{self.folder}: expected the folder of a run, found that of a sweep; {ELSEWHERE}")
         if resumes and not self.before:
             raise UserError(
-                f"ckpt_path=last: expected a run that was begun, found none in {self.folder}; give its folder, too: "
+                f"ckpt_path=last: expected a run to resume, found none in {self.folder}; give its folder, too: "
                 "hydra.run.dir=DIR, or resume=DIR alone"
             )
         learned = any(self.folder.glob("checkpoints/*.ckpt"))
-        if self.before and (self.is_over or (learned and not resumes)) and not _same(self.before, self.values):
-            then, now = (" ".join(_words(values)) or "no overrides" for values in (self.before, self.values))
+        if not self.before or not (self.is_over or (learned and not resumes)):
+            return
+        then, now = _overrides(self.before), _overrides(self.values)
+        if command(then) != command(now):
             raise UserError(
-                f"{self.folder}: expected the command of the run that is there ({then}; "
-                f"{self.before['status']}), found {now}; {ELSEWHERE}"
+                f"{self.folder}: expected the command of the run in this folder ({' '.join(then) or 'no overrides'}; "
+                f"{self.before['status']}), found {' '.join(now) or 'no overrides'}; {ELSEWHERE}"
             )
 
-    def _where_to_begin(self) -> Path | None:
-        """The run's own last.ckpt; where it was cut before there was one, it begins as it did."""
-        if self.before and self._last.exists():
-            self.values["seconds"] = self._seconds_until(self._last)
-            return self._last
-        return None if self.values["ckpt_path"] is None else Path(self.values["ckpt_path"])
-
     def _seconds_until(self, last: Path) -> float:
-        """How long the run had taken when it was cut; a process that was killed counts until its last save."""
+        """The duration of the run so far; a process that was killed counts until its last save."""
         seconds = float(self.before.get("seconds", 0.0))
         if self.before["status"] == "running":
             started = datetime.fromisoformat(self.before["started"]).timestamp()
@@ -108,7 +104,7 @@ class Run:
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
-        if is_first():  # the processes of ddp share the folder
+        if is_first():  # the ranks of ddp share the folder
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 alone = self._open.enter_context(locked(self.folder / ".lock", wait=False))
@@ -120,8 +116,8 @@ class Run:
                 )
             if _read(self.path) != self.before:
                 raise UserError(
-                    f"{self.folder}: expected no other process to train here, found one that has just left; give the "
-                    "command again"
+                    f"{self.folder}: expected no other process to train here, found one that has just ended; repeat "
+                    "the command"
                 )
             for leftover in self.folder.glob("checkpoints/.*.tmp"):  # of a process that was killed
                 leftover.unlink()
@@ -131,26 +127,25 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        cut = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning turns the first into the second
-        why = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         if error is None:
             self.values["status"] = "done"
-        elif cut or isinstance(error, Stopped):
-            self.values["status"] = f"stopped: {'interrupted' if cut else why}"
+        elif isinstance(error, KeyboardInterrupt | SystemExit):  # Lightning turns the first into the second
+            self.values["status"] = "stopped: interrupted"
         else:
-            self.values["status"] = f"failed: {why}"
+            self.values["status"] = f"{'stopped' if isinstance(error, Stopped) else 'failed'}: {reason}"
         self.values["seconds"] = round(self.values["seconds"] + time.monotonic() - self._start, 1)
         if is_first():
-            refused = isinstance(error, UserError) and self.before  # so nothing has changed
+            refused = isinstance(error, UserError) and self.before  # nothing has changed
             with self._open:
                 write_json(self.path, self.before if refused else self.values)
 
 
 def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Writes JSON to a temporary name and renames it.
+    """Atomic write of JSON; missing folders are created.
 
     Raises:
-        UserError: the place cannot be written.
+        UserError: the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,10 +160,10 @@ def _unwritable(path: Path, error: OSError) -> UserError:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What an earlier start has written; nothing where there was none.
+    """Read the result of an earlier process; empty without one.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file is broken.
     """
     try:
         content = json.loads(path.read_text())
@@ -177,14 +172,10 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         content = error
     if not isinstance(content, dict) or not isinstance(content.get("overrides"), list) or "status" not in content:
-        raise UserError(f"{path}: expected what a run says of itself, found a broken file; {ELSEWHERE}")
+        raise UserError(f"{path}: expected the result of a run, found a broken file; {ELSEWHERE}")
     return content
 
 
-def _words(values: Mapping[str, Any]) -> list[str]:
-    begins = [] if values.get("ckpt_path") is None else [f"ckpt_path={values['ckpt_path']}"]
-    return [*values["overrides"], *begins]
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return command(_words(one)) == command(_words(other))
+def _overrides(values: Mapping[str, Any]) -> list[str]:
+    start = [] if values.get("ckpt_path") is None else [f"ckpt_path={values['ckpt_path']}"]
+    return [*values["overrides"], *start]

@@ -1,34 +1,30 @@
-"""Signs in a finished training that it failed or ended too early, and what to try."""
+"""Warnings about a finished training that failed or ended too early."""
 
 from collections.abc import Iterator, Mapping
 
 from fkd.training.runs.metrics_csv import Curve
 
-JUMP = 10.0
-"""A `val/nme` above the lowest so far times this has exploded."""
-STEEP = 0.05
-"""Relative fall of `val/nme` over the last tenth of the epochs, above which the training ended too early."""
-BARELY = 0.95
-"""A test NME above this share of the mean face's is as good as no better."""
-_FEWEST = 5
-"""Epochs that tell whether a curve was still falling."""
+_JUMP = 10.0  # a `val/nme` above the lowest so far times this has exploded
+_STEEP = 0.05  # a larger relative fall of `val/nme` in the last tenth of the epochs: training ended too early
+_BARELY = 0.95  # a test NME above this share of the mean face's is no real improvement
+_FEWEST = 5  # epochs needed to see whether `val/nme` was still falling
 
 
 def training_warnings(
     curves: Mapping[str, Curve], test_nme: float | None = None, mean_shape_nme: float | None = None
 ) -> list[str]:
-    """One line for each sign that a training failed or ended too early, with what to try; none if it went well.
+    """One line for each sign that a training failed or ended too early, with a suggestion.
 
     Args:
         curves: "val/loss" and "val/nme" by epoch, as far as they were logged.
-        test_nme: of the best epoch, percent of the inter-ocular distance; None if it was not tested.
-        mean_shape_nme: of the mean face on the same test faces.
+        test_nme: NME of the best epoch in percent of the inter-ocular distance; None without a test.
+        mean_shape_nme: NME of the mean face on the same test faces.
     """
     return [*_no_better(test_nme, mean_shape_nme), *_exploded(curves), *_first_is_best(curves), *_still_falling(curves)]
 
 
 def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator[str]:
-    if test_nme is not None and mean_shape_nme is not None and test_nme > BARELY * mean_shape_nme:
+    if test_nme is not None and mean_shape_nme is not None and test_nme > _BARELY * mean_shape_nme:
         word = "no" if test_nme >= mean_shape_nme else "hardly"
         yield (
             f"the net is {word} better than the mean face (test NME {test_nme:.2f} %, mean face "
@@ -40,7 +36,7 @@ def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator
 def _exploded(curves: Mapping[str, Curve]) -> Iterator[str]:
     lowest = float("inf")
     for epoch, value in sorted(curves.get("val/nme", {}).items()):
-        if value > JUMP * lowest:
+        if value > _JUMP * lowest:
             yield (
                 f"val/nme jumped from {lowest:.3g} to {value:.3g} % in epoch {epoch}; try a lower optimizer.lr "
                 "(debug=lr suggests one)"
@@ -64,7 +60,7 @@ def _still_falling(curves: Mapping[str, Curve]) -> Iterator[str]:
         return
     last = max(1, round(len(curve) / 10))
     before, after = (min(value for _, value in part) for part in (curve[:-last], curve[-last:]))
-    if after < (1 - STEEP) * before:
+    if after < (1 - _STEEP) * before:
         epochs = curve[-1][0] - curve[-last - 1][0]
         yield (
             f"val/nme was still falling: from {before:.2f} to {after:.2f} % in the last "

@@ -30,7 +30,7 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(arguments: list
 
 
 def test_sigterm_saves_in_the_middle_of_an_epoch(arguments: list[str], tmp_path: Path) -> None:
-    """Of a training that is stopped early: when it goes on, it must not learn beyond that."""
+    """Of a training that is stopped early: a resumed one must not learn beyond that."""
     stopping = ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=9", "trainer.max_epochs=9"]
     arguments = [*arguments, "callbacks=early_stopping", *stopping]
     log, whole, cut = tmp_path / "log.txt", tmp_path / "whole", tmp_path / "cut"
@@ -42,7 +42,7 @@ def test_sigterm_saves_in_the_middle_of_an_epoch(arguments: list[str], tmp_path:
     assert wait(child) == 1
     status = json.loads((cut / "result.json").read_text())["status"]
     assert status.startswith("stopped: interrupted by SIGTERM in epoch ")
-    assert f"resume={cut} goes on" in status
+    assert f"resume={cut} continues it" in status
     assert "Traceback" not in log.read_text()
     assert wait(start([f"resume={cut}"], log)) == 0, log.read_text()
     assert same(whole, cut) == []

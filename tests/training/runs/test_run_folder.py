@@ -104,7 +104,7 @@ def test_the_time_before_a_cut_is_counted(tmp_path: Path, last: Path) -> None:
 
 
 def test_there_must_be_a_run_to_go_on_with(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"ckpt_path=last: expected a run that was begun, found none in .*resume=DIR"):
+    with pytest.raises(UserError, match=r"ckpt_path=last: expected a run to resume, found none in .*resume=DIR"):
         run(tmp_path, ckpt_path="last")
 
 
@@ -114,7 +114,7 @@ def test_another_run_is_not_written_over(tmp_path: Path, last: Path, error: Base
     for same in (["model=simple", "seed=1"], ["seed=2", "model=simple", "seed=1"]):  # the last one of a key counts
         assert run(tmp_path, *same).before["overrides"] == ["seed=1", "model=simple"]
     with pytest.raises(
-        UserError, match=r"the run that is there \(seed=1 model=simple; .*\), found seed=2; give another"
+        UserError, match=r"the run in this folder \(seed=1 model=simple; .*\), found seed=2; give another"
     ):
         run(tmp_path, "seed=2")
     with pytest.raises(UserError, match=r"found no overrides; give another folder: hydra\.run\.dir=DIR"):
@@ -149,7 +149,7 @@ def test_a_run_is_not_mixed_into_the_folder_of_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"overrides": 7, "status": "done"}', '{"overrides": []}'])
 def test_a_folder_with_a_broken_result_is_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(UserError, match=r"result\.json: expected what a run says of itself, found a broken file"):
+    with pytest.raises(UserError, match=r"result\.json: expected the result of a run, found a broken file"):
         run(tmp_path)
     assert (tmp_path / "result.json").read_text() == content
 

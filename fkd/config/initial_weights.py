@@ -1,0 +1,115 @@
+"""The weights that a new net starts with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+
+from fkd import checkpoint, distributed
+from fkd.config import checks
+from fkd.errors import UserError
+from fkd.inference.torch_net import TorchNet, load_net
+from fkd.models.backbone import Backbone
+from fkd.models.transfer import Axes, Points, keypoint_axes, same_points, transfer
+from fkd.schema import KeypointSchema, point_numbers
+from fkd.training.module import KeypointModule
+from fkd.training.runs.compatibility import first_difference, plain
+
+_SAME = ("schema", "channels", "model.name", "model.net", "model.codec")
+"""What `weights_strict` wants to be equal."""
+
+
+def initialise(module: KeypointModule, cfg: DictConfig) -> None:
+    """Load the initial weights of a new module's net: the checkpoint `weights`, or those of `model.pretrained`.
+
+    Of `weights` every tensor is taken that fits by name and shape; of keypoints the entries of those that both nets
+    have: points of the same name, or as `weights_mapping` says. The module also takes over the subjects and image
+    hashes of that net's training.
+
+    Raises:
+        UserError: the file is no checkpoint of fkd, nothing of it fits, it is another net where `weights_strict` is
+            set, or weights cannot be downloaded.
+    """
+    if cfg.weights is not None:
+        if checks.flag(cfg, "weights_strict"):
+            other = fitting_net(cfg, "weights", _SAME)
+            module.model.net.load_state_dict(other.model.net.state_dict())
+        else:
+            other = _transferred(module, cfg)
+        module.add_training(other.subjects, other.image_hashes)
+    elif cfg.model.get("pretrained") is not None and checks.flag(cfg, "model.pretrained"):
+        if not isinstance(module.model.net, Backbone):
+            raise UserError(f"model.pretrained=true: expected false, since model={cfg.model.name} has no such weights")
+        module.model.net.load_pretrained()
+
+
+def fitting_net(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
+    """The net of the checkpoint of a key; some parts of its config must be equal to the current config.
+
+    Raises:
+        UserError: the file is no checkpoint of fkd, or a part differs.
+    """
+    path = checks.path(cfg, key)
+    net = load_net(path, key=key)
+    if (difference := first_difference(net.config, cfg, parts, training=False)) is not None:
+        part, then, now = difference
+        raise UserError(f"{key}={path}: expected a net with {part}={now}, found {then}; give another file or {part}")
+    _report(f"{key}: {path} ({_origin(net)})")
+    return net
+
+
+def _transferred(module: KeypointModule, cfg: DictConfig) -> TorchNet:
+    path, model = checks.path(cfg, "weights"), module.model
+    other = load_net(path, key="weights")
+    if model.schema == other.model.schema and cfg.get("weights_mapping") is None:
+        points: Points = range(len(model.schema))
+    else:
+        points = _points(cfg, model.schema, other.model.schema)
+    done = transfer(model.net, other.model.net.state_dict(), _axes(other), points)
+    if not done.taken:
+        raise UserError(
+            f"weights={path}: expected a net of which something fits model={cfg.model.name}, found "
+            f"model={other.config['model']['name']}, of which nothing does; give another file"
+        )
+    _report(f"weights: {path} ({_origin(other)}): {done}")
+    return other
+
+
+def _axes(net: TorchNet) -> Axes:
+    """Which axes of the net's tensors belong to its keypoints; none where its class does not say how many it has."""
+    config: Mapping[str, Any] = net.config["model"]["net"]
+
+    def build(keypoints: int) -> nn.Module:
+        built: nn.Module = checkpoint.build({**config, "keypoints": keypoints})
+        return built
+
+    return keypoint_axes(build, len(net.model.schema)) if "keypoints" in config else {}
+
+
+def _points(cfg: DictConfig, schema: KeypointSchema, other: KeypointSchema) -> Points:
+    """For each point of the schema the number of the same one in the other; None: it has none."""
+    if cfg.get("weights_mapping") is None:
+        return same_points(schema, other)
+    content = plain(cfg)["weights_mapping"]
+    try:
+        count, take = content["points"], [*point_numbers(content["take"], (), "weights_mapping.take")]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"weights_mapping: expected points and take, as in conf/data/mapping ({error})") from error
+    if count != len(other) or len(take) != len(schema) or max(take, default=0) >= count:
+        raise UserError(
+            f"weights_mapping: expected {len(schema)} of the {len(other)} points of {other.name}, found {len(take)} of "
+            f"{count}; choose another one, data/mapping@weights_mapping=NAME"
+        )
+    return take
+
+
+def _origin(net: TorchNet) -> str:
+    epoch, nme = (net.scores.get(name) for name in ("epoch", "val/nme"))
+    reached = "unknown val/nme" if nme is None else f"epoch {epoch}, val/nme {nme:.2f} %"
+    return f"data={net.config['data']['name']}, {reached}"
+
+
+def _report(line: str) -> None:
+    if distributed.is_first():
+        print(line, flush=True)
