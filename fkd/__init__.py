@@ -48,7 +48,7 @@ def load(
             no torch; None: the net that comes with fkd, without torch unless `device` names a GPU.
         detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
             content of a file in conf/detector.
-        device: "auto" (a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
+        device: "auto" (for a checkpoint a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
         flip: average the answers on a crop and on its mirror image: slower, a little more accurate.
         max_pixels: larger image files are refused before memory is spent on them; None: `fkd.io.images.MAX_PIXELS`.
         trusted: names of your own packages whose nets, codecs, crops and detectors the file may name.
@@ -78,6 +78,10 @@ def load(
 
 
 def _checkpoint(path: str | Path, device: str) -> Net:
+    if find_spec("torch") is None:
+        from fkd.errors import UserError
+
+        raise UserError(f"ckpt={path}: a checkpoint needs torch, which is not installed; give a net exported as .onnx")
     from fkd.inference.torch_net import load_net  # imports torch
 
     return load_net(path, device)

@@ -19,9 +19,13 @@ _USAGE = (
 
 def summaries() -> dict[str, str]:
     """Name of each command -> what it does; needs neither torch nor Hydra."""
-    files = (path for path in sorted(_COMMANDS.glob("*.py")) if path.stem != "__init__")
-    texts = {path.stem: ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for path in files}
+    sources = {name: (_COMMANDS / f"{name}.py").read_text("utf-8") for name in _names()}
+    texts = {name: ast.get_docstring(ast.parse(source)) or "" for name, source in sources.items()}
     return {name: text.partition("\n\n")[0].replace("\n", " ") for name, text in texts.items()}
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in _COMMANDS.glob("*.py") if path.stem != "__init__")
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
         known = summaries()
         width = max(map(len, known))
         print(_USAGE.format("\n".join(f"  {command:<{width}}  {text}" for command, text in known.items())))
-    elif name.startswith("_") or not (_COMMANDS / f"{name}.py").is_file():
+    elif name not in _names():
         near = difflib.get_close_matches(name, summaries(), n=1)
         hint = f"did you mean fkd {near[0]}? " if near else ""
         print(f"error: {name}: no such command; {hint}`fkd` lists all", file=sys.stderr)
@@ -42,7 +46,9 @@ def main() -> None:
         print(f"error: fkd {name}: needs torch, which is not installed; pip install fkd", file=sys.stderr)
         sys.exit(2)
     else:
-        sys.argv = [f"fkd {name}", *sys.argv[2:]]
+        # Lightning starts the other processes of trainer=ddp as `python argv[0] ...`, or by the name of a module.
+        sys.argv = [str(_COMMANDS / f"{name}.py"), *sys.argv[2:]]
+        sys.modules["__main__"].__spec__ = None
         import_module(f"fkd.commands.{name}").main()
 
 

@@ -43,7 +43,14 @@ def test_it_says_its_version() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("trian", "did you mean fkd train? "), ("xyz", ""), ("../xyz", ""), ("__init__", ""), ("model=naimish", "")],
+    [
+        ("trian", "did you mean fkd train? "),
+        ("xyz", ""),
+        ("../api/results", ""),
+        ("Train", "did you mean fkd train? "),
+        ("__init__", ""),
+        ("model=naimish", ""),
+    ],
 )
 def test_an_unknown_command_is_one_line(name: str, hint: str) -> None:
     done = run(name)

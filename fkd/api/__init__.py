@@ -33,11 +33,14 @@ def compose(overrides: Sequence[str] = (), config: str = "train") -> DictConfig:
 def train(overrides: Sequence[str] = ()) -> TrainedRun:
     """Train and score a net; progress is shown.
 
+    A program calls it below ``if __name__ == "__main__":``, since faces are drawn by processes that import it again.
+
     Args:
         overrides: as of `fkd train`, ``["resume=DIR"]`` too; no sweep.
 
     Raises:
         UserError: an override, the data or something else is wrong; the message says what to do.
+        Stopped: the training diverged or was interrupted.
     """
     return TrainedRun(_call("train", overrides))
 

@@ -1,4 +1,4 @@
-"""What the functions for notebooks give back; each shows itself as a table and pictures."""
+"""Results of `fkd.train`, `evaluate` and `compare`, displayed as tables and images in notebooks."""
 
 import base64
 import json
@@ -73,8 +73,8 @@ class TrainedRun:
         if "test" in self.result:
             rows += [*_score_rows(self.scores), ("NME of the mean face", f"{self.result['mean_shape_nme']:.2f} %")]
         rows += [("warning", line) for line in self.result.get("warnings", ())]
-        pictures = [self.folder / name for name in ("faces.png", "ced.png")]
-        return _html(f"{self.folder}", rows, [_curve(self.history), *map(_picture, pictures)])
+        files = [self.folder / name for name in ("faces.png", "ced.png")]
+        return _html(f"{self.folder}", rows, [_curve(self.history), *map(_image, files)])
 
 
 class Evaluation:
@@ -97,8 +97,8 @@ class Evaluation:
         return scores
 
     def _repr_html_(self) -> str:
-        pictures = [self.folder / name for name in ("faces.png", "ced.png")]
-        return _html(str(self.folder), _score_rows(self.scores), map(_picture, pictures))
+        files = [self.folder / name for name in ("faces.png", "ced.png")]
+        return _html(str(self.folder), _score_rows(self.scores), map(_image, files))
 
 
 class Comparison:
@@ -116,7 +116,7 @@ class Comparison:
     @property
     def runs(self) -> list[TrainedRun]:
         """The ranked ones, best first."""
-        return [TrainedRun(run.path) for group in self.ranking.groups for run in group.runs]
+        return [TrainedRun(run.path) for run in self.ranking.ranked]
 
     def __str__(self) -> str:
         console = Console(file=StringIO(), width=_WIDTH)
@@ -143,12 +143,12 @@ def _score_rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield label, f"{value:.3f}{unit}" if isinstance(value, float) else f"{value:,}"
 
 
-def _html(title: str, rows: Iterable[tuple[str, str]], pictures: Iterable[str]) -> str:
+def _html(title: str, rows: Iterable[tuple[str, str]], files: Iterable[str]) -> str:
     cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
-    return f"<p><code>{escape(title)}</code></p><table>{cells}</table>" + "".join(pictures)
+    return f"<p><code>{escape(title)}</code></p><table>{cells}</table>" + "".join(files)
 
 
-def _picture(path: Path) -> str:
+def _image(path: Path) -> str:
     if not path.is_file():
         return ""
     content = base64.b64encode(path.read_bytes()).decode()

@@ -41,6 +41,8 @@ _PATHS = (
     *("detector.file", "detector.model", "distill.teacher"),
 )
 """Keys whose values are paths: they may hold characters that have a meaning in Hydra's grammar."""
+_CONFIG_DIRS = "FKD_CONFIG_DIRS"
+"""Environment variable by which `--config-dir` reaches the other processes of a training."""
 _PRESETS = ("sweep", "debug", "hydra/launcher", "hydra/sweeper")
 """Groups whose options configure a whole command, not one of its jobs."""
 _WITH_VALUE = (
@@ -132,6 +134,8 @@ def command(
                 say(str(error))
                 sys.exit(UserError.status)
             projects = project.active()
+            if named := [str(each.conf) for each in projects if each.package is None]:
+                os.environ[_CONFIG_DIRS] = os.pathsep.join(named)
             if {"--help", "-h"} & set(sys.argv[1:]):
                 try:
                     print(help_text(CONF, config_name, [each.conf for each in projects]), flush=True)
@@ -171,19 +175,30 @@ def command(
             def noted(cfg: DictConfig) -> Any:
                 nonlocal has_started
                 has_started = True
+                if OmegaConf.select(cfg, "trainer.strategy") == "ddp":
+                    raise UserError(
+                        "trainer=ddp: expected one process, since a program is not started again for each device; use "
+                        f"the command line, fkd {config_name} trainer=ddp"
+                    )
                 return task(cfg)
 
             quieten()
-            use_projects([])
+            kept.clear()
+            arguments = _of_program(overrides, config_name)
             try:
-                return run_task(CONF, config_name, _arranged(rewrite([*overrides])), noted)
+                return run_task(CONF, config_name, _arranged(rewrite(arguments)), noted)
             except RefusedError as error:
                 raise error.reason from None
+            except (Stopped, FacesVisibleError):
+                raise
             except Exception as error:
                 of_command_line = not has_started and isinstance(error, _COMMAND_LINE)
-                if isinstance(error, UserError) or not (of_command_line or isinstance(error, _EXPECTED)):
+                if not (of_command_line or isinstance(error, _EXPECTED)):
                     raise
-                raise UserError(explain(error, config_name, overrides)) from error
+                put_back()
+                if isinstance(error, UserError):
+                    raise
+                raise UserError(explain(error, config_name, arguments)) from error
             finally:
                 gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
 
@@ -198,7 +213,9 @@ def use_projects(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: a project's file is wrong, or there is no such folder.
     """
-    named, others, rest = [], [], iter(arguments)
+    named, others, rest = [], list[str](), iter(arguments)
+    if inherited := os.environ.get(_CONFIG_DIRS):  # of the process that started this one for trainer=ddp
+        named = [project.of_folder(Path(folder)) for folder in inherited.split(os.pathsep)]
     for argument in rest:
         option, equals, folder = argument.partition("=")
         if option in ("--config-dir", "-cd"):
@@ -216,12 +233,31 @@ def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     Raises:
         UserError: an override is wrong.
     """
+    arguments = _of_program(overrides, config_name)
+    if not (CONF / f"{config_name}.yaml").is_file():
+        raise UserError(f"config={config_name}: expected the name of a command, such as train or predict")
+    try:
+        with without_hydra_state(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = hydra.compose(config_name, arguments)
+    except _COMMAND_LINE as error:
+        raise UserError(explain(error, config_name, arguments)) from error
+    if "run_dir" in cfg:
+        cfg.run_dir = "."  # which a command would make
+    return cfg
+
+
+def _of_program(overrides: Sequence[str], config_name: str) -> list[str]:
+    """The overrides that a program gives, as Hydra wants them; the project of this folder is used from now on.
+
+    Raises:
+        UserError: they are one text, or one of them is an option or no key=value.
+    """
+    if isinstance(overrides, str):
+        raise UserError(f"overrides: expected a list of texts, found one text; give [{overrides!r}]")
+    if option := next((each for each in overrides if each.startswith("-")), ""):
+        raise UserError(f"{option}: expected key=value, found an option, which only the command line takes")
     use_projects([])
-    with without_hydra_state(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        try:
-            return hydra.compose(config_name, [*overrides])
-        except _COMMAND_LINE as error:
-            raise UserError(explain(error, config_name, overrides)) from error
+    return [quoted(argument) for argument in _overrides(overrides, "", config_name)]
 
 
 def quieten() -> None:
@@ -379,7 +415,7 @@ def _keys(config_name: str, arguments: Sequence[str]) -> Iterator[str]:
         group, _, option = argument.partition("=")
         if option and any((folder / group / f"{option}.yaml").is_file() for folder in project.folders()):
             chosen.append(argument)
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    with without_hydra_state(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose(config_name, chosen, return_hydra_config=True)
 
     def walk(node: Any, prefix: str) -> Iterator[str]:

@@ -69,3 +69,7 @@ def table(title: str, columns: Mapping[str, Calibration]) -> Table:
 def percentiles(scores: np.ndarray) -> str:
     known = scores[~np.isnan(scores)]
     return ", ".join(f"{value:.3g}" for value in np.percentile(known, [5, 50, 95])) if len(known) else "-"
+
+
+if __name__ == "__main__":
+    main()

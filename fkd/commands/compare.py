@@ -34,3 +34,7 @@ def main(cfg: DictConfig) -> None:
         *comparison.shown(ranking, judgement, rows),
         labelled_lines({"look closer": f"{output}/comparison.html (opens in any browser)", "beside it": names}),
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -94,3 +94,7 @@ def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
             f"ckpt={cfg.ckpt}: expected faces with the points of {metadata.schema.name}, which this net finds, found "
             f"data={cfg.data.name} with those of {found.name}; give another net or other data"
         ) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -54,3 +54,7 @@ def main(cfg: DictConfig) -> None:
 def learned_from(net: TorchNet, faces: Faces) -> set[str]:
     """Subjects that a net was trained on, known by name or by the hashes of these faces' images."""
     return {*net.subjects, *(Candidate.of(net).trained_on(faces.table) or ())}
+
+
+if __name__ == "__main__":
+    main()

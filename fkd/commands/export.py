@@ -152,3 +152,7 @@ def comparison(title: str, nets: dict[str, Run], test: Sample, val: Sample | Non
     if val is not None:
         table.add_row(f"NME inter-ocular %, {len(val.crops)} of val", *(f"{val.nme(run):.3f}" for run in nets.values()))
     return table
+
+
+if __name__ == "__main__":
+    main()

@@ -22,3 +22,7 @@ def main(cfg: DictConfig) -> None:
         for place, image, faces in job.faces():
             canvas(place, dress(image, faces))
     job.finish(allow_unhidden)
+
+
+if __name__ == "__main__":
+    main()

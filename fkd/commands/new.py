@@ -48,6 +48,8 @@ def write_project(folder: Path, name: str) -> None:
         fitting = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_") or _NAME
         hint = f"e.g. {fitting}" if fitting.isidentifier() and not keyword.iskeyword(fitting) else f"e.g. {_NAME}"
         raise UserError(f"fkd new {name}: expected a name that Python can import, letters, digits and _; {hint}")
+    if (_TEMPLATE / name).exists():
+        raise UserError(f"fkd new {name}: a folder of the project has this name; choose another one")
     if (folder / name).exists():
         raise UserError(f"fkd new {name}: expected a new folder, found {folder / name}; choose another name")
     if find_spec(name) is not None:

@@ -37,3 +37,7 @@ def drawn(image: Image, faces: Sequence[Face]) -> Image:
     boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
     keypoints = np.array([face.keypoints for face in faces], np.float32)
     return draw.points(draw.boxes(image, boxes, [str(i) for i in range(len(faces))]), keypoints)
+
+
+if __name__ == "__main__":
+    main()

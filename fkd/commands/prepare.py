@@ -119,3 +119,7 @@ def alone(root: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,3 +36,7 @@ def main(cfg: DictConfig) -> None:
         "train on it": f"fkd train data=shards data.root={output}{points}{colour}",
     }
     show(labelled_lines(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -124,3 +124,7 @@ def main(cfg: DictConfig) -> float:
     show(labelled_lines({label: str(line) for label, line in lines.items() if line is not None}))
     show(*(f"warning: {line}" for line in run.values["warnings"]))
     return float(run.values["objective"])
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from fkd.config import CONF, checks
 from fkd.config.build_parts import build_schema
 from fkd.config.initial_weights import fitting_net
 from fkd.config.instantiate import check_arguments, instantiate
+from fkd.config.project import config_files
 from fkd.errors import UserError
 from fkd.models.keypoint_net import KeypointNet, ReadsHeatmaps
 from fkd.training.module import KeypointModule
@@ -95,9 +96,9 @@ def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
     if (compares := getattr(loss, "compares", gives)) == gives:
         return
     model, options_of_class = cfg.model.name, dict[type, str]()
-    for path in sorted((CONF / "loss").glob("*.yaml")):
+    for name, path in config_files("loss"):
         if found := re.search(r"^_target_: fkd\.losses\.(\w+)", path.read_text(), re.MULTILINE):
-            options_of_class[getattr(losses, found[1])] = path.stem
+            options_of_class[getattr(losses, found[1])] = name
     fitting = [f"loss={name}" for kind, name in options_of_class.items() if getattr(kind, "compares", "") == gives]
     if (CONF / "experiment" / "face" / f"{model}.yaml").is_file():
         fitting.append(f"experiment=face/{model}")

@@ -23,9 +23,9 @@ _SAME = ("schema", "channels", "model.name", "model.net", "model.codec")
 def initialise(module: KeypointModule, cfg: DictConfig) -> None:
     """Load the initial weights of a new module's net: the checkpoint `weights`, or those of `model.pretrained`.
 
-    Of `weights` every tensor is taken that fits by name and shape; of keypoints the entries of those that both nets
-    have: points of the same name, or as `weights_mapping` says. The module also takes over the subjects and image
-    hashes of that net's training.
+    Of `weights` every tensor is taken that fits by name and shape; of a layer with entries for each keypoint, those of
+    the keypoints that both nets have: points of the same name, or as `weights_mapping` says. The module also takes over
+    the subjects and image hashes of that net's training.
 
     Raises:
         UserError: the file is no checkpoint of fkd, nothing of it fits, it is another net where `weights_strict` is
@@ -64,9 +64,10 @@ def _transferred(module: KeypointModule, cfg: DictConfig) -> TorchNet:
     other = load_net(path, key="weights")
     if model.schema == other.model.schema and cfg.get("weights_mapping") is None:
         points: Points = range(len(model.schema))
+        axes: Axes = {}  # whatever has the same shape is the same
     else:
-        points = _points(cfg, model.schema, other.model.schema)
-    done = transfer(model.net, other.model.net.state_dict(), _axes(other), points)
+        points, axes = _points(cfg, model.schema, other.model.schema), _axes(other)
+    done = transfer(model.net, other.model.net.state_dict(), axes, points)
     if not done.taken:
         raise UserError(
             f"weights={path}: expected a net of which something fits model={cfg.model.name}, found "

@@ -9,6 +9,7 @@ Its configs come before fkd's own and its package can be imported. Nets of that 
 name its classes.
 """
 
+import stat
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ class Project:
         return [str(self), *([f"its conf/ has files in the place of fkd's own: {hidden}"] if hidden else [])]
 
     def hidden(self) -> list[str]:
-        """Names, relative to conf/, of fkd's own configs that a file of the project takes the place of."""
+        """Names, relative to conf/, of fkd's configs that the project replaces."""
         files = (path.relative_to(self.conf) for path in self.conf.rglob("*.yaml"))
         return sorted(path.as_posix() for path in files if (CONF / path).is_file())
 
@@ -75,24 +76,36 @@ def config_files(group: str) -> Iterator[tuple[str, Path]]:
 def find(start: Path) -> Project | None:
     """The project of a folder: the folder itself, or the nearest above it that is one.
 
+    The search ends at a folder of another owner or where everybody may write: its code would be run.
+
     Raises:
         UserError: the project's file cannot be read, or says something else than expected.
     """
+    owner = start.stat().st_uid
     for folder in (start, *start.parents):
-        if (folder / FILE).is_file() and (project := _read(folder)) is not None:
+        try:
+            status = folder.stat()
+            if folder != start and (status.st_uid != owner or status.st_mode & stat.S_IWOTH):
+                return None
+            is_there = (folder / FILE).is_file()
+        except OSError:
+            return None
+        if is_there and (project := _read(folder)) is not None:
             return project
     return None
 
 
 def of_folder(conf: Path) -> Project:
-    """A folder of configs as a project without a package; modules beside it can be imported.
+    """A folder of configs as a project; modules beside it can be imported, its package is that of a project there.
 
     Raises:
         UserError: there is no such folder.
     """
     if not conf.is_dir():
         raise UserError(f"--config-dir {conf}: expected a folder of configs, found none")
-    return Project(conf.absolute().parent, conf.absolute(), None)
+    root = conf.absolute().parent
+    found = _read(root) if (root / FILE).is_file() else None
+    return Project(root, conf.absolute(), None if found is None else found.package)
 
 
 def use(projects: Sequence[Project]) -> None:
@@ -101,7 +114,7 @@ def use(projects: Sequence[Project]) -> None:
         if str(project.root) in sys.path:
             sys.path.remove(str(project.root))
     _active[:] = projects
-    sys.path[:0] = [str(project.root) for project in projects]
+    sys.path += [str(project.root) for project in projects]  # last: nothing that is installed is hidden
     trusted.trust([project.package for project in projects if project.package])
 
 

@@ -1,33 +1,40 @@
-"""Packages of the user's own whose classes a file may name; a file names none but these and fkd's own."""
+"""Packages of the user's own whose classes a file may name, beside fkd's, torch.nn's and torchvision's."""
 
 import ast
 import importlib
 import importlib.util
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-_packages: list[str] = []
+_of_projects: list[str] = []
+_of_block: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 
 
 def packages() -> tuple[str, ...]:
-    """The packages that are trusted now."""
-    return tuple(_packages)
+    """The packages that are trusted now, here."""
+    return (*_of_projects, *_of_block.get())
 
 
 def trust(names: Iterable[str]) -> None:
-    """Makes these packages the trusted ones."""
-    _packages[:] = names
+    """Makes these packages the trusted ones of the whole process: those of the projects in use."""
+    _of_projects[:] = names
 
 
 @contextmanager
 def trusting(names: Iterable[str]) -> Iterator[None]:
-    """Trusts these packages, too, within the block."""
-    before = packages()
-    trust([*before, *names])
+    """Trusts these packages, too, within the block, in this thread only.
+
+    Raises:
+        ValueError: one text is given, not several.
+    """
+    if isinstance(names, str):
+        raise ValueError(f"trusted: expected a list of names, found one text; give [{names!r}]")
+    token = _of_block.set((*_of_block.get(), *names))
     try:
         yield
     finally:
-        trust(before)
+        _of_block.reset(token)
 
 
 def own_class(target: str) -> type | None:
@@ -40,7 +47,7 @@ def own_class(target: str) -> type | None:
         target: dotted name of module and class.
     """
     module, _, name = target.rpartition(".")
-    if not any(module == package or module.startswith(f"{package}.") for package in _packages):
+    if not any(module == package or module.startswith(f"{package}.") for package in packages()):
         return None
     if not _defines(module, name):
         return None

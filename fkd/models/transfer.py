@@ -56,10 +56,13 @@ def keypoint_axes(build: Callable[[int], nn.Module], keypoints: int) -> Axes:
     """Which axes of a network's tensors belong to its keypoints: those that grow when it has one more.
 
     Args:
-        build: makes the network for a number of keypoints; called without memory for weights (torch's meta device).
+        build: makes the network for a number of keypoints; on torch's meta device, without memory, if it can do that.
         keypoints: K.
     """
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            now, more = (build(count).state_dict() for count in (keypoints, keypoints + 1))
+    except (NotImplementedError, RuntimeError):  # a constructor that reads numbers off its tensors
         now, more = (build(count).state_dict() for count in (keypoints, keypoints + 1))
     axes = {}
     for name, tensor in now.items():

@@ -11,7 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import fkd
-from fkd.errors import UserError
+from fkd.config.build_module import build_module
+from fkd.errors import Diverged, UserError
 from tests.conftest import Outcome
 
 DATA = ["data.subjects=20", "data.frames=4", "data.size=96"]
@@ -60,16 +61,51 @@ def test_a_config_is_composed_as_the_command_has_it() -> None:
     assert fkd.compose(config="predict").csv is False
 
 
-@pytest.mark.parametrize(
+MISTAKES = pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["model=naimsh"], "^model=naimsh: no such option; did you mean naimish"),
         (["modle=compact"], "^modle: no such key; did you mean model"),
         (["model=simple,naimish"], "^model=simple,naimish: expected one value, found several"),
-        (["data.subjects=abc"], "^data.subjects=abc: expected a whole number"),
-        (["resume=nowhere"], "^resume=nowhere: expected the folder of a run"),
+        ("model=naimish", r"^overrides: expected a list of texts, found one text; give \['model=naimish'\]"),
+        (["-m"], "^-m: expected key=value, found an option, which only the command line takes"),
     ],
 )
+
+
+@MISTAKES
+def test_a_mistake_in_composing_is_the_same_exception(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fkd.compose(overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.subjects=abc"], "^data.subjects=abc: expected a whole number"),
+        (["resume=nowhere"], "^resume=nowhere: expected the folder of a run"),
+        (["trainer=ddp", *TINY[1:]], "^trainer=ddp: expected one process"),
+    ],
+)
+def test_a_mistake_of_the_task_is_one_too(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fkd.train(overrides)
+
+
+def test_a_path_may_hold_what_means_something_to_hydra(tmp_path: Path) -> None:
+    assert fkd.compose(["data.root=My Data (1)"]).data.root == "My Data (1)"
+
+
+def test_divergence_is_no_mistake_in_the_input() -> None:
+    with pytest.raises(Diverged):
+        fkd.train([*TINY, "optimizer=sgd", "optimizer.lr=1e30", "trainer.gradient_clip_val=null", "loss=mse"])
+
+
+def test_a_net_can_be_built_of_a_composed_config() -> None:
+    assert len(build_module(fkd.compose(["model=naimish"])).model.schema) == 68
+
+
+@MISTAKES
 def test_a_mistake_is_an_exception_with_the_line_of_the_command(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         fkd.train(overrides)

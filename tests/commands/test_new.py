@@ -44,6 +44,7 @@ def test_its_own_tests_pass(project: Path) -> None:
         ("3d", "expected a name that Python can import.*; e.g. mylab"),
         ("json", "Python has a module of this name already"),
         ("fkd", "Python has a module of this name already"),
+        ("conf", "a folder of the project has this name"),
         ("", "expected a name"),
     ],
 )

@@ -1,7 +1,5 @@
 """weights=: what a new net takes of another one, and what is said about it."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -80,6 +78,14 @@ def test_a_net_of_which_nothing_fits_is_refused() -> None:
         started("model=simple")
 
 
-def test_colour_takes_all_but_the_first_layer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_same_net_is_taken_whole() -> None:
+    cfg = compose(f"weights={fkd.WEIGHTS}")
+    module = build_module(cfg)
+    initialise(module, cfg)
+    given = load_net(fkd.WEIGHTS, "cpu").model.net.state_dict()
+    assert all(torch.equal(tensor, given[name]) for name, tensor in module.model.net.state_dict().items())
+
+
+def test_colour_takes_all_but_the_first_layer(capsys: pytest.CaptureFixture[str]) -> None:
     started("channels=3")
     assert "): 77 of 81 tensors; 4 points start fresh\n" in capsys.readouterr().out

@@ -69,6 +69,21 @@ def test_the_most_specific_project_wins_and_hides_what_it_has_too(tmp_path: Path
     assert compose("model=compact").model.net._target_ == "lab_b.Net"  # type: ignore[attr-defined]
 
 
+def test_a_folder_where_everybody_may_write_ends_the_search(tmp_path: Path) -> None:
+    outer = make(tmp_path / "outer", "one")
+    (outer / "mine").mkdir()
+    assert project.find(outer / "mine") is not None
+    outer.chmod(0o777)
+    assert project.find(outer / "mine") is None
+
+
+def test_a_config_folder_beside_a_project_has_its_package(tmp_path: Path) -> None:
+    root = make(tmp_path / "here")
+    assert project.of_folder(root / "conf").package == "lab"
+    (root / "pyproject.toml").unlink()
+    assert project.of_folder(root / "conf").package is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

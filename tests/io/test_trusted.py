@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -32,6 +34,31 @@ def test_classes_of_a_trusted_package_are_found(lab: str) -> None:
         found = trusted.own_class(f"{lab}.nets.Net"), trusted.own_class(f"{lab}.deep.more.Deep")
         assert [kind.__name__ for kind in found if kind] == ["Net", "Deep"]
     assert trusted.packages() == ()
+
+
+def test_threads_do_not_trust_for_each_other(lab: str) -> None:
+    inside, go_on = Event(), Event()
+
+    def other() -> tuple[str, ...]:
+        with trusted.trusting(["other"]):
+            inside.set()
+            go_on.wait(10)
+            return trusted.packages()
+
+    with ThreadPoolExecutor(1) as pool:
+        with trusted.trusting([lab]):
+            found = pool.submit(other)
+            inside.wait(10)
+            assert trusted.packages() == (lab,)
+        go_on.set()
+        assert found.result() == ("other",)
+    assert trusted.packages() == ()
+
+
+def test_one_text_is_not_taken_for_its_letters() -> None:
+    with pytest.raises(ValueError, match=r"trusted: expected a list of names, found one text; give \['mylab'\]"):
+        with trusted.trusting("mylab"):
+            pass
 
 
 @pytest.mark.parametrize(

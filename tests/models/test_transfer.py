@@ -77,6 +77,15 @@ def test_keypoints_in_another_order_are_found_in_that_order(model: str) -> None:
     torch.testing.assert_close(found.reshape(2, 5, -1), each, rtol=1e-4, atol=1e-5)
 
 
+def test_a_constructor_that_reads_its_tensors_is_built_for_real() -> None:
+    """As torchvision's RegNet does, which cannot be made on the meta device."""
+
+    def build(keypoints: int) -> nn.Module:
+        return nn.Linear(int(torch.linspace(1, 4, 4).sum().tolist()), 2 * keypoints)
+
+    assert keypoint_axes(build, 3) == {"weight": {0: 2}, "bias": {0: 2}}
+
+
 def schema(**parts: list[str]) -> KeypointSchema:
     names = [name for part in parts.values() for name in part]
     content = {"name": "mine", "names": names, "parts": parts, "normaliser": names[:2]}

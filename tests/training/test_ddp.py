@@ -127,3 +127,28 @@ def test_a_sweep_says_who_could_start_the_processes(script: Callable[..., Outcom
     outcome = script("train", "-m", *arguments, "hydra.sweep.dir=sweep")
     assert outcome.status == 2
     assert "hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=2 trainer.devices=2" in outcome.err
+
+
+@pytest.mark.parametrize("start", [("-m", "fkd", "train"), (str(Path(sys.executable).with_name("fkd")), "train")])
+def test_the_command_starts_its_other_processes_and_they_know_its_config_folders(
+    tmp_path: Path, faces_root: Path, start: tuple[str, ...]
+) -> None:
+    if not Path(sys.executable).with_name("fkd").exists():
+        pytest.skip("fkd is not installed in this environment")
+    (tmp_path / "configs/loss").mkdir(parents=True)
+    (tmp_path / "configs/loss/mine.yaml").write_text("_target_: fkd.losses.MSE\n")
+    words = (
+        "--config-dir",
+        "configs",
+        "loss=mine",
+        "hydra.run.dir=run",
+        f"data.root={faces_root}",
+        *TRAINING,
+        *NET,
+        *TWO,
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, *start, *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/result.json").read_text())["status"] == "done"

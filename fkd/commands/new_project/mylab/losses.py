@@ -20,4 +20,5 @@ class Huber(nn.Module):
     def forward(self, raw: Tensor, target: Tensor, visible: Tensor) -> Tensor:
         """(B, K, 2) predictions and targets, (B, K) whether a point has a label -> the mean over labelled points."""
         errors = functional.huber_loss(raw, target, reduction="none", delta=self.delta)
-        return (errors * visible[..., None]).sum() / (2 * visible.sum()).clamp(min=1)
+        errors = errors.where(visible[..., None], 0)  # the target of a point without a label may be NaN
+        return errors.sum() / (2 * visible.sum()).clamp(min=1)

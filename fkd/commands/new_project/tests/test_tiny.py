@@ -9,6 +9,6 @@ def test_tiny_gives_two_numbers_for_each_keypoint() -> None:
 
 
 def test_huber_counts_labelled_points_only() -> None:
-    raw, target = torch.zeros(1, 2, 2), torch.tensor([[[0.01, 0.0], [9.0, 9.0]]])
+    raw, target = torch.zeros(1, 2, 2), torch.tensor([[[0.01, 0.0], [float("nan"), 9.0]]])
     loss = Huber(delta=0.05)(raw, target, torch.tensor([[True, False]]))
     torch.testing.assert_close(loss, torch.tensor(0.01**2 / 2 / 2))
