@@ -1,6 +1,7 @@
 """A training in two processes on the CPU is the training of one process."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -148,7 +149,7 @@ def test_the_command_starts_its_other_processes_and_they_know_its_config_folders
         *TWO,
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, *start, *words]
+    command = [sys.executable, *start, *words, *TRAINING, *NET, *TWO]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run/result.json").read_text())["status"] == "done"
