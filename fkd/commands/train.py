@@ -61,7 +61,7 @@ def main(cfg: DictConfig) -> float:
         run.values["environment"] = environment(trainer)
         detector = build_detector(cfg)
         if run.start is not None:
-            begun = compatibility.check_resume(cfg, run.start, own=run.goes_on)
+            trained_config = compatibility.check_resume(cfg, run.start, own=run.is_resumed)
         elif run.before:
             show(f"{run_dir}: no last.ckpt, so training starts from the beginning")
         module = build_module(cfg)
@@ -70,8 +70,8 @@ def main(cfg: DictConfig) -> float:
         faces = build_faces(cfg)
         show(*faces.remarks, *remarks_on_boxes(hydra.runtime.choices.get("detector"), faces.table.schema))
         run.values["faces"] = module.fingerprints = faces.fingerprints()
-        if run.start is not None and run.goes_on:
-            compatibility.check_faces(run.start, begun, module.fingerprints)
+        if run.start is not None and run.is_resumed:
+            compatibility.check_faces(run.start, trained_config, module.fingerprints)
         data = build_data(cfg, faces)
         table, rows = faces.table, faces.splits["train"]
         module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])

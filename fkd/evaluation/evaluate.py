@@ -30,7 +30,7 @@ _SEED_OF_JITTER = 0
 
 @dataclass(frozen=True)
 class Candidate:
-    """A net with the facts on its training that scores need.
+    """A net with what scores need to know of its training.
 
     Attributes:
         net: predicts keypoints on crops.
@@ -51,7 +51,7 @@ class Candidate:
 
     @classmethod
     def of_unknown_training(cls, net: Net, faces: Faces) -> Self:
-        """A net without facts on its training, such as an exported one.
+        """A net with an unknown training, such as an exported one.
 
         The mean shape is that of these faces: of the training split, or of the first split with faces.
         """

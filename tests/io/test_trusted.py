@@ -56,9 +56,9 @@ def test_threads_do_not_trust_for_each_other(lab: str) -> None:
 
 
 def test_one_text_is_not_taken_for_its_letters() -> None:
-    with pytest.raises(ValueError, match=r"trusted: expected a list of names, found one text; give \['mylab'\]"):
-        with trusted.trusting("mylab"):
-            pass
+    message = r"trusted: expected a list of names, found one text; give \['mylab'\]"
+    with pytest.raises(ValueError, match=message), trusted.trusting("mylab"):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Run:
 
     Attributes:
         start: the checkpoint from which training starts, or None.
-        goes_on: whether `start` is the run's own checkpoint.
+        is_resumed: whether `start` is the run's own checkpoint.
 
     Raises:
         UserError: there is no run to resume, or the folder holds another run or a sweep.
@@ -62,7 +62,7 @@ class Run:
             self.values["seconds"] = self._seconds_until(last)
         else:  # without a last.ckpt, an interrupted run starts again
             self.start = None if self.values["ckpt_path"] is None else Path(self.values["ckpt_path"])
-        self.goes_on = self.start == last
+        self.is_resumed = self.start == last
         self._open = ExitStack()
 
     @property
