@@ -1,6 +1,5 @@
 """The command line of all scripts: Hydra's, with one clear line and exit status 2 for a mistake of the user."""
 
-import difflib
 import functools
 import gc
 import logging
@@ -9,14 +8,14 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
@@ -24,6 +23,7 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
+from fkd.cli.messages import explain, is_group, keys_of
 from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
@@ -280,54 +280,6 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def explain(error: Exception, config_name: str, arguments: Sequence[str] | None = None) -> str:
-    """The message of an error in one line; for an unknown key or option with the most similar ones.
-
-    Args:
-        error: what was raised.
-        config_name: name of the file in conf.
-        arguments: of the command; None: those of this process.
-    """
-    text, arguments = str(error), sys.argv[1:] if arguments is None else arguments
-    if isinstance(error, UserError | Stopped | FacesVisibleError):
-        return text
-    if isinstance(error, OSError) and error.filename is not None:  # Hydra's own have no filename
-        return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key}: expected a value, found none; give {error.full_key}=..."
-    if isinstance(error, MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        return (
-            f"{mark.name} line {mark.line + 1}: expected YAML, found {error.problem}; mend the file" if mark else text
-        )
-    if found := re.match(r"ValueError raised while resolving interpolation: (schema.*)", text):
-        return f"{found[1]}; mend its file in conf/schema"
-    if "Interpolation key 'model.lr' not found" in text:
-        return "model.lr: expected a learning rate in the model's YAML, found none; add lr: 1e-3 or give optimizer.lr"
-    if "interval(" in text or "INTERVAL_SWEEP" in text:
-        given = next((argument for argument in arguments if "interval(" in argument), "interval(...)")
-        return f"{given}: expected values, found a range, from which only Optuna draws; add sweep=tpe"
-    if found := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\s+1\.)", text):
-        todo = "resume=DIR continues one run" if "hydra.mode=RUN" in arguments else "add -m to run each of them"
-        return f"{found[1]}: expected one value, found several; {todo}"
-    if isinstance(error, OverrideParseException):
-        key = error.override.partition("=")[0]
-        return f"{error.override}: expected a value that Hydra can parse; put it into quotes, as in \"{key}='...'\""
-    if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
-        group, name = found.groups()
-        options = [option for option, path in project.config_files(group) if path.stem != "base"]
-        return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
-    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
-        key, group, keys = found[1], found[1].split(".")[0], list(_keys(config_name, arguments))
-        if _is_group(group) and group not in keys:
-            return f"{key}: {group} has not been chosen; name it, too: {group}=NAME {key}=..."
-        if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in arguments):
-            return f"{key}: no launcher has been chosen; name it, too: hydra/launcher=NAME {key}=..."
-        keys += ["resume"] if "ckpt_path" in keys else []
-        return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
-    return text if error.__cause__ is None else f"{text}: {error.__cause__}"
-
-
 def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> list[str]:
     """Arguments in which the first word without = is the value of the positional key, and ~/ is the home folder.
 
@@ -344,8 +296,8 @@ def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> l
             )
         argument = word
         if "=" not in word and before not in _WITH_VALUE and not re.match(r"-|~[^/]", word):
-            is_value = positional and not given and (Path(word).exists() or _is_group(word))
-            keys = [] if is_value else list(_keys(config_name, arguments))
+            is_value = positional and not given and (Path(word).exists() or is_group(word))
+            keys = [] if is_value else list(keys_of(config_name, arguments))
             if word in keys:
                 raise UserError(f"{word}: expected {word}=VALUE, found no value")
             if not positional:
@@ -397,31 +349,3 @@ def quoted(argument: str) -> str:
         pass
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"{key}='{escaped}'"
-
-
-def _near(name: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}? " if close else ""
-
-
-def _is_group(name: str) -> bool:
-    return any((folder / name).is_dir() for folder in project.folders())
-
-
-def _keys(config_name: str, arguments: Sequence[str]) -> Iterator[str]:
-    """All dotted keys and groups of a config, with the options that the arguments choose for its groups."""
-    chosen = []
-    for argument in arguments:
-        group, _, option = argument.partition("=")
-        if option and any((folder / group / f"{option}.yaml").is_file() for folder in project.folders()):
-            chosen.append(argument)
-    with without_hydra_state(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = hydra.compose(config_name, chosen, return_hydra_config=True)
-
-    def walk(node: Any, prefix: str) -> Iterator[str]:
-        for key, value in node.items():
-            yield prefix + str(key)
-            if isinstance(value, dict):
-                yield from walk(value, f"{prefix}{key}.")
-
-    yield from walk(OmegaConf.to_container(cfg, resolve=False), "")
