@@ -7,7 +7,7 @@ pixel at (0, 0); only `fkd.geometry.Crop` goes between them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +110,11 @@ class Face:
         if name not in self.schema.parts:
             raise KeyError(f"{name}: schema {self.schema.name} has the parts {', '.join(self.schema.parts)}")
         return self.keypoints[list(self.schema.parts[name])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data as in predictions.json: "box", "score" and "keypoints", photo pixels to three decimals."""
+        box, keypoints = (np.round(values.astype(np.float64), 3).tolist() for values in (self.box, self.keypoints))
+        return {"box": box, "score": None if self.score is None else round(self.score, 4), "keypoints": keypoints}
 
 
 class Batch(NamedTuple):

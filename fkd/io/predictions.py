@@ -12,10 +12,9 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
-
-import numpy as np
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
@@ -132,31 +131,21 @@ def _pts_names(entry: Entry, stem: Path) -> list[str]:
 
 def _json_line(entry: Entry) -> bytes:
     frame = {} if entry.frame is None else {"frame": entry.frame}
-    faces = [
-        {"box": _rounded(face.box), "score": _score(face), "keypoints": _rounded(face.keypoints)}
-        for face in entry.faces
-    ]
+    faces = [face.to_dict() for face in entry.faces]
     values = {"image": entry.image, **frame, "width": entry.width, "height": entry.height, "faces": faces}
     return json.dumps(values, allow_nan=False).encode()  # NaN is no JSON
 
 
 def _csv_rows(entry: Entry) -> Iterator[list[Any]]:
     for i, face in enumerate(entry.faces):
-        yield [entry.image, entry.frame, i, *_rounded(face.box), _score(face), *_rounded(face.keypoints.ravel())]
+        content = face.to_dict()
+        yield [entry.image, entry.frame, i, *content["box"], content["score"], *chain(*content["keypoints"])]
 
 
 def _csv_lines(rows: Iterable[list[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape")  # names of files can be any bytes
-
-
-def _rounded(numbers: np.ndarray) -> Any:
-    return np.round(numbers.astype(np.float64), 3).tolist()
-
-
-def _score(face: Face) -> float | None:
-    return None if face.score is None else round(face.score, 4)
 
 
 @contextmanager
