@@ -21,6 +21,10 @@ __all__ = ["EXPORTED", "WEIGHTS", "compare", "compose", "evaluate", "load", "tra
 def __getattr__(name: str) -> Any:
     """The functions of `fkd.api`, imported when they are first used: they need torch, Lightning and Hydra."""
     if name in ("compare", "compose", "evaluate", "train"):
+        if find_spec("torch") is None:
+            from fkd.errors import UserError
+
+            raise UserError(f"fkd.{name}: needs torch, which is not installed; install fkd with all it depends on")
         return getattr(import_module("fkd.api"), name)
     raise AttributeError(f"module 'fkd' has no attribute {name!r}")
 

@@ -161,6 +161,12 @@ def check_trusted(node: Any, key: str) -> None:
         if (name := node.get("_target_")) is not None and not _trusted(name, node):
             if str(name).startswith(_MOVED):
                 raise UserError(f"{key}: {_OLDER}")
+            if trusted.covers(str(name).rpartition(".")[0]):
+                module, _, kind = str(name).rpartition(".")
+                raise UserError(
+                    f"{key}: found _target_ {name!r}, but no net, codec or crop {kind} is defined in {module}; "
+                    "write its name as it stands there, and let Python find the package (PYTHONPATH)"
+                )
             raise UserError(
                 f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "
                 f"found _target_ {name!r}; if it is of a package of yours, trust that: fkd.load(path, trusted=[NAME]), "

@@ -58,6 +58,7 @@ def main(cfg: DictConfig) -> None:
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
     torch.set_num_threads(1)  # as the exported nets use, for a fair table
 
+    show("exporting, which may take a minute")
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         written = Path(folder) / f"float{output.suffix}"
         if written.suffix == checkpoint.SAFETENSORS:

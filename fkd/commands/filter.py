@@ -1,5 +1,6 @@
 """Draws filters on the faces of photos, a folder of them, a video or a camera.
 
+fkd filter photo.jpg filter=sunglasses
 fkd filter ckpt=outputs/.../checkpoints/best.ckpt input=photo.jpg output=worn filter=sunglasses
 """
 

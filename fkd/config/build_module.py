@@ -1,6 +1,7 @@
 """The net of a config with its training module."""
 
 import difflib
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,6 +48,14 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         frozen=config["model"].get("frozen") or (),
         lr_factors=config["model"].get("lr_factors") or {},
     )
+    forward = getattr(objective.loss, "forward", objective.loss)
+    try:
+        inspect.signature(forward).bind(*("raw", "target", "visible"))
+    except TypeError:
+        raise UserError(
+            f"loss: expected forward(raw, target, visible) -> mean loss, found forward{inspect.signature(forward)}; "
+            "the third says which points have labels, (B, K)"
+        ) from None
     model = _model(config)
     module = KeypointModule(model, objective, config)
     if objective.teacher is not None:

@@ -38,7 +38,7 @@ class Project:
     package: str | None
 
     def __str__(self) -> str:
-        return f"project {self.root}" + (f" (package {self.package})" if self.package else "")
+        return f"project {self.root} (package {self.package})" if self.package else f"configs of {self.conf}"
 
     def remarks(self) -> list[str]:
         """What its user should know: that it is in use, and what it hides."""

@@ -147,3 +147,39 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
     run(root, "-m", "fkd", "filter", "photo.png", "output=worn", "filter=patch")
     changed = np.abs(images.read(root / "worn/photo.png", 3).astype(int) - photo).max(axis=2) > 20
     assert 20 < changed.sum() < 20_000
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (
+            "conf/model/tiny.yaml",
+            "tiny.Tiny",
+            "tiny.Tinny",
+            "model=tiny: found _target_ 'facelab.tiny.Tinny', but no net, codec or crop Tinny is defined in facelab",
+        ),
+        (
+            "facelab/losses.py",
+            "raw: Tensor, target: Tensor, visible: Tensor",
+            "raw: Tensor, target: Tensor",
+            "loss: expected forward(raw, target, visible) -> mean loss, found forward(raw: ",
+        ),
+    ],
+)
+def test_a_slip_in_the_project_is_one_line(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
+    write_project(tmp_path, "facelab")
+    path = tmp_path / "facelab" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    done = fails(tmp_path / "facelab", "-m", "fkd", "train", "model=tiny", "loss=huber", *TINY, *DATA)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {message}")
+
+
+def test_a_syntax_error_in_the_project_names_its_file(tmp_path: Path) -> None:
+    write_project(tmp_path, "facelab")
+    path = tmp_path / "facelab/facelab/tiny.py"
+    path.write_text(path.read_text() + "x = 1 +\n")
+    done = fails(tmp_path / "facelab", "-m", "fkd", "train", "model=tiny", *TINY, *DATA)
+    assert done.returncode == 1
+    assert f'File "{path}", line' in done.stderr
