@@ -139,7 +139,7 @@ def test_a_set_is_looked_at_with_a_net_that_learned_from_it(
     script: Script, root: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("fkd.dataset_report.checks.examine", lambda *given: asked.append(given) or [])
+    monkeypatch.setattr("fkd.commands.explore.examine", lambda *given: asked.append(given) or [])
     outcome = script("explore", *alone(root / "learned", "."), "output=out", "faces=1", f"ckpt={trained}")
     assert outcome.status == 0, outcome.err
     faces, _, _, subjects = asked[0]
