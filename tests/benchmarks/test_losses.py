@@ -1,0 +1,59 @@
+"""Every net with every loss: records of trainings by name, on synthetic and on real faces, and the README's table."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.zoo.records import Record, read
+from tests.conftest import PROJECT
+
+RECORDS = {data: read(PROJECT / "results/losses", data) for data in ("synthetic", "udacity")}
+EACH = [pytest.param(record, id=record.name) for records in RECORDS.values() for record in records]
+
+JUMPING = {("batchnorm", "softwing"), ("naimish_bn", "softwing")}
+"""Their validation error exceeds three times the mean face's in early epochs, before they learn after all."""
+
+
+def loss_of(record: Record) -> str:
+    found = re.search(r"\bloss=(\w+)", record.commands[-1])
+    return found[1] if found else "l1"
+
+
+@pytest.mark.parametrize("record", EACH)
+def test_a_net_that_is_named_learns(record: Record) -> None:
+    """Its test error is below two thirds of the mean face's, and no later epoch exceeds three times that."""
+    assert record.mean_shape_nme is not None
+    assert record.scores["keypoints"]["nme_interocular"] < 2 / 3 * record.mean_shape_nme
+    curve = [value for value in record.curve["val/nme"] if value is not None]
+    assert curve[-1] < curve[0]
+    jumps = curve[0] > 4 * record.mean_shape_nme or max(curve[1:]) > 3 * record.mean_shape_nme
+    assert jumps == ((record.model, loss_of(record)) in JUMPING)
+
+
+@pytest.mark.parametrize("data", RECORDS)
+def test_no_combination_is_missing(data: str) -> None:
+    models = ("batchnorm", "compact", "conv5", "naimish", "naimish_bn", "simple")
+    losses = ("interval", "l1", "mse", "smoothl1", "softwing", "wing")
+    found = {(record.model, loss_of(record)) for record in RECORDS[data]}
+    assert found >= {(model, loss) for model in models for loss in losses}
+
+
+def test_the_table_of_the_readme_is_made_of_these() -> None:
+    text = (PROJECT / "README.md").read_text().split("<!-- losses -->\n")[1].split("<!-- /losses -->")[0]
+    header, _, *rows = (line.strip("| ").split(" | ") for line in text.splitlines())
+    shown = {
+        (row[0].strip("`"), loss.strip("`")): cell
+        for row in rows
+        for loss, cell in zip(header[1:], row[1:], strict=True)
+    }
+    errors = {
+        data: {(r.model, loss_of(r)): f"{r.scores['keypoints']['nme_interocular']:.1f}" for r in records}
+        for data, records in RECORDS.items()
+    }
+    for key in shown:
+        assert shown[key] == f"{errors['synthetic'][key]}, {errors['udacity'][key]}", key
+
+
+def test_the_files_are_kept(tmp_path: Path) -> None:
+    assert all(record.environment and record.date for records in RECORDS.values() for record in records)
