@@ -122,3 +122,11 @@ def test_every_command_and_script_named_exists() -> None:
     for script in set(re.findall(r"scripts/\w+\.py", README)):
         assert Path(PROJECT / script).is_file()
     assert {line.split()[1] for line in commands() if line.startswith("fkd ")} <= summaries().keys()
+
+
+def test_what_python_is_given_in_a_command_is_a_file() -> None:
+    given = re.findall(
+        r"(?:^|&& )\S*python3? (?!-)(\S+)", "\n".join(re.findall(r"```bash\n(.*?)```", README, re.S)), re.M
+    )
+    assert "scripts/train.py" in given
+    assert [name for name in given if not (PROJECT / name).is_file()] == []
