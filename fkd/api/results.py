@@ -16,32 +16,46 @@ from rich.console import Console
 import fkd
 from fkd import comparison
 from fkd.comparison import Ranking
+from fkd.comparison.settings import read_yaml
+from fkd.config import CONF
 from fkd.inference.predictor import Predictor
 from fkd.training.runs import metrics_csv
 
 _WIDTH = 160  # characters of a table
 _STYLE = "display: block; max-width: min(100%, 720px)"
-_SHOWN = 20  # rows of a comparison
 
 
-class TrainedRun:
-    """A training in its folder.
+class _InFolder:
+    """What a command left in a folder.
 
     Args:
-        folder: of the run.
+        folder: of its run.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __repr__(self) -> str:
-        return f"TrainedRun({str(self.folder)!r})"
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
+    def _read(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / name).read_text("utf-8"))
+        return content
+
+    def _html(self, rows: Iterable[tuple[str, str]], curve: str = "") -> str:
+        """A table, and the images of some faces and of the error curve."""
+        cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
+        images = "".join(_image(self.folder / name) for name in ("faces.png", "ced.png"))
+        return f"<p><code>{escape(str(self.folder))}</code></p><table>{cells}</table>{curve}{images}"
+
+
+class TrainedRun(_InFolder):
+    """A training in its folder."""
 
     @cached_property
     def result(self) -> dict[str, Any]:
         """Content of `result.json`."""
-        result: dict[str, Any] = json.loads((self.folder / "result.json").read_text("utf-8"))
-        return result
+        return self._read("result.json")
 
     @property
     def scores(self) -> dict[str, Any]:
@@ -73,32 +87,19 @@ class TrainedRun:
         if "test" in self.result:
             rows += [*_score_rows(self.scores), ("NME of the mean face", f"{self.result['mean_shape_nme']:.2f} %")]
         rows += [("warning", line) for line in self.result.get("warnings", ())]
-        files = [self.folder / name for name in ("faces.png", "ced.png")]
-        return _html(f"{self.folder}", rows, [_curve(self.history), *map(_image, files)])
+        return self._html(rows, _curve(self.history))
 
 
-class Evaluation:
-    """Scores of a net in a folder.
-
-    Args:
-        folder: of `fkd evaluate`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __repr__(self) -> str:
-        return f"Evaluation({str(self.folder)!r})"
+class Evaluation(_InFolder):
+    """Scores of a net in a folder."""
 
     @cached_property
     def scores(self) -> dict[str, Any]:
         """Content of `metrics.json`."""
-        scores: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text("utf-8"))
-        return scores
+        return self._read("metrics.json")
 
     def _repr_html_(self) -> str:
-        files = [self.folder / name for name in ("faces.png", "ced.png")]
-        return _html(str(self.folder), _score_rows(self.scores), map(_image, files))
+        return self._html(_score_rows(self.scores))
 
 
 class Comparison:
@@ -111,7 +112,8 @@ class Comparison:
 
     def __init__(self, ranking: Ranking) -> None:
         self.ranking = ranking
-        self.judgement = comparison.verdict(ranking, resamples=10_000)
+        self._config = read_yaml(CONF / "compare.yaml")
+        self.judgement = comparison.verdict(ranking, self._config["resamples"])
 
     @property
     def runs(self) -> list[TrainedRun]:
@@ -120,7 +122,7 @@ class Comparison:
 
     def __str__(self) -> str:
         console = Console(file=StringIO(), width=_WIDTH)
-        console.print(*comparison.shown(self.ranking, self.judgement, _SHOWN), sep="\n")
+        console.print(*comparison.shown(self.ranking, self.judgement, self._config["rows"]), sep="\n")
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return text
 
@@ -141,11 +143,6 @@ def _score_rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ):
         if (value := scores.get(key)) is not None:
             yield label, f"{value:.3f}{unit}" if isinstance(value, float) else f"{value:,}"
-
-
-def _html(title: str, rows: Iterable[tuple[str, str]], files: Iterable[str]) -> str:
-    cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
-    return f"<p><code>{escape(title)}</code></p><table>{cells}</table>" + "".join(files)
 
 
 def _image(path: Path) -> str:

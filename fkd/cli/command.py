@@ -42,7 +42,7 @@ _PATHS = (
 )
 """Keys whose values are paths: they may hold characters that have a meaning in Hydra's grammar."""
 _CONFIG_DIRS = "FKD_CONFIG_DIRS"
-"""Environment variable by which `--config-dir` reaches the other processes of a training."""
+"""Environment variable by which `--config-dir` reaches the other processes of trainer=ddp."""
 _PRESETS = ("sweep", "debug", "hydra/launcher", "hydra/sweeper")
 """Groups whose options configure a whole command, not one of its jobs."""
 _WITH_VALUE = (
@@ -134,8 +134,6 @@ def command(
                 say(str(error))
                 sys.exit(UserError.status)
             projects = project.active()
-            if named := [str(each.conf) for each in projects if each.package is None]:
-                os.environ[_CONFIG_DIRS] = os.pathsep.join(named)
             if {"--help", "-h"} & set(sys.argv[1:]):
                 try:
                     print(help_text(CONF, config_name, [each.conf for each in projects]), flush=True)
@@ -214,7 +212,7 @@ def use_projects(arguments: Sequence[str]) -> list[str]:
         UserError: a project's file is wrong, or there is no such folder.
     """
     named, others, rest = [], list[str](), iter(arguments)
-    if inherited := os.environ.get(_CONFIG_DIRS):  # of the process that started this one for trainer=ddp
+    if not distributed.is_first() and (inherited := os.environ.get(_CONFIG_DIRS)):
         named = [project.of_folder(Path(folder)) for folder in inherited.split(os.pathsep)]
     for argument in rest:
         option, equals, folder = argument.partition("=")
@@ -222,6 +220,7 @@ def use_projects(arguments: Sequence[str]) -> list[str]:
             named.append(project.of_folder(Path(folder if equals else next(rest, ""))))
         else:
             others.append(argument)
+    os.environ[_CONFIG_DIRS] = os.pathsep.join(str(each.conf) for each in named)
     found = project.find(Path.cwd())
     project.use([*named, *([] if found is None else [found])])
     return others

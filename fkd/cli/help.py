@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from fkd.config.project import config_files
+
 COMMANDS = Path(__file__).parents[1] / "commands"
 _ROOT_KEY = re.compile(r"(\w+): (\S+) +# (.*)")
 _HIDDEN = ("base",)
@@ -89,12 +91,8 @@ def _is_choice(group: str) -> bool:
 
 def _options(folders: Sequence[Path], group: str) -> dict[str, Path]:
     """Options of a group and their files; of those in subfolders, which may be groups themselves, only the recipes."""
-    options: dict[str, Path] = {}
-    for folder in (conf / group for conf in folders):
-        files = (file for file in folder.rglob("*.yaml") if file.parent == folder or _is_recipe(file))
-        for file in (file for file in files if file.stem not in _HIDDEN):
-            options.setdefault(str(file.relative_to(folder).with_suffix("")), file)
-    return dict(sorted(options.items()))
+    files = ((option, file) for option, file in config_files(group, folders) if file.stem not in _HIDDEN)
+    return {option: file for option, file in files if "/" not in option or _is_recipe(file)}
 
 
 def _is_recipe(file: Path) -> bool:

@@ -52,6 +52,8 @@ class Project:
 
 
 _active: list[Project] = []
+_on_path: list[str] = []
+"""What `use` has put on Python's path."""
 
 
 def active() -> Sequence[Project]:
@@ -64,10 +66,15 @@ def folders() -> list[Path]:
     return [*(project.conf for project in _active), CONF]
 
 
-def config_files(group: str) -> Iterator[tuple[str, Path]]:
-    """Option and file of each config of a group; of several with one name the one that counts."""
+def config_files(group: str, places: Sequence[Path] | None = None) -> Iterator[tuple[str, Path]]:
+    """Option and file of each config of a group, sorted; of several with one name the one that is found first.
+
+    Args:
+        group: its name, with / in it where it lies in another.
+        places: folders of configs; None: those in use.
+    """
     found: dict[str, Path] = {}
-    for folder in folders():
+    for folder in folders() if places is None else places:
         for path in sorted((folder / group).rglob("*.yaml")):
             found.setdefault(path.relative_to(folder / group).with_suffix("").as_posix(), path)
     yield from sorted(found.items())
@@ -110,11 +117,11 @@ def of_folder(conf: Path) -> Project:
 
 def use(projects: Sequence[Project]) -> None:
     """Makes these projects, the most specific first, those in use: configs are found, packages imported and trusted."""
-    for project in _active:
-        if str(project.root) in sys.path:
-            sys.path.remove(str(project.root))
+    for root in _on_path:
+        sys.path.remove(root)
     _active[:] = projects
-    sys.path += [str(project.root) for project in projects]  # last: nothing that is installed is hidden
+    _on_path[:] = dict.fromkeys(root for each in projects if (root := str(each.root)) not in sys.path)
+    sys.path += _on_path  # last: nothing that is installed is hidden
     trusted.trust([project.package for project in projects if project.package])
 
 
