@@ -96,7 +96,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Out
 
 
 SHAPE = np.random.default_rng(0).uniform(0.1, 0.9, (68, 2))
-TREMBLE = np.random.default_rng(1)
+NOISE = np.random.default_rng(1)
 
 
 class StandIn:
@@ -105,8 +105,8 @@ class StandIn:
     schema = IBUG68
     options: dict
 
-    def __init__(self, tremble: float = 0.0) -> None:
-        self.tremble = tremble
+    def __init__(self, noise: float = 0.0) -> None:
+        self.noise = noise
         self.before: Callable[[int], None] = lambda number: None
 
     def stream(self, photos: Iterable[Photo]) -> Iterator[Found]:
@@ -123,7 +123,7 @@ class StandIn:
         height, width = pixels.shape[:2]
         side = min(height, width) / 2
         corner = np.array([width - side, height - side]) / 2
-        points = corner + side * (SHAPE + TREMBLE.normal(0, self.tremble, (68, 2)))
+        points = corner + side * (SHAPE + NOISE.normal(0, self.noise, (68, 2)))
         return Face(IBUG68, np.float32([*corner, *(corner + side)]), 0.75, np.float32(points))
 
 

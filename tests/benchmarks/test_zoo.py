@@ -60,7 +60,7 @@ def test_the_table_has_what_evaluate_measures(
     train("runs/seen", "data.split=subject", "weights=runs/a/checkpoints/best.ckpt")
     shutil.copytree("runs/a", "runs/cut")
     Path("runs/cut/result.json").write_text(Path("runs/a/result.json").read_text().replace('"done"', '"failed: why"'))
-    config = Path("runs/a/.hydra/config.yaml")  # a stranger's
+    config = Path("runs/a/.hydra/config.yaml")  # untrusted
     evil = {"_target_": "os.mkdir", "path": "evil"}
     config.write_text(yaml.dump(yaml.safe_load(config.read_text()) | {"data": {"source": evil}, "detector": evil}))
     readme = Path("README.md")

@@ -61,7 +61,7 @@ def test_a_checkpoint_alone_gives_the_same_keypoints(checkpoint: Path) -> None:
     "target",
     [
         "os.system",
-        "fkd.inference.torch_net.torch.hub.load",  # a trusted name that leads to a stranger's home
+        "fkd.inference.torch_net.torch.hub.load",  # a trusted name that leads to an untrusted module
         "fkd.cli.command.os.system",
         "fkd.io.images.write",  # at home in fkd, but neither a class nor of a trusted package
         "fkd.data.cache.ImageCache",

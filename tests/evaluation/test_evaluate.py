@@ -284,14 +284,14 @@ def test_a_net_that_says_nothing_of_its_training_is_scored_like_any_other(
         nothing = np.arange(0)
         faces = replace(faces, splits={"train": nothing, "val": nothing, "test": np.arange(4)})
     known = Candidate.of(net)
-    stranger = Candidate.of_unknown_training(net, faces)
+    exported = Candidate.of_unknown_training(net, faces)
     windows = [window_of(k) for k in faces.table.keypoints[:4]]
     inside = [
         (k - window[:2]) / (window[2] - window[0]) * SIZE - 0.5
         for k, window in zip(faces.table.keypoints[:4], windows, strict=True)
     ]
-    np.testing.assert_allclose(stranger.mean_shape, np.mean(inside, axis=0), atol=1e-3)
-    scores, expected = (evaluate(one, faces, "test", "jitter", Nobody(), 5).metrics for one in (stranger, known))
+    np.testing.assert_allclose(exported.mean_shape, np.mean(inside, axis=0), atol=1e-3)
+    scores, expected = (evaluate(one, faces, "test", "jitter", Nobody(), 5).metrics for one in (exported, known))
     assert scores.pop("subjects_in_training") is None
     assert expected.pop("subjects_in_training") == 2
     assert scores == expected

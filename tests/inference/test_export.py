@@ -1,4 +1,4 @@
-"""Exported nets: the same answers as in torch, one file that says all, run without torch, no trust in strangers."""
+"""Exported nets: the same answers as in torch, one file that says all, run without torch, no trust in the file."""
 
 import json
 import os

@@ -132,9 +132,9 @@ def test_a_video_gives_an_entry_for_each_frame_and_a_video(script: Script, stand
     assert "9 frames, 9 faces" in outcome.out
 
 
-def test_smoothing_takes_the_tremble_off_a_video(script: Script, stand_in: StandIn) -> None:
+def test_smoothing_takes_the_noise_off_a_video(script: Script, stand_in: StandIn) -> None:
     clip("clip.mp4", 60)
-    stand_in.tremble = 0.01
+    stand_in.noise = 0.01
     spread = {}
     for smooth in ("false", "true"):
         outcome = script("predict", "ckpt=x", "input=clip.mp4", "output=out", f"smooth={smooth}", "one_euro.beta=0")

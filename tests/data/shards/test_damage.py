@@ -1,4 +1,4 @@
-"""Shards that are cut off, changed or a stranger's, and folders that cannot take new ones: one line each."""
+"""Shards that are cut off, changed or untrusted, and folders that cannot take new ones: one line each."""
 
 import json
 import os
