@@ -11,6 +11,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from fkd.config import project
 from fkd.errors import UserError
 from fkd.terminal import say
 
@@ -48,19 +49,21 @@ def write_project(folder: Path, name: str) -> None:
         fitting = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_") or _NAME
         hint = f"e.g. {fitting}" if fitting.isidentifier() and not keyword.iskeyword(fitting) else f"e.g. {_NAME}"
         raise UserError(f"fkd new {name}: expected a name that Python can import, letters, digits and _; {hint}")
-    if (_TEMPLATE / name).exists():
+    if name != _NAME and (_TEMPLATE / name).exists():
         raise UserError(f"fkd new {name}: a folder of the project has this name; choose another one")
     if (folder / name).exists():
         raise UserError(f"fkd new {name}: expected a new folder, found {folder / name}; choose another name")
+    if (outer := project.find(folder)) is not None:
+        raise UserError(f"fkd new {name}: expected a folder outside of projects, found {outer}; go to another folder")
     if find_spec(name) is not None:
         raise UserError(f"fkd new {name}: Python has a module of this name already; choose another one")
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as scratch:
-            project = Path(scratch, name)
-            shutil.copytree(_TEMPLATE, project, ignore=shutil.ignore_patterns("__pycache__"))
-            (project / _NAME).rename(project / name)
-            for file in (path for path in project.rglob("*") if path.is_file()):
+            copy = Path(scratch, name)
+            shutil.copytree(_TEMPLATE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            (copy / _NAME).rename(copy / name)
+            for file in (path for path in copy.rglob("*") if path.is_file()):
                 file.write_text(file.read_text("utf-8").replace(_NAME, name), "utf-8")
-            project.rename(folder / name)
+            copy.rename(folder / name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error.strerror}); go to another folder") from error

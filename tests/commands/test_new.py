@@ -29,6 +29,17 @@ def test_every_file_has_the_name_and_nothing_else_is_left(project: Path) -> None
     assert not [file for file in files if "mylab" in file or "mylab" in (project / file).read_text()]
 
 
+def test_the_name_of_the_example_is_one_too(tmp_path: Path) -> None:
+    write_project(tmp_path, "mylab")
+    assert (tmp_path / "mylab/mylab/tiny.py").is_file()
+
+
+def test_a_project_in_a_project_is_refused(project: Path) -> None:
+    with pytest.raises(UserError, match=f"expected a folder outside of projects, found project {project} .*; go to"):
+        write_project(project / "conf", "another")
+    assert not (project / "conf/another").exists()
+
+
 def test_its_own_tests_pass(project: Path) -> None:
     done = run(project, "pytest", "-q", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout
