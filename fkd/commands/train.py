@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> float:
     from fkd.config.build_module import build_module
     from fkd.config.build_parts import build_detector, remarks_on_boxes
     from fkd.config.faces import build_data, build_faces
-    from fkd.config.initial_weights import initialise
+    from fkd.config.initial_weights import initialise, starts_at_mean_shape
     from fkd.config.trainer import best_checkpoint, build_trainer, check_config
     from fkd.evaluation.evaluate import Candidate, evaluate
     from fkd.evaluation.report import metrics_table, save_faces, save_figures
@@ -75,6 +75,8 @@ def main(cfg: DictConfig) -> float:
         data = build_data(cfg, faces)
         table, rows = faces.table, faces.splits["train"]
         module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])
+        if run.start is None and starts_at_mean_shape(cfg):
+            module.model.start_at_mean_shape(cfg.model.name)
 
         kept = run.start
         if cfg.train:

@@ -12,7 +12,7 @@ from torch import nn
 from fkd import checkpoint, detect, losses
 from fkd.config import CONF, checks
 from fkd.config.build_parts import build_schema
-from fkd.config.initial_weights import fitting_net
+from fkd.config.initial_weights import fitting_net, starts_at_mean_shape
 from fkd.config.instantiate import check_arguments, instantiate
 from fkd.config.project import config_files
 from fkd.errors import UserError
@@ -65,6 +65,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         raise UserError(f"model.heatmaps: expected null, since model={cfg.model.name} has no heatmaps to train")
     for key, parts in (("frozen", objective.frozen), ("lr_factors", objective.lr_factors)):
         _check_parts(model.net, f"model.{key}", parts)
+    if starts_at_mean_shape(cfg):
+        model.output_layer(cfg.model.name)
     names = [name for name, _ in model.net.named_parameters()]
     if names and all(any(within(name, part) for part in objective.frozen) for name in names):
         raise UserError("model.frozen: expected parts that leave something to learn, found all of the net")

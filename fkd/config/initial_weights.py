@@ -44,6 +44,16 @@ def initialise(module: KeypointModule, cfg: DictConfig) -> None:
         module.model.net.load_pretrained()
 
 
+def starts_at_mean_shape(cfg: DictConfig) -> bool:
+    """Whether a new net gives the mean shape of the training faces for every image until it is trained.
+
+    Raises:
+        UserError: `model.starts_at_mean_shape` is neither true nor false.
+    """
+    given = "starts_at_mean_shape" in cfg.model and checks.flag(cfg, "model.starts_at_mean_shape")
+    return given and cfg.weights is None
+
+
 def fitting_net(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
     """The net of the checkpoint of a key; some parts of its config must be equal to the current config.
 

@@ -58,16 +58,54 @@ class KeypointNet(nn.Module):
         Raises:
             UserError: it does not; the message has the model's `name`.
         """
-        training, points = self.training, torch.zeros(1, len(self.schema), 2)
-        with torch.inference_mode():
-            raw = self.eval().raw(torch.zeros(1, self.channels, self.size, self.size, dtype=torch.uint8))
-        self.train(training)
+        raw, points = self._raw_of_black(), torch.zeros(1, len(self.schema), 2)
         target = self.codec.encode(points)
         if raw.numel() != target.numel():
             raise UserError(
                 f"model={name}: expected output of shape {tuple(target.shape)} for {len(self.schema)} points through "
                 f"{type(self.codec).__name__}, found {tuple(raw.shape)}; change its last layer or choose another codec"
             )
+
+    def output_layer(self, name: str) -> nn.Linear:
+        """The dense layer whose output is the network's.
+
+        Raises:
+            UserError: there is none, or it does not give coordinates; the message has the model's `name`.
+        """
+        outputs: dict[nn.Linear, Tensor] = {}
+        layers = [layer for layer in self.net.modules() if isinstance(layer, nn.Linear) and layer.bias is not None]
+        hooks = [
+            layer.register_forward_hook(lambda layer, _, output: outputs.update({layer: output})) for layer in layers
+        ]
+        raw = self._raw_of_black()
+        for hook in hooks:
+            hook.remove()
+        for layer, output in outputs.items():
+            if self.codec.gives == "coordinates" and torch.equal(output, raw):
+                return layer
+        raise UserError(
+            f"model.starts_at_mean_shape=true: expected false, since model={name} does not end in a dense layer that "
+            "gives coordinates"
+        )
+
+    def start_at_mean_shape(self, name: str) -> None:
+        """Give `mean_shape` for every image, until training teaches better: weights 0 and the shape as bias.
+
+        Raises:
+            UserError: see `output_layer`.
+        """
+        layer = self.output_layer(name)
+        nn.init.zeros_(layer.weight)
+        with torch.no_grad():
+            layer.bias.copy_(self.codec.encode(self.mean_shape).flatten())
+
+    def _raw_of_black(self) -> Tensor:
+        """The raw output for one black crop, in evaluation mode; leaves the mode as it was."""
+        training = self.training
+        with torch.inference_mode():
+            raw = self.eval().raw(torch.zeros(1, self.channels, self.size, self.size, dtype=torch.uint8))
+        self.train(training)
+        return raw
 
     def _scaled(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last).to(self.mean_shape.dtype).div_(255)

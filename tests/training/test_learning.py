@@ -56,6 +56,11 @@ def test_every_model_beats_the_mean_face_and_never_explodes(model: str, script: 
     assert not [line for line in result["warnings"] if "still falling" not in line]
 
 
+def test_a_net_that_starts_at_the_mean_shape_has_its_error(script: Script, drawn: Path) -> None:
+    result, _ = train(script, drawn, "naimish_bn", "optimizer.lr=1e-12", "trainer.max_epochs=1")
+    assert result["test"]["nme_interocular"] == pytest.approx(result["mean_shape_nme"], rel=1e-3)
+
+
 @pytest.mark.parametrize("model", CLASSICS)
 def test_the_rate_that_the_range_test_suggests_is_one_to_learn_with(model: str, script: Script, drawn: Path) -> None:
     words = [f"model={model}", f"data.root={drawn}", *SHORT, *CHANGES.get(model, [])]

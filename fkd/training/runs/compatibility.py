@@ -117,7 +117,9 @@ def first_difference(
     Returns:
         The key, its value in the net's config and its current value; None if the parts are equal.
     """
-    ignored = {"model.lr"} if training else {"model.lr", "model.net.dropout", "model.net.init"}
+    ignored = {"model.lr", "model.starts_at_mean_shape"}
+    if not training:
+        ignored |= {"model.net.dropout", "model.net.init"}
     then, now = (
         {key: value for key, value in _leaves(config) if any(f"{key}.".startswith(f"{part}.") for part in parts)}
         for config in (trained, plain(cfg))
