@@ -15,6 +15,9 @@ from fkd.errors import UserError
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt (malloc.h): when free memory returns to the system, and the number of mapped blocks."""
 
+RAY_FOLDER = "FKD_RAY_FOLDER"
+"""Environment variable of a job on a Ray cluster: the folder where the command was typed."""
+
 
 def loader_workers(asked: int | str, gpus: int) -> int:
     """Number of processes that load data for this process.
@@ -126,6 +129,11 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, args=[os.getppid()], daemon=True).start()
+
+
+def go_to_folder() -> None:
+    """Go to the folder where the command was typed, in which Ray does not start its processes."""
+    os.chdir(os.environ[RAY_FOLDER])
 
 
 def join_tasks() -> None:

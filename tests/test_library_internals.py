@@ -261,3 +261,14 @@ def test_submitit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with replaced_results(lambda job, error: "bad"):
             check.same("Job.results of a killed job", job.results, ["bad"])
         check.same("Job.results", lambda: submitit.Job.results, original)
+
+
+def test_ray() -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+    with checking("hydra-ray-launcher", "ray") as check:
+        from hydra_plugins.hydra_ray_launcher import _core
+
+        names = set(_core.launch.__code__.co_names)
+        check.same("_core.launch calls", lambda: names >= {"launch_job_on_ray", "start_ray"}, True)
+        check.same("_core.launch_job_on_ray", lambda: callable(getattr(_core, "launch_job_on_ray", None)), True)
+        check.same("_core.ray", lambda: _core.ray.__name__, "ray")  # type: ignore[attr-defined]

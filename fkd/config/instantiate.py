@@ -38,7 +38,7 @@ def instantiate(config: Any, key: str, **arguments: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from None
         if isinstance(cause, ModuleNotFoundError) and (extra := key.rpartition(".")[2]) in _extras():
-            raise UserError(f'{key}: needs what is not installed yet; pip install -e ".[{extra}]"') from error
+            raise UserError(f"{key}: needs what is not installed yet; pip install 'fkd[{extra}]'") from error
         refused = isinstance(cause, (TypeError, ValueError, ImportError, HydraException, *_refusals_of_lightning()))
         refused &= not _is_of_own_code(cause)
         if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):

@@ -3,7 +3,9 @@
 import logging
 import multiprocessing
 import os
+import re
 import signal
+import socket
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -14,8 +16,9 @@ from typing import Any, ClassVar
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from fkd.distributed import RAY_FOLDER
 from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ class _InnerLauncher(Launcher):
         parameters: parameters of that launcher.
     """
 
+    extra: ClassVar[str] = "sweep"  # the extra of fkd that brings it
     library: ClassVar[str]  # the plugin `hydra_<library>_launcher` holds the launcher
     interrupted: ClassVar[str]  # message after Ctrl-C: what happens to the jobs
     terminated: ClassVar[str]  # the same after SIGTERM
@@ -44,7 +48,8 @@ class _InnerLauncher(Launcher):
             module = import_module(f"hydra_plugins.hydra_{self.library}_launcher.{self.library}_launcher")
         except ModuleNotFoundError as error:
             raise UserError(
-                f'hydra/launcher: expected {self.library}, found no module {error.name}; pip install -e ".[sweep]"'
+                f"hydra/launcher: expected {self.library}, found no module {error.name}; "
+                f"pip install 'fkd[{self.extra}]'"
             ) from None
         self.resume_hint = f"; resume={config.hydra.sweep.dir} continues the sweep" if "ckpt_path" in config else ""
         self._inner: Launcher = getattr(module, type(self).__name__)(**self.parameters)
@@ -80,6 +85,51 @@ class JoblibLauncher(_InnerLauncher):
 
     def waiting(self) -> AbstractContextManager[None]:
         return _stopping_workers()
+
+
+class RayLauncher(_InnerLauncher):
+    """Jobs on a Ray cluster; Ctrl-C and SIGTERM end them, too. A job that was killed is started again and resumes.
+
+    Args:
+        ray: arguments of `ray.init` and, for each job, of `ray.remote`.
+    """
+
+    extra = library = "ray"
+    interrupted = terminated = "its jobs have saved and ended, too"
+
+    def __init__(self, ray: DictConfig) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray reports each use to its makers
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # what two jobs print alike is printed twice
+        variables = {RAY_FOLDER: os.getcwd(), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        start = {
+            "address": "local",
+            "object_store_memory": None if ray.init.get("address") else 2**27,  # bytes; configs and results are small
+            "runtime_env": {"env_vars": variables, "worker_process_setup_hook": "fkd.distributed.go_to_folder"},
+            "logging_level": "warning",
+        }
+        given = {key: value for key, value in ray.init.items() if value is not None}
+        super().__init__(ray=OmegaConf.create({"init": start | given, "remote": ray.remote}))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        from fkd.library_internals.ray import end, replaced_results, start
+
+        arguments: dict[str, Any] = OmegaConf.to_container(self.parameters["ray"].init)  # type: ignore[assignment]
+        try:
+            if place := re.search(r"([^/]+):(\d+)$", arguments["address"]):  # Ray itself would wait for minutes
+                socket.create_connection((place[1], int(place[2])), timeout=10).close()
+            start(arguments)
+        except OSError as error:
+            raise UserError(
+                f"hydra.launcher.ray.init.address={arguments['address']}: expected a Ray cluster that answers, found: "
+                f"{error}"
+            ) from error
+        with replaced_results(lambda error: _bad_value("a job", error)) as jobs, _terminating():
+            try:
+                yield
+            except KeyboardInterrupt:
+                end(jobs)
+                raise
 
 
 class LocalLauncher(_InnerLauncher):
@@ -147,19 +197,28 @@ def _waiting_for_all() -> Iterator[None]:
     """Give a killed job a bad value instead of ending the wait for the others; end the wait at SIGTERM."""
     from fkd.library_internals.submitit import replaced_results
 
-    def bad_value(job: Any, error: Exception) -> JobReturn:
-        log.warning(f"job {job.job_id} ended without a result: {str(error).splitlines()[0]}")
-        result = JobReturn(status=JobStatus.COMPLETED)
-        result.return_value = BAD_OBJECTIVE
-        return result
+    with replaced_results(lambda job, error: _bad_value(f"job {job.job_id}", error)), _terminating():
+        yield
+
+
+def _bad_value(job: str, error: Exception) -> JobReturn:
+    """The result of a job that was killed; says so."""
+    log.warning(f"{job} ended without a result: {str(error).splitlines()[0]}")
+    result = JobReturn(status=JobStatus.COMPLETED)
+    result.return_value = BAD_OBJECTIVE
+    return result
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM raise an exception."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        with replaced_results(bad_value):
-            yield
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 

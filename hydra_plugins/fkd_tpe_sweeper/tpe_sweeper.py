@@ -68,7 +68,7 @@ class TpeSweeper(Sweeper):
             from hydra_plugins.fkd_tpe_sweeper import _space, _study, _summary
         except ModuleNotFoundError as error:
             raise UserError(
-                f'hydra/sweeper=tpe: expected Optuna, found no module {error.name}; pip install -e ".[sweep]"'
+                f"hydra/sweeper=tpe: expected Optuna, found no module {error.name}; pip install 'fkd[sweep]'"
             ) from None
 
         presets = [f"{key}={value}" for key, value in self.params.items()]

@@ -21,7 +21,7 @@ from fkd.errors import BAD_OBJECTIVE, UserError
 from tests.conftest import PROJECT, Outcome
 
 Script = Callable[..., Outcome]
-LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
+LAUNCHERS = ("joblib", "ray", "submitit_local", "submitit_slurm")
 FAST = ("trainer=debug", "crop.size=32", "data.batch_size=8", "test=false", "hydra.sweep.dir=sweep")
 
 
@@ -37,6 +37,7 @@ def results(sweep: Path) -> list[dict]:
 def test_a_preset_names_a_launcher_that_is_there(name: str) -> None:
     pytest.importorskip("submitit")
     pytest.importorskip("joblib")
+    pytest.importorskip("ray")
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         launcher = compose("train", [f"hydra/launcher={name}"], return_hydra_config=True).hydra.launcher
     assert launcher._target_ in Plugins.instance().class_name_to_class
@@ -53,17 +54,9 @@ def test_joblib_runs_jobs_side_by_side_and_one_that_fails_alone(script: Script, 
 
 
 @contextmanager
-def started(root: Path, folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def started(root: Path, folder: Path, *arguments: str, jobs: int = 4) -> Iterator["subprocess.Popen[str]"]:
     """A sweep that does two long trainings at once, in a group of its own, as soon as both have saved an epoch."""
-    command = [
-        sys.executable,
-        str(PROJECT / "scripts/train.py"),
-        "-m",
-        "seed=0,1,2,3",
-        *arguments,
-        *on(root),
-        *FAST[1:],
-    ]
+    command = [sys.executable, str(PROJECT / "scripts/train.py"), "-m", f"seed=range({jobs})", *on(root), *FAST[1:]]
     long = ("trainer=cpu", "trainer.max_epochs=5000", "callbacks.overlays=null", "data.num_workers=0")
     with (folder / "printed.txt").open("w") as printed:
         process = subprocess.Popen(
@@ -176,12 +169,12 @@ def test_a_job_that_is_killed_is_worth_a_bad_value(tmp_path: Path, monkeypatch: 
 def test_without_its_extra_a_launcher_says_what_to_install(
     name: str, script: Script, monkeypatch: pytest.MonkeyPatch, faces_root: Path
 ) -> None:
-    for library in ("joblib", "submitit"):
+    for library in ("joblib", "ray", "submitit"):
         monkeypatch.setitem(sys.modules, f"hydra_plugins.hydra_{library}_launcher.{library}_launcher", None)
     outcome = script("train", "-m", f"hydra/launcher={name}", *on(faces_root), *FAST)
     assert outcome.status == 2
     assert len(outcome.err.strip().splitlines()) == 1
-    assert 'pip install -e ".[sweep]"' in outcome.err
+    assert f"pip install 'fkd[{'ray' if name == 'ray' else 'sweep'}]'" in outcome.err
 
 
 def test_jobs_side_by_side_divide_the_cores_and_load_their_data_themselves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import torch
 from tests.conftest import PROJECT
 from tests.hydra_plugins.slurm import slurm
 
-pytest.importorskip("submitit", reason='needs submitit: pip install -e ".[sweep]"')
+pytest.importorskip("submitit", reason="needs submitit: pip install 'fkd[sweep]'")
 pytestmark = pytest.mark.skipif(
     bool(slurm.missing()), reason=f"needs Debian's slurm-wlm and munge ({', '.join(slurm.missing())} not found)"
 )

@@ -312,7 +312,7 @@ def test_missing_optuna_is_said(sweep: Callable[..., Path], monkeypatch: pytest.
         monkeypatch.delitem(sys.modules, name)
         monkeypatch.delattr(f"hydra_plugins.fkd_tpe_sweeper.{name.rsplit('.')[-1]}", raising=False)
     monkeypatch.setitem(sys.modules, "optuna.distributions", None)
-    with pytest.raises(UserError, match=r"expected Optuna, found no module optuna.* pip install -e \"\.\[sweep\]\""):
+    with pytest.raises(UserError, match=r"expected Optuna, found no module optuna.* pip install 'fkd\[sweep\]'"):
         sweep(*SPACE)
 
 

@@ -79,7 +79,7 @@ def test_a_logger_that_is_not_installed_says_how_to_get_it(
     cfg = compose(f"logger={name}")
     with pytest.raises(UserError) as error:
         instantiate(cfg.logger[name], f"logger.{name}")
-    assert str(error.value) == f'logger.{name}: needs what is not installed yet; pip install -e ".[{name}]"'
+    assert str(error.value) == f"logger.{name}: needs what is not installed yet; pip install 'fkd[{name}]'"
 
 
 class Metadata:

@@ -1,0 +1,131 @@
+"""Sweeps on a real Ray cluster, whose workers are processes of this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fkd.commands.new import write_project
+from fkd.distributed import RAY_FOLDER
+from tests.conftest import PROJECT
+from tests.hydra_plugins.test_launchers import FAST, on, results, started
+
+ray = pytest.importorskip("ray")
+pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ray's workers are found in /proc")
+RAY = "hydra/launcher=ray"
+TWO = "+hydra.launcher.ray.init.num_cpus=2"
+"""Two jobs at once, also where there is one core."""
+
+
+def workers(folder: Path) -> list[int]:
+    """Numbers of the processes that train for a command which was typed in a folder."""
+    said, found = f"{RAY_FOLDER}={folder}".encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (
+                said in (process / "environ").read_bytes().split(b"\0")
+                and b"_run_job" in process.joinpath("cmdline").read_bytes()
+            ):
+                found.append(int(process.name))
+        except OSError:  # it has just ended, or is of another user
+            continue
+    return found
+
+
+def sweep(folder: Path, root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(PROJECT / "scripts/train.py"), "-m", RAY, *on(root), *FAST, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def test_a_job_that_fails_fails_alone(tmp_path: Path, faces_root: Path) -> None:
+    done = sweep(tmp_path, faces_root, "data.batch_size=8,1000", TWO)
+    good, bad = results(tmp_path / "sweep")
+    assert done.returncode == 1
+    assert good["status"] == "done", done.stderr
+    assert bad["status"].startswith("failed: data.batch_size: expected at most the 21")
+    again = sweep(tmp_path, faces_root, "data.batch_size=8,1000", TWO)
+    assert again.returncode == 1
+    assert "sweep/0: done, nothing is left to do" in again.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_its_jobs_save_and_end_with_the_sweep(number: int, tmp_path: Path, faces_root: Path) -> None:
+    with started(faces_root, tmp_path, RAY, TWO) as process:
+        process.send_signal(number)
+        status = process.wait(timeout=60)
+    printed = (tmp_path / "printed.txt").read_text()
+    assert status == 1, printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert line == "error: interrupted; its jobs have saved and ended, too; resume=sweep continues the sweep"
+    ended = [result["status"] for result in results(tmp_path / "sweep")]
+    assert len(ended) == 2  # the others never began
+    assert all(status.startswith("stopped: interrupted by SIGINT") for status in ended)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_job_that_is_killed_is_started_again_and_resumes(retries: int, tmp_path: Path, faces_root: Path) -> None:
+    again = f"hydra.launcher.ray.remote.max_retries={retries}"
+    with started(faces_root, tmp_path, RAY, TWO, again, jobs=2) as process:
+        victim, survivor = workers(tmp_path)
+        killed = time.time()
+        os.kill(victim, signal.SIGKILL)
+        end = time.monotonic() + 120
+        while (
+            sum(path.stat().st_mtime > killed + 1 for path in tmp_path.glob("sweep/*/checkpoints/last.ckpt")) <= retries
+        ):
+            assert time.monotonic() < end, (tmp_path / "printed.txt").read_text()
+            time.sleep(0.2)
+        assert survivor in workers(tmp_path)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=90)
+    statuses = [result["status"] for result in results(tmp_path / "sweep")]
+    assert sum(status.startswith("stopped: interrupted") for status in statuses) == 1 + retries
+    assert statuses.count("running") == 1 - retries
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster of this machine that was started elsewhere; gives its address."""
+    (tmp_path / "elsewhere").mkdir()
+    port = "6411"
+    command = [sys.executable, "-m", "ray.scripts.scripts"]
+    start = ["start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    done = subprocess.run([*command, *start], cwd=tmp_path / "elsewhere", capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield f"127.0.0.1:{port}"
+    subprocess.run([*command, "stop", "--force"], capture_output=True, timeout=60)
+
+
+def test_a_project_sweeps_over_its_own_net_on_a_cluster(cluster: str, tmp_path: Path) -> None:
+    write_project(tmp_path, "facelab")
+    small = ("trainer=debug", "crop.size=32", "data.batch_size=8", "data.subjects=12", "data.frames=3", "data.size=96")
+    command = [sys.executable, "-m", "fkd", "train", "-m", RAY, f"hydra.launcher.ray.init.address={cluster}"]
+    arguments = ("model=tiny", "loss=huber", "seed=0,1", "hydra.sweep.dir=sweep", *small)
+    done = subprocess.run([*command, *arguments], cwd=tmp_path / "facelab", capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [result["status"] for result in results(tmp_path / "facelab/sweep")] == ["done", "done"]
+    assert (tmp_path / "facelab/data/synthetic").is_dir()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("hydra.launcher.ray.init.address=127.0.0.1:1",),
+            "hydra.launcher.ray.init.address=127.0.0.1:1: expected a Ray cluster that answers, found",
+        ),
+        (("trainer=ddp", "trainer.accelerator=cpu", TWO), "let the cluster start them: hydra/launcher=submitit_slurm"),
+    ],
+)
+def test_what_cannot_work_is_said(arguments: tuple[str, ...], message: str, tmp_path: Path, faces_root: Path) -> None:
+    done = sweep(tmp_path, faces_root, "seed=0,1", *arguments)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr + done.stdout
