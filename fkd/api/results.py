@@ -116,9 +116,10 @@ class Comparison:
         self.judgement = comparison.verdict(ranking, self._config["resamples"])
 
     @property
-    def runs(self) -> list[TrainedRun]:
+    def runs(self) -> list[TrainedRun | Evaluation]:
         """The ranked ones, best first."""
-        return [TrainedRun(run.path) for run in self.ranking.ranked]
+        folders = [run.path for run in self.ranking.ranked]
+        return [(Evaluation if (folder / comparison.EVALUATION).exists() else TrainedRun)(folder) for folder in folders]
 
     def __str__(self) -> str:
         console = Console(file=StringIO(), width=_WIDTH)

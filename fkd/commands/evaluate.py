@@ -1,23 +1,27 @@
 """Scores a net on annotated faces: a table, metrics.json, ced.png and faces.png in the run folder.
 
 fkd evaluate ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR subset=test boxes=keypoints
+fkd evaluate ckpt=[a.ckpt,b.ckpt] data=udacity data.root=DIR
 """
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 import fkd
+from fkd import comparison
 from fkd.cli.command import command
 from fkd.config import checks
 from fkd.config.build_parts import build_detector
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
+from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown, breakdown_table
 from fkd.evaluation.evaluate import Candidate, evaluate
-from fkd.evaluation.report import metrics_table, part_table, save_figures
+from fkd.evaluation.report import metrics_table, part_table, save_faces, save_figures
 from fkd.inference.metadata import Metadata
+from fkd.inference.predictor import Net
 from fkd.inference.torch_net import TorchNet
 from fkd.terminal import labelled_lines, show
 from fkd.training.runs import compatibility
@@ -26,8 +30,37 @@ from fkd.training.runs.run_folder import write_json
 
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
-    run_dir, detector = Path(cfg.run_dir), build_detector(cfg)
-    net = fkd.load(fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt"), device=cfg.device).net
+    run_dir, detector, paths = Path(cfg.run_dir), build_detector(cfg), checkpoints(cfg)
+    nets = [fkd.load(path, device=cfg.device).net for path in paths]  # all of them, before one is scored
+    if len(nets) == 1:
+        return score(cfg, paths[0], nets[0], detector, run_dir)
+    errors = []
+    for number, (path, net) in enumerate(zip(paths, nets, strict=True), 1):
+        show(f"{number} of {len(nets)}: {path}")
+        errors.append(score(cfg, path, net, detector, run_dir / str(number)))
+    show(*comparison.summary(run_dir), f"look closer: fkd compare {run_dir}")
+    return min(errors)
+
+
+def checkpoints(cfg: DictConfig) -> list[Path]:
+    """The files of `ckpt`: one, or a list of them; without one the net that comes with fkd.
+
+    Raises:
+        UserError: one is no path, or the list is empty.
+    """
+    if not isinstance(cfg.ckpt, ListConfig):
+        return [fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")]
+    if not cfg.ckpt:
+        raise UserError("ckpt=[]: expected at least one checkpoint, found none; leave ckpt out for the net of fkd")
+    return [checks.path(cfg, f"ckpt.{number}") for number in range(len(cfg.ckpt))]
+
+
+def score(cfg: DictConfig, path: Path, net: Net, detector: Detector, folder: Path) -> float:
+    """Score one net; writes its files into the folder, which is made, and gives its inter-ocular NME in percent.
+
+    Raises:
+        UserError: the faces cannot be read, or do not fit the net.
+    """
     if isinstance(net, TorchNet):
         compatibility.check_labels(cfg, net.config)
     faces = faces_for(cfg, net.metadata)
@@ -39,12 +72,24 @@ def main(cfg: DictConfig) -> float:
         show("an exported net does not name its training subjects: subjects of the test may be among them")
         if not len(faces.splits["train"]):
             show("mean shape: of the scored faces, since there are no others; data.train=... gives some")
-    batch_size = checks.whole(cfg, "data.batch_size", least=1)
-    scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, checks.flag(cfg, "flip"))
+    batch_size, flip = checks.whole(cfg, "data.batch_size", least=1), checks.flag(cfg, "flip")
+    scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, flip)
     conditions = breakdown(scores, faces.subset(cfg.subset))
-    write_json(run_dir / "metrics.json", scores.metrics)
-    write_json(run_dir / "conditions.json", conditions)
-    image = save_figures(run_dir, scores, faces, cfg.subset)
+    write_json(folder / "metrics.json", scores.metrics)
+    write_json(folder / "conditions.json", conditions)
+    image = save_figures(folder, scores, faces, cfg.subset)
+    save_faces(folder, scores, faces, cfg.subset)
+    write_json(
+        folder / comparison.EVALUATION,
+        {
+            **comparison.recipe_of(path, flip),
+            "ckpt": str(path.absolute()),
+            "faces": {"test": faces.fingerprint(cfg.subset)},
+            "mean_shape_nme": scores.mean_shape["nme_interocular"],
+            "parameters": sum(p.numel() for p in net.model.net.parameters()) if isinstance(net, TorchNet) else None,
+            "test": scores.metrics,
+        },
+    )
 
     columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
     show(
@@ -52,7 +97,7 @@ def main(cfg: DictConfig) -> float:
         part_table(scores.metrics),
         breakdown_table(conditions),
         labelled_lines(
-            {"metrics": f"{run_dir}/metrics.json", "faces drawn": str(image), "error curve": f"{run_dir}/ced.png"}
+            {"metrics": f"{folder}/metrics.json", "faces drawn": str(image), "error curve": f"{folder}/ced.png"}
         ),
     )
     return float(scores.metrics["nme_interocular"])
@@ -91,7 +136,7 @@ def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
         if found == metadata.schema:
             raise
         raise UserError(
-            f"ckpt={cfg.ckpt}: expected faces with the points of {metadata.schema.name}, which this net finds, found "
+            f"ckpt: expected faces with the points of {metadata.schema.name}, which this net finds, found "
             f"data={cfg.data.name} with those of {found.name}; give another net or other data"
         ) from error
 

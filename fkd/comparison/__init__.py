@@ -14,13 +14,14 @@ from fkd.comparison.columns import labels
 from fkd.comparison.curves import Drawn, draw
 from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
-from fkd.comparison.run_reader import Run, read
+from fkd.comparison.run_reader import EVALUATION, Run, read, recipe_of
 from fkd.comparison.settings import read_yaml
 from fkd.comparison.significance import verdict
 from fkd.comparison.table import others_table, ranked_table, write_csv
 from fkd.config import CONF
 
 __all__ = [
+    "EVALUATION",
     "Drawn",
     "Ranking",
     "Run",
@@ -31,6 +32,7 @@ __all__ = [
     "output_folder",
     "rank",
     "read",
+    "recipe_of",
     "shown",
     "summary",
     "verdict",

@@ -103,9 +103,10 @@ def _faces(run_dir: Path) -> Faces:
     The config may be untrusted: it can call nothing but sources of fkd, with plain values. Relative paths start at the
     working directory of the run, and no missing folder is created.
     """
+    configs = (run_dir if (run_dir / ".hydra").is_dir() else run_dir.parent) / ".hydra"  # of several evaluated nets
     try:
-        config = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
-        start = OmegaConf.select(OmegaConf.load(run_dir / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
+        config = OmegaConf.load(configs / "config.yaml")
+        start = OmegaConf.select(OmegaConf.load(configs / "hydra.yaml"), "hydra.runtime.cwd")
         source: Any = OmegaConf.to_container(OmegaConf.select(config, "data.source"), resolve=True)
         _check_source(source.get("_target_"))
         faces: Faces = instantiate(_checked(source, Path(start)), "data.source")

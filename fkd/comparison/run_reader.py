@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from fkd.training.runs import metrics_csv
 TRAINED_ON = "subjects_in_training"
 """Key of `metrics.json`: the number of tested subjects that the net was trained on; None if it is unknown."""
 
+EVALUATION = "evaluation.json"
+"""File of a net's scores on a data set, in the folder of `fkd evaluate`."""
+
 _NOT_RUNS = ("checkpoints", "tensorboard")
 _SHOWN_HASH = 6
 """Characters of a recipe's hash that are shown."""
@@ -24,7 +27,7 @@ _SHOWN_HASH = 6
 
 @dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training, or one evaluation of a net.
 
     Attributes:
         path: its folder.
@@ -104,10 +107,12 @@ def read(places: Sequence[Path]) -> list[Run]:
     Raises:
         UserError: there is none.
     """
-    paths = {path.resolve(): path for place in places for path in _find(place)}
+    paths = {path.resolve(): path for place in places for path in _find(place, _is_training)}
+    if not paths:  # only then: trainings hold scores of their own
+        paths = {path.resolve(): path for place in places for path in _find(place, _is_evaluation)}
     if not paths:
         where = ", ".join(map(str, places[:3])) + (", ..." if len(places) > 3 else "")
-        raise UserError(f"runs={where}: expected runs of fkd train (folders with a result.json), found none")
+        raise UserError(f"runs={where}: expected runs of fkd train or fkd evaluate, found none")
     root = Path(os.path.commonpath(paths if len(paths) > 1 else [path.parent for path in paths]))
     runs = [_read(path, resolved.relative_to(root).as_posix()) for resolved, path in sorted(paths.items())]
     return _with_hashes(_completed(runs))
@@ -158,16 +163,34 @@ def _with_hashes(runs: Sequence[Run]) -> list[Run]:
     ]
 
 
-def _find(place: Path) -> Iterator[Path]:
+def recipe_of(ckpt: Path, flip: bool) -> dict[str, Any]:
+    """Settings and hash of the recipe that a checkpoint was trained with; of one outside of its run its path alone."""
+    try:
+        run = _read(ckpt.parent.parent, "")
+    except OSError:
+        run = None
+    known = run is not None and run.settings and ckpt.suffix != ".onnx"
+    settings = dict(run.settings) if run is not None and known else {"net": str(ckpt)}
+    if flip:
+        return {"settings": settings | {"flip": True}, "recipe": ""}
+    return {"settings": settings, "recipe": run.recipe if run is not None and known else ""}
+
+
+def _find(place: Path, wanted: Callable[[Path, Sequence[str], Sequence[str]], bool]) -> Iterator[Path]:
     for root, subfolders, files in os.walk(place):
-        path = Path(root)
-        if "result.json" in files or (".hydra" in subfolders and _is_training(path)):
-            yield path
+        if wanted(Path(root), subfolders, files):
+            yield Path(root)
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and name not in _NOT_RUNS]
 
 
-def _is_training(path: Path) -> bool:
-    """Whether a folder without a result belongs to a training: evaluations leave a `.hydra`, too."""
+def _is_evaluation(path: Path, subfolders: Sequence[str], files: Sequence[str]) -> bool:
+    return EVALUATION in files
+
+
+def _is_training(path: Path, subfolders: Sequence[str], files: Sequence[str]) -> bool:
+    """Evaluations leave a `.hydra`, too."""
+    if "result.json" in files or ".hydra" not in subfolders:
+        return "result.json" in files
     try:
         return "\ntrainer:\n" in (path / ".hydra" / "config.yaml").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -175,14 +198,17 @@ def _is_training(path: Path) -> bool:
 
 
 def _read(path: Path, name: str) -> Run:
+    is_evaluation = not (path / "result.json").exists() and (path / EVALUATION).exists()
     try:
-        content = json.loads((path / "result.json").read_bytes())
+        content = json.loads((path / (EVALUATION if is_evaluation else "result.json")).read_bytes())
     except FileNotFoundError:
         if is_locked(path / ".lock"):
             return Run(path, name, "running", "just started")
         return Run(path, name, "broken", "no result.json: the run ended before writing one")
     except (OSError, ValueError, RecursionError) as error:
         return Run(path, name, "broken", f"result.json cannot be read ({' '.join(str(error).split())})")
+    if is_evaluation and isinstance(content, dict):
+        content["status"] = "done"
     if not isinstance(content, dict) or not isinstance(content.get("status"), str):
         return Run(path, name, "broken", "result.json: expected an object with a status, found something else")
 

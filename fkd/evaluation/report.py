@@ -39,14 +39,14 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
 
 
 def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> None:
-    """Write `test_faces.npz` (or of another subset), by which runs can be compared face by face.
+    """Write `test_faces.npz`, the faces of a subset that were scored, by which runs can be compared face by face.
 
     Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
     distance, 100 if the face was `missed` (N,); `window` (N, 4), `preds` (NaN if it was missed) and `target`
     (N, K, 2) photo pixels; `visible` (N, K), whether each point of `target` is visible.
     """
     table = faces.subset(subset)
-    with whole_file(Path(run_dir) / f"{subset}_faces.npz") as file:
+    with whole_file(Path(run_dir) / "test_faces.npz") as file:
         np.savez_compressed(
             file,
             image=table.paths.astype(str),

@@ -90,7 +90,7 @@ def test_runs_that_were_never_tested_are_compared(script: Script) -> None:
     [
         ([], ["runs", "runs="]),
         (["runs=gone"], ["runs=gone", "no such folder"]),
-        (["runs=empty"], ["runs=empty", "result.json", "found none"]),
+        (["runs=empty"], ["runs=empty", "fkd evaluate", "found none"]),
         (["runs=sweep", "rank=best"], ["rank=best", "auto, test, val"]),
         (["runs=sweep", "rows=0"], ["rows", "0"]),
         (["runs=sweep", "output=/proc/none"], ["/proc/none"]),

@@ -1,0 +1,78 @@
+"""Evaluations of several nets on one more test set, side by side."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fkd
+from tests.comparison.folders import write_run
+from tests.conftest import Outcome
+from tests.scripts.test_scripts import on
+
+Script = Callable[..., Outcome]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "comparison.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) -> None:
+    nets = f"ckpt=[{fkd.WEIGHTS},{fkd.EXPORTED}]"
+    outcome = script("evaluate", nets, *on(faces_root), "subset=all", "hydra.run.dir=scores")
+    assert outcome.status == 0, outcome.err
+    assert "2 runs by test NME" in outcome.out
+    assert "may be no better than" in outcome.out  # the same net
+    metrics = [json.loads(Path(f"scores/{number}/metrics.json").read_text()) for number in (1, 2)]
+    assert metrics[0]["nme_interocular"] == pytest.approx(metrics[1]["nme_interocular"], rel=1e-3)
+
+    again = script("compare", "scores")
+    assert again.status == 0, again.err
+    assert {Path(row["net"]).name for row in rows(Path("scores"))} == {"compact.safetensors", "compact.onnx"}
+    assert "no images" not in Path("scores/comparison.html").read_text()
+
+
+def test_evaluations_of_one_recipes_seeds_are_one_line_and_other_faces_have_no_rank(
+    script: Script, faces_root: Path, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        run = write_run(tmp_path / f"runs/{seed}", {"seed": seed})
+        (run / "checkpoints").mkdir()
+        shutil.copy(fkd.WEIGHTS, run / "checkpoints/best.safetensors")
+        ckpt = f"ckpt={run}/checkpoints/best.safetensors"
+        assert script("evaluate", ckpt, *on(faces_root), "hydra.run.dir=scores/seed" + str(seed)).status == 0
+    script("evaluate", ckpt, *on(faces_root), "subset=val", "hydra.run.dir=scores/other")
+    script("evaluate", ckpt, *on(faces_root), "flip=true", "hydra.run.dir=scores/flip")
+    outcome = script("compare", "scores")
+    assert outcome.status == 0, outcome.err
+    assert re.search(r"true +1 .*\n.*false +2 ", outcome.out)  # flip, seeds
+    found = {Path(row["run"]).name: row for row in rows(Path("scores"))}
+    assert found["other"]["rank"] == ""
+    assert found["flip"]["flip"] == "True"
+    scores = [json.loads(Path(f"scores/seed{seed}/metrics.json").read_text()) for seed in (0, 1)]
+    assert [float(found[f"seed{seed}"]["test/nme_interocular"]) for seed in (0, 1)] == pytest.approx(
+        [metrics["nme_interocular"] for metrics in scores]
+    )
+    comparison = fkd.compare("scores")
+    assert {type(run).__name__ for run in comparison.runs} == {"Evaluation"}
+
+
+def test_where_nets_were_trained_only_trainings_are_compared(script: Script, faces_root: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "all/training", {})
+    script("evaluate", *on(faces_root), "hydra.run.dir=all/evaluation")
+    assert script("compare", "all").status == 0
+    assert [row["run"] for row in rows(Path("all"))] == ["training"]
+
+
+@pytest.mark.parametrize("given", ["[]", "[gone.ckpt]", "[1,true]"])
+def test_a_wrong_list_of_nets_is_refused_before_one_is_scored(given: str, script: Script, faces_root: Path) -> None:
+    nets = given.replace("[1", f"[{fkd.WEIGHTS}").replace("[gone", f"[{fkd.WEIGHTS},gone")
+    outcome = script("evaluate", f"ckpt={nets}", *on(faces_root), "hydra.run.dir=scores")
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert not list(Path("scores").glob("*/metrics.json"))
