@@ -1,5 +1,7 @@
 """The command `fkd`: what it lists, and that it runs what the scripts run."""
 
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -69,6 +71,32 @@ def test_command_and_script_are_the_same(name: str) -> None:
     assert (
         run(name, "--help").stdout == subprocess.run(script, capture_output=True, text=True, timeout=120).stdout != ""
     )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("line", "expected", "other"),
+    [
+        ("fkd ", {"train", "predict", "new"}, "model="),
+        ("fkd tr", {"train"}, "predict"),
+        ("fkd train model=naim", {"model=naimish", "model=naimish_bn"}, "model=simple"),
+        ("fkd train model=naimish loss.b", set(), "loss="),
+        ("fkd predict outp", {"output="}, "input="),
+        ("fkd nonsense mod", set(), "model="),
+    ],
+)
+def test_a_shell_completes_commands_groups_and_options(line: str, expected: set[str], other: str) -> None:
+    """As bash calls the function that `fkd -sc install=bash` prints."""
+    words = line.split(" ")
+    script = (
+        f'eval "$(fkd -sc install=bash)"; COMP_LINE="{line}" COMP_POINT={len(line)} COMP_CWORD={len(words) - 1}; '
+        "hydra_bash_completion; printf '%s\n' \"${COMPREPLY[@]}\""
+    )
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, env=environment)
+    found = set(done.stdout.split())
+    assert found >= expected, done.stderr
+    assert other not in found
 
 
 def test_a_mistake_ends_with_one_line_and_status_2(tmp_path: Path) -> None:

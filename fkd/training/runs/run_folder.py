@@ -1,6 +1,7 @@
 """The folder of one run: its `result.json`, its lock, and how it resumes after an interruption."""
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -89,10 +90,21 @@ class Run:
             return
         then, now = _overrides(self.before), _overrides(self.values)
         if command(then) != command(now):
+            if resumes:
+                raise UserError(self._anew(now))
             raise UserError(
                 f"{self.folder}: expected the command of the run in this folder ({' '.join(then) or 'no overrides'}; "
                 f"{self.before['status']}), found {' '.join(now) or 'no overrides'}; {ELSEWHERE}"
             )
+
+    def _anew(self, overrides: Sequence[str]) -> str:
+        """What to do instead of resuming a run that is over with other settings, such as more epochs."""
+        last = {override.partition("=")[0]: override for override in overrides if not override.startswith("ckpt_path=")}
+        return (
+            f"{self.folder}: this run is over ({self.before['status']}) and its schedule with it: it has learned with "
+            f"falling rates up to its last epoch. Train anew with fkd train {shlex.join(last.values())}, or start from "
+            f"its net by adding weights={self.folder / 'checkpoints' / 'best.ckpt'}"
+        )
 
     def _seconds_until(self, last: Path) -> float:
         """The duration of the run so far; a process that was killed counts until its last save."""
