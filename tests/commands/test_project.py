@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,45 @@ def test_a_sweep_with_joblib_trains_its_nets_in_processes_of_their_own(project: 
     done = run(project, "-m", "fkd", "train", *sweep, *TINY, *DATA, "test=false")
     assert len(list((project / "outputs/two").glob("*/checkpoints/best.ckpt"))) == 2, done.stderr
     assert "look closer: fkd compare outputs/two" in done.stdout
+
+
+def test_a_search_with_optuna_trains_its_net(project: Path) -> None:
+    pytest.importorskip("optuna")
+    search = ("sweep=tpe", "model=tiny", "loss=huber,mse", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=outputs/search")
+    done = run(project, "-m", "fkd", "train", *search, *TINY, *DATA, "test=false")
+    assert len(json.loads((project / "outputs/search/search.json").read_text())["trials"]) == 2, done.stderr
+
+
+def test_in_another_project_its_net_is_refused_too(project: Path, tmp_path: Path) -> None:
+    write_project(tmp_path, "otherlab")
+    ckpt = f"ckpt={project}/outputs/one/checkpoints/best.ckpt"
+    done = fails(tmp_path / "otherlab", "-m", "fkd", "evaluate", ckpt, "data.subjects=12")
+    assert done.returncode == 2
+    assert "found _target_ 'facelab.tiny.Tiny'" in done.stderr
+    assert not list((tmp_path / "otherlab/outputs").glob("**/metrics.json"))
+
+
+def test_a_project_that_was_moved_resumes_what_was_cut(tmp_path: Path) -> None:
+    write_project(tmp_path, "facelab")
+    old, new = tmp_path / "facelab", tmp_path / "moved"
+    long = ("model=tiny", "loss=huber", *TINY, *DATA, "trainer=cpu", "trainer.max_epochs=40", "test=false")
+    command = [sys.executable, "-m", "fkd", "train", *long, "hydra.run.dir=outputs/cut"]
+    process = subprocess.Popen(command, cwd=old, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while not (old / "outputs/cut/checkpoints/last.ckpt").exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    old.rename(new)
+    before = len((new / "outputs/cut/metrics.csv").read_text().splitlines())
+    done = run(new, "-m", "fkd", "train", "resume=outputs/cut")
+    assert f"project {new} (package facelab)" in done.stdout
+    assert json.loads((new / "outputs/cut/result.json").read_text())["status"] == "done"
+    assert "epoch  1/40" not in done.stdout
+    assert len((new / "outputs/cut/metrics.csv").read_text().splitlines()) > before
+    assert not old.exists()
 
 
 def test_a_config_folder_without_a_project_does_the_same(project: Path, tmp_path: Path) -> None:

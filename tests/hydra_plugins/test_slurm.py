@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fkd.commands.new import write_project
 from tests.conftest import PROJECT
 from tests.hydra_plugins.slurm import slurm
 
@@ -104,6 +105,14 @@ def until(happened: Callable[[], bool], process: "subprocess.Popen[str]", cluste
         assert process.poll() is None, cluster.said()
         assert time.monotonic() < end, cluster.said()
         time.sleep(0.1)
+
+
+def test_a_project_sweeps_over_its_own_net(cluster: Cluster) -> None:
+    write_project(cluster.folder, "facelab")
+    cluster.folder /= "facelab"
+    sweep = cluster.sweep("sweep", "model=tiny", "loss=huber", "seed=0,1")
+    assert cluster.wait(sweep) == 0, cluster.said()
+    assert [result(run)["status"] for run in sorted(cluster.folder.glob("sweep/[01]*"))] == ["done", "done"]
 
 
 def test_a_sweep_runs_as_it_is(cluster: Cluster) -> None:
