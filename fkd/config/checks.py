@@ -6,7 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from fkd.distributed import loader_workers
 from fkd.errors import UserError
+
+OBJECTIVES = ("val/loss", "val/nme", "test/nme")
+"""Values of `optimized_metric`: the first two are of the best epoch, the last needs `test=true`."""
 
 
 def flag(config: DictConfig, key: str) -> bool:
@@ -66,3 +70,34 @@ def path(config: DictConfig, key: str) -> Path:
     if isinstance(value, bool | float) or not isinstance(value, str | int) or value == "":
         raise UserError(f"{key}: expected the name of a file or folder, found {value!r}")
     return Path(os.path.expanduser(str(value)))
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Check keys that would otherwise fail late, some after hours of training.
+
+    Raises:
+        UserError: naming the key.
+    """
+    whole(cfg, "seed", least=0)
+    if whole(cfg, "channels", least=1) not in (1, 3):
+        raise UserError(f"channels={cfg.channels}: expected 1 (grey) or 3 (RGB)")
+    if "name" not in cfg.model:
+        raise UserError("model: expected a network, found settings that others include; choose another option")
+    whole(cfg, "crop.size", least=1)
+    whole(cfg, "data.batch_size", least=1)
+    loader_workers(cfg.data.num_workers, gpus=0)
+    if "dropout" in cfg.model.get("net", {}) and number(cfg, "model.net.dropout", least=0) > 1:
+        raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
+    whole(cfg, "trainer.max_epochs", least=-1)
+    if cfg.optimizer.get("lr") is not None:
+        number(cfg, "optimizer.lr", least=0)
+    if cfg.trainer.get("gradient_clip_val") is not None:
+        number(cfg, "trainer.gradient_clip_val", least=0)
+    if cfg.optimizer.get("fused") is not None:
+        flag(cfg, "optimizer.fused")
+    if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
+        raise UserError(
+            f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
+        )
+    if cfg.ckpt_path is None and not cfg.train:
+        raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")

@@ -1,4 +1,4 @@
-"""The trainer of a config, and checks before training."""
+"""The trainer of a config."""
 
 import os
 
@@ -6,45 +6,12 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from fkd.config import checks
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
 from fkd.training.precision import choose
 
-OBJECTIVES = ("val/loss", "val/nme", "test/nme")
-"""Values of `optimized_metric`: the first two are of the best epoch, the last needs `test=true`."""
-
 _MONITORED = ("val/loss", "val/nme", "train/loss")
 """Metrics that callbacks may monitor, which are logged in each epoch."""
-
-
-def check_config(cfg: DictConfig) -> None:
-    """Check keys that would otherwise fail late, some after hours of training.
-
-    Raises:
-        UserError: naming the key.
-    """
-    checks.whole(cfg, "seed", least=0)
-    if checks.whole(cfg, "channels", least=1) not in (1, 3):
-        raise UserError(f"channels={cfg.channels}: expected 1 (grey) or 3 (RGB)")
-    if "name" not in cfg.model:
-        raise UserError("model: expected a network, found settings that others include; choose another option")
-    checks.whole(cfg, "crop.size", least=1)
-    if "dropout" in cfg.model.get("net", {}) and checks.number(cfg, "model.net.dropout", least=0) > 1:
-        raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
-    checks.whole(cfg, "trainer.max_epochs", least=-1)
-    if cfg.optimizer.get("lr") is not None:
-        checks.number(cfg, "optimizer.lr", least=0)
-    if cfg.trainer.get("gradient_clip_val") is not None:
-        checks.number(cfg, "trainer.gradient_clip_val", least=0)
-    if cfg.optimizer.get("fused") is not None:
-        checks.flag(cfg, "optimizer.fused")
-    if cfg.optimized_metric not in OBJECTIVES or (cfg.optimized_metric == "test/nme" and not cfg.test):
-        raise UserError(
-            f"optimized_metric={cfg.optimized_metric}: expected one of {', '.join(OBJECTIVES)} (with test=true)"
-        )
-    if cfg.ckpt_path is None and not cfg.train:
-        raise UserError("train=false: expected a checkpoint to score, found ckpt_path=null; set ckpt_path=PATH")
 
 
 def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:

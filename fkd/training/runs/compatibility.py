@@ -8,7 +8,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fkd import checkpoint
 from fkd.errors import UserError
 from fkd.training.runs.command_line import is_learned
 
@@ -62,6 +61,8 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, s
     Raises:
         UserError: the file is broken, holds weights only, or belongs to a different training.
     """
+    from fkd import checkpoint  # loads torch, which the other functions do without
+
     content = checkpoint.read(path, "ckpt_path")
     checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
     check_labels(cfg, content["config"])
