@@ -4,17 +4,14 @@ fkd predict photo.jpg
 fkd predict ckpt=outputs/.../checkpoints/best.ckpt input=photos output=found
 """
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 
-import numpy as np
 from omegaconf import DictConfig
 
 from fkd.cli.command import command
 from fkd.cli.media import Job
 from fkd.config import checks
 from fkd.io.predictions import Entry, writing
-from fkd.types import Face, Image
 from fkd.visualization import draw
 
 
@@ -29,15 +26,8 @@ def main(cfg: DictConfig) -> None:
             height, width = image.shape[:2]
             writer.add(Entry(place.image, place.frame, width, height, faces))
             if canvas is not None:
-                canvas(place, drawn(image, faces))
+                canvas(place, draw.faces(image, faces))
     job.finish()
-
-
-def drawn(image: Image, faces: Sequence[Face]) -> Image:
-    """The image with magenta points and boxes, numbered like the faces in predictions.json."""
-    boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
-    keypoints = np.array([face.keypoints for face in faces], np.float32)
-    return draw.points(draw.boxes(image, boxes, [str(i) for i in range(len(faces))]), keypoints)
 
 
 if __name__ == "__main__":

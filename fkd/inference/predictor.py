@@ -17,6 +17,7 @@ from fkd.detect import Candidates, Detector
 from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.geometry import channels_first, crop_images, crop_matrices, invert, transform
+from fkd.inference.found_faces import FoundFaces
 from fkd.inference.metadata import Metadata
 from fkd.io import images
 from fkd.schema import KeypointSchema
@@ -71,11 +72,11 @@ class Predictor:
         return self.net.metadata.schema
 
     @overload
-    def __call__(self, photo: Photo) -> list[Face]: ...  # type: ignore[overload-overlap]
+    def __call__(self, photo: Photo) -> FoundFaces: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, photo: Sequence[Photo]) -> list[list[Face]]: ...
-    def __call__(self, photo: Photo | Sequence[Photo]) -> list[Face] | list[list[Face]]:
-        """The faces of an image, highest score first; for several images a list for each.
+    def __call__(self, photo: Photo | Sequence[Photo]) -> FoundFaces | list[list[Face]]:
+        """The faces of an image, highest score first, which a notebook shows; for several images a list for each.
 
         Args:
             photo: path of a file, or pixels: (H, W) grey or (H, W, 3) RGB uint8. Several: a sequence of these, or
@@ -87,7 +88,9 @@ class Predictor:
         """
         is_batch = isinstance(photo, Sequence) or (isinstance(photo, np.ndarray) and photo.ndim == 4)
         if isinstance(photo, str) or not is_batch:
-            return self._faces([self._look(cast(Photo, photo))])[0]
+            look = self._look(cast(Photo, photo))
+            assert look.image is not None
+            return FoundFaces(self._faces([look])[0], look.image)
         several = []
         for found in self.stream(cast(Sequence[Photo], photo)):
             if found.error is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.schema import KeypointSchema
-from fkd.types import Image, Points
+from fkd.types import Face, Image, Points
 
 TARGET = (0, 255, 0)
 PREDICTED = (255, 0, 255)
@@ -105,6 +105,13 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
         if captions is not None:
             _label(canvas, captions[i], (float(left), float(top)), 0.45 * max(1.0, thickness / 2))
     return canvas
+
+
+def faces(image: Image, found: Sequence[Face]) -> Image:
+    """The found faces of an image as boxes, numbered from 0, with their points in magenta: (H, W, 3) RGB."""
+    numbers = [str(number) for number in range(len(found))]
+    canvas = boxes(image, np.array([each.box for each in found], np.float32).reshape(-1, 4), numbers)
+    return points(canvas, np.array([each.keypoints for each in found if each.is_known], np.float32))
 
 
 def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:

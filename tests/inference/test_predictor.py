@@ -1,22 +1,27 @@
 """From an image to faces, with nets and detectors whose answers are known."""
 
+import base64
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from fkd.detect.base import Candidates
 from fkd.errors import UserError
 from fkd.geometry import Jitter, Window
+from fkd.inference.found_faces import FoundFaces
 from fkd.inference.metadata import Metadata
 from fkd.inference.predictor import Predictor
 from fkd.io import images
 from fkd.schema import IBUG68
 from fkd.shape_model import ShapeModel
 from fkd.synthetic import face
+from fkd.types import Face
 
 SIZE = 32
 SHAPES = ShapeModel.fit(np.stack([face(0, subject, 0, 32)[1] for subject in range(100)]))
@@ -217,3 +222,22 @@ def test_a_mistake_of_the_program_is_no_broken_file() -> None:
             one(wrong)
         with pytest.raises(ValueError, match="photo: expected"):
             list(one.stream([wrong]))
+
+
+def test_a_notebook_shows_the_faces_of_an_image_with_a_table() -> None:
+    photo = np.full((300, 1000, 3), 90, np.uint8)
+    keypoints = np.stack([np.linspace(300, 400, 68), np.linspace(100, 200, 68)], axis=1).astype(np.float32)
+    known = Face(IBUG68, np.array([280, 80, 420, 220], np.float32), 0.875, keypoints)
+    doubtful = Face(IBUG68, np.array([5, 6, 50, 51], np.float32), None, np.full((68, 2), np.nan, np.float32))
+    html = FoundFaces([known, doubtful], photo)._repr_html_()
+    assert "<td>0</td><td>0.88</td><td>280</td><td>80</td><td>420</td><td>220</td>" in html
+    assert "<td>1</td><td></td><td>5</td>" in html
+    (data,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (216, 720, 3)
+    blue, green, red = shown[int(150 * 0.72), int(350 * 0.72)].astype(int)
+    assert min(blue, red) > green + 60  # magenta, in the middle of the line of points
+
+
+def test_without_faces_the_image_is_shown_alone() -> None:
+    assert "<img" in FoundFaces([], np.full((40, 30), 90, np.uint8))._repr_html_()
