@@ -130,3 +130,23 @@ def test_what_python_is_given_in_a_command_is_a_file() -> None:
     )
     assert "scripts/train.py" in given
     assert [name for name in given if not (PROJECT / name).is_file()] == []
+
+
+def dotted(content: object, start: str) -> set[str]:
+    """The keys of a config, with a group's before them."""
+    if not isinstance(content, dict):
+        return set()
+    return {f"{start}{key}" for key in content}.union(*(dotted(v, f"{start}{k}.") for k, v in content.items()))
+
+
+def test_each_key_that_is_named_is_in_a_config() -> None:
+    groups, known = (
+        "model data loss optimizer scheduler augmentation callbacks crop detector distill filter",
+        set[str](),
+    )
+    for path in CONF.rglob("*.yaml"):
+        text, group = path.read_text(), path.relative_to(CONF).parts[0]
+        known |= dotted(yaml.safe_load(text), "" if "@package _global_" in text else f"{group}.")
+    named = set(re.findall(rf"`((?:{groups.replace(' ', '|')})\.[a-z_.0-9]+)(?:=[^`]*)?`", README))
+    assert len(named) > 40
+    assert named <= known
