@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -52,157 +53,155 @@ _WITH_VALUE = (
 """Hydra's options that take a value."""
 
 
+@dataclass(eq=False)
 class Command:
-    """A command, as `command` makes it.
-
-    Attributes:
-        main: runs the command line of this process, whose exit status it sets.
-        call: runs overrides in this process, which stays; (overrides) -> folder of the run. A mistake in them is a
-            UserError.
-    """
-
-    def __init__(self, main: Callable[[], None], call: Callable[[Sequence[str]], Path]) -> None:
-        self.main, self.call = main, call
-
-    def __call__(self) -> None:
-        self.main()
-
-
-def command(
-    config_name: str, positional: str = "", rewrite: Callable[[list[str]], list[str]] = list
-) -> Callable[[Callable[[DictConfig], Any]], Command]:
-    """Make a command of a function of one config: `conf/<config_name>.yaml`, overrides, sweeps, exit status.
-
-    In a sweep, the error of one job is printed, its objective is `BAD_OBJECTIVE`, and the other jobs still run.
+    """A task that is run with `conf/<config_name>.yaml` and overrides: once, as a sweep, or by a program.
 
     Args:
+        task: takes the config; what it returns is the objective of a sweep.
         config_name: name of the file in conf.
         positional: key that takes the first argument without =, as in `fkd compare DIR`.
         rewrite: changes the arguments before Hydra parses them.
     """
 
-    def decorate(task: Callable[[DictConfig], Any]) -> Command:
-        started, resume_hint = False, ""  # whether a job has started in this process; how to resume it
-        projects: Sequence[project.Project] = ()
+    task: Callable[[DictConfig], Any]
+    config_name: str
+    positional: str = ""
+    rewrite: Callable[[list[str]], list[str]] = list
 
-        @functools.wraps(task)
-        def guarded(cfg: DictConfig) -> Any:
-            nonlocal started, resume_hint
-            quieten()  # once more, as the next line, for a job in a process of its own
-            project.use(projects)
-            hydra_config = HydraConfig.get()
-            started, sweep = True, hydra_config.mode == RunMode.MULTIRUN
-            if "ckpt_path" in cfg:
-                folder, job = (hydra_config.sweep.dir, "the sweep") if sweep else (cfg.run_dir, "it")
-                resume_hint = f"resume={folder} continues {job}"
-            if distributed.is_worker():
-                distributed.end_with_parent()
-            try:
-                return task(cfg)
-            except Pruned as error:
-                show(str(error))
-            except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns the second into the third
-                if distributed.is_worker():  # the process that started it prints the message
-                    distributed.leave()
-                message = str(error) if isinstance(error, Interrupted) else "interrupted"
-                if distributed.is_first():
-                    say(message if resume_hint in message else f"{message}; {resume_hint}")
-                statuses.add(1)
-                if not (isinstance(error, Interrupted) and distributed.is_submitted()):
-                    sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit starts the job again
-            except _EXPECTED as error:
-                say(explain(error, config_name))
-                statuses.add(getattr(error, "status", UserError.status))
-                if not sweep:
-                    if not isinstance(error, Stopped):
-                        put_back()
-                    sys.exit(statuses.pop())
-            except Exception:
-                statuses.add(1)
-                if not sweep:
-                    raise
-                traceback.print_exc()
-            return BAD_OBJECTIVE
+    def __call__(self) -> None:
+        self.main()
 
-        @functools.wraps(task)
-        def main() -> None:
-            nonlocal started, resume_hint, projects
-            started, resume_hint = False, ""
-            try:
-                sys.argv[1:] = use_projects(sys.argv[1:])
-            except UserError as error:
-                say(str(error))
-                sys.exit(UserError.status)
-            projects = project.active()
-            if {"--help", "-h"} & set(sys.argv[1:]):
-                try:
-                    print(help_text(CONF, config_name, [each.conf for each in projects]), flush=True)
-                except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return
-            for each in projects:
-                show(*each.remarks())
-            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises errors of the command line to here
-            quieten()
-            statuses.clear()
-            kept.clear()
-            try:
-                overrides = _overrides(sys.argv[1:], positional, config_name)
-                sys.argv[1:] = _arranged(rewrite([quoted(argument) for argument in overrides]))
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except KeyboardInterrupt as error:  # between jobs, or while a launcher waited for them
-                say("; ".join(filter(None, ("interrupted", str(error) or resume_hint))))
-                sys.exit(1)
-            except RefusedError as error:
-                say(str(error.reason))
+    def main(self) -> None:
+        """Run the command line of this process, and set its exit status."""
+        self._prepare()
+        statuses.clear()
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises errors of the command line to here
+        try:
+            self._run_command_line()
+        except KeyboardInterrupt as error:  # between jobs, or while a launcher waited for them
+            say("; ".join(filter(None, ("interrupted", str(error) or self._resume_hint))))
+            sys.exit(1)
+        except RefusedError as error:
+            say(str(error.reason))
+            raise
+        except Exception as error:
+            if not self._is_expected(error):
                 raise
-            except Stopped as error:  # raised by a launcher
-                say(str(error))
-                sys.exit(1)
-            except Exception as error:
-                if not isinstance(error, UserError) and (started or not isinstance(error, _COMMAND_LINE)):
-                    raise
-                say(explain(error, config_name))
-                sys.exit(2)
-            if statuses:  # of a sweep's jobs, which have printed their errors
-                sys.exit(min(statuses))
+            say(explain(error, self.config_name))
+            sys.exit(_status(error))
+        if statuses:  # of a sweep's jobs, which have printed their errors
+            sys.exit(min(statuses))
 
-        def call(overrides: Sequence[str]) -> Path:
-            has_started = False
+    def call(self, overrides: Sequence[str]) -> Path:
+        """Run the task in this process, which does not end; gives the folder of the run.
 
-            def noted(cfg: DictConfig) -> Any:
-                nonlocal has_started
-                has_started = True
-                if OmegaConf.select(cfg, "trainer.strategy") == "ddp":
-                    raise UserError(
-                        "trainer=ddp: expected one process, since a program is not started again for each device; use "
-                        f"the command line, fkd {config_name} trainer=ddp"
-                    )
-                return task(cfg)
-
-            quieten()
-            kept.clear()
-            arguments = _of_program(overrides, config_name)
-            try:
-                return run_task(CONF, config_name, _arranged(rewrite(arguments)), noted)
-            except RefusedError as error:
-                raise error.reason from None
-            except (Stopped, FacesVisibleError):
+        Raises:
+            UserError: an override or an input is wrong.
+            Stopped: the training ended early.
+            FacesVisibleError: see there.
+        """
+        self._prepare()
+        arguments = _of_program(overrides, self.config_name)
+        try:
+            return run_task(CONF, self.config_name, _arranged(self.rewrite(arguments)), self._job_of_program)
+        except RefusedError as error:
+            raise error.reason from None
+        except (Stopped, FacesVisibleError):
+            raise
+        except Exception as error:
+            if not self._is_expected(error):
                 raise
-            except Exception as error:
-                of_command_line = not has_started and isinstance(error, _COMMAND_LINE)
-                if not (of_command_line or isinstance(error, _EXPECTED)):
-                    raise
-                put_back()
-                if isinstance(error, UserError):
-                    raise
-                raise UserError(explain(error, config_name, arguments)) from error
-            finally:
-                gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
+            put_back()
+            if isinstance(error, UserError):
+                raise
+            raise UserError(explain(error, self.config_name, arguments)) from error
+        finally:
+            gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
 
-        return Command(main, call)
+    def _prepare(self) -> None:
+        self._started, self._resume_hint = False, ""  # whether a job has started in this process; how to resume it
+        kept.clear()
+        quieten()
 
-    return decorate
+    def _run_command_line(self) -> None:
+        sys.argv[1:] = use_projects(sys.argv[1:])
+        self._projects = project.active()
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            try:
+                print(help_text(CONF, self.config_name, [each.conf for each in self._projects]), flush=True)
+            except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
+        for each in self._projects:
+            show(*each.remarks())
+        overrides = _overrides(sys.argv[1:], self.positional, self.config_name)
+        sys.argv[1:] = _arranged(self.rewrite([quoted(argument) for argument in overrides]))
+        job = functools.wraps(self.task)(functools.partial(self._job))  # Hydra names jobs after the task's module
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.config_name)(job)()
+
+    def _job(self, cfg: DictConfig) -> Any:
+        """Run the task; in a sweep its error is printed, its objective is `BAD_OBJECTIVE`, and the other jobs run."""
+        quieten()  # once more, as the next line, for a job in a process of its own
+        project.use(self._projects)
+        hydra_config = HydraConfig.get()
+        self._started, sweep = True, hydra_config.mode == RunMode.MULTIRUN
+        if "ckpt_path" in cfg:
+            folder, job = (hydra_config.sweep.dir, "the sweep") if sweep else (cfg.run_dir, "it")
+            self._resume_hint = f"resume={folder} continues {job}"
+        if distributed.is_worker():
+            distributed.end_with_parent()
+        try:
+            return self.task(cfg)
+        except Pruned as error:
+            show(str(error))
+        except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns the second into the third
+            if distributed.is_worker():  # the process that started it prints the message
+                distributed.leave()
+            message = str(error) if isinstance(error, Interrupted) else "interrupted"
+            if distributed.is_first():
+                say(message if self._resume_hint in message else f"{message}; {self._resume_hint}")
+            statuses.add(1)
+            if not (isinstance(error, Interrupted) and distributed.is_submitted()):
+                sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit starts the job again
+        except _EXPECTED as error:
+            say(explain(error, self.config_name))
+            if not sweep:
+                if not isinstance(error, Stopped):
+                    put_back()
+                sys.exit(_status(error))
+            statuses.add(_status(error))
+        except Exception:
+            if not sweep:
+                raise
+            traceback.print_exc()
+            statuses.add(1)
+        return BAD_OBJECTIVE
+
+    def _job_of_program(self, cfg: DictConfig) -> Any:
+        self._started = True
+        if OmegaConf.select(cfg, "trainer.strategy") == "ddp":
+            raise UserError(
+                "trainer=ddp: expected one process, since a program is not started again for each device; use "
+                f"the command line, fkd {self.config_name} trainer=ddp"
+            )
+        return self.task(cfg)
+
+    def _is_expected(self, error: Exception) -> bool:
+        """Whether one line is enough; errors of composing the config are expected only before a job has started."""
+        return isinstance(error, _EXPECTED) or (not self._started and isinstance(error, _COMMAND_LINE))
+
+
+def command(
+    config_name: str, positional: str = "", rewrite: Callable[[list[str]], list[str]] = list
+) -> Callable[[Callable[[DictConfig], Any]], Command]:
+    """Make a `Command` of the function below; the arguments are described there."""
+    return lambda task: Command(task, config_name, positional, rewrite)
+
+
+def _status(error: Exception) -> int:
+    """The exit status of an error that is reported in one line."""
+    return int(getattr(error, "status", UserError.status))
 
 
 def use_projects(arguments: Sequence[str]) -> list[str]:
@@ -346,5 +345,10 @@ def quoted(argument: str) -> str:
             return argument
     except HydraException:
         pass
+    return f"{key}={in_quotes(value)}"
+
+
+def in_quotes(value: str) -> str:
+    """A text as Hydra's grammar takes it, whatever it holds."""
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"{key}='{escaped}'"
+    return f"'{escaped}'"
