@@ -43,7 +43,9 @@ def loader_workers(asked: int | str, gpus: int) -> int:
 
 
 def cores() -> int:
-    """Number of CPU cores that this process may use."""
+    """Number of CPU cores that this process may use; a job on a Ray cluster only has those that it asked for."""
+    if RAY_FOLDER in os.environ and (own := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
+        return int(own)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

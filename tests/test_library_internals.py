@@ -263,12 +263,28 @@ def test_submitit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         check.same("Job.results", lambda: submitit.Job.results, original)
 
 
-def test_ray() -> None:
+def test_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
     pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+
+    def get(job: str) -> str:
+        if job == "lost":
+            raise ray.exceptions.OutOfMemoryError
+        return f"result of {job}"
+
     with checking("hydra-ray-launcher", "ray") as check:
         from hydra_plugins.hydra_ray_launcher import _core
 
+        from fkd.library_internals.ray import replaced_results
+
+        monkeypatch.setattr(ray, "get", get)
+        monkeypatch.setattr(_core, "launch_job_on_ray", lambda job: job)
         names = set(_core.launch.__code__.co_names)
         check.same("_core.launch calls", lambda: names >= {"launch_job_on_ray", "start_ray"}, True)
-        check.same("_core.launch_job_on_ray", lambda: callable(getattr(_core, "launch_job_on_ray", None)), True)
-        check.same("_core.ray", lambda: _core.ray.__name__, "ray")  # type: ignore[attr-defined]
+        with replaced_results(lambda place, error: (place, type(error).__name__)) as started:
+            for job in ("good", "lost"):
+                _core.launch_job_on_ray(job)  # type: ignore[attr-defined]
+            check.same("jobs", lambda: started, ["good", "lost"])
+            check.same("_core.ray.get", lambda: _core.ray.get("good"), "result of good")  # type: ignore[attr-defined]
+            check.same("of a lost job", lambda: _core.ray.get("lost"), (1, "OutOfMemoryError"))  # type: ignore[attr-defined]
+        check.same("_core.ray afterwards", lambda: _core.ray, ray)  # type: ignore[attr-defined]

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from fkd import comparison
 from fkd.api.results import Comparison, Evaluation, TrainedRun
-from fkd.cli.command import Command, composed, quoted
+from fkd.cli.command import Command, composed, in_quotes, quoted
+from fkd.comparison.evaluations import EVALUATION
 
 __all__ = ["Comparison", "Evaluation", "TrainedRun", "compare", "compose", "evaluate", "train"]
 
@@ -45,25 +46,33 @@ def train(overrides: Sequence[str] = ()) -> TrainedRun:
     return TrainedRun(_call("train", overrides))
 
 
-def evaluate(ckpt: str | Path | None = None, overrides: Sequence[str] = ()) -> Evaluation:
+def evaluate(
+    ckpt: str | Path | Sequence[str | Path] | None = None, overrides: Sequence[str] = ()
+) -> Evaluation | Comparison:
     """Score a net on annotated faces.
 
     Args:
-        ckpt: a checkpoint or an exported net; None: the net that comes with fkd.
+        ckpt: a checkpoint or an exported net; several give a `Comparison`; None: the net that comes with fkd.
         overrides: as of `fkd evaluate`, e.g. ``["data=pts", "data.root=300w", "boxes=detector"]``.
 
     Raises:
         UserError: as of `train`.
     """
-    given = [] if ckpt is None else [quoted(f"ckpt={ckpt}")]
-    return Evaluation(_call("evaluate", [*given, *overrides]))
+    if ckpt is None:
+        given = []
+    elif isinstance(ckpt, str | Path):
+        given = [quoted(f"ckpt={ckpt}")]
+    else:
+        given = [f"ckpt=[{','.join(in_quotes(str(each)) for each in ckpt)}]"]
+    folder = _call("evaluate", [*given, *overrides])
+    return Evaluation(folder) if (folder / EVALUATION).exists() else compare(folder)
 
 
 def compare(runs: str | Path | Sequence[str | Path], rank: str = "auto") -> Comparison:
-    """Rank runs.
+    """Rank trainings or evaluations.
 
     Args:
-        runs: a run, a folder of runs or sweeps, a glob, or several of these.
+        runs: a run, a folder of runs, sweeps or evaluations, a glob, or several of these.
         rank: "auto", "test" or "val".
 
     Raises:

@@ -118,8 +118,7 @@ class Comparison:
     @property
     def runs(self) -> list[TrainedRun | Evaluation]:
         """The ranked ones, best first."""
-        folders = [run.path for run in self.ranking.ranked]
-        return [(Evaluation if (folder / comparison.EVALUATION).exists() else TrainedRun)(folder) for folder in folders]
+        return [(Evaluation if run.is_evaluation else TrainedRun)(run.path) for run in self.ranking.ranked]
 
     def __str__(self) -> str:
         console = Console(file=StringIO(), width=_WIDTH)

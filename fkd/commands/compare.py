@@ -1,4 +1,4 @@
-"""Compares runs: a ranked table, and in the output folder comparison.csv, comparison.html and curves as PNG.
+"""Compares runs or evaluations: a ranked table, and in the output folder a page, a CSV file and curves as PNG.
 
 fkd compare outputs/multirun/train/DATE/TIME
 fkd compare 'runs=[sweep_a,sweep_b]' output=comparison

@@ -1,7 +1,7 @@
-"""Scores a net on annotated faces: a table, metrics.json, ced.png and faces.png in the run folder.
+"""Scores nets on annotated faces: tables, metrics.json, ced.png, faces.png and what `fkd compare` reads of each.
 
 fkd evaluate ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR subset=test boxes=keypoints
-fkd evaluate ckpt=[a.ckpt,b.ckpt] data=udacity data.root=DIR
+fkd evaluate 'ckpt=[a.ckpt,b.ckpt]' data=udacity data.root=DIR
 """
 
 from pathlib import Path
@@ -11,6 +11,8 @@ from omegaconf import DictConfig, ListConfig
 import fkd
 from fkd import comparison
 from fkd.cli.command import command
+from fkd.comparison import evaluations
+from fkd.comparison.evaluations import EVALUATION
 from fkd.config import checks
 from fkd.config.build_parts import build_detector
 from fkd.config.faces import build_faces
@@ -31,14 +33,26 @@ from fkd.training.runs.run_folder import write_json
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     run_dir, detector, paths = Path(cfg.run_dir), build_detector(cfg), checkpoints(cfg)
-    nets = [fkd.load(path, device=cfg.device).net for path in paths]  # all of them, before one is scored
-    if len(nets) == 1:
-        return score(cfg, paths[0], nets[0], detector, run_dir)
+    nets = [fkd.load(path, device=cfg.device).net for path in paths]
+    if len(nets) > 1 and any(run_dir.rglob(EVALUATION)):
+        raise UserError(f"{run_dir}: expected a new folder, found evaluations in it; give another hydra.run.dir=DIR")
+    known: dict[tuple[str, int], Faces] = {}
+    for path, net in zip(paths, nets, strict=True):  # all of them, before one is scored
+        if isinstance(net, TorchNet):
+            compatibility.check_labels(cfg, net.config)
+        if (kind := (net.metadata.schema.name, net.metadata.channels)) not in known:
+            known[kind] = faces_for(cfg, path, net.metadata)
+    for faces in known.values():
+        show(*faces.remarks, *remarks_on_part(cfg, faces))
     errors = []
     for number, (path, net) in enumerate(zip(paths, nets, strict=True), 1):
-        show(f"{number} of {len(nets)}: {path}")
-        errors.append(score(cfg, path, net, detector, run_dir / str(number)))
-    show(*comparison.summary(run_dir), f"look closer: fkd compare {run_dir}")
+        faces = known[net.metadata.schema.name, net.metadata.channels]
+        if len(nets) > 1:
+            show(f"{number} of {len(nets)}: {path}")
+        folder = run_dir / str(number) if len(nets) > 1 else run_dir
+        errors.append(score(cfg, path, net, faces, detector, folder))
+    if len(nets) > 1:
+        show(*comparison.summary(run_dir), f"look closer: fkd compare {run_dir}")
     return min(errors)
 
 
@@ -55,16 +69,8 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     return [checks.path(cfg, f"ckpt.{number}") for number in range(len(cfg.ckpt))]
 
 
-def score(cfg: DictConfig, path: Path, net: Net, detector: Detector, folder: Path) -> float:
-    """Score one net; writes its files into the folder, which is made, and gives its inter-ocular NME in percent.
-
-    Raises:
-        UserError: the faces cannot be read, or do not fit the net.
-    """
-    if isinstance(net, TorchNet):
-        compatibility.check_labels(cfg, net.config)
-    faces = faces_for(cfg, net.metadata)
-    show(*faces.remarks, *remarks_on_part(cfg, faces))
+def score(cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detector, folder: Path) -> float:
+    """Score one net; writes its files into the folder, which is made, and gives its inter-ocular NME in percent."""
     if isinstance(net, TorchNet):
         candidate = Candidate.of(net)
     else:
@@ -79,17 +85,9 @@ def score(cfg: DictConfig, path: Path, net: Net, detector: Detector, folder: Pat
     write_json(folder / "conditions.json", conditions)
     image = save_figures(folder, scores, faces, cfg.subset)
     save_faces(folder, scores, faces, cfg.subset)
-    write_json(
-        folder / comparison.EVALUATION,
-        {
-            **comparison.recipe_of(path, flip),
-            "ckpt": str(path.absolute()),
-            "faces": {"test": faces.fingerprint(cfg.subset)},
-            "mean_shape_nme": scores.mean_shape["nme_interocular"],
-            "parameters": sum(p.numel() for p in net.model.net.parameters()) if isinstance(net, TorchNet) else None,
-            "test": scores.metrics,
-        },
-    )
+    parameters = sum(p.numel() for p in net.model.net.parameters()) if isinstance(net, TorchNet) else None
+    mean_shape_nme = scores.mean_shape["nme_interocular"]
+    evaluations.write(folder, path, flip, faces.fingerprint(cfg.subset), mean_shape_nme, parameters)
 
     columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
     show(
@@ -117,17 +115,17 @@ def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
     return (f"subset={cfg.subset}: {scored} are scored, those {those}; subset=all scores all",)
 
 
-def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
-    """The faces with the net's points and channels.
+def faces_for(cfg: DictConfig, path: Path, metadata: Metadata) -> Faces:
+    """The faces with the points and channels of the net in a file.
 
     Raises:
         UserError: they cannot be read, or have the points of another schema.
     """
-    cfg.channels = metadata.channels
-    own = cfg.copy()
-    cfg.schema = metadata.schema.to_dict()
+    own, fitting = cfg.copy(), cfg.copy()
+    own.channels = fitting.channels = metadata.channels
+    fitting.schema = metadata.schema.to_dict()
     try:
-        return build_faces(cfg)
+        return build_faces(fitting)
     except UserError as error:
         try:
             found = build_faces(own).table.schema
@@ -136,7 +134,7 @@ def faces_for(cfg: DictConfig, metadata: Metadata) -> Faces:
         if found == metadata.schema:
             raise
         raise UserError(
-            f"ckpt: expected faces with the points of {metadata.schema.name}, which this net finds, found "
+            f"ckpt={path}: expected faces with the points of {metadata.schema.name}, which this net finds, found "
             f"data={cfg.data.name} with those of {found.name}; give another net or other data"
         ) from error
 

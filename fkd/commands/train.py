@@ -102,7 +102,7 @@ def fit(cfg: DictConfig, run: Run) -> tuple[pl.Trainer, Faces, Detector]:
     table, rows = faces.table, faces.splits["train"]
     module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])
     if run.start is None and starts_at_mean_shape(cfg):
-        module.model.start_at_mean_shape(cfg.model.name)
+        module.model.start_at_mean_shape()
     if cfg.train:
         if trainer.strategy.root_device.type == "cpu":
             keep_memory()  # of batches only: earlier memory is returned to the system
@@ -138,11 +138,11 @@ def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector
         show(metrics_table(f"boxes={cfg.boxes}, labels as published", columns))
         key = "nme_all" if cfg.boxes == "detector" else "nme_interocular"  # includes missed faces
         finals["test/nme"], baseline = scores.metrics[key], scores.mean_shape[key]
-    is_trial = HydraConfig.get().runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
-    found = [] if is_trial else training_warnings(metrics_csv.read(run.folder), finals.get("test/nme"), baseline)
+    is_debug = HydraConfig.get().runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
+    warnings = [] if is_debug else training_warnings(metrics_csv.read(run.folder), finals.get("test/nme"), baseline)
     optimized = cfg.optimized_metric
     run.values |= {
-        "warnings": found,
+        "warnings": warnings,
         "objective": finals["test/nme"] if optimized == "test/nme" else net.scores[optimized],
     }
     log_hyperparameters(trainer.loggers, run.values["settings"], finals)

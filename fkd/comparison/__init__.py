@@ -1,4 +1,4 @@
-"""Runs and sweeps side by side: a ranked table, a CSV file, curves, and an HTML page.
+"""Runs, sweeps and evaluations side by side: a ranked table, a CSV file, curves, and an HTML page.
 
 Nothing here needs torch.
 """
@@ -14,14 +14,13 @@ from fkd.comparison.columns import labels
 from fkd.comparison.curves import Drawn, draw
 from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
-from fkd.comparison.run_reader import EVALUATION, Run, read, recipe_of
+from fkd.comparison.run_reader import Run, read
 from fkd.comparison.settings import read_yaml
 from fkd.comparison.significance import verdict
 from fkd.comparison.table import others_table, ranked_table, write_csv
 from fkd.config import CONF
 
 __all__ = [
-    "EVALUATION",
     "Drawn",
     "Ranking",
     "Run",
@@ -32,7 +31,6 @@ __all__ = [
     "output_folder",
     "rank",
     "read",
-    "recipe_of",
     "shown",
     "summary",
     "verdict",

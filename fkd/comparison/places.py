@@ -4,6 +4,7 @@ import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from fkd.comparison.evaluations import EVALUATION
 from fkd.errors import UserError
 from fkd.io.media import make_folder
 
@@ -16,7 +17,7 @@ def folders(runs: str | Iterable[object]) -> list[Path]:
     """
     found = [path for value in ([runs] if isinstance(runs, str | int) else runs) for path in _folders(str(value))]
     if not found:
-        raise UserError("runs=[]: expected a folder of runs or sweeps, found none; give runs=DIR")
+        raise UserError("runs=[]: expected a folder of runs, sweeps or evaluations, found none; give runs=DIR")
     return found
 
 
@@ -40,11 +41,15 @@ def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
     if output is None:
         if len(runs) > 1:
             raise UserError(f"output: expected a folder, since runs are in {len(runs)} of them; give output=DIR")
-        output = runs[0] / "comparison" if (runs[0] / "result.json").exists() else runs[0]
-    if (output / "result.json").exists():
+        output = runs[0] / "comparison" if _is_run(runs[0]) else runs[0]
+    if _is_run(output):
         raise UserError(f"output={output}: is a run's own folder, whose ced.png would be lost; give another output=DIR")
     make_folder(output)
     return output
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "result.json").exists() or (folder / EVALUATION).exists()
 
 
 def _folders(value: str) -> list[Path]:
@@ -53,5 +58,7 @@ def _folders(value: str) -> list[Path]:
     found = sorted(path for name in glob.glob(value, recursive=True) if (path := Path(name)).is_dir())
     if not found:
         kind = "a file" if Path(value).is_file() else "no such folder"
-        raise UserError(f"runs={value}: expected a folder of runs or sweeps, a glob or a list [DIR,DIR], found {kind}")
+        raise UserError(
+            f"runs={value}: expected a folder of runs, sweeps or evaluations, a glob or a list [DIR,DIR], found {kind}"
+        )
     return found

@@ -4,11 +4,13 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fkd.comparison import evaluations
+from fkd.comparison.evaluations import EVALUATION
 from fkd.comparison.settings import canonical, chosen, differing, read_yaml, selected
 from fkd.errors import UserError
 from fkd.io.atomic import is_locked
@@ -16,9 +18,6 @@ from fkd.training.runs import metrics_csv
 
 TRAINED_ON = "subjects_in_training"
 """Key of `metrics.json`: the number of tested subjects that the net was trained on; None if it is unknown."""
-
-EVALUATION = "evaluation.json"
-"""File of a net's scores on a data set, in the folder of `fkd evaluate`."""
 
 _NOT_RUNS = ("checkpoints", "tensorboard")
 _SHOWN_HASH = 6
@@ -52,6 +51,8 @@ class Run:
         overrides: of its command line.
         ckpt_path: the checkpoint of another run that it resumed from, if any.
         environment: see `fkd.training.runs.environment`; None for a run of a version that wrote none.
+        is_evaluation: whether these are the scores of a net on some data set, not a training.
+        training: folder of the net's training, whose config has the settings that others name; None if it is unknown.
     """
 
     path: Path
@@ -75,6 +76,8 @@ class Run:
     overrides: Sequence[str] = ()
     ckpt_path: str | None = None
     environment: Mapping[str, Any] | None = None
+    is_evaluation: bool = False
+    training: Path | None = None
 
     def test_score(self, key: str) -> float | None:
         """A number of `test`, None if it has none."""
@@ -107,14 +110,15 @@ def read(places: Sequence[Path]) -> list[Run]:
     Raises:
         UserError: there is none.
     """
-    paths = {path.resolve(): path for place in places for path in _find(place, _is_training)}
-    if not paths:  # only then: trainings hold scores of their own
-        paths = {path.resolve(): path for place in places for path in _find(place, _is_evaluation)}
+    found = {path.resolve(): (path, is_evaluation) for place in places for path, is_evaluation in _find(place)}
+    # Evaluations are compared where there is no training: those that lie beside trainings mostly score these.
+    only = all(is_evaluation for _, is_evaluation in found.values())
+    paths = {resolved: path for resolved, (path, is_evaluation) in found.items() if is_evaluation == only}
     if not paths:
         where = ", ".join(map(str, places[:3])) + (", ..." if len(places) > 3 else "")
         raise UserError(f"runs={where}: expected runs of fkd train or fkd evaluate, found none")
     root = Path(os.path.commonpath(paths if len(paths) > 1 else [path.parent for path in paths]))
-    runs = [_read(path, resolved.relative_to(root).as_posix()) for resolved, path in sorted(paths.items())]
+    runs = [_read(path, resolved.relative_to(root).as_posix(), only) for resolved, path in sorted(paths.items())]
     return _with_hashes(_completed(runs))
 
 
@@ -137,7 +141,8 @@ def _completed(runs: Sequence[Run]) -> list[Run]:
     full = []
     for run in runs:
         wanted = [key for key in keys if key not in run.settings and (key in of_done or run.status != "done")]
-        config = read_yaml(run.path / ".hydra" / "config.yaml") if run.settings and wanted else {}
+        asked = run.training is not None and run.settings and wanted
+        config = read_yaml(run.training / ".hydra" / "config.yaml") if run.training is not None and asked else {}
         added = dict.fromkeys(wanted) if run.recipe else {}
         added |= {key: value for key in wanted for value in selected(config, key)}
         full.append(replace(run, settings={**run.settings, **added}))
@@ -163,54 +168,37 @@ def _with_hashes(runs: Sequence[Run]) -> list[Run]:
     ]
 
 
-def recipe_of(ckpt: Path, flip: bool) -> dict[str, Any]:
-    """Settings and hash of the recipe that a checkpoint was trained with; of one outside of its run its path alone."""
-    try:
-        run = _read(ckpt.parent.parent, "")
-    except OSError:
-        run = None
-    known = run is not None and run.settings and ckpt.suffix != ".onnx"
-    settings = dict(run.settings) if run is not None and known else {"net": str(ckpt)}
-    if flip:
-        return {"settings": settings | {"flip": True}, "recipe": ""}
-    return {"settings": settings, "recipe": run.recipe if run is not None and known else ""}
-
-
-def _find(place: Path, wanted: Callable[[Path, Sequence[str], Sequence[str]], bool]) -> Iterator[Path]:
+def _find(place: Path) -> Iterator[tuple[Path, bool]]:
+    """Folders of trainings and evaluations, and whether each is an evaluation."""
     for root, subfolders, files in os.walk(place):
-        if wanted(Path(root), subfolders, files):
-            yield Path(root)
+        path = Path(root)
+        if "result.json" in files or (EVALUATION not in files and ".hydra" in subfolders and _is_training(path)):
+            yield path, False
+        elif EVALUATION in files:
+            yield path, True
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and name not in _NOT_RUNS]
 
 
-def _is_evaluation(path: Path, subfolders: Sequence[str], files: Sequence[str]) -> bool:
-    return EVALUATION in files
-
-
-def _is_training(path: Path, subfolders: Sequence[str], files: Sequence[str]) -> bool:
-    """Evaluations leave a `.hydra`, too."""
-    if "result.json" in files or ".hydra" not in subfolders:
-        return "result.json" in files
+def _is_training(path: Path) -> bool:
+    """Whether a folder without a result belongs to a training: evaluations leave a `.hydra`, too."""
     try:
         return "\ntrainer:\n" in (path / ".hydra" / "config.yaml").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
 
 
-def _read(path: Path, name: str) -> Run:
-    is_evaluation = not (path / "result.json").exists() and (path / EVALUATION).exists()
+def _read(path: Path, name: str, is_evaluation: bool) -> Run:
+    file = EVALUATION if is_evaluation else "result.json"
     try:
-        content = json.loads((path / (EVALUATION if is_evaluation else "result.json")).read_bytes())
+        content = evaluations.read(path) if is_evaluation else json.loads((path / file).read_bytes())
     except FileNotFoundError:
         if is_locked(path / ".lock"):
             return Run(path, name, "running", "just started")
-        return Run(path, name, "broken", "no result.json: the run ended before writing one")
+        return Run(path, name, "broken", f"no {file}: the run ended before writing one")
     except (OSError, ValueError, RecursionError) as error:
-        return Run(path, name, "broken", f"result.json cannot be read ({' '.join(str(error).split())})")
-    if is_evaluation and isinstance(content, dict):
-        content["status"] = "done"
+        return Run(path, name, "broken", f"{file} cannot be read ({' '.join(str(error).split())})")
     if not isinstance(content, dict) or not isinstance(content.get("status"), str):
-        return Run(path, name, "broken", "result.json: expected an object with a status, found something else")
+        return Run(path, name, "broken", f"{file}: expected an object with a status, found something else")
 
     def mapping(key: str) -> dict[str, Any] | None:
         return content[key] if isinstance(content.get(key), dict) else None
@@ -252,4 +240,6 @@ def _read(path: Path, name: str) -> Run:
         overrides=texts("overrides"),
         ckpt_path=None if content.get("ckpt_path") is None else str(content["ckpt_path"]),
         environment=mapping("environment"),
+        is_evaluation=is_evaluation,
+        training=Path(str(content["run"])) if is_evaluation and content.get("run") else None if is_evaluation else path,
     )

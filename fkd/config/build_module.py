@@ -65,8 +65,11 @@ def build_module(cfg: DictConfig) -> KeypointModule:
         raise UserError(f"model.heatmaps: expected null, since model={cfg.model.name} has no heatmaps to train")
     for key, parts in (("frozen", objective.frozen), ("lr_factors", objective.lr_factors)):
         _check_parts(model.net, f"model.{key}", parts)
-    if starts_at_mean_shape(cfg):
-        model.output_layer(cfg.model.name)
+    if starts_at_mean_shape(cfg) and model.output_layer() is None:
+        raise UserError(
+            f"model.starts_at_mean_shape=true: expected false, since model={cfg.model.name} does not end in a dense "
+            "layer that gives coordinates"
+        )
     names = [name for name, _ in model.net.named_parameters()]
     if names and all(any(within(name, part) for part in objective.frozen) for name in names):
         raise UserError("model.frozen: expected parts that leave something to learn, found all of the net")

@@ -85,7 +85,9 @@ def check_training(cfg: DictConfig) -> None:
         raise UserError("model: expected a network, found settings that others include; choose another option")
     whole(cfg, "crop.size", least=1)
     whole(cfg, "data.batch_size", least=1)
-    loader_workers(cfg.data.num_workers, gpus=0)
+    loader_workers(cfg.data.num_workers, gpus=0)  # raises an error if it is no number of workers
+    if "starts_at_mean_shape" in cfg.model:
+        flag(cfg, "model.starts_at_mean_shape")
     if "dropout" in cfg.model.get("net", {}) and number(cfg, "model.net.dropout", least=0) > 1:
         raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
     whole(cfg, "trainer.max_epochs", least=-1)

@@ -42,11 +42,14 @@ class Faces:
         Raises:
             UserError: another name.
         """
+        return self.table if name == "all" else self.table.take(self._rows(name))
+
+    def _rows(self, name: str) -> Rows:
         if name == "all":
-            return self.table
+            return np.arange(len(self.table))
         if name not in SPLITS:
             raise UserError(f"subset={name}: expected one of {', '.join(SPLITS)}, all")
-        return self.table.take(self.splits[name])
+        return self.splits[name]
 
     def some(self, name: str) -> Annotations:
         """The rows of a subset that must not be empty.
@@ -82,8 +85,12 @@ class Faces:
         return {name: self.fingerprint(name) for name in SPLITS}
 
     def fingerprint(self, name: str) -> str:
-        """The hash of "train", "val" or "test", or "all"."""
-        rows = np.arange(len(self.table)) if name == "all" else self.splits[name]
+        """The hash of "train", "val" or "test", or "all".
+
+        Raises:
+            UserError: another name.
+        """
+        rows = self._rows(name)
         pieces = np.split(rows, range(_PIECE, len(rows), _PIECE))  # one copy would be a second table
         digest = hashlib.sha256()
         for piece in pieces:

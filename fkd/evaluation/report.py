@@ -39,7 +39,7 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
 
 
 def save_faces(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> None:
-    """Write `test_faces.npz`, the faces of a subset that were scored, by which runs can be compared face by face.
+    """Write the scored faces of a subset to `test_faces.npz`, by which runs can be compared face by face.
 
     Its arrays, for N faces of K points: `image` and `subject` (N,) text; `nme` (N,) percent of the inter-ocular
     distance, 100 if the face was `missed` (N,); `window` (N, 4), `preds` (NaN if it was missed) and `target`

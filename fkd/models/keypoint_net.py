@@ -66,12 +66,8 @@ class KeypointNet(nn.Module):
                 f"{type(self.codec).__name__}, found {tuple(raw.shape)}; change its last layer or choose another codec"
             )
 
-    def output_layer(self, name: str) -> nn.Linear:
-        """The dense layer whose output is the network's.
-
-        Raises:
-            UserError: there is none, or it does not give coordinates; the message has the model's `name`.
-        """
+    def output_layer(self) -> nn.Linear | None:
+        """The dense layer whose output, coordinates, is the network's; None if there is none."""
         outputs: dict[nn.Linear, Tensor] = {}
         layers = [layer for layer in self.net.modules() if isinstance(layer, nn.Linear) and layer.bias is not None]
         hooks = [
@@ -80,21 +76,17 @@ class KeypointNet(nn.Module):
         raw = self._raw_of_black()
         for hook in hooks:
             hook.remove()
-        for layer, output in outputs.items():
-            if self.codec.gives == "coordinates" and torch.equal(output, raw):
-                return layer
-        raise UserError(
-            f"model.starts_at_mean_shape=true: expected false, since model={name} does not end in a dense layer that "
-            "gives coordinates"
-        )
+        fitting = (layer for layer, output in outputs.items() if torch.equal(output, raw))
+        return next(fitting, None) if self.codec.gives == "coordinates" else None
 
-    def start_at_mean_shape(self, name: str) -> None:
+    def start_at_mean_shape(self) -> None:
         """Give `mean_shape` for every image, until training teaches better: weights 0 and the shape as bias.
 
         Raises:
-            UserError: see `output_layer`.
+            ValueError: there is no `output_layer`.
         """
-        layer = self.output_layer(name)
+        if (layer := self.output_layer()) is None:
+            raise ValueError("start_at_mean_shape: expected a dense layer that gives the network's coordinates")
         nn.init.zeros_(layer.weight)
         with torch.no_grad():
             layer.bias.copy_(self.codec.encode(self.mean_shape).flatten())

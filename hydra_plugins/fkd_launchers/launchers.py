@@ -1,4 +1,4 @@
-"""Launchers as plugins of Hydra. It imports them for every run, so joblib and submitit are imported by a sweep only."""
+"""Launchers as plugins of Hydra. It imports them for every run, so joblib, Ray and submitit only by a sweep."""
 
 import logging
 import multiprocessing
@@ -112,23 +112,28 @@ class RayLauncher(_InnerLauncher):
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        from fkd.library_internals.ray import end, replaced_results, start
+        import ray
+
+        from fkd.library_internals.ray import replaced_results
 
         arguments: dict[str, Any] = OmegaConf.to_container(self.parameters["ray"].init)  # type: ignore[assignment]
         try:
             if place := re.search(r"([^/]+):(\d+)$", arguments["address"]):  # Ray itself would wait for minutes
                 socket.create_connection((place[1], int(place[2])), timeout=10).close()
-            start(arguments)
+            if not ray.is_initialized():
+                ray.init(**arguments)  # before _terminating, since it handles SIGTERM, too
         except OSError as error:
             raise UserError(
                 f"hydra.launcher.ray.init.address={arguments['address']}: expected a Ray cluster that answers, found: "
                 f"{error}"
             ) from error
-        with replaced_results(lambda error: _bad_value("a job", error)) as jobs, _terminating():
+        with replaced_results(lambda place, error: _bad_value(f"job {place}", error)) as jobs, _terminating():
             try:
                 yield
             except KeyboardInterrupt:
-                end(jobs)
+                for job in jobs:
+                    ray.cancel(job)
+                ray.wait(jobs, num_returns=len(jobs))
                 raise
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,9 +18,8 @@ from tests.hydra_plugins.test_launchers import FAST, on, results, started
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("hydra_plugins.hydra_ray_launcher")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ray's workers are found in /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Ray's workers are found in /proc")
 RAY = "hydra/launcher=ray"
-PORT = 6411
 TWO = "+hydra.launcher.ray.init.num_cpus=2"
 """Two jobs at once, also where there is one core."""
 
@@ -94,9 +94,11 @@ def test_a_job_that_is_killed_is_started_again_and_resumes(retries: int, tmp_pat
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A cluster of this machine that was started elsewhere; gives its address."""
     (tmp_path / "elsewhere").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
-    quiet = ("--include-dashboard=false", "--disable-usage-stats", f"--port={PORT}")
+    quiet = ("--include-dashboard=false", "--disable-usage-stats", f"--port={port}")
     with (tmp_path / "cluster.txt").open("w") as said:  # `ray stop` would end the clusters of other tests, too
         process = subprocess.Popen([*command, *quiet], cwd=tmp_path / "elsewhere", stdout=said, stderr=said)
     end = time.monotonic() + 120
@@ -104,7 +106,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         assert process.poll() is None, (tmp_path / "cluster.txt").read_text()
         assert time.monotonic() < end, (tmp_path / "cluster.txt").read_text()
         time.sleep(0.2)
-    yield f"127.0.0.1:{PORT}"
+    yield f"127.0.0.1:{port}"
     process.terminate()
     process.wait(timeout=60)
 

@@ -18,13 +18,14 @@ def test_it_gives_the_mean_shape_for_every_image_and_can_learn(model: str) -> No
     net = build_module(compose(f"model={model}", "model.starts_at_mean_shape=true", *SMALL)).model
     before = net.eval()(CROPS)
     net.mean_shape.copy_(MEAN)
-    net.start_at_mean_shape(model)
+    net.start_at_mean_shape()
     assert not torch.allclose(before, MEAN.expand_as(before), atol=1)
     torch.testing.assert_close(net(CROPS), MEAN.expand(4, 68, 2))
     net.train().raw(CROPS).square().sum().backward()
-    gradient = net.output_layer(model).weight.grad
-    assert gradient is not None
-    assert gradient.abs().max() > 0
+    layer = net.output_layer()
+    assert layer is not None
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("model", ["compact", "heatmap loss=heatmap_mse", "simcc loss=simcc_kl"])
@@ -34,7 +35,7 @@ def test_a_net_without_such_a_layer_is_refused(model: str) -> None:
         build_module(cfg)
 
 
-def test_the_models_own_weights_are_kept_where_others_are_given() -> None:
+def test_where_other_weights_are_given_a_net_starts_with_these() -> None:
     assert starts_at_mean_shape(compose("model=naimish_bn"))
     assert not starts_at_mean_shape(compose("model=naimish_bn", "weights=some.ckpt"))
     assert not starts_at_mean_shape(compose("model=naimish"))

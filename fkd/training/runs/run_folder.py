@@ -91,19 +91,21 @@ class Run:
         then, now = _overrides(self.before), _overrides(self.values)
         if command(then) != command(now):
             if resumes:
-                raise UserError(self._anew(now))
+                raise UserError(self._advice_on_what_is_over(now))
             raise UserError(
                 f"{self.folder}: expected the command of the run in this folder ({' '.join(then) or 'no overrides'}; "
                 f"{self.before['status']}), found {' '.join(now) or 'no overrides'}; {ELSEWHERE}"
             )
 
-    def _anew(self, overrides: Sequence[str]) -> str:
+    def _advice_on_what_is_over(self, overrides: Sequence[str]) -> str:
         """What to do instead of resuming a run that is over with other settings, such as more epochs."""
-        last = {override.partition("=")[0]: override for override in overrides if not override.startswith("ckpt_path=")}
+        given = {override.partition("=")[0]: override for override in overrides if override != "ckpt_path=last"}
+        why = ", since its learning rate has reached the end of its schedule" if self.before["status"] == "done" else ""
+        best = self.folder / "checkpoints" / "best.ckpt"
+        start = f"; or start from its net, with weights={best} added" if best.exists() else ""
         return (
-            f"{self.folder}: this run is over ({self.before['status']}) and its schedule with it: it has learned with "
-            f"falling rates up to its last epoch. Train anew with fkd train {shlex.join(last.values())}, or start from "
-            f"its net by adding weights={self.folder / 'checkpoints' / 'best.ckpt'}"
+            f"{self.folder}: this run is over ({self.before['status']}) and cannot go on{why}. Train anew: fkd train "
+            f"{shlex.join(given.values())}{start}"
         )
 
     def _seconds_until(self, last: Path) -> float:

@@ -1,0 +1,70 @@
+"""The scores of a net on a data set, in the folder of `fkd evaluate`: `evaluation.json` beside `metrics.json`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fkd.comparison.settings import chosen
+from fkd.training.runs.run_folder import write_json
+
+EVALUATION = "evaluation.json"
+"""File of what was scored: the net's recipe, its parameters and a hash of the faces."""
+
+
+def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: float, parameters: int | None) -> None:
+    """Write `evaluation.json`.
+
+    Args:
+        folder: of the evaluation.
+        ckpt: file of the net.
+        flip: whether predictions were averaged over mirror images.
+        faces: hash of the scored faces.
+        mean_shape_nme: of the mean shape on them, percent inter-ocular.
+        parameters: number of the net's parameters; None if it is unknown.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    run = training_of(ckpt)
+    result = _result(run) if run is not None else {}
+    settings, recipe = chosen(result) if run is not None else {"net": str(ckpt)}, str(result.get("recipe") or "")
+    if run is not None and ckpt.stem != "best":
+        settings, recipe = settings | {"checkpoint": ckpt.stem}, recipe and f"{recipe}-{ckpt.stem}"
+    if flip:
+        settings, recipe = settings | {"flip": True}, recipe and f"{recipe}-flip"
+    record = {
+        "ckpt": str(ckpt.absolute()),
+        "run": None if run is None else str(run),
+        "settings": settings,
+        "recipe": recipe,
+        "faces": {"test": faces},
+        "mean_shape_nme": mean_shape_nme,
+        "parameters": parameters,
+    }
+    write_json(folder / EVALUATION, record)
+
+
+def read(folder: Path) -> Any:
+    """The content of an evaluation's files as a training's `result.json` would have it.
+
+    Raises:
+        OSError, ValueError, RecursionError: a file cannot be read.
+    """
+    content = json.loads((folder / EVALUATION).read_bytes())
+    scores = json.loads((folder / "metrics.json").read_bytes())
+    return content | {"status": "done", "test": scores} if isinstance(content, dict) else content
+
+
+def training_of(ckpt: Path) -> Path | None:
+    """The run folder that a checkpoint lies in, as `fkd train` writes it; None if it lies elsewhere."""
+    folder = ckpt.absolute().parent
+    return folder.parent if folder.name == "checkpoints" and _result(folder.parent) else None
+
+
+def _result(run: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads((run / "result.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) and chosen(content) else {}
