@@ -54,10 +54,10 @@ def main() -> None:
         print(f"error: fkd {name}: needs torch, which is not installed; pip install fkd", file=sys.stderr)
         sys.exit(2)
     elif {"--help", "-h"} & {*sys.argv[2:]} and name != "new":
-        from fkd.cli.command import print_help, use_projects  # not the command, which may import torch
+        from fkd.cli.command import Command
 
-        use_projects(sys.argv[2:])
-        print_help(name)
+        sys.argv[1:2] = []
+        Command(lambda cfg: None, name).main()  # not the command's own module, which may import torch
     else:
         # Lightning starts the other processes of trainer=ddp as `python argv[0] ...`, or by the name of a module.
         sys.argv = [str(_COMMANDS / f"{name}.py"), *sys.argv[2:]]

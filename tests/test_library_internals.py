@@ -269,7 +269,7 @@ def test_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def get(job: str) -> str:
         if job == "lost":
-            raise ray.exceptions.OutOfMemoryError
+            raise ray.exceptions.OutOfMemoryError("killed")
         return f"result of {job}"
 
     with checking("hydra-ray-launcher", "ray") as check:

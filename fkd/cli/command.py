@@ -128,7 +128,10 @@ class Command:
         sys.argv[1:] = use_projects(sys.argv[1:])
         self._projects = project.active()
         if {"--help", "-h"} & set(sys.argv[1:]):
-            print_help(self.config_name)
+            try:
+                print(help_text(CONF, self.config_name, [each.conf for each in self._projects]), flush=True)
+            except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
         for each in self._projects:
             show(*each.remarks())
@@ -199,14 +202,6 @@ def command(
 def _status(error: Exception) -> int:
     """The exit status of an error that is reported in one line."""
     return int(getattr(error, "status", UserError.status))
-
-
-def print_help(config_name: str) -> None:
-    """Print what a command takes, with the options of the projects in use."""
-    try:
-        print(help_text(CONF, config_name, [each.conf for each in project.active()]), flush=True)
-    except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def use_projects(arguments: Sequence[str]) -> list[str]:

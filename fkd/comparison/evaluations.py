@@ -29,14 +29,14 @@ def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: floa
     run = training_of(ckpt)
     result = _result(run) if run is not None else {}
     settings, recipe = chosen(result) if run is not None else {"net": str(ckpt)}, str(result.get("recipe") or "")
-    if run is not None and ckpt.stem != "best":
-        settings, recipe = settings | {"checkpoint": ckpt.stem}, recipe and f"{recipe}-{ckpt.stem}"
-    if flip:
-        settings, recipe = settings | {"flip": True}, recipe and f"{recipe}-flip"
+    if run is not None:
+        settings["checkpoint"] = ckpt.stem
+    if recipe:
+        recipe += ("" if ckpt.stem == "best" else f"-{ckpt.stem}") + ("-flip" if flip else "")
     record = {
         "ckpt": str(ckpt.absolute()),
         "run": None if run is None else str(run),
-        "settings": settings,
+        "settings": settings | {"flip": flip},
         "recipe": recipe,
         "faces": {"test": faces},
         "mean_shape_nme": mean_shape_nme,

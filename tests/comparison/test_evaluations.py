@@ -62,6 +62,48 @@ def test_evaluations_of_one_recipes_seeds_are_one_line_and_other_faces_have_no_r
     assert {type(run).__name__ for run in comparison.runs} == {"Evaluation"}
 
 
+def test_the_last_net_of_a_run_is_not_its_best(script: Script, faces_root: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs/0", {"model": "simple"})
+    for name in ("checkpoints/best", "checkpoints/last", "export/best"):
+        (run / name).parent.mkdir(exist_ok=True)
+        shutil.copy(fkd.WEIGHTS, run / f"{name}.safetensors")
+        ckpt = f"ckpt={run}/{name}.safetensors"
+        assert script("evaluate", ckpt, *on(faces_root), f"hydra.run.dir=scores/{name.replace('/', '_')}").status == 0
+    assert script("compare", "scores").status == 0
+    found = {row["run"]: row for row in rows(Path("scores"))}
+    assert [found[f"checkpoints_{name}"]["model"] for name in ("best", "last")] == ["simple", "simple"]
+    assert [found[f"checkpoints_{name}"]["checkpoint"] for name in ("best", "last")] == ["best", "last"]
+    other = found["export_best"]  # nobody knows where it comes from
+    assert (other["model"], other["loss"], other["seed"]) == ("", "", "")
+    assert Path(other["net"]) == run / "export/best.safetensors"
+
+
+def test_what_an_evaluation_has_written_is_kept(script: Script, faces_root: Path) -> None:
+    assert script("evaluate", *on(faces_root), "hydra.run.dir=scores").status == 0
+    before = Path("scores/ced.png").read_bytes()
+    assert script("compare", "scores").status == 0
+    assert Path("scores/ced.png").read_bytes() == before
+    assert Path("scores/comparison/comparison.html").is_file()
+    again = script("evaluate", f"ckpt=[{fkd.WEIGHTS},{fkd.EXPORTED}]", *on(faces_root), "hydra.run.dir=scores")
+    assert again.status == 2
+    assert "expected a new folder, found evaluations in it" in again.err
+
+
+def test_a_broken_evaluation_names_its_file(script: Script, faces_root: Path) -> None:
+    for name in ("one", "two"):
+        assert script("evaluate", *on(faces_root), f"hydra.run.dir=scores/{name}").status == 0
+    Path("scores/two/evaluation.json").write_text("{")
+    outcome = script("compare", "scores")
+    assert "evaluation.json cannot be read" in " ".join(outcome.out.split())
+
+
+def test_a_program_compares_several_nets(faces_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(fkd.WEIGHTS, tmp_path / "a net, mine=1 (2).safetensors")
+    compared = fkd.evaluate([fkd.WEIGHTS, "a net, mine=1 (2).safetensors"], on(faces_root))
+    assert len(compared.runs) == 2  # type: ignore[union-attr]
+
+
 def test_where_nets_were_trained_only_trainings_are_compared(script: Script, faces_root: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "all/training", {})
     script("evaluate", *on(faces_root), "hydra.run.dir=all/evaluation")
