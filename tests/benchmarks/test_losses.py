@@ -11,8 +11,8 @@ from tests.conftest import PROJECT
 RECORDS = {data: read(PROJECT / "results/losses", data) for data in ("synthetic", "udacity")}
 EACH = [pytest.param(record, id=record.name) for records in RECORDS.values() for record in records]
 
-JUMPING = {("batchnorm", "softwing"), ("naimish_bn", "softwing")}
-"""Their validation error exceeds three times the mean face's in early epochs, before they learn after all."""
+JUMPING = {("batchnorm", "softwing")}
+"""Its validation error exceeds three times the mean face's in early epochs, before it learns after all."""
 
 
 def loss_of(record: Record) -> str:
