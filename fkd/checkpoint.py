@@ -164,8 +164,9 @@ def check_trusted(node: Any, key: str) -> None:
             if trusted.covers(str(name).rpartition(".")[0]):
                 module, _, kind = str(name).rpartition(".")
                 raise UserError(
-                    f"{key}: found _target_ {name!r}, but no net, codec or crop {kind} is defined in {module}; "
-                    "write its name as it stands there, and let Python find the package (PYTHONPATH)"
+                    f"{key}: found _target_ {name!r}, but Python finds no net, codec or crop {kind} that is defined in "
+                    f"{module}; write its name as it stands there, or add the folder that holds the package "
+                    f"{module.partition('.')[0]} to PYTHONPATH"
                 )
             raise UserError(
                 f"{key}: expected classes of {', '.join(_PACKAGES)} or networks of torchvision.models without weights, "

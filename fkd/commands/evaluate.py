@@ -57,7 +57,7 @@ def main(cfg: DictConfig) -> float:
 
 
 def checkpoints(cfg: DictConfig) -> list[Path]:
-    """The files of `ckpt`: one, or a list of them; without one the net that comes with fkd.
+    """The files of `ckpt`: one, or a list of them; null is the net that comes with fkd.
 
     Raises:
         UserError: one is no path, or the list is empty.
@@ -66,7 +66,7 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
         return [fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")]
     if not cfg.ckpt:
         raise UserError("ckpt=[]: expected at least one checkpoint, found none; leave ckpt out for the net of fkd")
-    return [checks.path(cfg, f"ckpt.{number}") for number in range(len(cfg.ckpt))]
+    return [fkd.WEIGHTS if each is None else checks.path(cfg, f"ckpt.{number}") for number, each in enumerate(cfg.ckpt)]
 
 
 def score(cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detector, folder: Path) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fkd
 from fkd.comparison.settings import chosen
 from fkd.training.runs.run_folder import write_json
 
@@ -28,7 +29,7 @@ def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: floa
     """
     run = training_of(ckpt)
     result = _result(run) if run is not None else {}
-    settings, recipe = chosen(result) if run is not None else {"net": str(ckpt)}, str(result.get("recipe") or "")
+    settings, recipe = chosen(result) if run is not None else {"net": _name(ckpt)}, str(result.get("recipe") or "")
     if run is not None:
         settings["checkpoint"] = ckpt.stem
     if recipe:
@@ -60,6 +61,11 @@ def training_of(ckpt: Path) -> Path | None:
     """The run folder that a checkpoint lies in, as `fkd train` writes it; None if it lies elsewhere."""
     folder = ckpt.absolute().parent
     return folder.parent if folder.name == "checkpoints" and _result(folder.parent) else None
+
+
+def _name(ckpt: Path) -> str:
+    """Of a file that lies in no run: its path, or `fkd/compact.onnx` for one that comes with fkd."""
+    return f"fkd/{ckpt.name}" if ckpt.absolute().parent == fkd.WEIGHTS.parent else str(ckpt)
 
 
 def _result(run: Path) -> Mapping[str, Any]:

@@ -28,6 +28,8 @@ def verdict(ranking: Ranking, resamples: int) -> str | None:
     if len(sides) < 2:
         return None
     names = [words(side.settings, recipe_keys(ranking)) or side.name for side in sides]
+    if names[0] == names[1]:
+        names = [f"{name} ({side.name})" for name, side in zip(names, sides, strict=True)]
     both = " and ".join(names)
     runs = [run for side in sides for run in side.runs]
     if len({repr(run.test.get("boxes")) for run in runs}) > 1:

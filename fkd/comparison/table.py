@@ -84,6 +84,9 @@ def ranked_table(ranking: Ranking, rows: int) -> Fitting:
         keys = ranked_keys(ranking)
         title = f"{_counted(len(ranking.ranked), rows, 'run')} by {ranking.title}"
         lines = [_Row(r.settings, r.name, "", [Spread(value(r), None) for value in values]) for r in ranking.ranked]
+    if len({words(line.settings, keys) for line in lines}) < len(lines):  # only their folders tell some apart
+        keys = [*keys, "run"]
+        lines = [line._replace(settings={**line.settings, "run": line.name}) for line in lines]
     return Fitting(title, tuple(_variants(lines, rows, keys, columns)))
 
 

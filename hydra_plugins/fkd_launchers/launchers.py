@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -100,6 +101,8 @@ class RayLauncher(_InnerLauncher):
     def __init__(self, ray: DictConfig) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray reports each use to its makers
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # what two jobs print alike is printed twice
+        if not sys.stdout.isatty():
+            os.environ.setdefault("RAY_COLOR_PREFIX", "0")
         variables = {RAY_FOLDER: os.getcwd(), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         start = {
             "address": "local",

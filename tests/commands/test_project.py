@@ -196,7 +196,7 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
             "conf/model/tiny.yaml",
             "tiny.Tiny",
             "tiny.Tinny",
-            "model=tiny: found _target_ 'facelab.tiny.Tinny', but no net, codec or crop Tinny is defined in facelab",
+            "model=tiny: found _target_ 'facelab.tiny.Tinny', but Python finds no net, codec or crop Tinny that is",
         ),
         (
             "facelab/losses.py",

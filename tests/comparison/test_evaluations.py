@@ -89,6 +89,15 @@ def test_what_an_evaluation_has_written_is_kept(script: Script, faces_root: Path
     assert "expected a new folder, found evaluations in it" in again.err
 
 
+def test_what_only_its_folder_tells_apart_has_its_folder_in_the_table(script: Script, faces_root: Path) -> None:
+    outcome = script("evaluate", f"ckpt=[null,null,{fkd.EXPORTED}]", *on(faces_root), "hydra.run.dir=scores")
+    assert outcome.status == 0, outcome.err
+    table = outcome.out.split("by test NME")[1]
+    assert re.search(r"\d  fkd/compact\.safetensors +1 ", table)
+    assert re.search(r"\d  fkd/compact\.safetensors +2 ", table)
+    assert re.search(r"\d  fkd/compact\.onnx +3 ", table)
+
+
 def test_a_broken_evaluation_names_its_file(script: Script, faces_root: Path) -> None:
     for name in ("one", "two"):
         assert script("evaluate", *on(faces_root), f"hydra.run.dir=scores/{name}").status == 0

@@ -100,13 +100,11 @@ class Run:
     def _advice_on_what_is_over(self, overrides: Sequence[str]) -> str:
         """What to do instead of resuming a run that is over with other settings, such as more epochs."""
         given = {override.partition("=")[0]: override for override in overrides if override != "ckpt_path=last"}
-        why = ", since its learning rate has reached the end of its schedule" if self.before["status"] == "done" else ""
+        why = ": its learning rate has reached the end of its schedule" if self.before["status"] == "done" else ""
         best = self.folder / "checkpoints" / "best.ckpt"
         start = f"; or start from its net, with weights={best} added" if best.exists() else ""
-        return (
-            f"{self.folder}: this run is over ({self.before['status']}) and cannot go on{why}. Train anew: fkd train "
-            f"{shlex.join(given.values())}{start}"
-        )
+        over = f"{self.folder}: this run is over ({self.before['status']}) and cannot go on with other settings{why}"
+        return f"{over}. Train anew: fkd train {shlex.join(given.values())}{start}"
 
     def _seconds_until(self, last: Path) -> float:
         """The duration of the run so far; a process that was killed counts until its last save."""
