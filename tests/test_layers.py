@@ -87,6 +87,7 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
         "config/instantiate.py",
         "library_internals/hydra.py",
         "cli/command.py",
+        "cli/completion.py",
         "cli/messages.py",
         "cli/sweep_folders.py",
         "commands/prepare.py",

@@ -72,7 +72,7 @@ def test_several_folders_are_compared_together(script: Script) -> None:
     assert Path("out/comparison.csv").read_text().count("\n") == 3
     assert script("compare", "runs=*/0", "output=out2").status == 0
     outcome = script("compare", "runs=a,b", "output=out3")
-    assert "runs=a,b: expected a folder of runs or sweeps, a glob or a list [DIR,DIR]" in outcome.err
+    assert "runs=a,b: expected a folder of runs, sweeps or evaluations, a glob or a list [DIR,DIR]" in outcome.err
 
 
 def test_runs_that_were_never_tested_are_compared(script: Script) -> None:
