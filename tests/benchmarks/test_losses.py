@@ -11,9 +11,6 @@ from tests.conftest import PROJECT
 RECORDS = {data: read(PROJECT / "results/losses", data) for data in ("synthetic", "udacity")}
 EACH = [pytest.param(record, id=record.name) for records in RECORDS.values() for record in records]
 
-JUMPING = {("batchnorm", "softwing")}
-"""Its validation error exceeds three times the mean face's in early epochs, before it learns after all."""
-
 
 def loss_of(record: Record) -> str:
     found = re.search(r"\bloss=(\w+)", record.commands[-1])
@@ -22,13 +19,12 @@ def loss_of(record: Record) -> str:
 
 @pytest.mark.parametrize("record", EACH)
 def test_a_net_that_is_named_learns(record: Record) -> None:
-    """Its test error is below two thirds of the mean face's, and no later epoch exceeds three times that."""
+    """Its test error is below two thirds of the mean face's, and in no epoch `val/nme` is above three times that."""
     assert record.mean_shape_nme is not None
     assert record.scores["keypoints"]["nme_interocular"] < 2 / 3 * record.mean_shape_nme
     curve = [value for value in record.curve["val/nme"] if value is not None]
     assert curve[-1] < curve[0]
-    jumps = curve[0] > 4 * record.mean_shape_nme or max(curve[1:]) > 3 * record.mean_shape_nme
-    assert jumps == ((record.model, loss_of(record)) in JUMPING)
+    assert max(curve) < 3 * record.mean_shape_nme
 
 
 @pytest.mark.parametrize("data", RECORDS)
