@@ -51,7 +51,7 @@ def starts_at_mean_shape(cfg: DictConfig) -> bool:
         UserError: `model.starts_at_mean_shape` is neither true nor false.
     """
     given = "starts_at_mean_shape" in cfg.model and checks.flag(cfg, "model.starts_at_mean_shape")
-    return given and cfg.weights is None
+    return given and cfg.get("weights") is None
 
 
 def fitting_net(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:

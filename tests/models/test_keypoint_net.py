@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from fkd.config.build_module import build_module
 from fkd.config.initial_weights import starts_at_mean_shape
@@ -42,3 +43,7 @@ def test_where_other_weights_are_given_a_net_starts_with_these() -> None:
     assert not starts_at_mean_shape(compose("experiment=notebook/naimish_bn"))
     with pytest.raises(UserError, match=r"^model.starts_at_mean_shape: expected true or false, found 'yess'"):
         starts_at_mean_shape(compose("model=naimish", "model.starts_at_mean_shape=yess"))
+
+
+def test_a_config_without_weights_as_that_of_benchmarks_is_enough() -> None:
+    assert starts_at_mean_shape(OmegaConf.create({"model": {"starts_at_mean_shape": True}}))
