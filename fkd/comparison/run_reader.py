@@ -141,8 +141,9 @@ def _completed(runs: Sequence[Run]) -> list[Run]:
     full = []
     for run in runs:
         wanted = [key for key in keys if key not in run.settings and (key in of_done or run.status != "done")]
-        asked = run.training is not None and run.settings and wanted
-        config = read_yaml(run.training / ".hydra" / "config.yaml") if run.training is not None and asked else {}
+        config = {}
+        if run.training is not None and run.settings and wanted:
+            config = read_yaml(run.training / ".hydra" / "config.yaml")
         added = dict.fromkeys(wanted) if run.recipe else {}
         added |= {key: value for key in wanted for value in selected(config, key)}
         full.append(replace(run, settings={**run.settings, **added}))
@@ -218,6 +219,7 @@ def _read(path: Path, name: str, is_evaluation: bool) -> Run:
     if status not in ("done", "stopped", "failed", "running", "killed"):
         status, reason = "broken", f"result.json: status={content['status']!r} is unknown"
     epoch = number(best.get("epoch"))
+    training = content.get("run") if is_evaluation else path
     return Run(
         path=path,
         name=name,
@@ -241,5 +243,5 @@ def _read(path: Path, name: str, is_evaluation: bool) -> Run:
         ckpt_path=None if content.get("ckpt_path") is None else str(content["ckpt_path"]),
         environment=mapping("environment"),
         is_evaluation=is_evaluation,
-        training=Path(str(content["run"])) if is_evaluation and content.get("run") else None if is_evaluation else path,
+        training=None if training is None else Path(str(training)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import cv2
 
@@ -18,16 +19,17 @@ class FoundFaces(list[Face]):
 
     Args:
         faces: found on it.
-        image: (H, W) or (H, W, 3); kept for drawing.
+        photo: path of the image, which is read again where it is shown, or its pixels, (H, W) or (H, W, 3).
     """
 
-    def __init__(self, faces: Iterable[Face], image: Image) -> None:
+    def __init__(self, faces: Iterable[Face], photo: str | Path | Image) -> None:
         super().__init__(faces)
-        self.image = image
+        self.photo = photo
 
     def _repr_html_(self) -> str:
         """The image with the points of each face, and a table of scores and boxes in pixels."""
-        canvas = draw.faces(self.image, self)
+        pixels = images.read(self.photo, 3) if isinstance(self.photo, str | Path) else self.photo
+        canvas = draw.faces(pixels, self)
         scale = min(1.0, _SHOWN / max(canvas.shape[:2]))
         shown = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         rows: list[tuple[str, ...]] = [("face", "score", "left", "top", "right", "bottom")]

@@ -88,9 +88,8 @@ class Predictor:
         """
         is_batch = isinstance(photo, Sequence) or (isinstance(photo, np.ndarray) and photo.ndim == 4)
         if isinstance(photo, str) or not is_batch:
-            look = self._look(cast(Photo, photo))
-            assert look.image is not None
-            return FoundFaces(self._faces([look])[0], look.image)
+            single = cast(Photo, photo)
+            return FoundFaces(self._faces([self._look(single)])[0], single)
         several = []
         for found in self.stream(cast(Sequence[Photo], photo)):
             if found.error is not None:

@@ -239,5 +239,12 @@ def test_a_notebook_shows_the_faces_of_an_image_with_a_table() -> None:
     assert min(blue, red) > green + 60  # magenta, in the middle of the line of points
 
 
+def test_the_faces_of_a_file_keep_its_path_and_not_its_pixels(tmp_path: Path) -> None:
+    images.write(tmp_path / "photo.png", np.full((40, 30, 3), 90, np.uint8))
+    found = FoundFaces([], tmp_path / "photo.png")
+    assert found.photo == tmp_path / "photo.png"
+    assert "<img" in found._repr_html_()
+
+
 def test_without_faces_the_image_is_shown_alone() -> None:
     assert "<img" in FoundFaces([], np.full((40, 30), 90, np.uint8))._repr_html_()
