@@ -78,7 +78,7 @@ def test_a_nets_own_answers_become_the_unit() -> None:
 
 @pytest.mark.parametrize("points", [[36, 45], [36, 45, 30, 48, 54], [*range(36, 46)], [*range(17, 36)]], ids=len)
 def test_small_schemas_leave_their_model_something_to_judge(points: list[int]) -> None:
-    """Where the axes spanned all shapes, every distance was nought or without bounds."""
+    """Where the axes spanned all shapes, every distance was 0 or infinite."""
     rng = np.random.default_rng(0)
     model, others = ShapeModel.fit(FACES[:, points]), OTHERS[:, points]
     again = ShapeModel.from_dict(json.loads(json.dumps(model.to_dict())), len(points))

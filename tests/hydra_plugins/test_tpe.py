@@ -271,7 +271,7 @@ def test_no_job_ends_the_sweep_and_each_ending_is_known(sweep: Callable[..., Pat
     assert len(calls_of(folder)) == 8
     sweep(
         *SPACE, f"endings=[{','.join(endings)}]", trials=8
-    )  # goes on with what was cut, and tries once more what failed
+    )  # resumes what was interrupted, and runs what failed again
     expected[0] = expected[5] = complete
     assert [trial.state for trial in trials_of(folder)] == expected
     assert [int(number) for number, *_ in calls_of(folder)] == [*range(8), 0, 1, 4, 5]

@@ -120,7 +120,7 @@ def test_where_all_points_are_visible_batches_count_as_many_as_they_have_faces(t
 
 
 def test_the_training_loss_is_weighed_alike(tmp_path: Path) -> None:
-    """With a learning rate of nought it is the mean over all visible points."""
+    """With a learning rate of 0 it is the mean over all visible points."""
     module, data = make(), dataset(augmented=False)
     module.objective = Objective(L1(), lambda parameters: torch.optim.SGD(parameters, lr=0.0), None)
     data.table.visible[:4, 5:] = False
@@ -203,7 +203,7 @@ def test_gradients_are_clipped_with_fused_optimizers_too(tmp_path: Path, precisi
 
 
 def test_a_training_computes_as_it_is_told_whatever_its_checkpoint_did(tmp_path: Path) -> None:
-    """Weights begun with a plain optimizer go on with a fused one, and end where both would."""
+    """Weights that a plain optimizer has trained are trained further by a fused one, and end where both would."""
     ends = []
     for fused in (False, True):
         module = make()

@@ -80,8 +80,8 @@ def test_a_run_goes_on_where_its_last_checkpoint_is(tmp_path: Path, last: Path, 
 
 
 def test_a_run_that_began_with_another_ones_weights_does_so_again(tmp_path: Path, last: Path) -> None:
-    with suppress(SystemExit), run(tmp_path, "seed=1", ckpt_path="other.ckpt") as begun:
-        assert begun.start == Path("other.ckpt")
+    with suppress(SystemExit), run(tmp_path, "seed=1", ckpt_path="other.ckpt") as resumed:
+        assert resumed.start == Path("other.ckpt")
         raise SystemExit(1)
     for ckpt_path in ("other.ckpt", "last"):
         assert run(tmp_path, "seed=1", ckpt_path=ckpt_path).start == last
@@ -96,10 +96,10 @@ def test_the_time_before_a_cut_is_counted(tmp_path: Path, last: Path) -> None:
     write_json(tmp_path / "result.json", {"status": "stopped: interrupted", "overrides": [], "seconds": 1000.0})
     left(tmp_path, None)
     assert 1000 <= json.loads((tmp_path / "result.json").read_text())["seconds"] < 1010
-    begun = (
+    resumed = (
         datetime.fromtimestamp(last.stat().st_mtime - 500).astimezone().isoformat()
     )  # and killed after its last save
-    write_json(tmp_path / "result.json", {"status": "running", "overrides": [], "seconds": 1000.0, "started": begun})
+    write_json(tmp_path / "result.json", {"status": "running", "overrides": [], "seconds": 1000.0, "started": resumed})
     assert run(tmp_path).values["seconds"] == pytest.approx(1500, abs=1)
 
 
