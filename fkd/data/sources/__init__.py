@@ -6,5 +6,6 @@ from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.imglab import imglab
 from fkd.data.sources.kaggle import kaggle
 from fkd.data.sources.pts import pts
+from fkd.data.sources.w300 import w300
 
-__all__ = ["FileSet", "coco", "csv_table", "imglab", "kaggle", "pts"]
+__all__ = ["FileSet", "coco", "csv_table", "imglab", "kaggle", "pts", "w300"]
