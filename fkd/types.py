@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fkd.schema import KeypointSchema
+from fkd.head_pose import head_pose
+from fkd.schema import IBUG68, KeypointSchema
 
 if TYPE_CHECKING:  # an exported net is used without torch
     import torch
@@ -80,6 +81,14 @@ class Annotations:
         return Annotations(schema=self.schema, **columns)
 
 
+class Pose(NamedTuple):
+    """Where a head is turned, in degrees; 0 looks at the camera."""
+
+    yaw: float  # positive: the nose points to the image's right
+    pitch: float  # positive: it points up
+    roll: float  # positive: the head leans clockwise
+
+
 @dataclass(frozen=True)
 class Face:
     """One face found on an image.
@@ -111,10 +120,51 @@ class Face:
             raise KeyError(f"{name}: schema {self.schema.name} has the parts {', '.join(self.schema.parts)}")
         return self.keypoints[list(self.schema.parts[name])]
 
+    @property
+    def pose(self) -> Pose | None:
+        """Where the head is turned, see `fkd.head_pose`; None without keypoints or for a schema other than ibug68."""
+        return Pose(*head_pose(self.keypoints[None])[0].tolist()) if self._has_68_points else None
+
+    @property
+    def eye_opening(self) -> tuple[float, float] | None:
+        """Height over width of the opening of the right and of the left eye: about 0.3 if open, 0.1 if shut.
+
+        The eye aspect ratio of Soukupova and Cech, "Real-Time Eye Blink Detection using Facial Landmarks", CVWW 2016,
+        eq. 1. None without keypoints or for a schema other than ibug68.
+        """
+        return (_opening(self.part("right_eye")), _opening(self.part("left_eye"))) if self._has_68_points else None
+
+    @property
+    def mouth_opening(self) -> float | None:
+        """Height over width of the opening between the lips, 0 if shut; None as for `eye_opening`."""
+        return _opening(self.part("inner_mouth")) if self._has_68_points else None
+
+    @property
+    def _has_68_points(self) -> bool:
+        return self.is_known and self.schema == IBUG68
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data as in predictions.json: "box", "score" and "keypoints", photo pixels to three decimals."""
+        """Plain data as in predictions.json, pixels of the photo and degrees: "box", "score", "keypoints", "pose",
+        "eye_opening" and "mouth_opening".
+        """
         box, keypoints = (np.round(values.astype(np.float64), 3).tolist() for values in (self.box, self.keypoints))
-        return {"box": box, "score": None if self.score is None else round(self.score, 4), "keypoints": keypoints}
+        pose, eyes, mouth = self.pose, self.eye_opening, self.mouth_opening
+        return {
+            "box": box,
+            "score": None if self.score is None else round(self.score, 4),
+            "keypoints": keypoints,
+            "pose": None if pose is None else {name: round(angle, 2) for name, angle in pose._asdict().items()},
+            "eye_opening": None if eyes is None else [round(eye, 4) for eye in eyes],
+            "mouth_opening": None if mouth is None else round(mouth, 4),
+        }
+
+
+def _opening(outline: Points) -> float:
+    """Height over width of an outline (n, 2) from corner to corner along the upper edge, then back along the lower."""
+    half = len(outline) // 2
+    upper, lower = outline[1:half], outline[:half:-1]
+    width = np.linalg.norm(outline[half] - outline[0])
+    return float(np.linalg.norm(upper - lower, axis=1).mean() / max(width, 1e-6))
 
 
 class Batch(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fkd.head_pose import head_pose
+from fkd.head_pose import _GENERIC, _STEADY, head_pose
 from fkd.schema import IBUG68
 from fkd.synthetic.camera import Pose, place, visible_points
 from fkd.synthetic.head_model import EXPRESSION, IDENTITY, head
@@ -37,3 +37,9 @@ def test_a_mirrored_face_is_turned_the_other_way() -> None:
 
 def test_no_faces_have_no_poses() -> None:
     assert head_pose(np.zeros((0, 68, 2), np.float32)).shape == (0, 3)
+
+
+def test_the_generic_head_is_the_mean_of_the_synthetic_ones() -> None:
+    mean = head(np.zeros(len(IDENTITY)), np.zeros(len(EXPRESSION))).points
+    np.testing.assert_allclose(_GENERIC, mean[_STEADY], atol=1e-3)
+    assert [*range(17, 48), 48, 54] == _STEADY

@@ -8,11 +8,12 @@ import pytest
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "schema", "terminal"},
+    {"head_pose"},
     {"types", "distributed", "codecs", "losses", "metrics", "library_internals"},
     {"geometry", "models", "io"},
     {"detect", "data", "shape_model", "visualization"},
     {"synthetic", "checkpoint", "filters"},
-    {"head_pose", "training"},
+    {"training"},
     {"inference"},
     {"evaluation", "dataset_report"},
     {"config"},

@@ -2,9 +2,11 @@
 
 predictions.json is an array with one line for each image or frame:
 ``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
-"keypoints": [[x, y], ...]}]}``, for a frame with ``"frame": int`` from 0 on, in photo pixels (the centre of the first
-pixel at (0, 0)) to a thousandth. "image" is the name below the input folder, as in `fkd.io.media.Place`, so that the
-file can be moved together with the images.
+"keypoints": [[x, y], ...], "pose": {"yaw": float, "pitch": float, "roll": float}, "eye_opening": [right, left],
+"mouth_opening": float}]}``, for a frame with ``"frame": int`` from 0 on. Places are photo pixels (the centre of the
+first pixel at (0, 0)) to a thousandth, angles degrees; the last three keys are null for a schema other than ibug68.
+"image" is the name below the input folder, as in `fkd.io.media.Place`, so that the file can be moved together with the
+images.
 """
 
 import csv
@@ -19,9 +21,10 @@ from typing import Any, BinaryIO, NamedTuple
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.schema import KeypointSchema
-from fkd.types import Face
+from fkd.types import Face, Pose
 
 UNHIDDEN = "unhidden.json"
+_MEASURED = (*Pose._fields, "right_eye_opening", "left_eye_opening", "mouth_opening")
 
 
 class Entry(NamedTuple):
@@ -76,7 +79,8 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
         folder: an existing folder.
         schema: of the faces.
         csv: also write `predictions.csv`, a row for each face: image, frame, face (its number in the entry), left, top,
-            right, bottom, score, x0, y0, x1, y1, ...
+            right, bottom, score, x0, y0, x1, y1, ..., yaw, pitch, roll, right_eye_opening, left_eye_opening,
+            mouth_opening.
         pts: also write a .pts file for each face, named after its image (`a.pts` for `a.jpg`), with a number if there
             are several (`a_0.pts`); for frame 12 of a video `clip/000012.pts`. If the name is taken (`a.pts` by
             `a.jpg` when `a.png` comes), it keeps the image's suffix (`a.png.pts`).
@@ -91,7 +95,8 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
         json_file.write(b"[")
         if csv_file is not None:
             points = [f"{axis}{i}" for i in range(len(schema)) for axis in "xy"]
-            csv_file.write(_csv_lines([["image", "frame", "face", "left", "top", "right", "bottom", "score", *points]]))
+            columns = ["image", "frame", "face", "left", "top", "right", "bottom", "score", *points, *_MEASURED]
+            csv_file.write(_csv_lines([columns]))
         yield Writer(folder, json_file, csv_file, pts)
         json_file.write(b"\n]\n")
 
@@ -139,7 +144,9 @@ def _json_line(entry: Entry) -> bytes:
 def _csv_rows(entry: Entry) -> Iterator[list[Any]]:
     for i, face in enumerate(entry.faces):
         content = face.to_dict()
-        yield [entry.image, entry.frame, i, *content["box"], content["score"], *chain(*content["keypoints"])]
+        pose, eyes = content["pose"] or dict.fromkeys(Pose._fields), content["eye_opening"] or (None, None)
+        measured = [*pose.values(), *eyes, content["mouth_opening"]]
+        yield [entry.image, entry.frame, i, *content["box"], content["score"], *chain(*content["keypoints"]), *measured]
 
 
 def _csv_lines(rows: Iterable[list[Any]]) -> bytes:

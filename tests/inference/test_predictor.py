@@ -248,3 +248,24 @@ def test_the_faces_of_a_file_keep_its_path_and_not_its_pixels(tmp_path: Path) ->
 
 def test_without_faces_the_image_is_shown_alone() -> None:
     assert "<img" in FoundFaces([], np.full((40, 30), 90, np.uint8))._repr_html_()
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+@pytest.mark.parametrize("degrees", [0, 35, -120])
+def test_aligned_faces_have_their_eyes_at_fixed_places(channels: tuple[int, ...], degrees: float) -> None:
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    keypoints = ((LOOKS_LIKE_A_FACE - SIZE / 2) * 3 @ turn.T + 150).astype(np.float32)
+    photo = np.zeros((300, 300, *channels), np.uint8)
+    right, left = (keypoints[list(eye)].mean(axis=0) for eye in IBUG68.eyes)
+    for centre, grey in ((right, 250), (left, 120)):
+        cv2.circle(photo, centre.round().astype(int).tolist(), 4, [grey] * 3, -1)
+    unknown = Face(IBUG68, np.float32([0, 0, 9, 9]), None, np.full((68, 2), np.nan, np.float32))
+    faces = FoundFaces([Face(IBUG68, np.float32([0, 0, 9, 9]), 1.0, keypoints), unknown], photo)
+    upright, black = faces.aligned(200)
+    assert upright.shape == (200, 200, *channels)
+    assert not black.any()
+    assert upright[80, 70].min() > 240
+    assert 100 < upright[80, 130].min() <= 125
+    grey = upright if not channels else upright[..., 0]
+    assert np.argwhere(grey > 240).mean(axis=0) == pytest.approx([79.5, 69.5], abs=3)  # one pixel of the photo is 3

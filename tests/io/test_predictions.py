@@ -32,7 +32,11 @@ def test_the_file_has_the_form_that_others_rely_on(tmp_path: Path) -> None:
     first, second = json.loads(path.read_text())
     assert list(first) == ["image", "width", "height", "faces"]
     assert (first["image"], first["width"], first["height"]) == ("sub/a.jpg", 640, 480)
-    assert [list(values) for values in first["faces"]] == [["box", "score", "keypoints"]] * 2
+    keys = ["box", "score", "keypoints", "pose", "eye_opening", "mouth_opening"]
+    assert [list(values) for values in first["faces"]] == [keys] * 2
+    assert [tuple(values["pose"].values()) for values in first["faces"]] == [
+        pytest.approx(face.pose, abs=6e-3) for face in faces
+    ]
     assert [values["score"] for values in first["faces"]] == [0.5, None]
     for values, expected in zip(first["faces"], faces, strict=True):
         np.testing.assert_allclose(values["box"], expected.box, atol=6e-4)
