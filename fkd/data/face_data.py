@@ -96,7 +96,7 @@ class Faces:
         for piece in pieces:
             digest.update(self.table.keypoints[piece].tobytes())
         for piece in pieces:
-            digest.update("\0".join(["", *self.table.subjects[piece].tolist()]).encode())
+            digest.update("\0".join(["", *self.table.subjects[piece].tolist()]).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()[:16]
 
 

@@ -56,7 +56,8 @@ def by_subject(subjects: npt.NDArray[np.str_], shares: Mapping[str, float], seed
         )
     lacking = {split: share * len(subjects) for split, share in shares.items()}
     members: dict[str, list[int]] = {split: [] for split in shares}
-    order = sorted(range(len(names)), key=lambda i: hashlib.sha256(f"{seed}/{names[i]}".encode()).digest())
+    hashed = [hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest() for name in names]
+    order = sorted(range(len(names)), key=hashed.__getitem__)
     for place, i in enumerate(order):
         empty = [split for split in shares if not members[split]]
         choices = empty if len(order) - place <= len(empty) else list(shares)
@@ -72,7 +73,11 @@ def anonymous(subject: str) -> str:
     Whoever has a list of names can test whether one of them has this pseudonym.
     """
     is_pseudonym = subject.startswith("sha256:")
-    return subject if is_pseudonym else "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
+    return (
+        subject
+        if is_pseudonym
+        else "sha256:" + hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    )
 
 
 def among(subjects: npt.NDArray[np.str_], others: Collection[str]) -> npt.NDArray[np.bool_]:

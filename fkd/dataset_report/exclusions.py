@@ -1,7 +1,9 @@
 """The list of faces to leave out of training, in the format of `data.exclude`."""
 
+import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -23,28 +25,29 @@ def excluded(faces: Faces, findings: Sequence[Finding]) -> Rows:
 
 
 def write_exclusions(path: Path, faces: Faces, findings: Sequence[Finding]) -> None:
-    """Write one face a line: ``path``, or ``path<TAB>k`` for face k, counted from 0, of an image with several faces.
+    """Write one face a line: ``"path"``, or ``"path"<TAB>k`` for face k, from 0 on, of an image with several faces.
 
-    A ``# reason`` stands before the faces of each finding; a face of several findings is listed with the first.
+    A ``# reason`` stands before the faces of each finding; a face of several findings is listed with the first. See
+    `fkd.data.sources.exclusion_list`.
     """
-    with whole_file(path) as file:
-        file.write("".join(f"{line}\n" for line in _lines(faces, findings)).encode())
-
-
-def _lines(faces: Faces, findings: Sequence[Finding]) -> Iterator[str]:
-    yield "# Faces of the training split to leave out: data.exclude=FILE takes this list; remove what should stay."
-    names, listed = _names(faces.table, excluded(faces, findings)), set[int]()
+    text, names, listed = StringIO(newline=""), _names(faces.table, excluded(faces, findings)), set[int]()
+    text.write(
+        "# Faces of the training split to leave out: data.exclude=FILE takes this list; remove what should stay.\n"
+    )
+    cells = csv.writer(text, delimiter="\t", quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     for finding in findings:
         if rows := [row for row in finding.exclude if row in names and row not in listed]:
-            yield f"# {' '.join(finding.title.split())}"
-            yield from (names[row] for row in rows)
+            text.write(f"# {' '.join(finding.title.split())}\n")
+            cells.writerows(names[row] for row in rows)
             listed.update(rows)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogatepass"))  # names that are no UTF-8 have surrogates
 
 
-def _names(table: Annotations, rows: Rows) -> dict[int, str]:
-    """The names of these rows in the list."""
+def _names(table: Annotations, rows: Rows) -> dict[int, list[str | int]]:
+    """The cells of these rows in the list."""
     paths, seen, numbers = table.paths.tolist(), Counter[str](), []
     for path in paths:
         numbers.append(seen[path])
         seen[path] += 1
-    return {row: paths[row] + (f"\t{numbers[row]}" if seen[paths[row]] > 1 else "") for row in rows.tolist()}
+    return {row: [paths[row], *([numbers[row]] if seen[paths[row]] > 1 else [])] for row in rows.tolist()}

@@ -157,7 +157,7 @@ def test_the_list_leaves_validation_and_test_alone(drawn: Faces, tmp_path: Path)
     rest = np.setdiff1d(np.arange(len(drawn.table)), held)
     write_exclusions(path, replace(drawn, splits={"train": rest, "val": held, "test": held}), [SWAPPED, SMALL])
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-    assert [line.partition("\t")[0] for line in lines] == [str(drawn.table.paths[row]) for row in (0, 12)]
+    assert [line.partition("\t")[0] for line in lines] == [f'"{drawn.table.paths[row]}"' for row in (0, 12)]
 
 
 def test_the_list_names_each_face_once_and_brings_its_row_back(drawn: Faces, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_the_list_names_each_face_once_and_brings_its_row_back(drawn: Faces, tmp
             reasons.append((line, len(rows)))
             continue
         name, _, place = line.partition("\t")
-        of_image = [row for row in range(len(table)) if table.paths[row] == name]
+        of_image = [row for row in range(len(table)) if f'"{table.paths[row]}"' == name]
         assert bool(place) == (len(of_image) > 1)
         rows.append(of_image[int(place or 0)])
     assert rows == [7, 0, 12]

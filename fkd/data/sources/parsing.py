@@ -28,7 +28,7 @@ def below(folder: Path, name: str, where: str, what: str = "an image") -> Path:
 
 
 def text(path: Path, kind: str, advice: str) -> str:
-    """The content of a text file in UTF-8, with or without a byte order mark.
+    """The content of a text file in UTF-8, with or without a byte order mark, with its line ends as they are.
 
     Args:
         path: the file.
@@ -39,7 +39,7 @@ def text(path: Path, kind: str, advice: str) -> str:
         UserError: the file is missing, unreadable or no text.
     """
     try:
-        return path.read_text("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig", "surrogatepass")
     except OSError as error:
         raise UserError(f"{path}: expected {kind}, found none ({error.strerror}); {advice}") from error
     except UnicodeDecodeError as error:

@@ -134,8 +134,8 @@ class TestExclusion:
     @pytest.mark.parametrize(
         ("text", "found"),
         [
-            ("p77.png\n", "found p77.png, which it does not have"),
-            ("p3.png\t2\n", "found face 2 of p3.png, which it does not have"),
+            ("p77.png\n", "line 1: expected a face of the set, found 'p77.png', which it does not have"),
+            ("p3.png\t2\n", "found face 2 of 'p3.png', which it does not have"),
             ("p3.png\tx\n", "line 1: expected a face's number after the tab, found 'x'"),
             ("".join(f"p{i}.png\n" for i in range(10)), "expected to leave faces for train, found none"),
         ],
