@@ -106,8 +106,6 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
                 f"output={folder}: expected to resume with {key}={then.get(key)}, found {settings.get(key)}; give the "
                 "same command, another folder, or remove this one"
             )
-        for leftover in folder.glob(".*.tmp"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
         return
     if others := sorted(path.name for path in folder.iterdir() if path.name != _LOCK):
         raise UserError(f"output={folder}: expected an empty folder, found {others[0]}; give another")
