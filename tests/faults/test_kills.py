@@ -1,6 +1,7 @@
 """Commands that are killed (SIGKILL, all their processes), and must end as if nothing had happened.
 
-`python -m tests.faults.test_kills 100 1` kills 100 times with seed 1 and says what was hit and what came of it.
+`python -m tests.faults.test_kills 100 1` kills 100 times with seed 1 and says what was hit and what came of it;
+names of commands can follow.
 
 One kill in two falls on a random moment of the command's duration, the other on the moment before one of its changes of
 files: so also those are hit that take no time.
@@ -15,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +47,7 @@ from tests.io.download.serving import served
 from tests.io.download.test_archives import zipped
 from tests.training.runs.killing import ended, logged, start, wait
 
-_TIMES = {"seconds", "train_images_per_s", "started", "date"}
+_TIMES = {"seconds", "train_images_per_s", "started", "date", "environment"}
 """Keys of JSON files that no two runs share."""
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 """Python's audit events that change files, beside that of opening one to write."""
@@ -198,7 +199,13 @@ def differences(whole: Path, cut: Path) -> list[str]:
     """What differs between the files of a command that was not killed and one that was."""
     one, other = files(whole), files(cut)
     faults = [f"only in one: {name}" for name in sorted(one.keys() ^ other.keys())]
-    faults += [name for name in sorted(one.keys() & other.keys()) if content(one[name]) != content(other[name])]
+    for name in sorted(one.keys() & other.keys()):
+        before, after = content(one[name]), content(other[name])
+        if isinstance(before, dict) and isinstance(after, dict):
+            changed = (key for key in before | after if before.get(key) != after.get(key))
+            faults += [f"{name} {key}: {before.get(key)!s:.300} {after.get(key)!s:.300}" for key in changed]
+        elif before != after:
+            faults.append(name)
     return faults + [f"stale lock: {name}" for name, path in other.items() if ".lock" in name and is_locked(path)]
 
 
@@ -231,9 +238,9 @@ def without_times(values: Any) -> Any:
     return [*map(without_times, values)] if isinstance(values, list) else values
 
 
-def run(place: Workplace, kills: int, seed: int) -> dict[str, Any]:
+def run(place: Workplace, kills: int, seed: int, names: Sequence[str] = tuple(COMMANDS)) -> dict[str, Any]:
     """Kills each command as often as the others: what was hit, and what was wrong afterwards."""
-    choose, begin, names = random.Random(seed), time.monotonic(), [*COMMANDS]
+    choose, begin = random.Random(seed), time.monotonic()
     hit: dict[str, list[str]] = {name: [] for name in names}
     faults = []
     for number in range(kills):
@@ -255,4 +262,5 @@ def test_commands_that_are_killed_end_the_same_when_they_are_given_again(tmp_pat
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name, workplace(Path(name)) as place:
-        print(json.dumps(run(place, int(sys.argv[1]), int(sys.argv[2])), indent=1))
+        kills, seed, *names = sys.argv[1:]
+        print(json.dumps(run(place, int(kills), int(seed), names or tuple(COMMANDS)), indent=1))
