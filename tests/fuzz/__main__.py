@@ -20,9 +20,7 @@ parser.add_argument("--output", type=Path, default=Path("outputs/fuzz"), help="f
 given = parser.parse_args()
 seconds = 60 * given.minutes / len(given.target)
 found = {name: fuzz(name, given.seed, sys.maxsize, seconds, given.output) for name in given.target}
-total = {
-    kind: sum(len(report["faults"]) if kind == "faults" else report[kind] for report in found.values())
-    for kind in ("cases", "faults")
-}
-print(json.dumps({"seed": given.seed, "minutes": given.minutes, **total, "targets": found}, indent=1))
-sys.exit(bool(total["faults"]))
+faults = sum(sum(report["faults"].values()) for report in found.values())
+cases = sum(report["cases"] for report in found.values())
+print(json.dumps({"seed": given.seed, "minutes": given.minutes, "cases": cases, "faults": faults, **found}, indent=1))
+sys.exit(bool(faults))

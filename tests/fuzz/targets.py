@@ -54,9 +54,11 @@ def outcome(read: Callable[[str, bytes], None], name: str, data: bytes) -> str:
     try:
         read(name, data)
     except UserError as error:
-        assert 0 < len(str(error)) < 1000 + 2 * len(data), f"a message of {len(str(error))} characters: {error!s:.200}"
-        return "refused"
-    return "accepted"
+        message = str(error)
+    else:
+        return "accepted"
+    assert 0 < len(message) < 1000 + 2 * len(data), f"a message of {len(message)} characters: {message:.200}"
+    return "refused"
 
 
 def _labels(load: Callable[[FileSet, str], Faces], path: str, root: Path) -> Callable[[str, bytes], None]:
@@ -67,12 +69,8 @@ def _labels(load: Callable[[FileSet, str], Faces], path: str, root: Path) -> Cal
 
     def read(name: str, data: bytes) -> None:
         (root / path.format(name=name)).write_bytes(data)
-        exclude = str(root / name) if name == "exclude.txt" else None
-        cache = str(root / "cache")
-        files = FileSet(
-            "set", str(root), FOUR, None, "image", exclude, 0.2, 0.2, split_seed=0, channels=1, cache_dir=cache
-        )
-        _check_faces(load(files, name), root)
+        exclude, cache = str(root / name) if name == "exclude.txt" else None, str(root / "cache")
+        _check_faces(load(FileSet("set", str(root), FOUR, None, "image", exclude, 0.2, 0.2, 0, 1, cache), name), root)
 
     return read
 
@@ -193,6 +191,9 @@ def _run(root: Path) -> Callable[[str, bytes], None]:
         comparison.write_csv(root / "comparison.csv", ranking)
         comparison.shown(ranking, judgement, 10)
         assert "whole" in (root / "comparison.csv").read_text()
+        (run,) = (run for run in comparison.read([root / "runs"]) if run.path.name == "damaged")
+        if run.status != "done":
+            raise UserError(run.reason or run.status)
 
     return read
 

@@ -142,5 +142,5 @@ def test_the_real_sample_loads(shared: Path, fileset):
 @pytest.mark.parametrize("side", ["1e309", "1e19"])
 def test_a_size_that_no_image_has_is_refused(write, fileset, side):
     write(document(*[image(i, size=True) for i in range(10)]).replace("width='62'", f"width='{side}'"))
-    with pytest.raises(UserError, match="expected an image's width and height, found .*'width': '1e"):
+    with pytest.raises(UserError, match=r"expected an image's width and height, found .*'width': '1e"):
         load(fileset)
