@@ -100,9 +100,9 @@ def damaged_values(values: Any, chance: random.Random) -> Any:
         elif kind < 0.85:
             del parent[key]
         elif isinstance(parent, list):
-            parent[key:key] = [copy.deepcopy(parent[key])] * chance.choice([1, 2, 1000])
+            parent[key:key] = [copy.deepcopy(parent[key])] * chance.choice([1, 2, 30])
         elif isinstance(parent[key], int | float):
-            parent[key] = parent[key] * chance.choice([-1, 0.001, 1000, 10**12])
+            parent[key] = parent[key] * chance.choice([-1, 1000, 10**12])
         else:
             parent[chance.choice(["_target_", "_args_", "_partial_", "name", "x" * 300, "", "\n"])] = parent[key]
     return values

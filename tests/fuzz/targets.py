@@ -177,9 +177,11 @@ def _check_found(faces: Sequence[Face]) -> None:
 
 def _run(root: Path) -> Callable[[str, bytes], None]:
     """A file of one of two runs that are compared; the other one is always there in the end."""
-    places = {"result.json": "result.json", "metrics.csv": "metrics.csv", "config.yaml": ".hydra/config.yaml"}
+    places = {name: name for name in ("result.json", "metrics.csv", "test_faces.npz")}
+    places["config.yaml"] = ".hydra/config.yaml"
     for name in ("whole", "damaged"):
-        write_run(root / "runs" / name, {"loss": name}, nme=6.0)
+        folder = write_run(root / "runs" / name, {"loss": name}, nme=6.0)
+        (folder / "test_faces.npz").write_bytes((CORPUS / "test_faces.npz").read_bytes())
     kept = {name: (root / "runs/damaged" / place).read_bytes() for name, place in places.items()}
 
     def read(name: str, data: bytes) -> None:
@@ -201,7 +203,7 @@ def _run(root: Path) -> Callable[[str, bytes], None]:
 TARGETS = {
     "checkpoint config": Target(["checkpoint.json"], _net),
     "ONNX metadata": Target(["onnx_metadata.json"], _onnx),
-    "run": Target(["result.json", "metrics.csv", "config.yaml"], _run),
+    "run": Target(["result.json", "metrics.csv", "config.yaml", "test_faces.npz"], _run),
     "pts": Target(["face.pts"], partial(_labels, _pts, "p0.pts")),
     "imglab": Target(["imglab.xml"], partial(_labels, _imglab, "{name}")),
     "COCO": Target(["coco.json"], partial(_labels, _coco, "{name}")),

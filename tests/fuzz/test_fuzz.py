@@ -17,5 +17,5 @@ def test_a_damaged_file_gives_a_value_or_one_clean_error(name: str, tmp_path: Pa
     report = fuzz(name, 0, CASES.get(name, 1200), 60, tmp_path)
     assert report["faults"] == {}
     assert report["cases"] == CASES.get(name, 1200)
-    assert report["outcomes"].get("refused", 0) > report["cases"] / 20  # the damage was real,
+    assert report["outcomes"].get("refused", 0) > report["cases"] / 50  # the damage was real,
     assert report["outcomes"]["accepted"] > 0  # and not always fatal

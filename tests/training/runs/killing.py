@@ -1,6 +1,6 @@
 """Trainings that are killed again and again, and must end as if nothing had happened.
 
-    python tests/killing.py 24 data=udacity data.root=DIR
+    python -m tests.training.runs.killing 24 data=udacity data.root=DIR
 
 trains once to the end, then kills the same training 24 times, at random moments and while checkpoints are being written
 (SIGKILL; one in four by SIGTERM, at which it saves and leaves), resumes it each time, and compares all weights bit by
