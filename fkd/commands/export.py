@@ -4,11 +4,9 @@ fkd export ckpt=outputs/.../checkpoints/best.ckpt output=net.onnx data=udacity d
 fkd export ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true data=udacity data.root=DIR
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +28,7 @@ from fkd.geometry import crop_matrices, transform
 from fkd.inference import export
 from fkd.inference.labelled_faces import crops_of
 from fkd.inference.torch_net import TorchNet, load_net
+from fkd.io.atomic import scratch_folder
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
 from fkd.terminal import labelled_lines, show
@@ -59,8 +58,8 @@ def main(cfg: DictConfig) -> None:
     torch.set_num_threads(1)  # as the exported nets use, for a fair table
 
     show("exporting, which may take a minute")
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        written = Path(folder) / f"float{output.suffix}"
+    with scratch_folder(output) as folder:
+        written = folder / f"float{output.suffix}"
         if written.suffix == checkpoint.SAFETENSORS:
             checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
             again: Run = load_net(written, "cpu", "output")
@@ -76,7 +75,7 @@ def main(cfg: DictConfig) -> None:
             )
         if int8:
             train, val = (Sample.of(faces, split, count, net, cfg.boxes, detector) for split in ("train", "val"))
-            source, written = written, Path(folder) / "int8.onnx"
+            source, written = written, folder / "int8.onnx"
             export.to_int8(source, written, train.crops)
             nets["int8"] = export.reader(written)
         size = written.stat().st_size

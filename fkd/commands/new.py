@@ -7,12 +7,12 @@ import keyword
 import re
 import shutil
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 from fkd.config import project
 from fkd.errors import UserError
+from fkd.io.atomic import scratch_folder
 from fkd.terminal import say
 
 _TEMPLATE, _NAME = Path(__file__).parent / "new_project", "mylab"
@@ -58,8 +58,8 @@ def write_project(folder: Path, name: str) -> None:
     if find_spec(name) is not None:
         raise UserError(f"fkd new {name}: Python has a module of this name already; choose another one")
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as scratch:
-            copy = Path(scratch, name)
+        with scratch_folder(folder / name) as scratch:
+            copy = scratch / name
             shutil.copytree(_TEMPLATE, copy, ignore=shutil.ignore_patterns("__pycache__"))
             (copy / _NAME).rename(copy / name)
             for file in (path for path in copy.rglob("*") if path.is_file()):

@@ -38,6 +38,9 @@ def main(cfg: DictConfig) -> None:
     root = checks.path(cfg, "data.root").resolve()
     listed = None if download.get("sums") is None else checksums.read(checks.path(cfg, "data.download.sums"))
     if is_filled(root):
+        if any(path.exists() for path in beside(root)):  # of a command that was killed at its end
+            with alone(root) as work:
+                shutil.rmtree(work, ignore_errors=True)
         verify(root, listed)
     else:
         obtain(cfg, root, listed)
@@ -76,7 +79,7 @@ def verify(root: Path, listed: dict[str, str] | None) -> None:
 
 def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
     """Download and unpack a set; temporary files are in one folder beside the root."""
-    download, work = cfg.data.download, root.with_name(f".{root.name}.download")
+    download = cfg.data.download
     known_hash, part = (None if download.get(key) is None else str(download[key]) for key in ("hash", "folder"))
     patience: dict[str, Any] = {
         "max_bytes": int(checks.number(cfg, "max_download", least=0) * GB),
@@ -90,7 +93,7 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
         "max_ratio": checks.number(cfg, "max_ratio", least=1),
     }
     make_folder(root.parent)
-    with alone(root):
+    with alone(root) as work:
         try:
             archive = fetch(str(download.get("url")), work, known_hash, **patience)
             with unpacked(archive, root, part, **bounds) as content:
@@ -106,17 +109,22 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
     show(f"{root}: {len(found):,} files, listed with their checksums in {checksums.NAME}")
 
 
+def beside(root: Path) -> tuple[Path, Path]:
+    """The lock of a folder, and the folder of the files that are needed to make it."""
+    return root.with_name(f".{root.name}.lock"), root.with_name(f".{root.name}.download")
+
+
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Refuse to prepare a folder while another command does."""
-    lock = root.with_name(f".{root.name}.lock")
+def alone(root: Path) -> Iterator[Path]:
+    """Refuse to prepare a folder while another command does; gives the folder of temporary files."""
+    lock, work = beside(root)
     with locked(lock, wait=False) as held:
         if not held and is_locked(lock):
             raise UserError(
                 f"data.root={root}: expected one command at a time, found another one that prepares it; wait for it"
             )
         try:
-            yield
+            yield work
         finally:
             lock.unlink(missing_ok=True)
 

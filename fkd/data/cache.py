@@ -86,9 +86,9 @@ class ImageCache:
         try:
             if not cache._is_complete(count, needed):
                 directory.mkdir(parents=True, exist_ok=True)
-                with locked(directory / f".{key}.lock", wait=True) as is_alone:
+                with locked(directory / f".{key}.lock", wait=True):
                     if not cache._is_complete(count, needed):  # otherwise another process has just made it
-                        cache._write(images(), count, title, is_alone)
+                        cache._write(images(), count, title)
                         cache._is_complete(count, needed)
         except OSError as error:
             raise UserError(
@@ -130,10 +130,7 @@ class ImageCache:
         self._content = content
         return True
 
-    def _write(self, images: Generator[Image], count: int, title: str, is_alone: bool) -> None:
-        if is_alone:
-            for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a process that was killed
-                leftover.unlink(missing_ok=True)
+    def _write(self, images: Generator[Image], count: int, title: str) -> None:
         table, place = [], 0
         # An error of the file must close the generator, which ends its threads.
         with whole_file(self.path) as file, closing(images), progress(title, count) as advance:

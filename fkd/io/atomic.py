@@ -1,11 +1,13 @@
 """Atomic writes, and file locks that end with their process."""
 
 import os
+import re
 import secrets
+import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,16 +15,65 @@ if sys.platform != "win32":
     import fcntl
 
 
+_LEFTOVER = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.tmp")
+_cleared: set[str] = set()
+"""Folders in which this process has removed what killed processes left."""
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
+    """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails.
+
+    A process's first write into a folder removes the temporary files of killed processes there.
+    """
+    with _temporary(path, Path.touch) as temporary:
+        with temporary.open("wb") as file:
             yield file
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside a path, removed at the end of the block or, after a kill, as by `whole_file`."""
+    with _temporary(path, Path.mkdir) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _temporary(path: Path, make: Callable[..., None]) -> Iterator[Path]:
+    """A new file or folder beside a path, locked until the end of the block, and then removed if it is still there."""
+    _clear(path.parent)
+    with ExitStack() as lock:
+        while True:
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            make(temporary, exist_ok=False)
+            with suppress(FileNotFoundError):  # another process removed it before it was locked
+                lock.enter_context(_opened(temporary, wait=True))
+                if temporary.exists():
+                    break
+        try:
+            yield temporary
+        finally:
+            _remove(temporary)
+
+
+def _clear(folder: Path) -> None:
+    """Removes temporary files and folders whose processes have ended."""
+    if (place := os.path.abspath(folder)) in _cleared:
+        return
+    _cleared.add(place)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for path in [Path(entry) for entry in entries if _LEFTOVER.fullmatch(entry.name) and not entry.is_symlink()]:
+            with suppress(OSError), _opened(path, wait=False) as has_ended:
+                if has_ended:
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -36,32 +87,46 @@ def locked(path: Path, wait: bool) -> Iterator[bool]:
         path: the file; it is made if missing, and stays.
         wait: wait until no other process holds the lock; otherwise the block runs without it.
     """
+    with _opened(path, wait, os.O_CREAT) as is_held:
+        yield is_held
+
+
+@contextmanager
+def _opened(path: Path, wait: bool, flags: int = 0) -> Iterator[bool]:
+    """Opens a file or folder and holds a lock on it, if possible; gives whether it does."""
     if sys.platform == "win32":
         yield False
         return
-    with path.open("ab") as file:
-        _held.add(file)
-        try:
-            yield _lock(file, wait)
-        finally:
-            _held.discard(file)
+    flags |= os.O_NONBLOCK | (os.O_RDONLY if path.is_dir() else os.O_RDWR)  # some drives lock only what can be written
+    number = os.open(path, flags, 0o666)
+    _held.add(number)
+    try:
+        yield _lock(number, wait)
+    finally:
+        if number in _held:
+            _held.remove(number)
+            os.close(number)
 
 
-def _lock(file: BinaryIO, wait: bool) -> bool:
+def _lock(number: int, wait: bool) -> bool:
     for _ in range(5):  # again, because `is_locked` of another process holds the lock for a moment
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        time.sleep(0.02)
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:
+            break
     return False
 
 
 def _close_held() -> None:
-    for file in _held:
-        file.close()
+    while _held:
+        os.close(_held.pop())
 
 
-_held: set[BinaryIO] = set()
+_held: set[int] = set()
+"""Numbers of open files that have a lock."""
 if sys.platform != "win32":
     os.register_at_fork(after_in_child=_close_held)  # otherwise data workers keep the lock of a killed process
 

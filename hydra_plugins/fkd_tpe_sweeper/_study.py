@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,9 +138,13 @@ def opened(folder: Path, storage: str, name: str, fixed: Sequence[str], space: S
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parent = secrets.token_hex(4)
     lock = _lock(folder, parent)
-    with locked(lock, wait=True), reached(storage):
+    with ExitStack() as mine, reached(storage):
         try:
             with locked(folder / ".study.lock", wait=True):  # two processes cannot create the same tables
+                for other in folder.glob(_lock(folder, "*").name):
+                    if not is_locked(other):  # of a process that was killed
+                        other.unlink(missing_ok=True)
+                mine.enter_context(locked(lock, wait=True))
                 study = optuna.create_study(
                     storage=open_storage(storage), study_name=name, direction="minimize", load_if_exists=True
                 )
@@ -149,7 +153,7 @@ def opened(folder: Path, storage: str, name: str, fixed: Sequence[str], space: S
             _check_folder(shared, storage)
             yield shared
         finally:
-            lock.unlink()
+            lock.unlink(missing_ok=True)
 
 
 def _lock(folder: Path, parent: str) -> Path:

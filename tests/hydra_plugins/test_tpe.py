@@ -250,6 +250,9 @@ def test_it_finds_a_minimum_that_its_random_start_does_not(sweep: Callable[..., 
     assert (kept["trials"][0]["number"], kept["trials"][0]["params"]) == (best.number, best.params)
     assert kept["space"].keys() == {"x", "kind"}
     assert not list(folder.glob(".parent_*"))
+    (folder / ".parent_01234567.lock").touch()  # of a process that was killed
+    sweep(*SPACE, trials=20)
+    assert not list(folder.glob(".parent_*"))
 
 
 def test_a_sweep_in_two_parts_tries_what_one_in_one_piece_tries(sweep: Callable[..., Path]) -> None:

@@ -123,7 +123,13 @@ def test_the_hash_of_the_archive_is_checked(archive: dict[str, bytes], prepare: 
         refused(outcome, "0" * 64, found, "correct data.download.url or data.download.hash")
         refused(prepare(server, "data.download.hash=sha256"), "data.download.hash=sha256", "64 hexadecimal digits")
         assert not list(Path().iterdir())
+        for name in (".my set.lock", ".my set.download/archive"):  # of a process that was killed at its end
+            assert prepare(server, f"data.download.hash={found}").status == 0
+            assert {path.name for path in Path().iterdir()} == {"my set", "cache"}
+            Path(name).parent.mkdir(exist_ok=True)
+            Path(name).touch()
         assert prepare(server, f"data.download.hash={found}").status == 0
+        assert {path.name for path in Path().iterdir()} == {"my set", "cache"}
         assert len(server.seen) == 2
     assert contents(Path("my set")) == expected(archive)
 

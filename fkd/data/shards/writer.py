@@ -83,8 +83,8 @@ def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
             shards, places = _write_shards(folder, _Content(faces, table, used, storage))
             index = Index(faces.name, faces.remarks, channels, storage.encoding, shards, places, table, faces.splits)
             write_index(folder, index)
-            (folder / _SETTINGS).unlink()
-        (folder / _LOCK).unlink()
+            (folder / _LOCK).unlink(missing_ok=True)
+            (folder / _SETTINGS).unlink(missing_ok=True)  # last, so that a call that is killed can be repeated
     except OSError as error:
         raise UserError(
             f"output={folder}: cannot write shards ({error.strerror}); make room and give the same command to "
@@ -95,9 +95,10 @@ def write(faces: Faces, channels: int, folder: Path, storage: Storage) -> Index:
 
 def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Writes the settings, or compares them with those of the interrupted call."""
-    if (folder / NAME).exists():
-        raise UserError(f"output={folder}: expected an empty folder, found shards ({NAME}); give another or remove it")
     path, text = folder / _SETTINGS, json.dumps(settings, indent=1)
+    if (folder / NAME).exists() and not path.exists():
+        (folder / _LOCK).unlink(missing_ok=True)
+        raise UserError(f"output={folder}: expected an empty folder, found shards ({NAME}); give another or remove it")
     if path.exists():
         if (before := path.read_text()) != text:
             then = json.loads(before)
@@ -106,8 +107,6 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
                 f"output={folder}: expected to resume with {key}={then.get(key)}, found {settings.get(key)}; give the "
                 "same command, another folder, or remove this one"
             )
-        for leftover in folder.glob(".*.tmp"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
         return
     if others := sorted(path.name for path in folder.iterdir() if path.name != _LOCK):
         raise UserError(f"output={folder}: expected an empty folder, found {others[0]}; give another")

@@ -10,7 +10,7 @@ import numpy as np
 from fkd.data.face_data import Faces
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.parsing import below, check_first_pixel, missing, named, number, text
+from fkd.data.sources.parsing import LARGEST, below, check_first_pixel, missing, named, number, text
 from fkd.errors import UserError, short
 
 
@@ -71,7 +71,7 @@ def _rows(path: Path, split: str, folder: str, least: int, first_pixel: int) -> 
         _check_box(entry.get("bbox"), where)
         name = _get(image, "file_name", str, f"{where}, its image")
         size: Any = (image.get("width"), image.get("height"))
-        has_size = all(isinstance(side, int) and side > 0 for side in size)
+        has_size = all(isinstance(side, int) and 0 < side < LARGEST for side in size)
         below(Path(folder), name, where)
         name = name if folder in ("", ".") else f"{folder}/{name}"
         yield Row(where, name, keypoints - np.float32(first_pixel), visible, split, size if has_size else (0, 0))

@@ -1,5 +1,6 @@
 """The common part of all sources that read files: from listed faces to a table, splits and decoded images."""
 
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +17,11 @@ from fkd.data.sources.annotation_list import Listing
 from fkd.data.sources.decoding import decoded
 from fkd.data.sources.exclusion_list import Exclusion
 from fkd.data.sources.missing_points import filled
-from fkd.data.sources.parsing import below, leads_out
+from fkd.data.sources.parsing import LARGEST, below, leads_out
 from fkd.data.split import Rows, by_subject, shares
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema, point_numbers, schema_of
 from fkd.types import Annotations, Hashes
-
-_LARGEST = 1e6  # pixels; no image is so large that a point may lie farther out
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class FileSet:
         first_rows = np.unique(images_of, return_index=True)[1].tolist()
         for row, is_needed in zip(first_rows, needed.tolist(), strict=True):
             name = listing.images[row]
-            if not leads_out(name) and (self.folder / name).is_file():
+            if not leads_out(name) and os.path.isfile(self.folder / name):  # False for a name that is too long
                 names.append(name)
                 continue
             if is_needed:  # only here, because `where` may read the file again
@@ -277,9 +276,9 @@ class FileSet:
 
 def _check_coordinates(listing: Listing) -> None:
     keypoints = listing.keypoints
-    if keypoints.min(initial=0) > -_LARGEST and keypoints.max(initial=0) < _LARGEST:  # without a copy of the table
+    if keypoints.min(initial=0) > -LARGEST and keypoints.max(initial=0) < LARGEST:  # without a copy of the table
         return
-    wrong = listing.visible & ~(np.abs(keypoints) < _LARGEST).all(axis=-1)
+    wrong = listing.visible & ~(np.abs(keypoints) < LARGEST).all(axis=-1)
     for row, point in np.argwhere(wrong)[:1].tolist():
         x, y = keypoints[row, point].tolist()
         raise UserError(f"{listing.where(row)}: expected pixels of the image as point {point}, found ({x:g}, {y:g})")

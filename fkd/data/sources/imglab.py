@@ -11,7 +11,7 @@ from defusedxml.ElementTree import iterparse
 from fkd.data.face_data import Faces
 from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
-from fkd.data.sources.parsing import missing, named, number
+from fkd.data.sources.parsing import LARGEST, missing, named, number
 from fkd.errors import UserError, short
 
 
@@ -96,6 +96,6 @@ def _size(image: Element, where: str) -> tuple[int, int]:
     if image.get("width") is None and image.get("height") is None:
         return 0, 0
     width, height = number(image.get("width")), number(image.get("height"))
-    if not (width > 0 and height > 0):
+    if not (0 < width < LARGEST and 0 < height < LARGEST):
         raise UserError(f"{where}: expected an image's width and height, found {short(dict(image.attrib))}")
     return int(width), int(height)

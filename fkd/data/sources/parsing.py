@@ -7,6 +7,9 @@ from typing import TypeVar
 
 from fkd.errors import UserError
 
+LARGEST = 1e6
+"""Pixels; no image is so large, and no point lies farther out."""
+
 _Files = TypeVar("_Files")
 
 

@@ -131,8 +131,6 @@ class Run:
                     f"{self.folder}: expected no other process to train here, found one that has just ended; repeat "
                     "the command"
                 )
-            for leftover in self.folder.glob("checkpoints/.*.tmp"):  # of a process that was killed
-                leftover.unlink()
             write_json(self.path, self.values)
         return self
 

@@ -362,6 +362,29 @@ def test_a_process_that_loads_gets_shards_by_their_places(folder: Path) -> None:
     np.testing.assert_array_equal(copy[3], expected)
 
 
+@pytest.mark.parametrize("last", [".settings.json", ".lock"])
+def test_writing_that_was_killed_at_its_end_goes_on(folder: Path, tmp_path: Path, last: str) -> None:
+    """All shards are there; what is left is to remove what the writing needed."""
+
+    def killed() -> None:
+        remove = Path.unlink
+
+        def unlink(path: Path, missing_ok: bool = False) -> None:
+            if path.name == last:
+                os._exit(9)
+            remove(path, missing_ok)
+
+        Path.unlink = unlink  # type: ignore[method-assign]
+        written(tmp_path, crowd())
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    written(tmp_path, crowd())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in folder.iterdir()}
+
+
 def test_writing_that_was_killed_goes_on_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     """Killed while a shard is being written; what was whole stays."""
     source = crowd()

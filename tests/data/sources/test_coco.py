@@ -190,3 +190,13 @@ def test_98_points_become_68(shared: Path, fileset):
     take = files[1]._take
     assert take is not None
     assert [flipped98[take[i]] for i in range(68)] == [take[flipped68[i]] for i in range(68)]
+
+
+def test_a_name_that_no_disk_can_hold_is_a_missing_image(load):
+    with pytest.raises(UserError, match="xxx is missing"):
+        load(changed("images", 2, "file_name", value="x" * 300))
+
+
+@pytest.mark.parametrize("side", [2**63, 10**400])
+def test_a_size_that_no_image_has_says_nothing(load, side):
+    assert len(load(changed("images", 2, "width", value=side)).table) == 10

@@ -137,3 +137,10 @@ def test_the_real_sample_loads(shared: Path, fileset):
     assert faces.table.visible.all()
     sizes = np.array([faces.images[i].shape[::-1] for i in faces.table.images])
     assert ((faces.table.keypoints >= 0) & (faces.table.keypoints < sizes[:, None])).all()
+
+
+@pytest.mark.parametrize("side", ["1e309", "1e19"])
+def test_a_size_that_no_image_has_is_refused(write, fileset, side):
+    write(document(*[image(i, size=True) for i in range(10)]).replace("width='62'", f"width='{side}'"))
+    with pytest.raises(UserError, match=r"expected an image's width and height, found .*'width': '1e"):
+        load(fileset)

@@ -1,6 +1,6 @@
 """Trainings that are killed again and again, and must end as if nothing had happened.
 
-    python tests/killing.py 24 data=udacity data.root=DIR
+    python -m tests.training.runs.killing 24 data=udacity data.root=DIR
 
 trains once to the end, then kills the same training 24 times, at random moments and while checkpoints are being written
 (SIGKILL; one in four by SIGTERM, at which it saves and leaves), resumes it each time, and compares all weights bit by
@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -39,8 +39,10 @@ WAYS = (
 """Signals, and whether to wait until a checkpoint is being written."""
 
 
-def start(arguments: Sequence[str], log: Path) -> int:
-    """Runs scripts/train.py in a fork of this process, which has torch in memory already; gives its number."""
+def start(
+    arguments: Sequence[str], log: Path, script: str = "train", at_first: Callable[[], object] = lambda: None
+) -> int:
+    """Runs a script in a fork of this process, which has torch in memory already; gives its number."""
     torch.set_num_threads(1)  # threads do not live on in a fork, but would be waited for
     cv2.setNumThreads(1)
     child = os.fork()
@@ -50,9 +52,10 @@ def start(arguments: Sequence[str], log: Path) -> int:
     status = 1
     try:
         sys.stdout = sys.stderr = log.open("a", buffering=1)
-        sys.argv = ["train.py", *arguments]
+        sys.argv = [f"{script}.py", *arguments]
+        at_first()
         try:
-            runpy.run_path(str(PROJECT / "scripts" / "train.py"), run_name="__main__")
+            runpy.run_path(str(PROJECT / "scripts" / f"{script}.py"), run_name="__main__")
             status = 0
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 1

@@ -170,13 +170,6 @@ def test_what_is_refused_leaves_the_run_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "result.json").read_text() == before
 
 
-def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / ".last.ckpt.12ab.tmp").write_bytes(b"half")
-    left(tmp_path, None)
-    assert not list((tmp_path / "checkpoints").iterdir())
-
-
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     """The other one holds the lock until it ends, however it ends."""
     imported = "from fkd.training.runs.run_folder import Run"

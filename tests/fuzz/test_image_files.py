@@ -1,6 +1,6 @@
 """Damaged image files: each gives a valid image or one clean error, in silence and within its memory.
 
-`python -m tests.test_fuzz 5000 1` runs 5,000 from seed 1 by hand and says what came of each kind of file.
+`python -m tests.fuzz.test_image_files 5000 1` runs 5,000 from seed 1 by hand and says what came of each kind of file.
 """
 
 import collections
@@ -30,6 +30,7 @@ from fkd.inference.metadata import Metadata
 from fkd.inference.predictor import Predictor
 from fkd.io import images
 from fkd.schema import IBUG68
+from tests.fuzz.mutation import DAMAGE
 
 MAX_PIXELS = 1_000_000
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -87,38 +88,6 @@ def whole_files() -> dict[str, bytes]:
         "tiff jpeg": saved(rgb, "TIFF", compression="jpeg"),
         "tiff group 4": saved(rgb.convert("1"), "TIFF", compression="group4"),
     }
-
-
-def flip_bits(data: bytearray, at: int, chance: random.Random) -> None:
-    for offset in range(chance.choice([1, 1, 4, 16])):
-        data[(at + offset * 7) % len(data)] ^= 1 << chance.randrange(8)
-
-
-def set_number(data: bytearray, at: int, chance: random.Random) -> None:
-    """A length, a size or a count at its extremes, in either byte order."""
-    number = chance.choice([0, 1, 2, 0x7FFF, 0x8000, 0xFFFF, 20_000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF])
-    width = chance.choice([1, 2, 4])
-    data[at : at + width] = (number % 256**width).to_bytes(width, chance.choice(["big", "little"]))  # type: ignore[arg-type]
-
-
-def cut(data: bytearray, at: int, chance: random.Random) -> None:
-    del data[max(at, 1) :]
-
-
-def remove(data: bytearray, at: int, chance: random.Random) -> None:
-    del data[at : at + chance.choice([1, 4, 32])]
-
-
-def repeat(data: bytearray, at: int, chance: random.Random) -> None:
-    data[at:at] = data[at : at + chance.choice([1, 4, 32])]
-
-
-def swap(data: bytearray, at: int, chance: random.Random) -> None:
-    other, length = chance.randrange(len(data)), chance.choice([4, 16, 64])
-    data[at : at + length], data[other : other + length] = data[other : other + length], data[at : at + length]
-
-
-DAMAGE = (flip_bits, flip_bits, set_number, set_number, cut, remove, repeat, swap)
 
 
 def mutants(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -219,7 +188,7 @@ def test_damaged_files_give_a_image_or_one_clean_error(tmp_path: Path):
     with (tmp_path / "stderr").open("wb") as stderr:
         process = subprocess.run(
             [sys.executable, __file__, "620", "0"],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=stderr,
             timeout=120,
