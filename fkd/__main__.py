@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import fkd
+from fkd.distributed import importing
 
 _COMMANDS = Path(__file__).parent / "commands"
 _LIGHT = ("predict", "filter", "new")
@@ -62,7 +63,9 @@ def main() -> None:
         # Lightning starts the other processes of trainer=ddp as `python argv[0] ...`, or by the name of a module.
         sys.argv = [str(_COMMANDS / f"{name}.py"), *sys.argv[2:]]
         sys.modules["__main__"].__spec__ = None
-        import_module(f"fkd.commands.{name}").main()
+        with importing():
+            command = import_module(f"fkd.commands.{name}")
+        command.main()
 
 
 if __name__ == "__main__":

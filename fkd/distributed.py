@@ -2,12 +2,15 @@
 
 import ctypes
 import functools
+import gc
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from fkd.errors import UserError
@@ -75,6 +78,23 @@ def share_threads() -> None:
     import torch
 
     cv2.setNumThreads(torch.get_num_threads())
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """A block of large imports, without garbage collection, which would go through all their objects again and again.
+
+    If torch is not imported yet, as at the start of a command, later collections leave these objects out, too.
+    """
+    was_enabled, at_start = gc.isenabled(), "torch" not in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        if at_start:
+            gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 def keep_memory() -> None:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from fkd.cli.command import command
 from fkd.config import checks
-from fkd.distributed import join_tasks, keep_memory, leave_printing_to_first, share_threads
+from fkd.distributed import importing, join_tasks, keep_memory, leave_printing_to_first, share_threads
 from fkd.terminal import labelled_lines, show
 from fkd.training.runs import command_line, compatibility, metrics_csv
 from fkd.training.runs.run_folder import Run
@@ -47,7 +47,6 @@ def main(cfg: DictConfig) -> float:
 
     with run:
         checks.check_training(cfg)  # before torch is loaded, so that mistakes are said at once
-        share_threads()
         trainer, faces, detector = fit(cfg, run)
         if not trainer.is_global_zero:
             return 0.0
@@ -72,14 +71,16 @@ def fit(cfg: DictConfig, run: Run) -> tuple[pl.Trainer, Faces, Detector]:
     Raises:
         UserError: the config, the data or the checkpoint to start with is wrong.
     """
-    import pytorch_lightning as pl  # this and what follows load torch: without them --help answers at once
+    with importing():  # torch and more: without them --help answers at once
+        share_threads()
+        import pytorch_lightning as pl
 
-    from fkd.config.build_module import build_module
-    from fkd.config.build_parts import build_detector, remarks_on_boxes
-    from fkd.config.faces import build_data, build_faces
-    from fkd.config.initial_weights import initialise, starts_at_mean_shape
-    from fkd.config.trainer import build_trainer
-    from fkd.training.runs.environment import environment
+        from fkd.config.build_module import build_module
+        from fkd.config.build_parts import build_detector, remarks_on_boxes
+        from fkd.config.faces import build_data, build_faces
+        from fkd.config.initial_weights import initialise, starts_at_mean_shape
+        from fkd.config.trainer import build_trainer
+        from fkd.training.runs.environment import environment
 
     hydra = HydraConfig.get()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
