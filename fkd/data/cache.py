@@ -1,18 +1,19 @@
 """Every image decoded once, into one memory-mapped file that workers, epochs and runs share.
 
 The file holds the pixels of all images one after the other, a table with one row per image (first byte, height, width,
-channels), and a footer that is written last. The operating system keeps the pages in use in memory, once for all
-processes.
+channels, CRC-32 of the pixels), and a footer that is written last. The operating system keeps the pages in use in
+memory, once for all processes.
 """
 
 import hashlib
 import mmap
 import os
 import struct
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -23,11 +24,13 @@ import numpy.typing as npt
 from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io.atomic import locked, whole_file
-from fkd.terminal import progress
+from fkd.terminal import progress, tell
 from fkd.types import Image
 
-_FORMAT = b"fkdimg01"
-_FOOTER = struct.Struct("<8sqq")  # format, number of images, number of bytes before the table
+_KEY = b"fkdimg01"  # stays when the format changes, so that a new cache replaces the old one
+_FORMAT = b"fkdimg02"
+_FOOTER = struct.Struct("<8sqqI")  # format, number of images, number of bytes before the table, CRC-32 of the table
+_ROW = 5 * 8  # bytes
 _Table = npt.NDArray[np.int64]
 
 
@@ -51,7 +54,7 @@ class ImageCache:
     """Read-only images of any sizes in one file. Pickling it carries only the file's name.
 
     ``cache[i]`` is a view of the file, (H, W) or (H, W, 3) uint8, without a copy. An image that is not needed and could
-    not be read has no pixels.
+    not be read has no pixels. When a process reads an image for the first time, its checksum is compared.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,6 +91,8 @@ class ImageCache:
                 directory.mkdir(parents=True, exist_ok=True)
                 with locked(directory / f".{key}.lock", wait=True):
                     if not cache._is_complete(count, needed):  # otherwise another process has just made it
+                        if cache.path.exists():
+                            tell(f"{cache.path}: damaged, cut off or older decoded images; made anew", is_error=True)
                         cache._write(images(), count, title)
                         cache._is_complete(count, needed)
         except OSError as error:
@@ -103,19 +108,31 @@ class ImageCache:
         return self.path.stem
 
     def __len__(self) -> int:
-        return len(self._content[1])
+        return len(self._content[2])
 
     def __getitem__(self, index: int) -> Image:
-        pixels, table = self._content
-        start, height, width, channels = table[index].tolist()
+        """Raises a UserError if the file was cut off since it was opened, or the image's pixels are damaged."""
+        content, pixels, table = self._content
+        start, height, width, channels, checksum = table[index].tolist()
         flat = pixels[start : start + height * width * channels]
+        is_whole = content.size() >= len(content)  # reading a part that was cut off would end the process (SIGBUS)
+        if is_whole and not self._is_checked[index]:
+            is_whole = self._is_checked[index] = zlib.crc32(flat.data) == checksum
+        if not is_whole:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            raise UserError(f"{self.path}: decoded image {index} is damaged; give the command again to make them anew")
         return flat.reshape((height, width) if channels == 1 else (height, width, channels))
 
     def __getstate__(self) -> dict[str, Path]:
         return {"path": self.path}
 
     @cached_property
-    def _content(self) -> tuple[Image, _Table]:
+    def _is_checked(self) -> npt.NDArray[np.bool_]:
+        return np.zeros(len(self), bool)
+
+    @cached_property
+    def _content(self) -> tuple[mmap.mmap, Image, _Table]:
         if (content := _open(self.path)) is None:
             raise UserError(f"{self.path}: the decoded images are gone or cut off; run again to make them anew")
         return content
@@ -123,9 +140,9 @@ class ImageCache:
     def _is_complete(self, count: int, needed: npt.NDArray[np.bool_] | None) -> bool:
         """Whether the file has all images; then it stays open."""
         content = _open(self.path)
-        if content is None or len(content[1]) != count:
+        if content is None or len(content[2]) != count:
             return False
-        if needed is not None and not content[1][needed, 1].all():
+        if needed is not None and not content[2][needed, 1].all():
             return False
         self._content = content
         return True
@@ -136,11 +153,13 @@ class ImageCache:
         with whole_file(self.path) as file, closing(images), progress(title, count) as advance:
             for image in images:
                 height, width, channels = image.shape if image.ndim == 3 else (*image.shape, 1)
-                table.append((place, height, width, channels))
-                place += file.write(np.ascontiguousarray(image, np.uint8).data)
+                pixels = np.ascontiguousarray(image, np.uint8)
+                table.append((place, height, width, channels, zlib.crc32(pixels.data)))
+                place += file.write(pixels.data)
                 advance()
-            file.write(np.array(table, "<i8").tobytes())
-            file.write(_FOOTER.pack(_FORMAT, len(table), place))
+            rows = np.array(table, "<i8").tobytes()
+            file.write(rows)
+            file.write(_FOOTER.pack(_FORMAT, len(table), place, zlib.crc32(rows)))
             file.flush()
             os.fsync(file.fileno())
 
@@ -151,7 +170,7 @@ def files_key(paths: Sequence[Path | None], channels: int) -> str:
     Raises:
         UserError: a file is missing.
     """
-    digest = hashlib.sha256(_FORMAT + f"{channels}\0".encode())
+    digest = hashlib.sha256(_KEY + f"{channels}\0".encode())
     for path in paths:
         if path is None:
             digest.update(b"\0")
@@ -180,8 +199,8 @@ def read_in_threads(read: Callable[[int], Image], count: int) -> Generator[Image
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _open(path: Path) -> tuple[Image, _Table] | None:
-    """All bytes before the table, and the table (N, 4); None if the file is missing or incomplete."""
+def _open(path: Path) -> tuple[mmap.mmap, Image, _Table] | None:
+    """The file, all its bytes before the table, and the table (N, 5); None if it is missing, incomplete or damaged."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -189,12 +208,14 @@ def _open(path: Path) -> tuple[Image, _Table] | None:
             footer = file.read()
             if len(footer) < _FOOTER.size:
                 return None
-            name, count, pixel_bytes = _FOOTER.unpack(footer)
-            if name != _FORMAT or size != pixel_bytes + count * 32 + _FOOTER.size:
+            name, count, pixel_bytes, checksum = _FOOTER.unpack(footer)
+            if name != _FORMAT or min(count, pixel_bytes) < 0 or size != pixel_bytes + count * _ROW + _FOOTER.size:
                 return None
-            content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except FileNotFoundError:
+            file.seek(pixel_bytes)
+            rows = file.read(count * _ROW)
+            if len(rows) != count * _ROW or zlib.crc32(rows) != checksum:
+                return None
+            content = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, ValueError):  # ValueError: cut off just now
         return None
-    # A copy, because the table is not aligned in the file.
-    table = np.frombuffer(content[pixel_bytes : -_FOOTER.size].tobytes(), "<i8").reshape(count, 4)
-    return content[:pixel_bytes], table
+    return content, np.frombuffer(content, np.uint8)[:pixel_bytes], np.frombuffer(rows, "<i8").reshape(count, 5)

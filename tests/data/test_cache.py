@@ -123,10 +123,51 @@ def test_a_file_of_something_else_is_made_anew(tmp_path: Path):
     assert_right(build(tmp_path))
     path.write_bytes(b"longer " + path.read_bytes())
     assert_right(build(tmp_path))
-    path.write_bytes(path.read_bytes().replace(b"fkdimg01", b"fkdimg00"))  # of a version with another format
+    path.write_bytes(path.read_bytes().replace(b"fkdimg02", b"fkdimg01"))  # of a version with another format
     read = Counted()
     assert_right(build(tmp_path, read))
     assert len(read.calls) == COUNT
+
+
+def test_damaged_pixels_are_never_given_and_the_next_run_makes_them_anew(tmp_path: Path):
+    build(tmp_path)
+    path = the_file(tmp_path)
+    size = sum(image(i).size for i in range(COUNT))
+    path.write_bytes(bytes(size) + path.read_bytes()[size:])
+    cache = build(tmp_path)
+    with pytest.raises(UserError, match="decoded image 3 is damaged") as error:
+        cache[3]
+    assert "\n" not in str(error.value)
+    assert_right(build(tmp_path))
+
+
+def test_any_changed_byte_behind_the_pixels_is_noticed_and_said(tmp_path: Path, capfd):
+    build(tmp_path)
+    path = the_file(tmp_path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    size = sum(image(i).size for i in range(COUNT))
+    for place in rng.choice(np.arange(size, len(whole)), 20, replace=False).tolist():
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << int(rng.integers(8))]) + whole[place + 1 :])
+        capfd.readouterr()
+        assert_right(build(tmp_path))
+        assert f"{path}: damaged" in capfd.readouterr().err
+        assert path.read_bytes() == whole
+
+
+def test_a_file_cut_while_it_is_open_is_an_error_not_the_end_of_the_process(tmp_path: Path):
+    def work() -> None:
+        cache = ImageCache.build(
+            tmp_path, "key", 20, lambda: (np.full((99, 99), i, np.uint8) for i in range(20)), "Reading"
+        )
+        assert cache[15].max() == 15
+        os.truncate(the_file(tmp_path), 10)
+        with pytest.raises(UserError, match="damaged"):
+            cache[15].max()
+
+    process = FORK.Process(target=work)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 def test_a_cache_of_another_length_is_made_anew(tmp_path: Path):
