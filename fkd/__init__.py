@@ -77,7 +77,7 @@ def load(
         )
     with trusting(trusted):
         net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
-        detector = detector or detect.build(net.metadata.detector)
+        detector = detector or detect.build(detect.without_files(net.metadata.detector))
     return predictor.Predictor(net, detector, flip, max_pixels or images.MAX_PIXELS, hiding)
 
 

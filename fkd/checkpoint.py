@@ -4,7 +4,7 @@ import importlib
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from fkd.data.split import anonymous
+from fkd.detect import without_files
 from fkd.errors import UserError
 from fkd.io import trusted
 from fkd.io.atomic import whole_file
+from fkd.ranges import check, check_amount
 from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
@@ -35,6 +37,7 @@ _TORCHVISION = {"_target_", "num_classes"}
 """Allowed keys of a network of torchvision.models; `weights` would download a file."""
 
 
+_MOST_VALUES = 2_000_000  # of a checkpoint, without its tensors
 SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # key of the JSON with all but the tensors
 _MODEL = "model."  # prefix of a KeypointNet's weights in Lightning's module
@@ -52,6 +55,7 @@ def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
     subjects = [anonymous(subject) for subject in content["subjects"]]
     metadata = {"config": config, "scores": content["scores"], "subjects": subjects, "shapes": content["shapes"]}
+    config["detector"] = without_files(config["detector"])
     weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
     if (hashes := content.get(_HASHES)) is not None:
         weights[_HASHES] = hashes
@@ -110,6 +114,14 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
         raise UserError(
             f"{key}={path}: expected a checkpoint of fkd with {', '.join(needed)}, found a file of another kind"
         )
+    try:
+        check_amount(content["config"], f"{key}={path}: config")
+        check_amount(content, f"{key}={path}", _MOST_VALUES)
+        for name, score in content["scores"].items():
+            check(score, float, f"{key}={path}: scores.{str(name)[:80]}")
+        check(content["subjects"], Sequence[str], f"{key}={path}: subjects")
+    except ValueError as error:
+        raise UserError(str(error)) from None
     return content
 
 
@@ -122,6 +134,9 @@ def hashes_of(content: Mapping[str, Any]) -> Hashes:
 def _read_torch(path: str | Path, key: str) -> Any:
     """The content of Lightning's checkpoint, with the names of weights relative to the `KeypointNet`."""
     with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()  # torch stores them as they are; compressed ones could grow to any size
+        if any(p.compress_type for p in parts) or sum(p.file_size for p in parts) > Path(path).stat().st_size:
+            raise UserError(f"{key}={path}: expected a checkpoint as torch writes it, found compressed parts")
         damaged = archive.testzip()  # torch does not verify the checksums
     if damaged is not None:
         raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")

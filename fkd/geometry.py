@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fkd.ranges import Scale, Within
 from fkd.types import Image, Points
 
 _WIDEST = 32_767
@@ -40,6 +41,10 @@ def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) ->
     return square(centre, side * np.asarray(scale))
 
 
+_Offset = Annotated[float, Within(-100, 100)]
+_Deviation = Annotated[float, Within(0, 10)]
+
+
 @dataclass(frozen=True)
 class Correction:
     """From a detector's boxes to the squares around the points, measured on training images.
@@ -51,9 +56,9 @@ class Correction:
         x, y: offset of its centre to the right and down, in box widths.
     """
 
-    scale: float
-    x: float
-    y: float
+    scale: Scale
+    x: _Offset
+    y: _Offset
 
     def __call__(self, boxes: Points) -> Points:
         """(N, 4) boxes -> (N, 4) squares."""
@@ -70,9 +75,9 @@ class Jitter:
         x, y: standard deviation of the centre.
     """
 
-    scale: float
-    x: float
-    y: float
+    scale: _Deviation
+    x: _Deviation
+    y: _Deviation
 
     def __call__(self, boxes: Points, rng: np.random.Generator) -> Points:
         """Boxes (..., 4) with jitter; deviates are clipped to 2.5 standard deviations."""
@@ -93,8 +98,8 @@ class Window:
         y: offset of its centre down, in widths of the square.
     """
 
-    scale: float
-    y: float
+    scale: Scale
+    y: _Offset
 
     def __call__(self, squares: Points) -> Points:
         return adjust(squares, self.scale, y=self.y)

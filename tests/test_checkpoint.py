@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,42 @@ def test_files_of_older_versions_are_called_so(content: dict[str, Any], tmp_path
     for name in ("old.ckpt", "old.safetensors"):
         with pytest.raises(UserError, match=rf"^ckpt=.*{name}: .*this version of fkd, found an older one"):
             load_net(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": {"val/nme": "7"}}, r"scores\.val/nme: expected a number, found '7'"),
+        ({"scores": {"val/nme": float("nan")}}, r"scores\.val/nme: expected a number from .* found nan"),
+        ({"subjects": [1, None]}, r"subjects\[0\]: expected a list or a text, found 1"),
+    ],
+)
+def test_values_of_a_file_have_a_type_and_a_range(
+    content: dict[str, Any], tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    state = {f"model.{name}": weights for name, weights in content["state_dict"].items()}  # of Lightning's module
+    torch.save(content | {"state_dict": state} | change, tmp_path / "net.ckpt")
+    with pytest.raises(UserError, match=message) as caught:
+        load_net(tmp_path / "net.ckpt")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_shared_by_reference_counts_each_time(content: dict[str, Any], tmp_path: Path) -> None:
+    """Thirty lists in a small file, each twice in the next, are two to the power of thirty."""
+    bomb: list[Any] = []
+    for _ in range(30):
+        bomb = [bomb, bomb]
+    content["config"]["model"]["net"]["widths"] = bomb
+    state = {f"model.{name}": weights for name, weights in content["state_dict"].items()}
+    torch.save(content | {"state_dict": state}, tmp_path / "net.ckpt")
+    with pytest.raises(UserError, match=r"config: expected at most 20,000 values, found more"):
+        load_net(tmp_path / "net.ckpt")
+
+
+def test_compressed_parts_are_refused(content: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "net.ckpt")
+    with zipfile.ZipFile(tmp_path / "net.ckpt") as plain_zip, zipfile.ZipFile(tmp_path / "b.ckpt", "w", 8) as packed:
+        for part in plain_zip.infolist():
+            packed.writestr(part.filename, plain_zip.read(part))
+    with pytest.raises(UserError, match="found compressed parts"):
+        load_net(tmp_path / "b.ckpt")

@@ -2,9 +2,9 @@
 
 from fkd.detect.base import Candidates, Detector, iou
 from fkd.detect.boxfile import BoxFile
-from fkd.detect.build import build, check
+from fkd.detect.build import build, check, without_files
 from fkd.detect.haar import Haar
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
-__all__ = ["BoxFile", "Candidates", "Detector", "Haar", "WholeImage", "YuNet", "build", "check", "iou"]
+__all__ = ["BoxFile", "Candidates", "Detector", "Haar", "WholeImage", "YuNet", "build", "check", "iou", "without_files"]

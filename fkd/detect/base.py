@@ -1,16 +1,19 @@
 """The protocol of detectors, and overlap of boxes."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fkd.errors import UserError
 from fkd.geometry import Jitter, square
+from fkd.ranges import Within, check_arguments
 from fkd.types import Image, Points
 
 Scores = npt.NDArray[np.float32]
+Limit = Annotated[float | None, Within(0, 1e6)]
 
 PADDING = 0.3  # on each side of an image, as a share of its short side
 WIDEST = 20_000  # pixels of an image that can be rotated: with its padding OpenCV warps at most 32,767
@@ -52,6 +55,18 @@ class Detector(Protocol):
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """Finds all possible faces, also those at the image's edge; arguments as of a call."""
+
+
+def check_values(detector: Detector) -> None:
+    """Check a detector's own fields against their annotations.
+
+    Raises:
+        UserError: naming the key, what was expected and what was found.
+    """
+    try:
+        check_arguments(type(detector), vars(detector), "detector")
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fkd.detect.base import Candidates, Scores, best_first
+from fkd.detect.base import Candidates, Limit, Scores, best_first
 from fkd.errors import UserError, short
 from fkd.geometry import Correction, Jitter
 from fkd.io.csv_lines import csv_lines
+from fkd.io.regular import regular_file
+from fkd.ranges import OWN_FILE
 from fkd.types import Image, Points
 
 _COLUMNS = ["image", "left", "top", "right", "bottom"]
@@ -36,10 +38,10 @@ class BoxFile:
             without a path, or with a name that several images of the file have.
     """
 
-    file: str | None
+    file: Annotated[str | None, OWN_FILE]
     correction: Correction
     jitter: Jitter
-    limit: float | None
+    limit: Limit
 
     def __post_init__(self) -> None:
         self._faces  # noqa: B018 (a broken file is reported before any image is read)
@@ -63,7 +65,10 @@ class BoxFile:
     def _faces(self) -> "dict[str, list[_Row]]":
         """Rows of each image in the file."""
         if self.file is None:
-            raise UserError("detector.file: expected a JSON or CSV file with boxes, found none; set detector.file=PATH")
+            raise UserError(
+                "detector.file: expected a JSON or CSV file with boxes, found none; set detector=boxes "
+                "detector.file=PATH"
+            )
         faces: dict[str, list[_Row]] = {}
         for row in _read(Path(str(self.file))):
             faces.setdefault(PurePath(row.image).as_posix(), []).extend([row] if row.box else [])
@@ -98,12 +103,10 @@ class _Row(NamedTuple):
 
 
 def _read(path: Path) -> Iterator[_Row]:
+    what, where = "a JSON or CSV file with boxes", f"detector.file={path}"
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(
-            f"detector.file={path}: expected a JSON or CSV file with boxes ({error.strerror}); give another file"
-        ) from error
+        with regular_file(path, what, "give another file", where) as file:
+            text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: expected JSON or CSV, found something else; give another file") from error
     if text.lstrip()[:1] not in ("[", "{"):

@@ -3,15 +3,16 @@
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 
-from fkd.detect.base import PADDING, WIDEST, Candidates, Scores, best_first, beyond_edges, coverage
+from fkd.detect.base import PADDING, WIDEST, Candidates, Limit, Scores, best_first, beyond_edges, check_values, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
+from fkd.ranges import Within
 from fkd.types import Image, Points
 
 _FACE = 24  # pixels: width of the faces that the default cascade was trained on
@@ -29,6 +30,7 @@ _DOUBTFUL = (("frontalface_default", 24, 1.0), ("profileface", 20, 4 / 3))
 """For hiding: cascade, width in pixels that it was trained on, and its smallest box relative to the first cascade's.
 The profile cascade finds faces that look to one side, so that the mirrored image is searched, too."""
 _DOUBTFUL_STEP = 1.1  # ratio of neighbouring sizes of possible faces
+_MOST_PIXELS = 2**28  # of one image in all sizes that a cascade searches, about 12 bytes each
 _SMALLER = 0.5  # smallest box of a possible face, relative to that of a face
 _TILTS = -30, 30  # degrees by which the image is rotated for possible faces
 
@@ -59,23 +61,18 @@ class Haar:
         UserError: a value is out of range; names its key.
     """
 
-    scale_factor: float
-    stages: int
-    min_share: float
-    min_size: int
-    sure: int
-    votes: int
+    scale_factor: Annotated[float, Within(1.01, 10)]
+    stages: Annotated[int, Within(1, _STAGES)]
+    min_share: Annotated[float, Within(0, 1)]
+    min_size: Annotated[int, Within(1, 1e6)]
+    sure: Annotated[int, Within(0, 1e6)]
+    votes: Annotated[int, Within(0, 1e6)]
     correction: Correction
     jitter: Jitter
-    limit: float | None
+    limit: Limit
 
     def __post_init__(self) -> None:
-        ranges = {"scale_factor": (1.01, 10), "stages": (1, _STAGES), "min_share": (0, 1), "min_size": (1, 1e6)}
-        for name, (low, high) in {**ranges, "sure": (0, 1e6), "votes": (0, 1e6)}.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise UserError(f"detector.{name}={value}: expected a number from {low} to {high:g}")
-        if not isinstance(self.stages, int):
-            raise UserError(f"detector.stages={self.stages}: expected a whole number")
+        check_values(self)
 
     def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""
@@ -103,7 +100,7 @@ class Haar:
         padded = replace(self, min_share=self.min_share / (1 + 2 * PADDING))  # as a share of the padded image
         zoom = min(WIDEST / max(grey.shape), 1)
         small = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else grey
-        finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=round(_SMALLER * self.min_size))
+        finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=max(round(_SMALLER * self.min_size), 1))
         tilted = [beyond_edges(finer, small, tilt)[0] / np.float32(zoom) for tilt in _TILTS]
         doubtful = np.concatenate([self.correction(hits - np.float32(0.5)), *tilted])
         return Candidates(*beyond_edges(padded, grey), doubtful)
@@ -160,6 +157,11 @@ def _hits(cascade: cv2.CascadeClassifier, grey: Image, zoom: float, step: float,
     """
     height, width = grey.shape
     size = (max(round(width * zoom), 1), max(round(height * zoom), 1))
+    if size[0] * size[1] / (1 - step**-2) > _MOST_PIXELS:  # before OpenCV takes memory for them
+        raise UserError(
+            f"detector: expected at most {_MOST_PIXELS:,} pixels in all sizes of an image, found {width} x {height} "
+            f"pixels at {zoom:.3g} times their size, in steps of {step}; raise detector.min_size or detector.min_share"
+        )
     scaled = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
     low, high = sizes
     found = cascade.detectMultiScale(scaled, step, 0, minSize=(low, low), maxSize=(high, high))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkd.detect.base import Candidates, Scores
+from fkd.detect.base import Candidates, Limit, Scores
 from fkd.geometry import Correction, Jitter, square
 from fkd.types import Image, Points
 
@@ -19,7 +19,7 @@ class WholeImage:
 
     correction: Correction
     jitter: Jitter
-    limit: float | None
+    limit: Limit
 
     def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""

@@ -3,20 +3,21 @@
 import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 
-from fkd.detect.base import Candidates, Scores, best_first, beyond_edges
+from fkd.detect.base import Candidates, Limit, Scores, best_first, beyond_edges
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
+from fkd.io.regular import regular_file
+from fkd.ranges import OWN_FILE, Share, Within
 from fkd.types import Image, Points
 
 _SOURCE = (
     "get face_detection_yunet_2023mar.onnx from the OpenCV Zoo (github.com/opencv/opencv_zoo) and set"
-    " detector.model=PATH"
+    " detector=yunet detector.model=PATH"
 )
 _SIZE = 64  # pixels of the image that a file is tested on
 _DOUBTFUL = 0.3  # least score of a possible face
@@ -40,17 +41,18 @@ class YuNet:
         UserError: the file is missing or no YuNet.
     """
 
-    model: str | None
-    score: float
-    nms: float
-    max_side: int
+    model: Annotated[str | None, OWN_FILE]
+    score: Share
+    nms: Share
+    max_side: Annotated[int, Within(1, 1e6)]
     correction: Correction
     jitter: Jitter
-    limit: float | None
+    limit: Limit
 
     def __post_init__(self) -> None:
-        if self.model is None or not Path(str(self.model)).is_file():
-            raise UserError(f"detector.model={self.model}: expected YuNet's ONNX file, found none; {_SOURCE}")
+        if self.model is None:
+            raise UserError(f"detector.model=None: expected YuNet's ONNX file, found none; {_SOURCE}")
+        regular_file(self.model, "YuNet's ONNX file", _SOURCE, f"detector.model={self.model}").close()
         try:
             self(np.zeros((_SIZE, _SIZE, 3), np.uint8))
         except (cv2.error, SystemError) as error:

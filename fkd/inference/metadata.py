@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from fkd.detect import without_files
 from fkd.errors import short
 from fkd.geometry import Window
 from fkd.schema import IBUG68, KeypointSchema, schema_of
@@ -48,7 +49,7 @@ class Metadata:
             "channels": self.channels,
             "window": {"scale": self.window.scale, "y": self.window.y},
             "shapes": None if self.shapes is None else self.shapes.to_dict(),
-            "detector": self.detector,
+            "detector": without_files(self.detector),
         }
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         return text.replace("location", "\\u006cocation")  # equal in JSON; see `fkd.inference.onnx_net`

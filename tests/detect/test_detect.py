@@ -1,5 +1,7 @@
 import csv
 import json
+import math
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fkd.detect import BoxFile, Haar, WholeImage, YuNet, build, iou
+from fkd.detect import BoxFile, Haar, WholeImage, YuNet, build, check, iou, without_files
 from fkd.detect.base import PADDING, beyond_edges, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter, square_around
@@ -194,7 +196,7 @@ def test_threads_share_a_detector(haar: Haar) -> None:
 
 @pytest.mark.parametrize("name", ["scale_factor", "stages", "min_share", "min_size"])
 def test_haar_refuses_numbers_that_cannot_be(name: str) -> None:
-    with pytest.raises(UserError, match=f"detector.{name}=-1"):
+    with pytest.raises(UserError, match=rf"detector\.{name}: expected a number from .*, found -1"):
         build({**config("haar"), name: -1})
 
 
@@ -367,7 +369,7 @@ def test_yunet_finds_none(stand_in: Any) -> None:
 def test_a_missing_yunet_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"detector\.model=None: .*face_detection_yunet_2023mar\.onnx.*OpenCV Zoo"):
         build(config("yunet"))
-    with pytest.raises(UserError, match="found none"):
+    with pytest.raises(UserError, match="found no such file"):
         yunet(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("not a network")
     with pytest.raises(UserError, match=r"text\.onnx: expected YuNet's ONNX file, found another"):
@@ -468,7 +470,7 @@ def test_what_is_no_box_file_is_said(content: bytes, tmp_path: Path) -> None:
         BoxFile(str(tmp_path / "boxes.json"), AS_IS, JITTER, None)
     with pytest.raises(UserError, match=r"none\.json: expected a JSON or CSV file"):
         BoxFile(str(tmp_path / "none.json"), AS_IS, JITTER, None)
-    with pytest.raises(UserError, match=r"set detector\.file=PATH"):
+    with pytest.raises(UserError, match=r"set detector=boxes detector\.file=PATH"):
         build(config("boxes"))
 
 
@@ -503,3 +505,42 @@ def test_untrusted_configs_build_nothing_else(change: dict[str, Any], said: str)
     with pytest.raises(UserError) as caught:
         build(config("haar") | change)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"min_size": "9"}, "detector.min_size: expected a whole number, found '9'"),
+        ({"votes": float("nan")}, "detector.votes: expected a whole number, found nan"),
+        ({"correction": {"_target_": "fkd.geometry.Correction", "scale": 1e39, "x": 0.0, "y": 0.0}}, "found 1e+39"),
+        ({"correction": {"_target_": "fkd.geometry.Correction", "scale": math.nan, "x": 0.0, "y": 0.0}}, "found nan"),
+    ],
+)
+def test_values_out_of_range_are_said_before_and_after_a_training(change: dict[str, Any], said: str) -> None:
+    for function in (build, check):
+        with pytest.raises(UserError) as caught:
+            function(config("haar") | change)
+        assert said in str(caught.value)
+
+
+def test_sizes_that_would_take_all_memory_are_refused() -> None:
+    detector = build(config("haar") | {"min_share": 0.0, "min_size": 1, "scale_factor": 1.01})
+    with pytest.raises(UserError, match=r"expected at most .* pixels in all sizes of an image, found 1000 x 1000"):
+        detector(np.zeros((1000, 1000), np.uint8))
+
+
+def test_a_net_names_no_file(tmp_path: Path) -> None:
+    """What it says is neither read nor quoted."""
+    (tmp_path / "secret").write_text("password")
+    for name, key in (("boxes", "file"), ("yunet", "model")):
+        with pytest.raises(UserError) as caught:
+            build(without_files(config(name) | {key: str(tmp_path / "secret")}))
+        assert f"set detector={name} detector.{key}=PATH" in str(caught.value)
+        assert "secret" not in str(caught.value)
+    assert without_files(config("haar")) == config("haar")
+
+
+def test_a_pipe_is_no_box_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="expected a JSON or CSV file with boxes, found a device, a pipe or a socket"):
+        build(config("boxes") | {"file": str(tmp_path / "pipe")})
