@@ -2,7 +2,6 @@
 
 import base64
 import re
-import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
+from fkd.io.regular import regular_file
 from fkd.types import Image
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -56,7 +56,7 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
     if channels not in (1, 3, 4):
         raise UserError(f"channels={channels}: expected 1 (grey), 3 (RGB) or 4 (RGBA)")
     path = Path(path)
-    with _opened(path) as file:
+    with regular_file(path, "an image") as file:
         kind = _kind(path, file)
         try:
             image = kind(file)  # reads the header
@@ -121,22 +121,6 @@ def data_uri(image: Image, quality: int) -> str:
     """
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
-
-
-def _opened(path: Path) -> BinaryIO:
-    """The file, if it is a regular one: opening a pipe or device could block."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            return path.open("rb")
-        found = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
-    except FileNotFoundError as error:
-        found = "a link to nothing" if path.is_symlink() else "no such file"
-        raise UserError(f"{path}: expected an image, found {found}") from error
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path}: expected an image, found a file that cannot be read ({reason})") from error
-    raise UserError(f"{path}: expected an image, found {found}")
 
 
 def _kind(path: Path, file: BinaryIO) -> type[ImageFile]:
