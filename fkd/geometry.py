@@ -1,7 +1,7 @@
 """The one bridge between photo pixels and crop pixels."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
@@ -212,7 +212,7 @@ def _near(photo: Image, matrix: npt.NDArray[np.floating], factor: int, size: int
     return left, top, right, bottom
 
 
-def crop_images(photos: Sequence[Image], matrices: npt.NDArray[np.floating], size: int) -> Image:
+def crop_images(photos: Iterable[Image], matrices: npt.NDArray[np.floating], size: int) -> Image:
     """Crops (N, size, size) or (N, size, size, 3), one of each photo; black where it ends.
 
     Args:
@@ -223,9 +223,11 @@ def crop_images(photos: Sequence[Image], matrices: npt.NDArray[np.floating], siz
     Raises:
         ValueError: photos differ in their channels.
     """
-    crops = np.empty((len(matrices), size, size, *photos[0].shape[2:]), np.uint8)
-    for photo, matrix, crop in zip(photos, matrices, crops, strict=True):
-        warp(photo, matrix, crop)
+    crops = np.empty(0, np.uint8)
+    for i, (photo, matrix) in enumerate(zip(photos, matrices, strict=True)):
+        if i == 0:
+            crops = np.empty((len(matrices), size, size, *photo.shape[2:]), np.uint8)
+        warp(photo, matrix, crops[i])
     return crops
 
 

@@ -10,9 +10,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +19,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io.atomic import locked, whole_file
 from fkd.terminal import progress, tell
@@ -77,7 +74,7 @@ class ImageCache:
             directory: folder of the caches; made if missing.
             key: hash of everything that the images are made from; a changed image must change it.
             count: number of images.
-            images: gives all images in order; called only if the cache has to be made. See `read_in_threads`.
+            images: gives all images in order; called only if the cache has to be made. See `fkd.io.images.read_ahead`.
             title: of the progress bar.
             option: the config key of the directory, for messages.
             needed: (count,) images that must have pixels; the cache is made again if one has none. None: no image.
@@ -181,22 +178,6 @@ def files_key(paths: Sequence[Path | None], channels: int) -> str:
             raise UserError(f"{path}: expected an image, found no such file ({error.strerror})") from error
         digest.update(f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:20]
-
-
-def read_in_threads(read: Callable[[int], Image], count: int) -> Generator[Image]:
-    """``read(i)`` for i from 0 to count - 1 in order, by threads that stay only a few images ahead."""
-    threads = min(cores(), 16)
-    waiting: deque[Future[Image]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for index in range(count):
-                waiting.append(pool.submit(read, index))
-                if len(waiting) >= 4 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _open(path: Path) -> tuple[mmap.mmap, Image, _Table] | None:

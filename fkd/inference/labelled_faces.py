@@ -16,7 +16,7 @@ from fkd.types import Image, Points
 
 def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], metadata: Metadata) -> Image:
     """(N, C, S, S) crops for a net, from the images of these numbers (N,) by matrices (N, 2, 3)."""
-    photos = [in_channels(images[number], metadata.channels) for number in numbers.tolist()]
+    photos = (in_channels(images[number], metadata.channels) for number in numbers.tolist())  # one at a time
     return channels_first(crop_images(photos, matrices, metadata.size))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import math
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, overload
 
@@ -105,24 +104,19 @@ class Predictor:
         """
         if isinstance(photos, str | Path):
             raise ValueError(f"photos: expected several, found one path, {photos}; give a list")
-        threads = min(cores(), _MOST_THREADS)
-        photos, waiting = iter(photos), deque[Future[_Look]]()
-        with ThreadPoolExecutor(threads, thread_name_prefix="detect") as pool:
-            try:
-                group: list[_Look] = []
-                while True:
-                    more = islice(photos, 2 * threads - len(waiting))
-                    waiting.extend(pool.submit(self._try_to_look, photo) for photo in more)
-                    if waiting:
-                        group.append(waiting.popleft().result())
-                    if group and (not waiting or _is_full(group)):
-                        for look, faces in zip(group, self._faces(group), strict=True):
-                            yield Found(look.image, faces, look.error)
-                        group = []
-                    if not waiting:
-                        return
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        group: list[_Look] = []
+        with closing(images.read_ahead(self._try_to_look, photos, _pixels, min(cores(), _MOST_THREADS))) as looks:
+            for look in looks:
+                group.append(look)
+                if _is_full(group):
+                    yield from self._found(group)
+                    group = []
+        if group:
+            yield from self._found(group)
+
+    def _found(self, looks: Sequence[_Look]) -> Iterator[Found]:
+        for look, faces in zip(looks, self._faces(looks), strict=True):
+            yield Found(look.image, faces, look.error)
 
     def _try_to_look(self, photo: Photo) -> _Look:
         try:
@@ -197,8 +191,12 @@ class _Look:
 
 def _is_full(looks: Sequence[_Look]) -> bool:
     crops = sum(look.faces for look in looks)
-    pixels = sum(look.image.shape[0] * look.image.shape[1] for look in looks if look.image is not None)
+    pixels = sum(_pixels(look.image) for look in looks if look.image is not None)
     return crops >= _CROPS or pixels >= _PIXELS
+
+
+def _pixels(photo: Photo) -> int:
+    return images.pixel_count(photo) if isinstance(photo, str | Path) else math.prod(np.shape(photo)[:2])
 
 
 def _checked(pixels: Any) -> Image:

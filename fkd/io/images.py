@@ -2,8 +2,11 @@
 
 import base64
 import re
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import cv2
 import numpy as np
@@ -38,6 +41,9 @@ QUALITY = 85
 """Of JPEGs on pages and of kept crops."""
 
 _BAND = 1 << 18  # pixels
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -77,6 +83,42 @@ def read(path: Path | str, channels: int, *, max_pixels: int = MAX_PIXELS) -> Im
                 f"{path}: the image is cut off, damaged or of a rare kind ({reason});"
                 " copy or download the file again, or save it as PNG"
             ) from error
+
+
+def pixel_count(path: Path | str) -> int:
+    """Pixels that the header of an image file claims; 0 if it has none, of which `read` gives the reason."""
+    try:
+        with regular_file(path, "an image") as file:
+            image = _kind(Path(path), file)(file)
+            return image.width * image.height
+    except Exception:  # as in `read`
+        return 0
+
+
+def read_ahead(
+    read: Callable[[_Item], _Result], items: Iterable[_Item], pixels: Callable[[_Item], int], threads: int
+) -> Generator[_Result]:
+    """``read(item)`` of all items in order, by threads that stay a few items ahead.
+
+    Those that are in work or wait to be taken have at most `MAX_PIXELS` together, by ``pixels(item)``, or are only one:
+    memory depends neither on their number nor on what files claim to hold.
+    """
+    waiting: deque[tuple[int, Future[_Result]]] = deque()
+    held = 0
+    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
+        try:
+            for item in items:
+                count = pixels(item)
+                while waiting and (len(waiting) == 2 * threads or held + count > MAX_PIXELS):
+                    held -= waiting[0][0]
+                    yield waiting.popleft()[1].result()
+                held += count
+                waiting.append((count, pool.submit(read, item)))
+                del item  # a frame of a video would stay until the next
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_channels(pixels: Image, channels: int) -> Image:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkd.data.cache import ImageCache, files_key, read_in_threads
+from fkd.data.cache import ImageCache, files_key
 from fkd.errors import UserError
+from fkd.io.images import read_ahead
 from fkd.types import Image
 
 COUNT = 40
@@ -37,7 +38,7 @@ class Counted:
 
 
 def build(directory: Path, read: Callable[[int], Image] = image, key: str = "key", count: int = COUNT) -> ImageCache:
-    return ImageCache.build(directory, key, count, lambda: read_in_threads(read, count), "Reading")
+    return ImageCache.build(directory, key, count, lambda: read_ahead(read, range(count), lambda _: 1, 2), "Reading")
 
 
 def the_file(directory: Path) -> Path:
@@ -247,8 +248,7 @@ def test_without_file_locks_the_last_one_stays(tmp_path: Path, monkeypatch):
     assert not [*tmp_path.glob(".key*.tmp")]
 
 
-def test_only_a_few_images_wait_in_memory(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("fkd.data.cache.cores", lambda: 2)
+def test_only_a_few_images_wait_in_memory(tmp_path: Path):
     go_on = threading.Event()
     calls: list[int] = []
 

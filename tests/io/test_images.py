@@ -496,3 +496,28 @@ def test_importing_it_leaves_the_warnings_of_the_process_alone() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "True\n"
+
+
+def test_a_header_tells_the_pixels_and_a_file_without_one_none(tmp_path: Path, image):
+    images.write(tmp_path / "a.png", image)
+    (tmp_path / "b.png").write_bytes(b"no image")
+    os.mkfifo(tmp_path / "pipe.png")
+    found = {name: images.pixel_count(tmp_path / name) for name in ("a.png", "b.png", "pipe.png", "none.png")}
+    assert found == {"a.png": 1200, "b.png": 0, "pipe.png": 0, "none.png": 0}
+
+
+def test_reading_ahead_keeps_the_order_and_holds_few_pixels_or_one_image():
+    sizes = np.random.default_rng(0).choice([1, 10**6, 6 * 10**7, 10**9], 200).tolist()
+    taken, started = 0, []
+
+    def read(item):
+        started.append(item)
+        return item
+
+    for item in images.read_ahead(read, range(200), sizes.__getitem__, 4):
+        held = sizes[taken : max(started) + 1]
+        assert len(held) <= 8
+        assert len(held) == 1 or sum(held) <= images.MAX_PIXELS
+        assert item == taken
+        taken += 1
+    assert taken == 200

@@ -3,11 +3,12 @@
 import hashlib
 import io
 import json
+import math
 import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,8 +24,9 @@ from fkd.data.split import Rows
 from fkd.distributed import cores
 from fkd.errors import UserError
 from fkd.io.atomic import locked, whole_file
+from fkd.io.images import read_ahead
 from fkd.terminal import progress
-from fkd.types import Annotations
+from fkd.types import Annotations, Image
 
 _SETTINGS = ".settings.json"
 _LOCK = ".lock"
@@ -138,9 +140,13 @@ class _Content:
             for shard, start in enumerate(range(0, len(mixed), size)):
                 yield f"{name}-{shard:05}.tar", mixed[start : start + size]
 
-    def files(self, image: int) -> dict[str, bytes]:
+    def images(self, numbers: Rows) -> Iterator[tuple[int, Image]]:
+        """The images of these numbers with their pixels."""
+        return ((image, self._images[int(self._used[image])]) for image in numbers.tolist())
+
+    def files(self, numbered: tuple[int, Image]) -> dict[str, bytes]:
         """Name -> content of the two files of an image."""
-        pixels = self._images[int(self._used[image])]
+        image, pixels = numbered
         suffix, data = encode(pixels, self._storage.encoding, self._storage.quality)
         rows = self._by_image[self._starts[image] : self._starts[image + 1]]
         table, splits = self._table.take(rows), (*SPLITS, None)
@@ -176,15 +182,16 @@ def _write_shards(folder: Path, content: _Content) -> tuple[tuple[Shard, ...], P
 
 def _write_shard(file: BinaryIO, content: _Content, images: Rows, advance: Callable[[], None]) -> None:
     """Writes the same bytes for the same images: no times, no owners."""
-    threads = min(cores(), 16)
-    with ThreadPoolExecutor(threads) as pool, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for start in range(0, len(images), 4 * threads):  # in pieces, because map reads ahead without limit
-            for files in pool.map(content.files, images[start : start + 4 * threads].tolist()):
-                for name, data in files.items():
-                    member = tarfile.TarInfo(name)
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-                advance()
+    encoded = read_ahead(
+        content.files, content.images(images), lambda each: math.prod(each[1].shape[:2]), min(cores(), 16)
+    )
+    with closing(encoded), tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for files in encoded:
+            for name, data in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+            advance()
     file.flush()
     os.fsync(file.fileno())
 

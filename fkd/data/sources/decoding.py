@@ -1,6 +1,6 @@
 """Decoded image files of a dataset, and their hashes."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fkd.data.cache import ImageCache, files_key, read_in_threads
+from fkd.data.cache import ImageCache, files_key
 from fkd.data.image_hashes import file_hash
 from fkd.distributed import cores
 from fkd.errors import UserError
@@ -58,10 +58,14 @@ def decoded(
                 errors[index] = error
             return no_pixels(channels)
 
+    def pixels(index: int) -> int:
+        return 0 if (path := paths[index]) is None else images.pixel_count(path)
+
+    def all_images() -> Generator[Image]:
+        return images.read_ahead(read, range(len(paths)), pixels, min(cores(), 16))
+
     key = f"{name}-{files_key(paths, channels)}"
-    cache = ImageCache.build(
-        cache_dir, key, len(paths), lambda: read_in_threads(read, len(paths)), "Decoding images", needed=needed
-    )
+    cache = ImageCache.build(cache_dir, key, len(paths), all_images, "Decoding images", needed=needed)
     if errors:
         cache.path.unlink(missing_ok=True)
         broken = [str(files[index]) for index in sorted(errors)]
