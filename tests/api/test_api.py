@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,7 @@ def test_a_folder_of_another_command_is_refused_and_stays() -> None:
 def test_ten_trainings_leave_nothing_behind() -> None:
     fkd.train(TINY)  # imports what it needs
     handlers, files = logging.getLogger().handlers[:], len(os.listdir("/proc/self/fd"))
+    threads = threading.active_count()
     peaks = []
     for seed in range(10):
         fkd.train([*TINY, f"seed={seed}", "test=false"])
@@ -130,6 +132,7 @@ def test_ten_trainings_leave_nothing_behind() -> None:
     assert HydraConfig.instance().cfg is None
     assert logging.getLogger().handlers == handlers
     assert len(os.listdir("/proc/self/fd")) <= files + 2
+    assert threading.active_count() <= threads + 1
     assert peaks[-1] - peaks[2] < 50_000  # KB
 
 
