@@ -157,7 +157,7 @@ def test_a_run_is_not_mixed_into_the_folder_of_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"overrides": 7, "status": "done"}', '{"overrides": []}'])
 def test_a_folder_with_a_broken_result_is_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(UserError, match=r"result\.json: expected the result of a run, found a broken file"):
+    with pytest.raises(UserError, match=r"result\.json: .*expected .* found .*; give another folder"):
         run(tmp_path)
     assert (tmp_path / "result.json").read_text() == content
 
