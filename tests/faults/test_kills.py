@@ -26,6 +26,7 @@ from typing import Any
 import onnxruntime  # noqa: F401
 import onnxscript  # noqa: F401
 import optuna  # noqa: F401
+import pytest
 import torch
 import torch.utils.tensorboard
 import yaml
