@@ -18,7 +18,7 @@ from fkd.detect import without_files
 from fkd.errors import UserError
 from fkd.io import trusted
 from fkd.io.atomic import whole_file
-from fkd.ranges import check, check_amount
+from fkd.io.ranges import check, check_amount
 from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.ranges import Scale, Within
+from fkd.io.ranges import Scale, Within
 from fkd.types import Image, Points
 
 _WIDEST = 32_767

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fkd.errors import UserError
 from fkd.geometry import Jitter, square
-from fkd.ranges import Within, check_arguments
+from fkd.io.ranges import Within, check_arguments
 from fkd.types import Image, Points
 
 Scores = npt.NDArray[np.float32]

@@ -14,8 +14,8 @@ from fkd.detect.base import Candidates, Limit, Scores, best_first
 from fkd.errors import UserError, short
 from fkd.geometry import Correction, Jitter
 from fkd.io.csv_lines import csv_lines
+from fkd.io.ranges import OWN_FILE
 from fkd.io.regular import regular_file
-from fkd.ranges import OWN_FILE
 from fkd.types import Image, Points
 
 _COLUMNS = ["image", "left", "top", "right", "bottom"]

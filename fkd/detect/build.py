@@ -12,7 +12,7 @@ from fkd.detect.yunet import YuNet
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
 from fkd.io import trusted
-from fkd.ranges import OWN_FILE, annotations, check_arguments
+from fkd.io.ranges import OWN_FILE, annotations, check_arguments
 
 _DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (Haar, YuNet, WholeImage, BoxFile)}
 _PARTS = {"fkd.geometry.Correction": Correction, "fkd.geometry.Jitter": Jitter}

@@ -12,7 +12,7 @@ import numpy as np
 from fkd.detect.base import PADDING, WIDEST, Candidates, Limit, Scores, best_first, beyond_edges, check_values, coverage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
-from fkd.ranges import Within
+from fkd.io.ranges import Within
 from fkd.types import Image, Points
 
 _FACE = 24  # pixels: width of the faces that the default cascade was trained on

@@ -11,8 +11,8 @@ import numpy as np
 from fkd.detect.base import Candidates, Limit, Scores, best_first, beyond_edges
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
+from fkd.io.ranges import OWN_FILE, Share, Within
 from fkd.io.regular import regular_file
-from fkd.ranges import OWN_FILE, Share, Within
 from fkd.types import Image, Points
 
 _SOURCE = (
