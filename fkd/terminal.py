@@ -1,13 +1,14 @@
 """Output in the terminal: tables, lines and progress bars; and interruption of long tasks."""
 
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
+from rich import console as rich_console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,7 +20,30 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
+
+_HIDDEN = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, those that turn the direction of writing, and halves of surrogate pairs."""
+
+
+def printable(text: str) -> str:
+    """The text with escapes, as in \\x1b, for characters that would control a terminal or change the order of others.
+
+    Names of files and the content of files may hold any character, so all output goes through this.
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode-escape").decode(), text)
+
+
+class Console(rich_console.Console):
+    """Rich's console, whose texts are `printable`."""
+
+    def render(
+        self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        if isinstance(renderable, Text) and (safe := printable(renderable.plain)) != renderable.plain:
+            renderable = Text(safe, renderable.style, overflow=renderable.overflow, no_wrap=renderable.no_wrap)
+        return super().render(printable(renderable) if isinstance(renderable, str) else renderable, options)
 
 
 def labelled_lines(rows: Mapping[str, str]) -> str:
@@ -36,9 +60,14 @@ def show(*parts: Any) -> None:
         console.print(part, soft_wrap=text, markup=not text, highlight=False)
 
 
+def tell(text: str, *, is_error: bool = False) -> None:
+    """Print text as it is, at once, on standard output or standard error."""
+    print(printable(text), file=sys.stderr if is_error else sys.stdout, flush=True)
+
+
 def say(line: str) -> None:
     """Print an error in one line on standard error."""
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    tell(f"error: {' '.join(line.split())}", is_error=True)
 
 
 @contextmanager
@@ -101,4 +130,4 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        print("finishing what has started; Ctrl-C again ends at once", file=sys.stderr)
+        tell("finishing what has started; Ctrl-C again ends at once", is_error=True)

@@ -29,7 +29,7 @@ from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
 from fkd.library_internals.hydra import parse, run_task, without_hydra_state
-from fkd.terminal import say, show
+from fkd.terminal import say, show, tell
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
 """Exceptions of a task that are reported in one line."""
@@ -129,7 +129,7 @@ class Command:
         self._projects = project.active()
         if {"--help", "-h"} & set(sys.argv[1:]):
             try:
-                print(help_text(CONF, self.config_name, [each.conf for each in self._projects]), flush=True)
+                tell(help_text(CONF, self.config_name, [each.conf for each in self._projects]))
             except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return

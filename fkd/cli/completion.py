@@ -8,6 +8,7 @@ import hydra
 
 from fkd.cli.command import use_projects
 from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.terminal import tell
 
 
 def complete(commands: Sequence[str], arguments: Sequence[str]) -> None:
@@ -22,7 +23,7 @@ def complete(commands: Sequence[str], arguments: Sequence[str]) -> None:
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     if line and not words[2:] and not (words[1:] and line.endswith(" ")):
-        print("\n".join(commands))
+        tell("\n".join(commands))
         return
     name = words[1] if words[1:] else "train"
     if name not in commands or not (CONF / f"{name}.yaml").is_file():

@@ -17,7 +17,7 @@ from fkd.inference.tracking import bridged
 from fkd.io import media
 from fkd.io.media import Canvas, Place
 from fkd.io.predictions import UNHIDDEN, write_unhidden
-from fkd.terminal import Interrupt, progress, say
+from fkd.terminal import Interrupt, progress, say, tell
 from fkd.types import Face, Image
 
 _SECONDS, _FRAMES = 0.5, 30
@@ -106,7 +106,7 @@ class Job:
             UserError: an image could not be read.
             KeyboardInterrupt: interrupted before the last image.
         """
-        print(*filter(None, [self.source.remark, f"in {self.output}: {self._tally.summary()}"]), sep="\n")
+        tell("\n".join(filter(None, [self.source.remark, f"in {self.output}: {self._tally.summary()}"])))
         if not self._interrupted and (damage := self.source.damage()):
             self._tally.failures.append(damage)
         failure, visible = self._tally.report_failures(self.output), self._report_unhidden()
@@ -116,7 +116,7 @@ class Job:
                 say(failure)
             raise FacesVisibleError(visible)
         if visible is not None:
-            print(visible)
+            tell(visible)
         if is_cut:
             raise KeyboardInterrupt
         if failure is not None:

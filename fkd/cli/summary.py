@@ -1,13 +1,13 @@
 """Summary of a run over many images: counts, and the images that failed."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
+from fkd.terminal import tell
 from fkd.types import Face
 
 _SHOWN = 20
@@ -69,10 +69,10 @@ class Tally:
             seen = f"; {len(self.failures):,} failed, the first: {self.failures[0]}" if self.failures else ""
             raise UserError(f"{file}: cannot be written ({error.strerror}){seen}") from error
         for line in self.failures[:_SHOWN]:
-            print(line, file=sys.stderr)
+            tell(line, is_error=True)
         more = len(self.failures) - _SHOWN
         if more > 0:
-            print(f"... and {more:,} more", file=sys.stderr)
+            tell(f"... and {more:,} more", is_error=True)
         return f"{_several(len(self.failures), self.noun)} failed, the others are done; all reasons are in {file}"
 
 

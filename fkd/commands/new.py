@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fkd.config import project
 from fkd.errors import UserError
-from fkd.terminal import say
+from fkd.terminal import say, tell
 
 _TEMPLATE, _NAME = Path(__file__).parent / "new_project", "mylab"
 _USAGE = "usage: fkd new NAME\n\nWrites a project into the folder NAME; NAME is the name of its Python package, too."
@@ -23,7 +23,7 @@ def main() -> None:
     """Reads the name from the command line. Exit status 2 if there can be no such project."""
     arguments = sys.argv[1:]
     if {"--help", "-h"} & {*arguments}:
-        print(_USAGE)
+        tell(_USAGE)
         return
     try:
         if len(arguments) != 1:
@@ -33,7 +33,7 @@ def main() -> None:
     except UserError as error:
         say(str(error))
         sys.exit(UserError.status)
-    print(
+    tell(
         f"{name}/ has a net, a loss, an augmentation, a recipe and a test; README.md says what to type. For example:\n"
         f"cd {name} && fkd train model=tiny loss=huber trainer.max_epochs=3"
     )

@@ -13,6 +13,7 @@ from fkd.inference.torch_net import TorchNet, load_net
 from fkd.models.backbone import Backbone
 from fkd.models.transfer import Axes, Points, keypoint_axes, same_points, transfer
 from fkd.schema import KeypointSchema, point_numbers
+from fkd.terminal import tell
 from fkd.training.module import KeypointModule
 from fkd.training.runs.compatibility import first_difference, plain
 
@@ -123,4 +124,4 @@ def _origin(net: TorchNet) -> str:
 
 def _report(line: str) -> None:
     if distributed.is_first():
-        print(line, flush=True)
+        tell(line)

@@ -8,6 +8,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
+from fkd.terminal import tell
 from fkd.training.precision import choose
 
 _MONITORED = ("val/loss", "val/nme", "train/loss")
@@ -21,7 +22,7 @@ def build_trainer(cfg: DictConfig, sweep: bool) -> pl.Trainer:
         UserError: several processes in a sweep; each would start the whole sweep again.
     """
     precision, why = choose(cfg.trainer.precision, cfg.trainer.accelerator)
-    print(f"precision: {precision} ({why})", flush=True)
+    tell(f"precision: {precision} ({why})")
     devices, cores = cfg.trainer.devices, max(os.cpu_count() or 1, 2)  # at least two, for tests on any machine
     if cfg.trainer.accelerator == "cpu" and isinstance(devices, int) and devices > cores:
         raise UserError(f"trainer.devices={devices}: expected at most one process for each of {cores} cores")

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 from rich.table import Table
 
 from fkd.library_internals import lightning
+from fkd.terminal import show
 from fkd.training.runs.run_folder import write_json
 
 _REST = "rest"
@@ -103,7 +103,7 @@ class StepProfiler(Profiler):
             table.add_row(part, f"{values['ms_per_step']:.1f}", f"{values['share']:.1%}")
         table.add_section()
         table.add_row("all", f"{1000 * total / self.steps:.1f}", "")
-        Console().print(table, f"start and first step: {self.first_step_s:.1f} s, not in the table", highlight=False)
+        show(table, f"start and first step: {self.first_step_s:.1f} s, not in the table")
 
 
 def _part(action: str) -> str | None:

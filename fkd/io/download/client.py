@@ -8,7 +8,6 @@ import io
 import os
 import re
 import shutil
-import sys
 import time
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -21,7 +20,7 @@ import requests
 from rich.filesize import decimal
 
 from fkd.errors import Stopped, UserError
-from fkd.terminal import progress_in_bytes
+from fkd.terminal import progress_in_bytes, tell
 
 _CHUNK = 1 << 16  # bytes
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}|md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha512:[0-9a-f]{128}", re.IGNORECASE)
@@ -60,7 +59,7 @@ def fetch(
         for number in range(tries):
             if number:
                 wait = pause * 2 ** (number - 1)
-                print(f"{reason}; trying again in {wait:g} s", file=sys.stderr, flush=True)
+                tell(f"{reason}; trying again in {wait:g} s", is_error=True)
                 time.sleep(wait)
             try:
                 return Path(client.fetch(path.name, downloader=download))

@@ -14,6 +14,7 @@ from scipy.signal import lfilter
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.library_internals import lightning
+from fkd.terminal import tell
 
 _SMOOTH = 0.9  # weight of the past in the running mean of the losses
 _DIVERGED_FACTOR = 4.0  # a mean loss above the lowest times this: training has diverged
@@ -79,14 +80,14 @@ class LearningRateRange(Callback):
         self._is_over = diverged or done >= total
         trainer.should_stop = trainer.should_stop or self._is_over
         if trainer.is_global_zero and (self._is_over or done % math.ceil(total / _LINES) == 0):
-            print(f"batch {done:>{len(str(total))}}/{total}  lr {self.rates[done - 1]:.1e}  loss {means[-1]:#.4g}")
+            tell(f"batch {done:>{len(str(total))}}/{total}  lr {self.rates[done - 1]:.1e}  loss {means[-1]:#.4g}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and self.losses:
             suggestion = None if (obstacle := self.obstacle) else self.suggestion
             self._draw(suggestion)
             verdict = f"nothing to suggest: {obstacle}" if suggestion is None else f"try optimizer.lr={suggestion:.1e}"
-            print(f"learning rate: {verdict} (curve in {self.path})", flush=True)
+            tell(f"learning rate: {verdict} (curve in {self.path})")
 
     @property
     def suggestion(self) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from rich import progress as rich_progress
-from rich.console import Console
 
+from fkd.terminal import Console
 from fkd.training.callbacks.throughput import Throughput
 
 _REFRESH_SECONDS = 0.25
