@@ -4,22 +4,22 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
 import fkd
 from fkd import comparison
 from fkd.comparison import Ranking
-from fkd.comparison.settings import read_yaml
 from fkd.config import CONF
 from fkd.inference.predictor import Predictor
+from fkd.terminal import Console
 from fkd.training.runs import metrics_csv
+from fkd.training.runs.reading import read_yaml
+from fkd.visualization.html_page import escape
 
 _WIDTH = 160  # characters of a table
 _STYLE = "display: block; max-width: min(100%, 720px)"
@@ -112,7 +112,7 @@ class Comparison:
 
     def __init__(self, ranking: Ranking) -> None:
         self.ranking = ranking
-        self._config = read_yaml(CONF / "compare.yaml")
+        self._config = read_yaml(CONF, "compare.yaml")
         self.judgement = comparison.verdict(ranking, self._config["resamples"])
 
     @property

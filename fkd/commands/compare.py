@@ -25,6 +25,7 @@ def main(cfg: DictConfig) -> None:
     ranking = comparison.compare(folders, cfg.rank)
     judgement = comparison.verdict(ranking, resamples)
     drawn = comparison.draw(ranking, curves)
+    ranking = comparison.with_damage(ranking, drawn)
     comparison.write_csv(output / "comparison.csv", ranking)
     write_page(output / "comparison.html", ranking, judgement, drawn, chosen, faces)
     images = write_figures(output, ranking, drawn[:chosen])

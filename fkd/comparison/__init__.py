@@ -15,10 +15,10 @@ from fkd.comparison.curves import Drawn, draw
 from fkd.comparison.places import alone, folders, output_folder
 from fkd.comparison.ranking import Ranking, rank
 from fkd.comparison.run_reader import Run, read
-from fkd.comparison.settings import read_yaml
 from fkd.comparison.significance import verdict
 from fkd.comparison.table import others_table, ranked_table, write_csv
 from fkd.config import CONF
+from fkd.training.runs.reading import read_yaml
 
 __all__ = [
     "Drawn",
@@ -34,6 +34,7 @@ __all__ = [
     "shown",
     "summary",
     "verdict",
+    "with_damage",
     "write_csv",
 ]
 
@@ -55,7 +56,7 @@ def compare(folders: Sequence[Path], by: str) -> Ranking:
 def _search_note(folder: Path, ranking: Ranking) -> str | None:
     """A note if the folder is a hyperparameter search that minimised another metric and found another best run."""
     by = f"{ranking.by}/nme"
-    match read_yaml(folder / "multirun.yaml"):
+    match read_yaml(folder, "multirun.yaml"):
         case {"hydra": {"sweeper": {"n_trials": _}}, "optimized_metric": metric} if metric != by:
             runs = [run for run in ranking.runs if folder in run.path.parents]
             values = [(run.objective, run.name) for run in runs if run.objective is not None]
@@ -71,6 +72,11 @@ def _warnings(ranking: Ranking) -> tuple[str, ...]:
     if (more := len(warned) - _WARNED) > 0:
         lines.append(f"runs with warnings that are not shown: {more}; see column warnings of comparison.csv")
     return tuple(lines)
+
+
+def with_damage(ranking: Ranking, drawn: Sequence[Drawn]) -> Ranking:
+    """The ranking with a warning for each file of the drawn runs that cannot be read."""
+    return replace(ranking, warnings=(*ranking.warnings, *(line for one in drawn for line in one.damage)))
 
 
 def shown(ranking: Ranking, judgement: str | None, rows: int) -> list[RenderableType]:
@@ -90,7 +96,7 @@ def summary(folder: Path) -> list[RenderableType]:
     Never raises: a folder that cannot be compared must not make the sweep fail.
     """
     try:
-        config = read_yaml(CONF / "compare.yaml")
+        config = read_yaml(CONF, "compare.yaml")
         ranking = compare([folder], config["rank"])
         return shown(ranking, verdict(ranking, config["resamples"]), config["rows"])
     except Exception as error:  # whatever it is, the sweep is done

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from fkd.comparison import tested
 from fkd.comparison.columns import labels
 from fkd.comparison.ranking import Ranking
-from fkd.comparison.run_reader import Run, number
+from fkd.comparison.run_reader import Run
+from fkd.comparison.settings import bounded, shown
 from fkd.comparison.tested import FaceErrors
 from fkd.training.runs import metrics_csv
 from fkd.training.runs.metrics_csv import Curve
+from fkd.training.runs.reading import number
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Drawn:
         label: its name in legends.
         logged: logged name -> curve over epochs.
         faces: errors of its test faces; None if it left none.
+        damage: for each of its files that cannot be read the reason in a line.
     """
 
     place: int
@@ -29,6 +32,7 @@ class Drawn:
     label: str
     logged: Mapping[str, Curve]
     faces: FaceErrors | None
+    damage: tuple[str, ...] = ()
 
     @property
     def test_parts(self) -> dict[str, float]:
@@ -50,8 +54,19 @@ def draw(ranking: Ranking, count: int) -> list[Drawn]:
     names, places = labels(ranking), {run.path: place for place, run in enumerate(ranking.runs)}
     first = [places[group.runs[0].path] for group in ranking.groups]
     order = list(dict.fromkeys([*first, *places.values()]))[:count]
-    return [
-        Drawn(place, run, names[place], metrics_csv.read(run.path), tested.read(run.path))
-        for place in order
-        for run in [ranking.runs[place]]
-    ]
+    return [_drawn(place, ranking.runs[place], names[place]) for place in order]
+
+
+def _drawn(place: int, run: Run, label: str) -> Drawn:
+    damage: list[str] = []
+    logged: Mapping[str, Curve] = {}
+    faces = None
+    try:
+        logged = bounded(metrics_csv.read(run.path))
+    except ValueError as error:
+        damage.append(shown(f"{label}: metrics.csv: {error}"))
+    try:
+        faces = tested.read(run.path)
+    except ValueError as error:
+        damage.append(shown(f"{label}: {error}"))
+    return Drawn(place, run, label, logged, faces, tuple(damage))

@@ -1,16 +1,16 @@
 """The scores of a net on a data set, in the folder of `fkd evaluate`: `evaluation.json` beside `metrics.json`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fkd
 from fkd.comparison.settings import chosen
+from fkd.training.runs.reading import read_json, read_yaml
 from fkd.training.runs.run_folder import write_json
 
 EVALUATION = "evaluation.json"
-"""File of what was scored: the net's recipe, its parameters and a hash of the faces."""
+"""File of what was scored: the net's recipe and config, its parameters and a hash of the faces."""
 
 
 def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: float, parameters: int | None) -> None:
@@ -38,6 +38,7 @@ def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: floa
         "ckpt": str(ckpt.absolute()),
         "run": None if run is None else str(run),
         "settings": settings | {"flip": flip},
+        "config": {} if run is None else read_yaml(run, ".hydra/config.yaml"),
         "recipe": recipe,
         "faces": {"test": faces},
         "mean_shape_nme": mean_shape_nme,
@@ -46,15 +47,14 @@ def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: floa
     write_json(folder / EVALUATION, record)
 
 
-def read(folder: Path) -> Any:
+def read(folder: Path) -> dict[str, Any]:
     """The content of an evaluation's files as a training's `result.json` would have it.
 
     Raises:
         OSError, ValueError, RecursionError: a file cannot be read.
     """
-    content = json.loads((folder / EVALUATION).read_bytes())
-    scores = json.loads((folder / "metrics.json").read_bytes())
-    return content | {"status": "done", "test": scores} if isinstance(content, dict) else content
+    scores = {"status": "done", "test": read_json(folder, "metrics.json")}
+    return read_json(folder, EVALUATION) | scores
 
 
 def training_of(ckpt: Path) -> Path | None:
@@ -70,7 +70,7 @@ def _name(ckpt: Path) -> str:
 
 def _result(run: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads((run / "result.json").read_bytes())
+        content = read_json(run, "result.json")
+        return content if chosen(content) else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) and chosen(content) else {}

@@ -205,7 +205,7 @@ function drawParts() {
   document.getElementById("parts-of").textContent = tested ? "on the test faces" : "on the validation faces, best epoch";
   const traces = picked().map((run) => ({
     type: "bar", name: label(run), marker: { color: colour(run), pattern: { shape: style(run).pattern } },
-    x: Object.keys(parts(run)).map((part) => part.replace("_", "<br>")), y: Object.values(parts(run)),
+    x: Object.keys(parts(run)).map((part) => plain(part).replace("_", "<br>")), y: Object.values(parts(run)),
     hovertemplate: "%{x}: %{y:.2f} %<extra>%{fullData.name}</extra>",
   }));
   plot("parts", traces, axis("", { tickangle: 0 }), axis("NME (inter-ocular, %)"), { barmode: "group", bargap: 0.25 });

@@ -10,7 +10,6 @@ from fkd.comparison.charts import page_data
 from fkd.comparison.curves import Drawn
 from fkd.comparison.overlays import Row, worst
 from fkd.comparison.ranking import Ranking
-from fkd.errors import UserError
 from fkd.visualization import html_page
 
 _FOLDER = Path(__file__).parent
@@ -29,20 +28,17 @@ def write_page(
     """
     data = page_data(ranking, judgement, drawn, chosen, _overlays(drawn[:chosen], faces))
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    parts = {
-        "plotly": get_plotlyjs(),
-        "data": text.replace("<", "\\u003c"),  # the same JSON, in which no name of a run can end the script
-        "script": (_FOLDER / "page.js").read_text(encoding="utf-8"),
-    }
-    html_page.write_page(path, _FOLDER, parts)
+    parts = {"data": text.replace("<", "\\u003c")}  # the same JSON, in which no name of a run can end the script
+    scripts = {"plotly": get_plotlyjs(), "script": (_FOLDER / "page.js").read_text(encoding="utf-8")}
+    html_page.write_page(path, _FOLDER, parts, scripts)
 
 
 def _overlays(chosen: Sequence[Drawn], faces: int) -> list[Row] | str:
     """The worst faces of the chosen runs; or in one line why there are none."""
-    tested = [(one.faces, one.run.path) for one in chosen if one.faces is not None]
+    tested = [one.faces for one in chosen if one.faces is not None]
     if not tested:
         return "no images: none of these runs has left test_faces.npz (test=true writes it)"
     try:
-        return worst([errors for errors, _ in tested], tested[0][1], faces)
-    except UserError as error:
+        return worst(tested, faces)
+    except ValueError as error:
         return f"no images: {error}"

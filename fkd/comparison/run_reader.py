@@ -1,7 +1,5 @@
 """Read the results of runs from their folders, whatever their status."""
 
-import json
-import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +9,18 @@ from typing import Any
 
 from fkd.comparison import evaluations
 from fkd.comparison.evaluations import EVALUATION
-from fkd.comparison.settings import canonical, chosen, differing, read_yaml, selected
-from fkd.errors import UserError
+from fkd.comparison.settings import bounded, canonical, chosen, differing, selected, shown
+from fkd.errors import UserError, short
 from fkd.io.atomic import is_locked
 from fkd.training.runs import metrics_csv
+from fkd.training.runs.reading import number, opened, read_json, read_yaml
 
 TRAINED_ON = "subjects_in_training"
 """Key of `metrics.json`: the number of tested subjects that the net was trained on; None if it is unknown."""
 
 _NOT_RUNS = ("checkpoints", "tensorboard")
+_MOST_TEXTS = 300
+"""Warnings, or overrides, of a run."""
 _SHOWN_HASH = 6
 """Characters of a recipe's hash that are shown."""
 
@@ -52,7 +53,7 @@ class Run:
         ckpt_path: the checkpoint of another run that it resumed from, if any.
         environment: see `fkd.training.runs.environment`; None for a run of a version that wrote none.
         is_evaluation: whether these are the scores of a net on some data set, not a training.
-        training: folder of the net's training, whose config has the settings that others name; None if it is unknown.
+        config: of an evaluation the config of its net's training, which has the settings that others name.
     """
 
     path: Path
@@ -77,7 +78,7 @@ class Run:
     ckpt_path: str | None = None
     environment: Mapping[str, Any] | None = None
     is_evaluation: bool = False
-    training: Path | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def test_score(self, key: str) -> float | None:
         """A number of `test`, None if it has none."""
@@ -122,13 +123,6 @@ def read(places: Sequence[Path]) -> list[Run]:
     return _with_hashes(_completed(runs))
 
 
-def number(value: Any) -> float | None:
-    """The value if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value
-
-
 def _completed(runs: Sequence[Run]) -> list[Run]:
     """The runs with the settings that only other runs name, taken from their own configs.
 
@@ -141,10 +135,10 @@ def _completed(runs: Sequence[Run]) -> list[Run]:
     full = []
     for run in runs:
         wanted = [key for key in keys if key not in run.settings and (key in of_done or run.status != "done")]
-        config = {}
-        if run.training is not None and run.settings and wanted:
-            config = read_yaml(run.training / ".hydra" / "config.yaml")
-        added = dict.fromkeys(wanted) if run.recipe else {}
+        config = run.config
+        if not run.is_evaluation and run.settings and wanted:
+            config = read_yaml(run.path, ".hydra/config.yaml")
+        added = dict.fromkeys(wanted) if run.recipe and (config or not run.is_evaluation) else {}
         added |= {key: value for key in wanted for value in selected(config, key)}
         full.append(replace(run, settings={**run.settings, **added}))
     return full
@@ -183,33 +177,43 @@ def _find(place: Path) -> Iterator[tuple[Path, bool]]:
 def _is_training(path: Path) -> bool:
     """Whether a folder without a result belongs to a training: evaluations leave a `.hydra`, too."""
     try:
-        return "\ntrainer:\n" in (path / ".hydra" / "config.yaml").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        with opened(path, ".hydra/config.yaml", 1_000_000) as file:
+            return b"\ntrainer:\n" in file.read(1_000_000)
+    except (OSError, ValueError):
         return False
 
 
 def _read(path: Path, name: str, is_evaluation: bool) -> Run:
-    file = EVALUATION if is_evaluation else "result.json"
+    file, name = EVALUATION if is_evaluation else "result.json", shown(name)
     try:
-        content = evaluations.read(path) if is_evaluation else json.loads((path / file).read_bytes())
+        content = evaluations.read(path) if is_evaluation else read_json(path, file)
+        return _run(path, name, is_evaluation, content)
     except FileNotFoundError:
         if is_locked(path / ".lock"):
             return Run(path, name, "running", "just started")
         return Run(path, name, "broken", f"no {file}: the run ended before writing one")
     except (OSError, ValueError, RecursionError) as error:
-        return Run(path, name, "broken", f"{file} cannot be read ({' '.join(str(error).split())})")
-    if not isinstance(content, dict) or not isinstance(content.get("status"), str):
-        return Run(path, name, "broken", f"{file}: expected an object with a status, found something else")
+        return Run(path, name, "broken", shown(f"{file} cannot be read ({' '.join(str(error).split())})"))
 
-    def mapping(key: str) -> dict[str, Any] | None:
-        return content[key] if isinstance(content.get(key), dict) else None
+
+def _run(path: Path, name: str, is_evaluation: bool, content: Mapping[str, Any]) -> Run:
+    """Of the content of its file.
+
+    Raises:
+        OSError, ValueError, RecursionError: it has too much of something, or another file cannot be read.
+    """
+    if not isinstance(content.get("status"), str):
+        raise ValueError(f"status: expected text, found {short(content.get('status'))}")
+
+    def mapping(key: str) -> dict[str, Any]:
+        return bounded(content[key]) if isinstance(content.get(key), dict) else {}
 
     def texts(key: str) -> list[str]:
-        return [str(value) for value in content[key]] if isinstance(content.get(key), list) else []
+        return [shown(value) for value in content[key][:_MOST_TEXTS]] if isinstance(content.get(key), list) else []
 
     settings = chosen(content)
     status, _, reason = (part.strip() for part in content["status"].partition(":"))
-    best: Mapping[str, Any] = mapping("best") or {}
+    best: Mapping[str, Any] = mapping("best")
     if status != "done" and number(best.get("val/nme")) is None:
         curves = metrics_csv.read(path)
         best = metrics_csv.best_epoch(curves)
@@ -219,29 +223,32 @@ def _read(path: Path, name: str, is_evaluation: bool) -> Run:
     if status not in ("done", "stopped", "failed", "running", "killed"):
         status, reason = "broken", f"result.json: status={content['status']!r} is unknown"
     epoch = number(best.get("epoch"))
-    training = content.get("run") if is_evaluation else path
+    tested = mapping("test")
+    test = {key: value for key, value in tested.items() if not isinstance(value, dict | list)}
+    if isinstance(parts := tested.get("per_part"), dict):
+        test["per_part"] = bounded(parts)
     return Run(
         path=path,
         name=name,
         status=status,
-        reason=reason,
+        reason=shown(reason),
         settings=settings,
         epoch=None if epoch is None else int(epoch),
         val_nme=number(best.get("val/nme")),
         val_loss=number(best.get("val/loss")),
-        test=mapping("test") or {},
+        test=test,
         parameters=number(content.get("parameters")),
         images_per_s=number(content.get("train_images_per_s")),
         seconds=number(content.get("seconds")),
-        started=str(content.get("started") or ""),
+        started=shown(content.get("started") or ""),
         mean_shape_nme=number(content.get("mean_shape_nme")),
         objective=number(content.get("objective")),
-        recipe=str(content.get("recipe") or ""),
-        faces={split: str(value) for split, value in (mapping("faces") or {}).items()},
+        recipe=shown(content.get("recipe") or ""),
+        faces={split: str(value) for split, value in mapping("faces").items()},
         warnings=texts("warnings"),
         overrides=texts("overrides"),
         ckpt_path=None if content.get("ckpt_path") is None else str(content["ckpt_path"]),
-        environment=mapping("environment"),
+        environment=mapping("environment") or None,
         is_evaluation=is_evaluation,
-        training=None if training is None else Path(str(training)),
+        config=content["config"] if is_evaluation and isinstance(content.get("config"), dict) else {},
     )

@@ -1,31 +1,51 @@
 """The settings that were chosen for each run, and which of them differ between runs."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from fkd.terminal import printable
 from fkd.training.runs.command_line import is_learned
+from fkd.training.runs.reading import number, scalar
 
 Settings = Mapping[str, Any]
 """Dotted key -> number, text, flag or None."""
 
 _NOT_SETTINGS = ("ckpt_path", "resume")
 """Overrides that resume a training and do not change it."""
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is built in
+_MOST, _LONGEST = 300, 500
+"""Values in each part of a run's file; characters of a text."""
 
 
 def chosen(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a `result.json`; of older versions without settings, its overrides."""
+    """The settings in a `result.json`; of older versions without settings, its overrides.
+
+    Raises:
+        ValueError: there are too many.
+    """
     settings = result.get("settings")
     if not isinstance(settings, dict):
         overrides = result.get("overrides")
         pairs = (str(text).partition("=") for text in (overrides if isinstance(overrides, list) else []))
-        settings = {key.lstrip("+~"): _value(value) for key, _, value in pairs}
-    return {str(key): _plain(value) for key, value in settings.items() if key not in _NOT_SETTINGS}
+        settings = {key.lstrip("+~"): scalar(value) for key, _, value in pairs}
+    return {key: _plain(value) for key, value in bounded(settings).items() if key not in _NOT_SETTINGS}
+
+
+def bounded(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of a run's file with names, texts and numbers that tables and pages can show.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    if len(content) > _MOST:
+        raise ValueError(f"expected at most {_MOST} values, found {len(content):,}")
+    return {shown(key): _plain(v) if isinstance(v, str | int | float) else v for key, v in content.items()}
+
+
+def shown(value: Any) -> str:
+    """A text of a run's file for tables and pages: printable, and of bounded length."""
+    text = printable(str(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def shared(settings: Sequence[Settings]) -> Settings:
@@ -81,15 +101,6 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
 
 
-def read_yaml(path: Path) -> Any:
-    """The content of a config; {} if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return yaml.load(file, _LOADER)
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-
-
 def selected(config: Any, key: str) -> list[Any]:
     """A list with the value of a dotted key, for a config group its name; empty if it is unknown.
 
@@ -102,7 +113,7 @@ def selected(config: Any, key: str) -> list[Any]:
         return []
     value = config.get(last)
     if isinstance(value, dict):
-        return [value["name"]] if "name" in value else []
+        return [_plain(value["name"])] if "name" in value else []
     return [_plain(value)]
 
 
@@ -111,17 +122,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Lists, mappings and numbers that JSON lacks (NaN, infinity) as text, other values unchanged."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, int | float | str) else json.dumps(value)
-
-
-def _value(text: str) -> Any:
-    """The value of an override, as a number if it is one: 1e-3 and 0.001 are equal."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return {"true": True, "false": False, "null": None}.get(text, text)
+    """Lists, mappings and numbers that JSON lacks (NaN, infinity) or too large as text, other values unchanged."""
+    if value is None or isinstance(value, bool) or number(value) is not None:
+        return value
+    return shown(value if isinstance(value, str | int | float) else json.dumps(value))

@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 from fkd.comparison import tested
 from fkd.comparison.columns import recipe_keys, words
 from fkd.comparison.ranking import Ranking
+from fkd.comparison.settings import shown
 
 _SEED = 0
 
@@ -34,7 +35,10 @@ def verdict(ranking: Ranking, resamples: int) -> str | None:
     runs = [run for side in sides for run in side.runs]
     if len({repr(run.test.get("boxes")) for run in runs}) > 1:
         return f"no paired test: {both} were tested with different kinds of boxes"
-    faces = [one for run in runs if (one := tested.read(run.path)) is not None]
+    try:
+        faces = [one for run in runs if (one := tested.read(run.path)) is not None]
+    except ValueError as error:
+        return f"no paired test: of {both} one has a damaged file ({shown(str(error))})"
     if len(faces) < len(runs):
         return f"no paired test: not all runs of {both} left test_faces.npz (test=true writes it)"
     rows = tested.matched(faces)

@@ -1,7 +1,6 @@
 """The page of a report on a data set."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 from fkd.dataset_report import figures
@@ -14,6 +13,7 @@ from fkd.dataset_report.summary import Survey
 from fkd.schema import KeypointSchema
 from fkd.terminal import progress
 from fkd.visualization import html_page
+from fkd.visualization.html_page import escape
 
 _NAMED = 8  # subjects
 _LEGEND = (

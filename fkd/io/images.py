@@ -34,6 +34,9 @@ _KINDS: tuple[tuple[bytes, type[ImageFile]], ...] = (
 )
 """Regular expression for the start of a file, and Pillow's reader."""
 
+QUALITY = 85
+"""Of JPEGs on pages and of kept crops."""
+
 _BAND = 1 << 18  # pixels
 
 
@@ -113,14 +116,19 @@ def write(path: Path | str, image: Image) -> None:
         raise UserError(f"{path}: cannot write the image ({error.strerror}); choose another place") from error
 
 
-def data_uri(image: Image, quality: int) -> str:
-    """An image (H, W, 3) RGB as a JPEG data URI, for HTML pages.
+def jpeg(image: Image, quality: int) -> bytes:
+    """The JPEG file of an image (H, W) grey or (H, W, 3) RGB.
 
     Args:
-        quality: of the JPEG, 1 to 100.
+        quality: 1 to 100.
     """
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def data_uri(image: Image, quality: int) -> str:
+    """The same as a data URI, for HTML pages."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(image, quality)).decode()}"
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fkd.geometry import Crop, adjust, square_around
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Image, Points
 
@@ -20,8 +21,21 @@ SIDES = TARGET, (0, 220, 255), (255, 255, 255)
 SKELETON = (255, 255, 255)
 BOX = (0, 200, 255)
 
+KEPT = 112
+"""Width and height in pixels of the crops of test faces that a run keeps for comparisons."""
+_WIDER = 1.5
+
 _SHIFT = 4  # OpenCV draws at integers, here sixteenths of a pixel
 _FAR = 2**20  # pixels, far outside; larger numbers overflow OpenCV's fixed point
+
+
+def kept_crop(target: Points) -> Crop:
+    """The crop of a test face that a run keeps: around its true points (K, 2), whatever the windows of its net are.
+
+    Raises:
+        ValueError: the points have no square around them.
+    """
+    return Crop.from_box(adjust(square_around(target), _WIDER), KEPT)
 
 
 def face(

@@ -2,14 +2,16 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from fkd.io import images
 from fkd.types import Annotations
+from fkd.visualization.draw import KEPT
 
 PARTS = ("jaw", "right_brow", "left_brow", "nose", "right_eye", "left_eye", "outer_mouth", "inner_mouth")
 DEFAULTS: dict[str, Any] = {
@@ -34,6 +36,7 @@ def write_run(
     source: Mapping[str, Any] | None = None,
     noise: int = 0,
     fingerprints: Mapping[str, str] | None = None,
+    crops: Sequence[int] = (),
     **changes: Any,
 ) -> Path:
     """A run folder.
@@ -44,6 +47,7 @@ def write_run(
         faces: the test faces; they get predictions of about that error.
         source: config of `data.source`.
         noise: seed of the errors.
+        crops: rows of the test faces of which it has a crop.
         fingerprints: `faces` of result.json, which an older version's run has not.
         changes: other keys of result.json; None leaves a key out.
     """
@@ -79,7 +83,7 @@ def write_run(
         "faces": fingerprints,
     } | changes
     if faces is not None:
-        write_faces(folder, faces, nme, rng)
+        write_faces(folder, faces, nme, rng, crops)
     (folder / "result.json").write_text(json.dumps({key: value for key, value in result.items() if value is not None}))
     return folder
 
@@ -97,8 +101,14 @@ def write_metrics(folder: Path, nme: float, epochs: int = 5) -> None:
             writer.writerow({"epoch": epoch, "step": epoch, "train/loss": value / 120, "lr": 0.001})
 
 
-def write_faces(folder: Path, table: Annotations, nme: float, rng: np.random.Generator) -> None:
-    """test_faces.npz with points that are off by about `nme` percent of the distance between the eyes."""
+def write_faces(
+    folder: Path, table: Annotations, nme: float, rng: np.random.Generator, crops: Sequence[int] = ()
+) -> None:
+    """test_faces.npz with points that are off by about `nme` percent of the distance between the eyes.
+
+    Args:
+        crops: rows of the faces of which test_faces.jpg has a crop, here of one grey each; none for an older version.
+    """
     target = table.keypoints
     distance = table.schema.interocular(target)
     offsets = rng.normal(0, nme / 100 / 1.2533, target.shape) * distance[:, None, None]  # mean length sd * 1.2533
@@ -113,4 +123,8 @@ def write_faces(folder: Path, table: Annotations, nme: float, rng: np.random.Gen
         window=np.zeros((len(table), 4), np.float32),
         preds=preds,
         target=target,
+        **({"visible": table.visible, "shown": np.array(crops, np.int64)} if crops else {}),
     )
+    if crops:
+        strip = np.repeat(np.array([40 + 5 * row for row in crops], np.uint8), KEPT)[:, None].repeat(KEPT, axis=1)
+        (folder / "test_faces.jpg").write_bytes(images.jpeg(strip, images.QUALITY))

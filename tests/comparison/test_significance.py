@@ -196,7 +196,7 @@ def test_there_is_no_test_without_two_recipes_or_without_faces(tmp_path: Path) -
     write_run(tmp_path / "b", {"model": "b"}, 6.0)
     assert "left test_faces.npz" in str(judge(tmp_path))
     (tmp_path / "a0" / "test_faces.npz").write_bytes(b"PK no archive")
-    assert "left test_faces.npz" in str(judge(tmp_path))
+    assert "one has a damaged file (test_faces.npz: " in str(judge(tmp_path))
 
 
 def test_one_face_in_common_is_too_few(tmp_path: Path) -> None:

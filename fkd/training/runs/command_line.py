@@ -1,16 +1,15 @@
 """`resume=DIR`: the command line of an interrupted run or sweep, read from its folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
 from fkd.library_internals.hydra import parse
+from fkd.training.runs.reading import read_json, read_yaml
 
 _PLACES = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "ckpt_path=")
 _NOT_LEARNED = {"tags", "task_name", "run_dir", "logger", "sweep"}
@@ -82,9 +81,9 @@ def sweep_overrides(folder: Path) -> tuple[list[str], list[str]]:
     """
     path = folder / "multirun.yaml"
     try:
-        overrides: Mapping[str, Any] = yaml.safe_load(path.read_text())["hydra"]["overrides"]
+        overrides: Mapping[str, Any] = read_yaml(folder, path.name)["hydra"]["overrides"]
         return _checked(overrides["hydra"]), _checked(overrides["task"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (KeyError, TypeError):
         raise _broken(path) from None
 
 
@@ -96,8 +95,8 @@ def _run_overrides(folder: Path) -> list[str]:
             "found neither; give a folder below outputs"
         )
     try:
-        return _checked(json.loads(path.read_text())["overrides"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _checked(read_json(folder, path.name)["overrides"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise _broken(path) from None
 
 

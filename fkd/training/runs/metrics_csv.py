@@ -1,32 +1,52 @@
 """Reads the metrics.csv of a run."""
 
 import csv
-import math
 from collections.abc import Mapping
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
+
+from fkd.training.runs.reading import number, opened
 
 Curve = Mapping[int, float]
 """Epoch (the first is 1) -> value."""
+_BYTES, _VALUES = 128_000_000, 2_000_000
+"""More than 100,000 epochs take."""
+_DIGITS = 10
+"""Of an epoch, less than."""
 
 
 def read(run_dir: Path) -> dict[str, dict[int, float]]:
     """Read the curve of each logged name; of an epoch that was logged twice, as after a resume, the later row counts.
 
     Rows that are cut off and values that are not finite are left out; without the file there are no curves.
+
+    Raises:
+        ValueError: the file is too large, is no CSV, or is none of the folder's own.
     """
     curves: dict[str, dict[int, float]] = {}
-    path = run_dir / "metrics.csv"
-    with suppress(OSError, csv.Error), path.open(errors="replace", newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if None in row or None in row.values() or not row.get("epoch", "").isdigit():
-                continue
-            epoch = int(row.pop("epoch")) + 1
-            for name, cell in row.items():
-                with suppress(ValueError):  # an empty cell: another row of the epoch has this name
-                    if name != "step" and math.isfinite(value := float(cell)):
-                        curves.setdefault(name, {})[epoch] = value
+    count = 0
+    try:
+        with TextIOWrapper(opened(run_dir, "metrics.csv", _BYTES), "utf-8", "replace", newline="") as file:
+            for row in csv.DictReader(file):
+                if None in row or None in row.values() or (epoch := _epoch(row.pop("epoch", ""))) is None:
+                    continue
+                if (count := count + len(row)) > _VALUES:
+                    raise ValueError(f"expected at most {_VALUES:,} values, found more")
+                for name, cell in row.items():
+                    with suppress(ValueError):  # an empty cell: another row of the epoch has this name
+                        if name != "step" and (value := number(float(cell))) is not None:
+                            curves.setdefault(name, {})[epoch] = value
+    except FileNotFoundError:
+        pass
+    except (OSError, csv.Error) as error:
+        raise ValueError(str(error)) from error
     return curves
+
+
+def _epoch(cell: str) -> int | None:
+    """The epoch of a row, from 1; None if it is no number."""
+    return int(cell) + 1 if cell.isascii() and cell.isdigit() and len(cell) < _DIGITS else None
 
 
 def best_epoch(curves: Mapping[str, Curve]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from fkd.distributed import is_first
-from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
+from fkd.errors import BAD_OBJECTIVE, Stopped, UserError, short
 from fkd.io.atomic import is_locked, locked, whole_file
 from fkd.training.runs.command_line import command
+from fkd.training.runs.reading import number, read_json
 
 ELSEWHERE = "give another folder: hydra.run.dir=DIR, or hydra.sweep.dir=DIR for a sweep"
 """Advice for a folder that holds something else."""
@@ -75,7 +76,8 @@ class Run:
     @property
     def objective(self) -> float:
         """The objective of a run that is over, for a sweep."""
-        return float(self.before.get("objective", BAD_OBJECTIVE))
+        objective = self.before.get("objective")
+        return BAD_OBJECTIVE if objective is None else float(objective)
 
     def _check_folder(self, resumes: bool) -> None:
         if (self.folder / "multirun.yaml").exists():
@@ -108,8 +110,8 @@ class Run:
 
     def _seconds_until(self, last: Path) -> float:
         """The duration of the run so far; a process that was killed counts until its last save."""
-        seconds = float(self.before.get("seconds", 0.0))
-        if self.before["status"] == "running":
+        seconds = float(self.before.get("seconds") or 0.0)
+        if self.before["status"] == "running" and self.before.get("started") is not None:
             started = datetime.fromisoformat(self.before["started"]).timestamp()
             seconds += max(last.stat().st_mtime - started, 0.0)
         return round(seconds, 1)
@@ -175,17 +177,38 @@ def _read(path: Path) -> dict[str, Any]:
     """Read the result of an earlier process; empty without one.
 
     Raises:
-        UserError: the file is broken.
+        UserError: the file is broken, or a value that resuming needs is of another type.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path.parent, path.name)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
-        content = error
-    if not isinstance(content, dict) or not isinstance(content.get("overrides"), list) or "status" not in content:
-        raise UserError(f"{path}: expected the result of a run, found a broken file; {ELSEWHERE}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected the result of a run, found a broken file ({error}); {ELSEWHERE}") from None
+    for key, (expected, fits) in _KEYS.items():
+        if not fits(content.get(key)):
+            reason = f"{key}: expected {expected}, found {short(content.get(key))}"
+            raise UserError(f"{path}: expected the result of a run, found a broken file ({reason}); {ELSEWHERE}")
     return content
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        datetime.fromisoformat(value).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return False
+    return True
+
+
+_KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "status": ("text", lambda value: isinstance(value, str)),
+    "overrides": ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(o, str) for o in value)),
+    "ckpt_path": ("text or null", lambda value: value is None or isinstance(value, str)),
+    "started": ("a date", lambda value: value is None or _is_date(value)),
+    "seconds": ("a number", lambda value: value is None or number(value) is not None),
+    "objective": ("a number", lambda value: value is None or isinstance(value, float) or number(value) is not None),
+}
+"""Key of `result.json` that a later process reads -> what it holds."""
 
 
 def _overrides(values: Mapping[str, Any]) -> list[str]:
