@@ -203,7 +203,7 @@ def check(folder: Path) -> str:
 @pytest.mark.parametrize("evaluations", [False, True], ids=["runs", "evaluations"])
 def test_a_mutated_file_of_one_run_leaves_the_others_compared(tmp_path: Path, evaluations: bool) -> None:
     files = write_folder(tmp_path / "whole", evaluations)
-    for seed in range(24):
+    for seed in range(15):
         rng = random.Random(f"{evaluations} {seed}")
         shutil.copytree(tmp_path / "whole", tmp_path / "now")
         mutate(tmp_path / "now" / "bad" / files[seed % len(files)], rng)
