@@ -55,7 +55,7 @@ class FaceErrors:
         """
         arrays = _arrays(self.run_dir, "preds", "target", "visible")
         preds, target = (arrays[name].astype(np.float32) for name in ("preds", "target"))
-        visible = arrays.get("visible", np.ones(target.shape[:2], bool))  # older versions did not write it
+        visible = arrays.get("visible", np.ones(target.shape[:2], bool))
         if not preds.shape == target.shape == (len(self.nme), *visible.shape[1:], 2) or len(visible) != len(self.nme):
             raise ValueError(f"{FILE}: expected points for each of {len(self.nme):,} faces, found {preds.shape}")
         return preds, target, visible
@@ -81,8 +81,6 @@ def read(run_dir: Path) -> FaceErrors | None:
     arrays = _arrays(run_dir, "nme", "missed", "image", "subject")
     if not arrays:
         return None
-    if missing := {"nme", "missed", "image", "subject"} - set(arrays):
-        raise ValueError(f"{FILE}: expected an array {min(missing)}, found none")
     nme, images, subjects = arrays["nme"].astype(np.float32), arrays["image"], arrays["subject"]
     if len({len(array) for array in arrays.values()}) > 1 or not len(nme):
         raise ValueError(f"{FILE}: expected arrays of one length, found {[len(a) for a in arrays.values()]}")
@@ -95,7 +93,7 @@ def read(run_dir: Path) -> FaceErrors | None:
 
 
 def _arrays(run_dir: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
-    """Those of the arrays that the file has; none without a file. Types and sizes are checked before any is read.
+    """Arrays of the file; none without it. Types and sizes are checked before any is read.
 
     Raises:
         ValueError: the file is damaged.
@@ -106,6 +104,8 @@ def _arrays(run_dir: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
             for name in set(names) & {entry.removesuffix(".npy") for entry in archive.namelist()}:
                 with archive.open(f"{name}.npy") as entry:
                     found[name] = _array(name, entry, archive.getinfo(f"{name}.npy").file_size)
+        if missing := set(names) - set(found) - {"visible", "shown"}:  # which older versions did not write
+            raise ValueError(f"expected an array {min(missing)}, found none")
     except FileNotFoundError:
         return {}
     except Exception as error:  # zipfile, zlib and numpy can fail in any way on an untrusted file

@@ -27,8 +27,9 @@ def write_page(path: Path, template: Path, parts: Mapping[str, str], scripts: Ma
     page, style = ((template / f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("html", "css"))
     scripts = scripts or {}
     allowed = " ".join(map(_source, scripts.values())) or "'none'"
+    styles = "'unsafe-inline'" if scripts else _source(style)  # Plotly adds styles; they can load nothing
     policy = (
-        f"default-src 'none'; script-src {allowed}; style-src {_source(style)} {_source('')}; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src {styles}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fkd.distributed import RAY_FOLDER
 from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
+from fkd.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ def _waiting_for_all() -> Iterator[None]:
 
 def _bad_value(job: str, error: Exception) -> JobReturn:
     """The result of a job that was killed; says so."""
-    log.warning(f"{job} ended without a result: {str(error).splitlines()[0]}")
+    log.warning(printable(f"{job} ended without a result: {str(error).splitlines()[0]}"))
     result = JobReturn(status=JobStatus.COMPLETED)
     result.return_value = BAD_OBJECTIVE
     return result

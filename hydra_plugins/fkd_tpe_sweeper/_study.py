@@ -1,6 +1,6 @@
 """The study of a sweep, which several processes may share, at once or one after the other."""
 
-import json
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,11 +15,14 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from fkd.config.instantiate import instantiate
-from fkd.errors import UserError
+from fkd.errors import UserError, short
 from fkd.io.atomic import is_locked, locked
 from fkd.library_internals.optuna import running_trial
+from fkd.terminal import printable
 from fkd.training.optuna_storage import named, open_storage, reached
 from fkd.training.runs.command_line import is_learned
+from fkd.training.runs.reading import number as finite
+from fkd.training.runs.reading import read_json
 from hydra_plugins.fkd_tpe_sweeper._space import Space
 
 _PARENT, _RECIPE, _STATUS = "parent", "recipe", "status"
@@ -67,11 +70,17 @@ class SharedStudy:
         can resume it. A diverged job counts as pruned, since it has no finite value.
         """
         result = self.result_of(number)
-        status = str(result.get("status", "failed: no result.json"))
+        status = printable(str(result.get("status", "failed: no result.json that can be read")))
         if status.startswith("stopped: interrupted") or self._trains(number):
             return
         if status == "running":
             status = "failed: its process was killed"
+        objective = result.get("objective")
+        if status == "done" and finite(objective) is None and objective != math.inf:
+            status = (
+                f"failed: {self.folder_of(number)}/result.json: expected a number as objective of a run that is done, "
+                f"found {short(objective)}; remove the folder, and the trial is trained again"
+            )
         trial = next(trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number)
         if trial.state.is_finished():
             return
@@ -94,10 +103,9 @@ class SharedStudy:
         """The `result.json` of its job; empty without one."""
         folder = self.folder_of(number)
         try:
-            content = json.loads((folder / "result.json").read_text()) if folder else {}
-        except (OSError, ValueError):
+            return read_json(folder, "result.json") if folder else {}
+        except (OSError, ValueError, RecursionError):
             return {}
-        return content if isinstance(content, dict) else {}
 
     def _ask(self, sampler: DictConfig, seed: int) -> BaseTrial:
         self.study.sampler = instantiate(sampler, "hydra.sweeper.sampler", seed=seed)
@@ -178,7 +186,13 @@ def _check_recipe(study: optuna.Study, storage: str, fixed: Sequence[str], space
 
 def _check_folder(shared: SharedStudy, storage: str) -> None:
     """Refuse a study whose trials are in another folder; one database may hold many studies."""
-    done = complete(shared.study.get_trials(deepcopy=False))
+    trials = shared.study.get_trials(deepcopy=False)
+    if unknown := [trial.number for trial in trials if trial.state == TrialState.COMPLETE and trial.value is None]:
+        raise UserError(
+            f"{named(storage)}: expected a value of each complete trial, found none of trial {unknown[0]}; give "
+            "hydra.sweeper.study_name=NAME for a new study"
+        )
+    done = complete(trials)
     if done and not any(shared.folder_of(number) for number in done):
         raise UserError(
             f"{named(storage)}: expected the folder of the {len(done)} trials of the study {shared.study.study_name}, "

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from fkd.terminal import printable
 from fkd.training.runs.command_line import is_learned
 from fkd.training.runs.run_folder import write_json
 from hydra_plugins.fkd_tpe_sweeper import _plots
@@ -20,9 +21,7 @@ def log_trial(study: SharedStudy, number: int, objective: str) -> None:
     values = complete(trials)
     outcome = _format(values[number], objective) if number in values else study.status(trials[number])
     best = min(values, key=values.__getitem__, default=None)
-    log.info(
-        f"\t#{number} : {outcome}" + ("" if best is None else f" (best: #{best}, {_format(values[best], objective)})")
-    )
+    _log(f"\t#{number} : {outcome}" + ("" if best is None else f" (best: #{best}, {_format(values[best], objective)})"))
 
 
 def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
@@ -35,12 +34,12 @@ def log_sweep(study: SharedStudy, fixed: Sequence[str], objective: str) -> None:
     """
     trials = study.study.get_trials(deepcopy=False)
     values, states = complete(trials), Counter(_state(study.status(trial)) for trial in trials)
-    log.info(f"{len(trials)} trials in {study.folder}: {', '.join(f'{n} {state}' for state, n in states.items())}")
+    _log(f"{len(trials)} trials in {study.folder}: {', '.join(f'{n} {state}' for state, n in states.items())}")
     if states["interrupted"] or states["failed"]:
-        log.info(f"resume={study.folder} continues the trials that were interrupted or failed")
+        _log(f"resume={study.folder} continues the trials that were interrupted or failed")
     if values:
         best = min(values, key=values.__getitem__)
-        log.info(f"best: #{best}, {_format(values[best], objective)}, in {study.folder_of(best)}")
+        _log(f"best: #{best}, {_format(values[best], objective)}, in {study.folder_of(best)}")
     write_json(study.folder / "search.json", _content(study, fixed, objective))
     if sum(map(math.isfinite, values.values())) > 1:
         _plots.draw(study.study, objective.replace("/", " ").replace("nme", "NME (inter-ocular, %)"), study.folder)
@@ -56,7 +55,7 @@ def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[s
         "objective": objective,
         "overrides": [override for override in fixed if is_learned(override.partition("=")[0])],
         "space": {key: str(distribution) for key, distribution in study.space.items()},
-        "date": min((result["started"] for result in results if "started" in result), default=None),
+        "date": min((date for result in results if isinstance(date := result.get("started"), str)), default=None),
         "environment": next((result["environment"] for result in results if "environment" in result), None),
         "trials": [
             {
@@ -70,6 +69,10 @@ def _content(study: SharedStudy, fixed: Sequence[str], objective: str) -> dict[s
             for trial, result in zip(trials, results, strict=True)
         ],
     }
+
+
+def _log(line: str) -> None:
+    log.info(printable(line))
 
 
 def _state(status: str) -> str:

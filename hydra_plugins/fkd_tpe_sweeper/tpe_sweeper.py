@@ -15,6 +15,7 @@ from fkd.config import checks
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.library_internals.hydra import parse
+from fkd.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class TpeSweeper(Sweeper):
                 except Exception as error:  # such as a job that was killed since memory was short
                     if not any(study.folder_of(trial.number) for trial in batch):
                         raise
-                    log.warning(f"the launcher lost a job: {error}")
+                    log.warning(printable(f"the launcher lost a job: {error}"))
                 for trial in batch:
                     study.tell(trial.number)
                     _summary.log_trial(study, trial.number, objective)

@@ -58,6 +58,8 @@ def test_evaluations_of_one_recipes_seeds_are_one_line_and_other_faces_have_no_r
     assert [float(found[f"seed{seed}"]["test/nme_interocular"]) for seed in (0, 1)] == pytest.approx(
         [metrics["nme_interocular"] for metrics in scores]
     )
+    record = json.loads(Path("scores/seed0/evaluation.json").read_text())
+    assert record["config"]["trainer"]["max_epochs"] == 5  # of the training's own config
     comparison = fkd.compare("scores")
     assert {type(run).__name__ for run in comparison.runs} == {"Evaluation"}
 

@@ -47,7 +47,7 @@ def saved(folder: Path, faces: Faces, noise: int, missed: tuple[int, ...] = ()) 
     found = np.ones(len(table), bool)
     found[list(missed)] = False
     preds = (
-        table.keypoints + rng.normal(0, 3, table.keypoints.shape) * rng.uniform(0.5, 2, (len(table), 1, 1))
+        table.keypoints + rng.normal(0, 4, table.keypoints.shape) * rng.uniform(0.8, 2, (len(table), 1, 1))
     ).astype("f4")
     errors = np.linalg.norm(preds - table.keypoints, axis=2).mean(axis=1) / table.schema.interocular(table.keypoints)
     errors = np.where(found, 100 * errors, 100).astype(np.float32)

@@ -95,7 +95,10 @@ def body_of(page: Path, profile: Path) -> str:
     """What a browser has made of it."""
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
     command = [str(CHROMIUM), *quiet, f"--user-data-dir={profile}", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run([*command, f"file://{page}"], capture_output=True, text=True, timeout=60, check=True)
+    command += ["--enable-logging=stderr", f"file://{page}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not said  # no script fails, and nothing breaks the page's Content-Security-Policy
     return done.stdout.split("<script>")[0]
 
 
@@ -110,6 +113,29 @@ def test_twenty_runs_and_more_are_told_apart(tmp_path: Path) -> None:
     assert len(set(strokes)) == len(strokes) == 24
     assert 'class="number best"' not in table  # all are alike
     assert re.search(r'<p id="judgement" hidden=', body)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_what_runs_are_called_makes_no_links_and_only_the_pages_own_scripts_run(tmp_path: Path) -> None:
+    link = '<a href="https://example.com/x">jaw</a>'
+    scores = {"nme_interocular": 5.0, "per_part": {link: 4.0, "nose_bridge": 5.0}}
+    table = annotations(subjects=2, frames=2)
+    for name in ("a", "b"):
+        write_run(tmp_path / "runs" / name, {"model": f"{link}{name}"}, test=scores, faces=table, crops=(0, 1))
+    page = write(tmp_path / "runs", None)
+    body = body_of(tmp_path / "runs" / "page.html", tmp_path / "profile")
+    assert "<a " not in body.split("<body>")[1]
+    assert "example.com" in body.split('<div id="parts"')[1].split("</figure>")[0]
+    assert body.count('src="data:image/jpeg') == 4  # 2 faces, 2 runs
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy[1].replace("style-src 'unsafe-inline'", "")  # no other place
+    changed = page.replace("draw();\n</script>", "draw();\ndocument.title = 1;\n</script>")
+    assert changed != page
+    (tmp_path / "runs" / "page.html").write_text(changed)
+    with pytest.raises(AssertionError, match="Executing inline script violates"):
+        body_of(tmp_path / "runs" / "page.html", tmp_path / "profile")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -40,6 +41,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 
 STATUSES = {"fails": "failed: no", "diverges": "stopped: epoch 2: val/loss is nan", "prunes": "stopped: pruned at 2"}
+EDITED = {
+    "has no objective": {"status": "done", "started": 5},
+    "has text": {"status": "done", "objective": "x", "started": "2026-01-31", "seconds": []},
+    "has a list": {"status": "done", "objective": [1]},
+    "has NaN": {"status": "done", "objective": float("nan")},
+    "has digits": {"status": "done", "objective": 10**400},
+}
 AT_FIRST = {"is interrupted": "stopped: interrupted", "fails at first": "failed: no"}
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="task")
@@ -55,7 +63,7 @@ def main(cfg):
         result = {"status": AT_FIRST[ending]}
     else:
         result = {"status": STATUSES.get(ending, "done"), "objective": (cfg.x - 1) ** 2 + 5 * (cfg.kind == "b")}
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(EDITED.get(ending, result)))
 
 main()
 '''
@@ -281,6 +289,29 @@ def test_no_job_ends_the_sweep_and_each_ending_is_known(sweep: Callable[..., Pat
     for number in "0145":
         one, again = (call[1:3] for call in calls_of(folder) if call[0] == number)
         assert one == again
+
+
+def test_a_trial_that_is_done_without_an_objective_ends_no_sweep(sweep: Callable[..., Path]) -> None:
+    endings = ["has no objective", "has text", "has a list", "has NaN", "has digits"]
+    folder = sweep(*SPACE, f"endings=[{','.join(endings)}]", trials=7)
+    states = [trial.state for trial in trials_of(folder)]
+    assert states == [TrialState.RUNNING] * 5 + [TrialState.COMPLETE] * 2
+    search = json.loads((folder / "search.json").read_text())
+    assert search["date"] == "2026-01-31"
+    assert [trial["status"] for trial in search["trials"]] == ["done"] * 2 + ["failed"] * 5
+    for number, trial in enumerate(trials_of(folder)[:5]):  # what the sweep prints of it
+        line = trial.user_attrs["status"]
+        assert f"{folder}/{number}_x/result.json: expected a number as objective of a run that is done, found" in line
+        assert line.endswith("remove the folder, and the trial is trained again")
+        assert "\n" not in line
+
+
+def test_a_study_with_a_trial_that_is_complete_without_a_value_is_refused(sweep: Callable[..., Path]) -> None:
+    folder = sweep(*SPACE, trials=2)
+    with sqlite3.connect(next(folder.glob("*.db"))) as database:
+        database.execute("DELETE FROM trial_values WHERE trial_id = (SELECT MIN(trial_id) FROM trial_values)")
+    with pytest.raises(UserError, match=r"expected a value of each complete trial, found none of trial 0"):
+        sweep(*SPACE, trials=3)
 
 
 def test_another_sweeps_study_is_refused(sweep: Callable[..., Path]) -> None:

@@ -185,7 +185,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: expected the result of a run, found a broken file ({error}); {ELSEWHERE}") from None
     for key, (expected, fits) in _KEYS.items():
         if not fits(content.get(key)):
-            raise UserError(f"{path}: {key}: expected {expected}, found {short(content.get(key))}; {ELSEWHERE}")
+            reason = f"{key}: expected {expected}, found {short(content.get(key))}"
+            raise UserError(f"{path}: expected the result of a run, found a broken file ({reason}); {ELSEWHERE}")
     return content
 
 
@@ -203,7 +204,7 @@ _KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "ckpt_path": ("text or null", lambda value: value is None or isinstance(value, str)),
     "started": ("a date", lambda value: value is None or _is_date(value)),
     "seconds": ("a number", lambda value: value is None or number(value) is not None),
-    "objective": ("a number", lambda value: value is None or number(value) is not None),
+    "objective": ("a number", lambda value: value is None or isinstance(value, float) or number(value) is not None),
 }
 """Key of `result.json` that a later process reads -> what it holds."""
 
