@@ -24,7 +24,7 @@ _cleared: set[str] = set()
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails.
 
-    A process's first write into a folder removes the temporary files of killed processes there.
+    A process's first write into a folder, or lock there, removes the temporary files of killed processes.
     """
     with _temporary(path, Path.touch) as temporary:
         with temporary.open("wb") as file:
@@ -87,6 +87,7 @@ def locked(path: Path, wait: bool) -> Iterator[bool]:
         path: the file; it is made if missing, and stays.
         wait: wait until no other process holds the lock; otherwise the block runs without it.
     """
+    _clear(path.parent)
     with _opened(path, wait, os.O_CREAT) as is_held:
         yield is_held
 

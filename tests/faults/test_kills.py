@@ -26,7 +26,6 @@ from typing import Any
 import onnxruntime  # noqa: F401
 import onnxscript  # noqa: F401
 import optuna  # noqa: F401
-import pytest
 import torch
 import torch.utils.tensorboard
 import yaml
@@ -246,7 +245,10 @@ def run(place: Workplace, kills: int, seed: int, names: Sequence[str] = tuple(CO
     faults = []
     for number in range(kills):
         name = names[number % len(names)]
-        stage, found = place.kill(name, choose)
+        for _ in range(5):  # the first run, which is not killed, may be slower than later ones
+            stage, found = place.kill(name, choose)
+            if found or not stage.startswith("too late"):
+                break
         hit[name].append(stage)
         faults += [f"{name}, killed {stage}: {fault}" for fault in found]
         print(f"{number + 1}: {name} {stage} {found[:3] or 'the same in the end'}", file=sys.stderr, flush=True)
@@ -254,9 +256,6 @@ def run(place: Workplace, kills: int, seed: int, names: Sequence[str] = tuple(CO
     return {"kills": kills - too_late, "hit": hit, "faults": faults, "seconds": round(time.monotonic() - begin)}
 
 
-@pytest.mark.skipif(
-    "FKD_KILLS" not in os.environ, reason="failed once of three on a loaded machine; FKD_KILLS=1 runs it"
-)
 def test_commands_that_are_killed_end_the_same_when_they_are_given_again(tmp_path: Path) -> None:
     with workplace(tmp_path) as place:
         report = run(place, _IN_CI, 0)

@@ -385,6 +385,22 @@ def test_writing_that_was_killed_at_its_end_goes_on(folder: Path, tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in folder.iterdir()}
 
 
+def test_writing_that_was_killed_at_its_first_file_can_be_repeated(folder: Path, tmp_path: Path) -> None:
+    """Only half of the settings is there, under the name of a temporary file."""
+
+    def killed() -> None:
+        Path.replace = lambda *_: os._exit(9)  # type: ignore[method-assign]
+        written(tmp_path, crowd())
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert any(path.suffix == ".tmp" for path in tmp_path.iterdir())
+    written(tmp_path, crowd())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in folder.iterdir()}
+
+
 def test_writing_that_was_killed_goes_on_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     """Killed while a shard is being written; what was whole stays."""
     source = crowd()
