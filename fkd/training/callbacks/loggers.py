@@ -52,7 +52,7 @@ def log_hyperparameters(loggers: Sequence[Logger], config: Mapping[str, Any], me
             logger.experiment.finish()  # the next job of a sweep has a run of its own
         else:
             logger.log_metrics(dict(metrics))
-        logger.save()
+            logger.finalize("success")  # closes the files, and ends TensorBoard's thread
 
 
 def restore_metrics(trainer: pl.Trainer, logged: str) -> None:
