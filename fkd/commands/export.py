@@ -7,6 +7,7 @@ fkd export ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true da
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from fkd.geometry import crop_matrices, transform
 from fkd.inference import export
 from fkd.inference.labelled_faces import crops_of
 from fkd.inference.torch_net import TorchNet, load_net
+from fkd.io.atomic import refusal
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
 from fkd.terminal import labelled_lines, show
@@ -59,8 +61,8 @@ def main(cfg: DictConfig) -> None:
     torch.set_num_threads(1)  # as the exported nets use, for a fair table
 
     show("exporting, which may take a minute")
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        written = Path(folder) / f"float{output.suffix}"
+    with _folder_beside(output) as folder:
+        written = folder / f"float{output.suffix}"
         if written.suffix == checkpoint.SAFETENSORS:
             checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
             again: Run = load_net(written, "cpu", "output")
@@ -76,7 +78,7 @@ def main(cfg: DictConfig) -> None:
             )
         if int8:
             train, val = (Sample.of(faces, split, count, net, cfg.boxes, detector) for split in ("train", "val"))
-            source, written = written, Path(folder) / "int8.onnx"
+            source, written = written, folder / "int8.onnx"
             export.to_int8(source, written, train.crops)
             nets["int8"] = export.reader(written)
         size = written.stat().st_size
@@ -85,6 +87,17 @@ def main(cfg: DictConfig) -> None:
     title = f"one thread, {len(test.crops)} crops of data={faces.name}, boxes={cfg.boxes}"
     show(comparison(title, nets, test, val if int8 else None))
     show(labelled_lines({"exported": f"{output} ({size:,} bytes)"}))
+
+
+@contextmanager
+def _folder_beside(output: Path) -> Iterator[Path]:
+    """A folder for the block beside the output; what cannot be written there is said of the output."""
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+            yield Path(folder)
+    except OSError as error:
+        reason = (refusal(error) or error).strerror
+        raise UserError(f"output={output}: cannot be written ({reason}); choose another place") from error
 
 
 @dataclass(frozen=True)
