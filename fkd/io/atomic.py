@@ -1,5 +1,6 @@
 """Atomic writes, and file locks that end with their process."""
 
+import errno
 import os
 import secrets
 import sys
@@ -9,20 +10,53 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from fkd.errors import UserError
+
 if sys.platform != "win32":
     import fcntl
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails."""
+    """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails.
+
+    Raises:
+        OSError: the file cannot be written; named by its path, also where a library hides why its writing failed.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
         temporary.replace(path)
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        raise OSError(refused.errno, refused.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def refusal(error: BaseException | None) -> OSError | None:
+    """Why the system refused to write, if that led to an exception: a full disk, missing rights, a folder removed.
+
+    None for a UserError, which says more already.
+    """
+    found = None
+    while error is not None and not isinstance(error, UserError) and (found is None or found.filename is None):
+        if isinstance(error, OSError):
+            gone = error.errno == errno.ENOENT and not Path(os.fsdecode(error.filename or ".")).parent.exists()
+            named = error.filename is not None and error.errno in (errno.EACCES, errno.EPERM, errno.EIO)
+            short = error.errno is None and "requested and" in str(error)  # NumPy's message of a short write
+            if gone or named or short or error.errno in (*_FULL, errno.EFBIG, errno.EROFS):
+                is_full = short or error.errno in _FULL
+                reason = "disk full" if is_full else "its folder is gone" if gone else error.strerror
+                found = OSError(errno.ENOSPC if short else error.errno, reason, error.filename)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT) if sys.platform != "win32" else (errno.ENOSPC,)
 
 
 @contextmanager
