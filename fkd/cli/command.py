@@ -28,7 +28,8 @@ from fkd.cli.messages import explain, is_group, keys_of
 from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
-from fkd.library_internals.hydra import parse, run_task, without_hydra_state
+from fkd.io.atomic import refusal, whole_file
+from fkd.library_internals.hydra import parse, run_task, without_hydra_state, write_configs_with
 from fkd.terminal import say, show, tell
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
@@ -88,6 +89,7 @@ class Command:
         except Exception as error:
             if not self._is_expected(error):
                 raise
+            put_back()
             say(explain(error, self.config_name))
             sys.exit(_status(error))
         if statuses:  # of a sweep's jobs, which have printed their errors
@@ -117,7 +119,7 @@ class Command:
                 raise
             raise UserError(explain(error, self.config_name, arguments)) from error
         finally:
-            gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
+            gc.collect()
 
     def _prepare(self) -> None:
         self._started, self._resume_hint = False, ""  # whether a job has started in this process; how to resume it
@@ -164,18 +166,21 @@ class Command:
             statuses.add(1)
             if not (isinstance(error, Interrupted) and distributed.is_submitted()):
                 sys.exit(error.code if isinstance(error, SystemExit) else 1)  # submitit starts the job again
-        except _EXPECTED as error:
-            say(explain(error, self.config_name))
-            if not sweep:
-                if not isinstance(error, Stopped):
-                    put_back()
-                sys.exit(_status(error))
-            statuses.add(_status(error))
-        except Exception:
-            if not sweep:
+        except Exception as error:
+            if self._is_expected(error):
+                say(explain(error, self.config_name))
+                if not sweep:
+                    if not isinstance(error, Stopped):
+                        put_back()
+                    sys.exit(_status(error))
+                statuses.add(_status(error))
+            elif not sweep:
                 raise
-            traceback.print_exc()
-            statuses.add(1)
+            else:
+                traceback.print_exc()
+                statuses.add(1)
+        finally:
+            gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
         return BAD_OBJECTIVE
 
     def _job_of_program(self, cfg: DictConfig) -> Any:
@@ -189,7 +194,8 @@ class Command:
 
     def _is_expected(self, error: Exception) -> bool:
         """Whether one line is enough; errors of composing the config are expected only before a job has started."""
-        return isinstance(error, _EXPECTED) or (not self._started and isinstance(error, _COMMAND_LINE))
+        is_early = not self._started and isinstance(error, _COMMAND_LINE)
+        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None
 
 
 def command(
@@ -197,6 +203,15 @@ def command(
 ) -> Callable[[Callable[[DictConfig], Any]], Command]:
     """Make a `Command` of the function below; the arguments are described there."""
     return lambda task: Command(task, config_name, positional, rewrite)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(content)
+
+
+write_configs_with(_write)
 
 
 def _status(error: Exception) -> int:

@@ -14,6 +14,7 @@ from yaml.error import MarkedYAMLError
 
 from fkd.config import CONF, project
 from fkd.errors import FacesVisibleError, Stopped, UserError
+from fkd.io.atomic import refusal
 from fkd.library_internals.hydra import without_hydra_state
 
 
@@ -29,8 +30,9 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
     arguments = sys.argv[1:] if arguments is None else arguments
     if isinstance(error, UserError | Stopped | FacesVisibleError):
         return text
-    if isinstance(error, OSError) and error.filename is not None:  # Hydra's own have no filename
-        return f"{error.filename}: {error.strerror}; give another place for the run, e.g. hydra.run.dir=DIR"
+    refused = refusal(error) or error
+    if isinstance(refused, OSError) and refused.filename is not None:  # Hydra's own have no filename
+        return f"{refused.filename}: {refused.strerror}; make room or give another place, such as hydra.run.dir=DIR"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}: expected a value, found none; give {error.full_key}=..."
     if isinstance(error, MarkedYAMLError):

@@ -1,7 +1,7 @@
 """Checks before a command that its folder holds no other run, and results after the jobs of a sweep."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ kept: dict[Path, bytes] = {}
 def put_back() -> None:
     """Restore the configs in the run folder after a command was refused."""
     for path, content in kept.items():
-        with whole_file(path) as file:
+        with suppress(OSError), whole_file(path) as file:  # what refused them may be a full disk
             file.write(content)
 
 

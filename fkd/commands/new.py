@@ -5,14 +5,13 @@ fkd new mylab
 
 import keyword
 import re
-import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from fkd.config import project
 from fkd.errors import UserError
-from fkd.io.atomic import scratch_folder
+from fkd.io.atomic import refusal, scratch_folder
 from fkd.terminal import say, tell
 
 _TEMPLATE, _NAME = Path(__file__).parent / "new_project", "mylab"
@@ -59,11 +58,12 @@ def write_project(folder: Path, name: str) -> None:
         raise UserError(f"fkd new {name}: Python has a module of this name already; choose another one")
     try:
         with scratch_folder(folder / name) as scratch:
-            copy = scratch / name
-            shutil.copytree(_TEMPLATE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            (copy / _NAME).rename(copy / name)
-            for file in (path for path in copy.rglob("*") if path.is_file()):
-                file.write_text(file.read_text("utf-8").replace(_NAME, name), "utf-8")
-            copy.rename(folder / name)
+            for file in (path for path in _TEMPLATE.rglob("*") if path.is_file() and path.parent.name != "__pycache__"):
+                parts = [name if part == _NAME else part for part in file.relative_to(_TEMPLATE).parts]
+                copy = Path(scratch, name, *parts)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_text(file.read_text("utf-8").replace(_NAME, name), "utf-8")
+            Path(scratch, name).rename(folder / name)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written to ({error.strerror}); go to another folder") from error
+        reason = (refusal(error) or error).strerror
+        raise UserError(f"{folder / name}: cannot be written ({reason}); make room or go to another folder") from error

@@ -5,6 +5,7 @@ pixels: scaling and decoding are part of the graph.
 """
 
 import importlib.util
+import io
 import logging
 import tempfile
 import warnings
@@ -97,8 +98,10 @@ def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
     for part in program.graph_module.modules():
         for node in getattr(part, "graph", torch.fx.Graph()).nodes:
             node.meta.pop("stack_trace", None)  # has paths of this machine
+    content = io.BytesIO()  # torch ends the process if a file cannot be written
     with _quiet(), whole_file(path) as file:
-        torch.export.save(program, file, extra_files={KEY: metadata.to_json()})
+        torch.export.save(program, content, extra_files={KEY: metadata.to_json()})
+        file.write(content.getbuffer())
 
 
 def to_int8(source: Path, path: Path, crops: Image) -> None:

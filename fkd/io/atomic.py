@@ -1,5 +1,6 @@
 """Atomic writes, and file locks that end with their process."""
 
+import errno
 import os
 import re
 import secrets
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from fkd.errors import UserError
 
 if sys.platform != "win32":
     import fcntl
@@ -25,6 +28,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Atomic write: a temporary file in the same folder, renamed on success, removed if the block fails.
 
     A process's first write into a folder, or lock there, removes the temporary files of killed processes.
+
+    Raises:
+        OSError: the file cannot be written; named by its path, also where a library hides why its writing failed.
     """
     with _temporary(path, Path.touch) as temporary:
         with temporary.open("wb") as file:
@@ -43,18 +49,24 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def _temporary(path: Path, make: Callable[..., None]) -> Iterator[Path]:
     """A new file or folder beside a path, locked until the end of the block, and then removed if it is still there."""
     _clear(path.parent)
-    with ExitStack() as lock:
-        while True:
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-            make(temporary, exist_ok=False)
-            with suppress(FileNotFoundError):  # another process removed it before it was locked
-                lock.enter_context(_opened(temporary, wait=True))
-                if temporary.exists():
-                    break
-        try:
-            yield temporary
-        finally:
-            _remove(temporary)
+    try:
+        with ExitStack() as lock:
+            while True:
+                temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+                make(temporary, exist_ok=False)
+                with suppress(FileNotFoundError):  # another process removed it before it was locked
+                    lock.enter_context(_opened(temporary, wait=True))
+                    if temporary.exists():
+                        break
+            try:
+                yield temporary
+            finally:
+                with suppress(OSError):
+                    _remove(temporary)
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        raise OSError(refused.errno, refused.strerror, str(path)) from error
 
 
 def _clear(folder: Path) -> None:
@@ -74,6 +86,28 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def refusal(error: BaseException | None) -> OSError | None:
+    """Why the system refused to write, if that led to an exception: a full disk, missing rights, a folder removed.
+
+    None for a UserError, which says more already.
+    """
+    found = None
+    while error is not None and not isinstance(error, UserError) and (found is None or found.filename is None):
+        if isinstance(error, OSError):
+            gone = error.errno == errno.ENOENT and not Path(os.fsdecode(error.filename or ".")).parent.exists()
+            named = error.filename is not None and error.errno in (errno.EACCES, errno.EPERM, errno.EIO)
+            short = error.errno is None and "requested and" in str(error)  # NumPy's message of a short write
+            if gone or named or short or error.errno in (*_FULL, errno.EFBIG, errno.EROFS):
+                is_full = short or error.errno in _FULL
+                reason = "disk full" if is_full else "its folder is gone" if gone else error.strerror
+                found = OSError(errno.ENOSPC if short else error.errno, reason, error.filename)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT) if sys.platform != "win32" else (errno.ENOSPC,)
 
 
 @contextmanager

@@ -8,14 +8,15 @@ from typing import Any
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_automatic_config_search_path
+from hydra.core import utils
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["IntervalSweep", "Override", "RangeSweep", "parse", "run_task", "without_hydra_state"]
+__all__ = ["IntervalSweep", "Override", "RangeSweep", "parse", "run_task", "without_hydra_state", "write_configs_with"]
 
 
 def parse(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -> list[Override]:
@@ -37,6 +38,20 @@ def without_hydra_state() -> Iterator[None]:
     finally:
         GlobalHydra.set_state(state)
         HydraConfig.instance().cfg = config
+
+
+def write_configs_with(write: Callable[[Path, bytes], None]) -> None:
+    """Let Hydra write the configs of jobs and sweeps with a function; its own leaves half of a file on a full disk."""
+    save = OmegaConf.save
+
+    def save_whole(config: Any, f: Any, resolve: bool = False) -> None:
+        if isinstance(f, str | Path):
+            write(Path(f), OmegaConf.to_yaml(config, resolve=resolve).encode())
+        else:
+            save(config, f, resolve)
+
+    OmegaConf.save = staticmethod(save_whole)  # type: ignore[method-assign]
+    utils._save_config = lambda cfg, filename, output_dir: save_whole(cfg, output_dir / filename)
 
 
 def run_task(conf: Path, config_name: str, overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> Path:

@@ -4,7 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard.summary import hparams
+
+_run = _AsyncWriterThread.run
+
+
+def _run_quietly(thread: Any) -> None:
+    """Keep why a file cannot be written for the next write, which raises it in the training, instead of printing it."""
+    try:
+        _run(thread)
+    except OSError as error:
+        error.filename = error.filename or thread._record_writer._writer.filename
+
+
+_AsyncWriterThread.run = _run_quietly
 
 
 def add_restart(logger: TensorBoardLogger, step: int) -> None:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fkd.errors import UserError
 from fkd.training.runs.command_line import is_learned
+from fkd.training.runs.run_folder import whole_checkpoints
 
 _SAME_ON_RESUME = (
     *("loss", "augmentation", "data", "extra_train", "distill", "overfit", "seed", "callbacks.ema"),
@@ -63,7 +64,12 @@ def check_resume(cfg: DictConfig, path: str | Path, own: bool) -> Mapping[str, s
     """
     from fkd import checkpoint  # loads torch, which the other functions do without
 
-    content = checkpoint.read(path, "ckpt_path")
+    try:
+        content = checkpoint.read(path, "ckpt_path")
+    except UserError as error:
+        others = whole_checkpoints(Path(path).parent)
+        whole = "".join(f"; weights={other} is whole (epoch {epoch}), for a new run" for other, epoch in others.items())
+        raise UserError(f"{error}{whole}") from None
     checkpoint.check_paths(content.get("callbacks", {}), f"ckpt_path={path}")
     check_labels(cfg, content["config"])
     if cfg.train and "optimizer_states" not in content:

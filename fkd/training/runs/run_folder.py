@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from fkd.distributed import is_first
 from fkd.errors import BAD_OBJECTIVE, Stopped, UserError, short
-from fkd.io.atomic import is_locked, locked, whole_file
+from fkd.io.atomic import is_locked, locked, refusal, whole_file
 from fkd.training.runs.command_line import command
 from fkd.training.runs.reading import number, read_json
 
@@ -24,7 +24,8 @@ class Run:
     """A block that trains in a run folder; `result.json` is written when it starts and when it ends.
 
     The block ends with status "done"; with "stopped: reason" if training diverged, was pruned or interrupted; else with
-    "failed: reason". Exceptions are not caught. The folder is locked against other processes.
+    "failed: reason". Exceptions are not caught, but a full disk and a removed folder are said in one line. The folder
+    is locked against other processes.
 
     A run is never overwritten: repeating its command resumes it (keys that only say where and how to compute may
     differ), and so does `ckpt_path="last"`, with which other keys may differ, too, until the run is over.
@@ -40,7 +41,8 @@ class Run:
         is_resumed: whether `start` is the run's own checkpoint.
 
     Raises:
-        UserError: there is no run to resume, or the folder holds another run or a sweep.
+        UserError: there is no run to resume, or the folder holds another run or a sweep; at the end of the block, the
+            folder was removed or cannot be written to.
     """
 
     def __init__(
@@ -139,18 +141,46 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if error is None:
+        problem = None if isinstance(error, UserError) else self._problem(error)
+        reason = " ".join(str(problem or error).split()) or type(error).__name__
+        if problem is None and error is None:
             self.values["status"] = "done"
-        elif isinstance(error, KeyboardInterrupt | SystemExit):  # Lightning turns the first into the second
+        elif problem is None and isinstance(error, KeyboardInterrupt | SystemExit):  # Lightning raises the second
             self.values["status"] = "stopped: interrupted"
         else:
             self.values["status"] = f"{'stopped' if isinstance(error, Stopped) else 'failed'}: {reason}"
         self.values["seconds"] = round(self.values["seconds"] + time.monotonic() - self._start, 1)
         if is_first():
             refused = isinstance(error, UserError) and self.before  # nothing has changed
-            with self._open:
-                write_json(self.path, self.before if refused else self.values)
+            with self._open, suppress(*() if error is None else (UserError,)):  # the first error says more
+                if self.path.exists():
+                    write_json(self.path, self.before if refused else self.values)
+        if problem is not None:
+            raise problem from error
+
+    def _problem(self, error: BaseException | None) -> UserError | None:
+        """What the folder has to do with the end of the block: it was removed, or the system refused to write."""
+        if not self.path.exists():
+            return UserError(f"{self.folder}: the run's folder was removed while it trained; give its command again")
+        if (refused := refusal(error)) is None:
+            return None
+        epochs = whole_checkpoints(self.folder / "checkpoints")
+        whole = ", ".join(f"{path.name} of epoch {epoch}" for path, epoch in epochs.items()) or "no checkpoint yet"
+        return UserError(
+            f"{refused.filename or self.folder}: cannot be written ({refused.strerror}); whole: {whole}; make room, "
+            f"then resume={self.folder} continues"
+        )
+
+
+def whole_checkpoints(folder: Path) -> dict[Path, int]:
+    """Path -> epoch of each checkpoint of a run that can be read."""
+    from fkd import checkpoint  # loads torch, which runs that are over do without
+
+    epochs = {}
+    for path in (folder / "best.ckpt", folder / "last.ckpt"):
+        with suppress(UserError):
+            epochs[path] = checkpoint.read(path, path.name)["scores"].get("epoch")
+    return epochs
 
 
 def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
