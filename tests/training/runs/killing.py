@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def start(
             status = 0
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 1
+        except Exception:
+            traceback.print_exc()
     finally:
         os._exit(status)
 
