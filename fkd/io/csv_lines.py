@@ -1,10 +1,12 @@
 """Reading CSV files line by line, with errors that name the line."""
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from fkd.errors import UserError
+from fkd.io.regular import regular_file
 
 
 def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -16,8 +18,8 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(2**24)  # a cell may hold the pixels of an image
     columns = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+        with regular_file(path, "a CSV file") as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines)
             for cells in filter(None, reader):
                 columns = columns or len(cells)
                 if len(cells) != columns:
@@ -26,7 +28,5 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                         f"found {len(cells)}"
                     )
                 yield reader.line_num, cells
-    except OSError as error:
-        raise UserError(f"{path}: expected a CSV file, found none ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: expected a CSV file in UTF-8, found something else ({error})") from error

@@ -13,6 +13,7 @@ from fkd.data.sources.annotation_list import Listing, Row
 from fkd.data.sources.fileset import FileSet
 from fkd.data.sources.parsing import LARGEST, missing, named, number
 from fkd.errors import UserError, short
+from fkd.io.regular import regular_file
 
 
 def imglab(files: FileSet, train: str | None, val: str | None, test: str | None) -> Faces:
@@ -37,24 +38,21 @@ def imglab(files: FileSet, train: str | None, val: str | None, test: str | None)
 def _rows(files: FileSet, name: str, split: str) -> Iterator[Row]:
     path = files.folder / str(name)
     try:
-        first = files.count
-        for _, image in iterparse(path, ("end",), forbid_dtd=True):
-            if image.tag == "part":
-                first = min(first, _number(image.get("name", ""), files.names, 0))
-            if image.tag == "image":
-                for face, box in enumerate(image.iter("box")):
-                    row = _row(files, path, image, box, face, split)
-                    if row is not None:
-                        yield row
-                image.clear()
-        if 0 < first < files.count:
-            raise UserError(f"{path}: expected parts from 0 on, found {first} as the first; number them from 0")
+        with regular_file(path, "an XML file of imglab", missing(split)) as file:
+            first = files.count
+            for _, image in iterparse(file, ("end",), forbid_dtd=True):
+                if image.tag == "part":
+                    first = min(first, _number(image.get("name", ""), files.names, 0))
+                if image.tag == "image":
+                    for face, box in enumerate(image.iter("box")):
+                        row = _row(files, path, image, box, face, split)
+                        if row is not None:
+                            yield row
+                    image.clear()
+            if 0 < first < files.count:
+                raise UserError(f"{path}: expected parts from 0 on, found {first} as the first; number them from 0")
     except UserError:
         raise
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected an XML file of imglab, found none ({error.strerror}); {missing(split)}"
-        ) from error
     except DefusedXmlException as error:
         raise UserError(f"{path}: expected plain XML, found a document type or entities, which are refused") from error
     except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding

@@ -6,6 +6,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TypeVar
 
 from fkd.errors import UserError
+from fkd.io.regular import regular_file
 
 LARGEST = 1e6
 """Pixels; no image is so large, and no point lies farther out."""
@@ -42,9 +43,8 @@ def text(path: Path, kind: str, advice: str) -> str:
         UserError: the file is missing, unreadable or no text.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig", "surrogatepass")
-    except OSError as error:
-        raise UserError(f"{path}: expected {kind}, found none ({error.strerror}); {advice}") from error
+        with regular_file(path, kind, advice) as file:
+            return file.read().decode("utf-8-sig", "surrogatepass")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: expected {kind} in UTF-8, found byte {error.start} to be something else") from error
 

@@ -1,15 +1,18 @@
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fkd.data.face_data import Faces
-from fkd.data.sources import FileSet
+from fkd.data.sources import FileSet, coco, imglab, pts
 from fkd.data.sources.annotation_list import Listing, Row
+from fkd.data.sources.exclusion_list import Exclusion
 from fkd.data.sources.missing_points import filled
 from fkd.errors import UserError
 from fkd.io import images
+from fkd.io.csv_lines import csv_lines
 
 from .conftest import FOUR, face
 
@@ -157,7 +160,7 @@ class TestExclusion:
             assert [str(path) for path in kept.subset(split).paths] == [name for name in before if name not in out]
 
     def test_a_missing_list_is_named(self, fileset):
-        with pytest.raises(UserError, match=r"nowhere\.txt: expected a list of faces, found none"):
+        with pytest.raises(UserError, match=r"nowhere\.txt: expected a list of faces, found no such file"):
             faces_of(fileset(exclude="nowhere.txt"), rows())
 
 
@@ -373,3 +376,21 @@ class TestCache:
 def test_whom_validation_knows_from_training_is_said(fileset):
     faces = faces_of(fileset(), [*rows(), row(0, "val"), row(1, "val"), row(2, "test")])
     assert "val shares 2 of its 2 subjects with train; test shares 1 of its 1 subjects with train" in faces.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda files, path: Exclusion.read(str(path)),
+        lambda files, path: coco(files, path.name, None, None, ".", True, 0),
+        lambda files, path: imglab(files, path.name, None, None),
+        lambda files, path: list(csv_lines(path)),
+        lambda files, path: pts(files, ["."], None, None, first_pixel=1),
+    ],
+    ids=["exclude", "coco", "imglab", "csv", "pts"],
+)
+def test_a_pipe_is_no_file_of_labels(root: Path, fileset, read) -> None:
+    """Reading one would wait for ever."""
+    os.mkfifo(root / "p0.pts")
+    with pytest.raises(UserError, match=r"p0\.pts: expected .*, found a device, a pipe or a socket"):
+        read(fileset(), root / "p0.pts")

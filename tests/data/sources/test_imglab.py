@@ -126,7 +126,9 @@ def test_a_broken_file_is_one_line(write, fileset, content, found):
 
 
 def test_a_missing_file_names_its_key(fileset):
-    with pytest.raises(UserError, match=r"faces\.xml: expected an XML file of imglab, found none .* set data\.train"):
+    with pytest.raises(
+        UserError, match=r"faces\.xml: expected an XML file of imglab, found no such file; set data\.train"
+    ):
         load(fileset)
 
 
