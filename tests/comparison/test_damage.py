@@ -233,7 +233,11 @@ def without_points(content: bytes) -> bytes:
             "at most 300",
         ),
         ("metrics.csv", lambda b: b.replace(b"\r\n1,", "\r\n²,".encode(), 1), ""),
-        ("metrics.csv", lambda b: b"epoch,x\n0," + b"a" * 200_000, "metrics.csv: field larger"),
+        (
+            "metrics.csv",
+            lambda b: b"epoch,x\n0," + b"a" * 200_000,
+            "metrics.csv: line 2: expected at most 100,000 characters, found 200,002",
+        ),
         ("test_faces.npz", without_points, "expected an array preds, found none"),
         ("test_faces.npz", lambda b: b"PK", "test_faces.npz: cannot be read"),
         ("test_faces.npz", lambda b: b[: len(b) // 2], "test_faces.npz: cannot be read"),

@@ -1,7 +1,7 @@
 """Reads the metrics.csv of a run."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,6 +12,8 @@ Curve = Mapping[int, float]
 """Epoch (the first is 1) -> value."""
 _BYTES, _VALUES = 128_000_000, 2_000_000
 """More than 100,000 epochs take."""
+_LINE = 100_000
+"""Characters; csv's own limit of a cell is one of the whole process, which others raise."""
 _DIGITS = 10
 """Of an epoch, less than."""
 
@@ -28,7 +30,7 @@ def read(run_dir: Path) -> dict[str, dict[int, float]]:
     count = 0
     try:
         with TextIOWrapper(opened(run_dir, "metrics.csv", _BYTES), "utf-8", "replace", newline="") as file:
-            for row in csv.DictReader(file):
+            for row in csv.DictReader(_lines(file)):
                 if None in row or None in row.values() or (epoch := _epoch(row.pop("epoch", ""))) is None:
                     continue
                 if (count := count + len(row)) > _VALUES:
@@ -42,6 +44,13 @@ def read(run_dir: Path) -> dict[str, dict[int, float]]:
     except (OSError, csv.Error) as error:
         raise ValueError(str(error)) from error
     return curves
+
+
+def _lines(file: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        if len(line) > _LINE:
+            raise ValueError(f"line {number}: expected at most {_LINE:,} characters, found {len(line):,}")
+        yield line
 
 
 def _epoch(cell: str) -> int | None:
