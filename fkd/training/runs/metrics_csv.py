@@ -47,9 +47,9 @@ def read(run_dir: Path) -> dict[str, dict[int, float]]:
 
 
 def _lines(file: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
+    for place, line in enumerate(file, 1):
         if len(line) > _LINE:
-            raise ValueError(f"line {number}: expected at most {_LINE:,} characters, found {len(line):,}")
+            raise ValueError(f"line {place}: expected at most {_LINE:,} characters, found {len(line):,}")
         yield line
 
 
