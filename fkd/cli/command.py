@@ -119,7 +119,7 @@ class Command:
                 raise
             raise UserError(explain(error, self.config_name, arguments)) from error
         finally:
-            gc.collect()
+            gc.collect()  # as after a job of a sweep
 
     def _prepare(self) -> None:
         self._started, self._resume_hint = False, ""  # whether a job has started in this process; how to resume it
@@ -180,7 +180,8 @@ class Command:
                 traceback.print_exc()
                 statuses.add(1)
         finally:
-            gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
+            if sweep:
+                gc.collect()  # a trainer, its net and its data refer to each other and would stay for long
         return BAD_OBJECTIVE
 
     def _job_of_program(self, cfg: DictConfig) -> Any:
