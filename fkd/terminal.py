@@ -1,5 +1,6 @@
 """Output in the terminal: tables, lines and progress bars; and interruption of long tasks."""
 
+import os
 import re
 import signal
 import sys
@@ -61,8 +62,12 @@ def show(*parts: Any) -> None:
 
 
 def tell(text: str, *, is_error: bool = False) -> None:
-    """Print text as it is, at once, on standard output or standard error."""
-    print(printable(text), file=sys.stderr if is_error else sys.stdout, flush=True)
+    """Print text as it is, at once, on standard output or standard error; nothing if nobody reads it, as after head."""
+    stream = sys.stderr if is_error else sys.stdout
+    try:
+        print(printable(text), file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains when it closes the stream
 
 
 def say(line: str) -> None:

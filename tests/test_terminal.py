@@ -2,6 +2,8 @@
 
 import ast
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,15 @@ def test_no_other_place_prints() -> None:
             ):
                 found.append(f"{name}:{node.lineno} {call}")
     assert found == []
+
+
+def test_what_nobody_reads_is_no_error() -> None:
+    """As after `| head`: the reader has gone."""
+    code = "from fkd.terminal import tell\nfor _ in range(10): tell('x' * 100_000)\ntell('y', is_error=True)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b"y\n"
+    assert process.wait() == 0

@@ -130,10 +130,7 @@ class Command:
         sys.argv[1:] = use_projects(sys.argv[1:])
         self._projects = project.active()
         if {"--help", "-h"} & set(sys.argv[1:]):
-            try:
-                tell(help_text(CONF, self.config_name, [each.conf for each in self._projects]))
-            except BrokenPipeError:  # as with `| head`; without this, Python complains when it closes stdout
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            tell(help_text(CONF, self.config_name, [each.conf for each in self._projects]))
             return
         for each in self._projects:
             show(*each.remarks())
