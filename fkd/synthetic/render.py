@@ -15,16 +15,17 @@ from fkd.synthetic.subject import Subject, sample_shot, sample_subject
 from fkd.types import Image, Points
 
 
-def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
+def face(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.0) -> tuple[Image, Points]:
     """One image of one synthetic subject.
 
     The subject depends on (seed, subject), everything else on (seed, subject, frame), nothing on `size`.
+    `large_poses` is the probability that the head is turned by up to 90 degrees.
 
     Returns:
         (size, size, 3) uint8 RGB, and the 68 points of `fkd.schema.IBUG68` (68, 2) float32 in photo pixels.
     """
     rng = np.random.default_rng((seed, subject, frame))
-    (person, albedo, cut), view = _person(seed, subject), sample_shot(rng)
+    (person, albedo, cut), view = _person(seed, subject), sample_shot(rng, large_poses)
 
     body = head(person.identity, view.expression)
     camera = place(body, view.pose, view.side, view.centre)
