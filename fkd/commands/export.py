@@ -14,7 +14,6 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-import fkd
 from fkd import checkpoint
 from fkd.cli.command import command
 from fkd.config import checks
@@ -45,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     tolerance = checks.number(cfg, "tolerance", least=0)
     export.check_output(output, int8)
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
-    ckpt = fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
+    ckpt = checks.net(cfg, "ckpt")
     net = load_net(ckpt, "cpu")
     compatibility.check_labels(cfg, net.config)
     cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
