@@ -5,13 +5,13 @@ from functools import lru_cache
 import numpy as np
 
 from fkd.synthetic import accessories, features, scene
-from fkd.synthetic.camera import place, visible_points
+from fkd.synthetic.camera import Camera, place, visible_points
 from fkd.synthetic.canvas import blend_layer, layer
 from fkd.synthetic.degradation import degrade
 from fkd.synthetic.hair import Haircut, hair, haircut
-from fkd.synthetic.head_model import Array, Single, head
+from fkd.synthetic.head_model import Array, Head, Single, head
 from fkd.synthetic.skin import skin_albedo, skin_surface
-from fkd.synthetic.subject import Subject, sample_shot, sample_subject
+from fkd.synthetic.subject import Shot, Subject, sample_shot, sample_subject
 from fkd.types import Image, Points
 
 
@@ -25,10 +25,7 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     """
     rng = np.random.default_rng((seed, subject, frame))
     (person, albedo, cut), view = _person(seed, subject), sample_shot(rng)
-
-    body = head(person.identity, view.expression)
-    camera = place(body, view.pose, view.side, view.centre)
-    places = visible_points(body, camera, view.pose.roll)
+    body, camera, places = _posed(person, view)
     points = places * size - 0.5
 
     image = scene.background(size, rng)
@@ -65,6 +62,20 @@ def face(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]
     if rng.random() < 0.15:
         accessories.draw_occluder(image, points, left, person, rng)
     return degrade(image, rng), points.astype(np.float32)
+
+
+def face_points(seed: int, subject: int, frame: int, size: int) -> Points:
+    """The points (68, 2) of `face`, much faster."""
+    person = sample_subject(np.random.default_rng((seed, subject)))
+    view = sample_shot(np.random.default_rng((seed, subject, frame)))
+    return (_posed(person, view)[2] * size - 0.5).astype(np.float32)
+
+
+def _posed(person: Subject, view: Shot) -> tuple[Head, Camera, Array]:
+    """The head, the camera and the 68 points in image coordinates."""
+    body = head(person.identity, view.expression)
+    camera = place(body, view.pose, view.side, view.centre)
+    return body, camera, visible_points(body, camera, view.pose.roll)
 
 
 @lru_cache(maxsize=1)  # the frames of a subject are usually drawn one after the other

@@ -11,7 +11,7 @@ from fkd.dataset_report.checks.usual_shapes import unusual, usual_shapes
 from fkd.geometry import similarity
 from fkd.schema import IBUG68
 from fkd.shape_model import aligned
-from fkd.synthetic.head_model import EXPRESSION, IDENTITY, head
+from fkd.synthetic.render import face_points
 from fkd.types import Points
 
 _MOST = 3_000  # faces that the usual shapes are fitted to
@@ -19,7 +19,8 @@ _LEAST = 20  # faces that have usual shapes
 _RATIO = 0.6
 """Misfit with left and right exchanged over misfit as labelled, below which they are swapped. Correct labels have at
 least 1.6 on Udacity's faces, and 2.5 on synthetic ones, at any rotation."""
-_FAR, _FEW = 6.0, 120.0
+_EXAMPLES = 200  # synthetic faces that show which shapes there are
+_FAR, _FEW = 6.0, 60.0
 """Standard deviations above the usual distance from the usual shapes, plus so many over the number of faces, since few
 faces tell little of what is usual."""
 _WRONG = 12.0
@@ -66,12 +67,15 @@ def misshapen(faces: Faces, leave: Rows) -> list[Finding]:
     usable &= np.ptp(table.keypoints, axis=1).max(axis=1) > 0
     usable[leave] = False
     rows = np.flatnonzero(usable)
-    if table.schema == IBUG68 and (finding := _unordered(table.keypoints, rows)):
-        return [finding]
+    examples = None
+    if table.schema == IBUG68:
+        examples = np.stack([face_points(0, subject, 0, 1) for subject in range(_EXAMPLES)])
+        if finding := _unordered(table.keypoints, rows, examples):
+            return [finding]
     if len(rows) < _LEAST:
         return []
     fitted = sample(rows, _MOST)
-    usual = usual_shapes(table.keypoints[fitted])
+    usual = usual_shapes(table.keypoints[fitted], examples)
     flipped = usual.mean[list(table.schema.flip)]  # exchanging left and right on the mean does the same as on each face
     measured = []
     for piece in pieces(rows, "Comparing shapes"):
@@ -111,10 +115,10 @@ def misshapen(faces: Faces, leave: Rows) -> list[Finding]:
     return found
 
 
-def _unordered(keypoints: Points, rows: Rows) -> Finding | None:
-    """The finding that most faces of rows (M,) do not have the shape of a face with 68 points."""
-    front = head(np.zeros(len(IDENTITY)), np.zeros(len(EXPRESSION))).points[:, :2]
-    off = np.concatenate([misfit(keypoints[piece], front) for piece in pieces(rows, "Comparing orders")])
+def _unordered(keypoints: Points, rows: Rows, examples: Points) -> Finding | None:
+    """The finding that most faces of rows (M,) have another shape than right ones (N, 68, 2)."""
+    mean = aligned(examples, examples.mean(axis=0)).mean(axis=0)
+    off = np.concatenate([misfit(keypoints[piece], mean) for piece in pieces(rows, "Comparing orders")])
     these = rows[off > _ORDER]
     if len(these) <= len(rows) / 2:
         return None

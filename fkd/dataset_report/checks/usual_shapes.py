@@ -13,9 +13,10 @@ from fkd.types import Points
 
 _CANDIDATES = 100  # faces of which the most central one gives the first alignment
 _HALVES, _GROWTHS = 3, 3  # steps with half of the faces, and with all but the outliers
-_APART = 3.0  # standard deviations from which on a face is no part of the fit
+_APART, _APART_FEW = 3.0, 30.0  # standard deviations from which on a face is no part of the fit; more if few faces
 _DENSE = 200  # points that are compared at most; of denser schemas every second, every third, ...
-_SHRINKAGE = 0.1  # the least share of the identity matrix in the covariance matrix
+_SHRINKAGE = 0.1  # the least share of what regularises the covariance matrix
+_FLOOR = 0.03  # share of the identity matrix in that, beside the examples' covariance
 _SMALLEST = 1e-4  # standard deviation of a point over the size of the face
 _LEAST_SPREAD = 0.05
 
@@ -44,7 +45,7 @@ class UsualShapes:
         return np.asarray(np.linalg.norm(differences @ self.whitening, axis=1))
 
 
-def usual_shapes(keypoints: Points) -> UsualShapes:
+def usual_shapes(keypoints: Points, examples: Points | None = None) -> UsualShapes:
     """The usual shapes of faces (N, K, 2), of which nearly half may be wrong, even all in the same way.
 
     The minimum regularised covariance determinant (Boudt et al., "The Minimum Regularized Covariance Determinant
@@ -52,6 +53,11 @@ def usual_shapes(keypoints: Points) -> UsualShapes:
     Algorithm for the Minimum Covariance Determinant Estimator", Technometrics 41, 1999: fit to the half of the faces
     that lie nearest, measure all, and again. It starts from the half whose points all lie near their median places.
     The last steps fit to all but the outliers, so that turned heads, which are like no others but no mistakes, count.
+
+    Args:
+        keypoints: of the faces.
+        examples: (M, K, 2) right faces from elsewhere; the covariance is regularised with theirs, not with the identity
+            matrix alone. Their mean does not count: sets differ in where exactly they place a point.
     """
     mean = _central(keypoints)
     for _ in range(2):
@@ -63,8 +69,8 @@ def usual_shapes(keypoints: Points) -> UsualShapes:
             kept = np.zeros(len(keypoints), bool)
             kept[np.argsort(distance, kind="stable")[: len(kept) // 2 + 1]] = True
         else:
-            kept = ~unusual(distance, _APART)[0]
-        shapes = _fitted(keypoints, kept, mean)
+            kept = ~unusual(distance, _APART + _APART_FEW / len(keypoints))[0]
+        shapes = _fitted(keypoints, kept, mean, examples)
         mean, distance = shapes.mean, shapes.own_distances
     return shapes
 
@@ -94,7 +100,7 @@ def _central(keypoints: Points) -> _Values:
     return np.stack([best.real, best.imag], axis=1)
 
 
-def _fitted(keypoints: Points, kept: Mask, mean: _Values) -> UsualShapes:
+def _fitted(keypoints: Points, kept: Mask, mean: _Values, examples: Points | None) -> UsualShapes:
     """The shapes of the faces that are kept, with the distances of all."""
     some = keypoints[kept]
     for _ in range(2):
@@ -102,13 +108,22 @@ def _fitted(keypoints: Points, kept: Mask, mean: _Values) -> UsualShapes:
         mean = (mean - mean.mean(axis=0)) / np.linalg.norm(mean - mean.mean(axis=0))
     step = -(-len(mean) // _DENSE)
     differences = (aligned(some, mean) - mean)[:, ::step]
-    scale = np.maximum(np.sqrt((differences**2).sum(axis=-1).mean(axis=0) / 2), _SMALLEST)
-    scaled = (differences / scale[:, None]).reshape(len(some), -1)
-    count, width = scaled.shape
+    scale = np.repeat(np.maximum(np.sqrt((differences**2).sum(axis=-1).mean(axis=0) / 2), _SMALLEST), 2)
+    count, width = len(some), len(scale)
+    target = np.eye(width)
+    if examples is not None:
+        known = aligned(examples, mean)[:, ::step]
+        target = _FLOOR * target + (1 - _FLOOR) * _covariance(known - known.mean(axis=0), scale)
     shrinkage = max(_SHRINKAGE, width / (width + count))
-    covariance = (1 - shrinkage) / count * scaled.T @ scaled + shrinkage * np.eye(width)
-    whitening = np.linalg.inv(np.linalg.cholesky(covariance)).T / np.repeat(scale, 2)[:, None]
+    covariance = (1 - shrinkage) * _covariance(differences, scale) + shrinkage * target
+    whitening = np.linalg.inv(np.linalg.cholesky(covariance)).T / scale[:, None]
     shapes = UsualShapes(mean, whitening, step, np.zeros(0))
     squared = shapes.distance(keypoints) ** 2
     squared[kept] /= 1 - (1 - shrinkage) / count * squared[kept]  # the inverse without one face (Sherman and Morrison)
     return replace(shapes, own_distances=np.sqrt(squared))
+
+
+def _covariance(differences: _Values, scale: _Values) -> _Values:
+    """(2C, 2C) of differences (N, C, 2) from their mean over scales (2C,)."""
+    scaled = differences.reshape(len(differences), -1) / scale
+    return np.asarray(scaled.T @ scaled / len(scaled))
