@@ -13,12 +13,14 @@ from fkd.types import Points
 
 _CANDIDATES = 100  # faces of which the most central one gives the first alignment
 _HALVES, _GROWTHS = 3, 3  # steps with half of the faces, and with all but the outliers
-_APART, _APART_FEW = 3.0, 30.0  # standard deviations from which on a face is no part of the fit; more if few faces
+_APART, _FEW = 3.0, 60.0
+"""Standard deviations from which on a face is no part of the fit, plus so many over the number of faces: few faces lie
+nearer to their own mean than others do."""
 _DENSE = 200  # points that are compared at most; of denser schemas every second, every third, ...
 _SHRINKAGE = 0.1  # the least share of what regularises the covariance matrix
 _FLOOR = 0.03  # share of the identity matrix in that, beside the examples' covariance
 _SMALLEST = 1e-4  # standard deviation of a point over the size of the face
-_LEAST_SPREAD = 0.05
+_LEAST_SPREAD = 0.3  # of distances to the power 2/3; normal values have 0.2 (in 130 dimensions) to 0.35 (in 6)
 
 _Values = npt.NDArray[np.float64]
 
@@ -69,7 +71,7 @@ def usual_shapes(keypoints: Points, examples: Points | None = None) -> UsualShap
             kept = np.zeros(len(keypoints), bool)
             kept[np.argsort(distance, kind="stable")[: len(kept) // 2 + 1]] = True
         else:
-            kept = ~unusual(distance, _APART + _APART_FEW / len(keypoints))[0]
+            kept = ~unusual(distance, _APART + _FEW / len(keypoints))[0]
         shapes = _fitted(keypoints, kept, mean, examples)
         mean, distance = shapes.mean, shapes.own_distances
     return shapes
