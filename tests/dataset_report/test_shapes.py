@@ -42,7 +42,8 @@ def turned(count: int) -> Points:
     for subject in range(count):
         rng = np.random.default_rng((6, subject))
         person, shot = sample_subject(rng), sample_shot(rng)
-        pose = Pose(*rng.uniform(-1, 1, 3) * (0.79, 0.42, 0.5), shot.pose.distance)
+        yaw, pitch, roll = rng.uniform(-1, 1, 3) * (0.79, 0.42, 0.5)
+        pose = Pose(yaw, pitch, roll, shot.pose.distance)
         body = head(person.identity, shot.expression)
         points.append(visible_points(body, place(body, pose, shot.side, shot.centre), pose.roll) * SIZE)
     return np.array(points, np.float32)
@@ -85,7 +86,7 @@ DAMAGES: dict[str, Damage] = {
     "reversed": lambda points, schema: points[:, ::-1],
     "left and right swapped": lambda points, schema: points[:, list(schema.flip)],
     "x and y swapped": lambda points, schema: points[..., ::-1],
-    "mirrored alone": lambda points, schema: points * np.float32([-1, 1]) + np.float32([SIZE - 1, 0]),
+    "mirrored alone": lambda points, schema: np.stack([SIZE - 1 - points[..., 0], points[..., 1]], axis=-1),
     "eye corners exchanged": lambda points, schema: points[:, exchanged(*schema.normaliser, schema)],
     "mouth corners exchanged": lambda points, schema: points[
         :, exchanged(*((48, 54) if schema is IBUG68 else (3, 4)), schema)
@@ -110,7 +111,7 @@ def faces_of(keypoints: Points, schema: KeypointSchema) -> Faces:
         subjects=names,
         label_shift=np.zeros((count, 2), np.float32),
     )
-    return Faces(table, {}, [], "none", ())  # type: ignore[arg-type]
+    return Faces(table, {}, [], "none", ())
 
 
 def findings(keypoints: Points, schema: KeypointSchema) -> list[Finding]:

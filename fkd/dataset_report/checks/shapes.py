@@ -140,7 +140,7 @@ def _upside_down(turn: npt.NDArray[np.complex128], trusted: npt.NDArray[np.bool_
     return np.asarray((off > _TURNED) & (np.median(off[trusted]) < 180 - _TURNED))
 
 
-def misfit(keypoints: Points, mean: Points) -> npt.NDArray[np.float64]:
+def misfit(keypoints: Points, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """(N,) distance of faces (N, K, 2) from the mean shape (K, 2) after alignment without mirroring, 0 to 1.
 
     It is a share of the mean shape's size.
