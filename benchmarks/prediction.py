@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import DictConfig
 
-import fkd
 from benchmarks.figures import Row, in_turn, one_thread
 from fkd.config import checks
 from fkd.config.build_parts import build_detector
@@ -34,7 +33,7 @@ _CALIBRATION = 200  # crops
 def measure(cfg: DictConfig, scratch: Path) -> dict[str, list[Row]]:
     """Nets, detectors and both together on one thread; then a folder of photos on all threads."""
     cfg.channels = 3  # photos are in colour
-    ckpt = fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
+    ckpt = checks.net(cfg, "ckpt")
     repeats, passes = (checks.whole(cfg, key, least=2) for key in ("repeats", "passes"))
     detector, faces = build_detector(cfg), build_faces(cfg)
     table = faces.subset("test")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fkd.inference.predictor import Net, Predictor
 
 __version__ = "0.1.0"
-__all__ = ["EXPORTED", "WEIGHTS", "compare", "compose", "evaluate", "load", "train"]
+__all__ = ["compare", "compose", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,12 +27,6 @@ def __getattr__(name: str) -> Any:
             raise UserError(f"fkd.{name}: needs torch, which is not installed; install fkd with all it depends on")
         return getattr(import_module("fkd.api"), name)
     raise AttributeError(f"module 'fkd' has no attribute {name!r}")
-
-
-WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
-"""The net that comes with fkd; `fkd/weights/README.md` says what it was trained on and what it is not for."""
-EXPORTED = WEIGHTS.with_suffix(".onnx")
-"""The same for use without torch."""
 
 
 def load(
@@ -49,7 +43,8 @@ def load(
 
     Args:
         path: a checkpoint of fkd (.ckpt, .safetensors), or a net exported by `fkd export` (.onnx), which needs
-            no torch; None: the net that comes with fkd, without torch unless `device` names a GPU.
+            no torch; or the name of a net that comes with fkd, see `fkd.weights`, which needs no torch unless
+            `device` names a GPU; None: the first of these.
         detector: finds the faces; None takes the one that the net was trained for. `fkd.detect.build` makes one of the
             content of a file in conf/detector.
         device: "auto" (for a checkpoint a GPU if there is one), "cpu", "cuda", ...; exported nets run on the CPU.
@@ -61,7 +56,7 @@ def load(
     Raises:
         fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
     """
-    from fkd import detect
+    from fkd import detect, weights
     from fkd.errors import UserError
     from fkd.inference import predictor  # here, so that `import fkd` costs nothing
     from fkd.io import images
@@ -69,14 +64,17 @@ def load(
 
     if detector is not None and not callable(detector):
         raise UserError(f"detector={detector!r}: expected a detector object, e.g. of fkd.detect.build")
-    if path is None:
-        path = EXPORTED if device in ("auto", "cpu") else WEIGHTS
+    if packaged := weights.is_name(path):
+        path = weights.exported(path) if device in ("auto", "cpu") else weights.checkpoint(path)
+    assert path is not None
     if not Path(path).exists():  # before torch is loaded
         raise UserError(
-            f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file"
+            f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file; "
+            f"the nets that come with fkd are {', '.join(weights.NETS)}"
         )
     with trusting(trusted):
-        net = _onnx(path, device) if Path(path).suffix.lower() == ".onnx" else _checkpoint(path, device)
+        is_exported = Path(path).suffix.lower() == ".onnx"
+        net = _onnx(path, device, packaged) if is_exported else _checkpoint(path, device)
         detector = detector or detect.build(detect.without_files(net.metadata.detector))
     return predictor.Predictor(net, detector, flip, max_pixels or images.MAX_PIXELS, hiding)
 
@@ -91,14 +89,14 @@ def _checkpoint(path: str | Path, device: str) -> Net:
     return load_net(path, device)
 
 
-def _onnx(path: str | Path, device: str) -> Net:
+def _onnx(path: str | Path, device: str, packaged: bool) -> Net:
     from fkd.errors import UserError
     from fkd.inference.onnx_net import OnnxNet
 
     if device not in ("auto", "cpu"):
         raise UserError(f"device={device}: exported nets run on the processor; expected auto or cpu")
-    if path == EXPORTED and find_spec("onnxruntime") is None:
+    if packaged and find_spec("onnxruntime") is None:
         from fkd.inference.opencv_net import OpenCVNet
 
-        return OpenCVNet(EXPORTED)
+        return OpenCVNet(Path(path))
     return OnnxNet(path)

@@ -7,7 +7,7 @@ import pytest
 
 FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
-    {"errors", "schema", "terminal"},
+    {"errors", "schema", "terminal", "weights"},
     {"head_pose"},
     {"types", "distributed", "codecs", "losses", "metrics", "library_internals"},
     {"io"},

@@ -7,7 +7,7 @@ from itertools import takewhile
 from omegaconf import DictConfig, OmegaConf
 
 import fkd
-from fkd import detect
+from fkd import detect, weights
 from fkd.cli.summary import Tally
 from fkd.config import checks
 from fkd.errors import FacesVisibleError, UserError
@@ -41,7 +41,7 @@ class Job:
         self.source = media.find(cfg.input, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
         self.predictor = fkd.load(
-            None if cfg.ckpt is None else checks.path(cfg, "ckpt"),
+            cfg.ckpt if weights.is_name(cfg.ckpt) else checks.path(cfg, "ckpt"),
             detector=detect.build(OmegaConf.to_object(cfg.detector)) if "detector" in cfg else None,  # type: ignore[arg-type]
             device=cfg.device,
             flip=checks.flag(cfg, "flip"),

@@ -63,10 +63,10 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
         UserError: one is no path, or the list is empty.
     """
     if not isinstance(cfg.ckpt, ListConfig):
-        return [fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")]
+        return [checks.net(cfg, "ckpt")]
     if not cfg.ckpt:
         raise UserError("ckpt=[]: expected at least one checkpoint, found none; leave ckpt out for the net of fkd")
-    return [fkd.WEIGHTS if each is None else checks.path(cfg, f"ckpt.{number}") for number, each in enumerate(cfg.ckpt)]
+    return [checks.net(cfg, f"ckpt.{number}") for number in range(len(cfg.ckpt))]
 
 
 def score(cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detector, folder: Path) -> float:

@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     output = checks.path(cfg, "output")
     size, count, seed = (checks.whole(cfg, key, least) for key, least in (("sample", 2), ("faces", 1), ("seed", 0)))
     with unless_wrong(output):
-        net = None if cfg.ckpt is None else load_net(checks.path(cfg, "ckpt"), "auto")
+        net = None if cfg.ckpt is None else load_net(checks.net(cfg, "ckpt"), "auto")
         faces = build_faces(cfg)
     if len(faces.table) == 0:
         raise UserError(f"data={faces.name}: expected at least one face, found none; look at data.root and its files")

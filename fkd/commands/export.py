@@ -14,7 +14,6 @@ import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
-import fkd
 from fkd import checkpoint
 from fkd.cli.command import command
 from fkd.config import checks
@@ -41,11 +40,12 @@ _BATCH = 16
 
 @command("export")
 def main(cfg: DictConfig) -> None:
-    output, int8 = checks.path(cfg, "output"), checks.flag(cfg, "int8")
+    output = checks.path(cfg, "output")
+    int8, half = checks.flag(cfg, "int8"), checks.flag(cfg, "half")
     tolerance = checks.number(cfg, "tolerance", least=0)
-    export.check_output(output, int8)
+    export.check_output(output, int8, half)
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
-    ckpt = fkd.WEIGHTS if cfg.ckpt is None else checks.path(cfg, "ckpt")
+    ckpt = checks.net(cfg, "ckpt")
     net = load_net(ckpt, "cpu")
     compatibility.check_labels(cfg, net.config)
     cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
@@ -60,7 +60,7 @@ def main(cfg: DictConfig) -> None:
     show("exporting, which may take a minute")
     with scratch_folder(output) as folder:
         written = folder / f"float{output.suffix}"
-        if written.suffix == checkpoint.SAFETENSORS:
+        if safe := written.suffix == checkpoint.SAFETENSORS:
             checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
             again: Run = load_net(written, "cpu", "output")
         else:
@@ -78,6 +78,10 @@ def main(cfg: DictConfig) -> None:
             source, written = written, folder / "int8.onnx"
             export.to_int8(source, written, train.crops)
             nets["int8"] = export.reader(written)
+        if half:
+            source, written = written, folder / f"half{output.suffix}"
+            export.to_half(source, written)
+            nets["half"] = load_net(written, "cpu", "output") if safe else export.reader(written)
         size = written.stat().st_size
         written.replace(output)
 

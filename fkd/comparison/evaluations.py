@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fkd
+from fkd import weights
 from fkd.comparison.settings import chosen
 from fkd.training.runs.reading import read_json, read_yaml
 from fkd.training.runs.run_folder import write_json
@@ -64,8 +64,8 @@ def training_of(ckpt: Path) -> Path | None:
 
 
 def _name(ckpt: Path) -> str:
-    """Of a file that lies in no run: its path, or `fkd/compact.onnx` for one that comes with fkd."""
-    return f"fkd/{ckpt.name}" if ckpt.absolute().parent == fkd.WEIGHTS.parent else str(ckpt)
+    """Of a file that lies in no run: its path, or e.g. `fkd/udacity.onnx` for one that comes with fkd."""
+    return f"fkd/{ckpt.name}" if ckpt.absolute().parent == weights.checkpoint(None).parent else str(ckpt)
 
 
 def _result(run: Path) -> Mapping[str, Any]:

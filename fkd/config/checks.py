@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from fkd import weights
 from fkd.distributed import loader_workers
 from fkd.errors import UserError
 
@@ -50,14 +51,24 @@ def number(config: DictConfig, key: str, least: float) -> float:
 
 
 def check_files(config: DictConfig, keys: Sequence[str]) -> None:
-    """Check that the files of some keys exist; a key may be missing or null.
+    """Check that the files of some keys exist, or are nets that come with fkd; a key may be missing or null.
 
     Raises:
         UserError: one does not; names the first.
     """
     for key in keys:
-        if OmegaConf.select(config, key) is not None and not path(config, key).exists():
-            raise UserError(f"{key}={path(config, key)}: expected a file, found no such file; give another path")
+        if OmegaConf.select(config, key) is not None and not net(config, key).exists():
+            raise UserError(f"{key}={net(config, key)}: expected a file, found no such file; give another path")
+
+
+def net(config: DictConfig, key: str) -> Path:
+    """The path of a net's file; of its checkpoint if it comes with fkd and is named, and of the first of these if null.
+
+    Raises:
+        UserError: it is something else, or empty.
+    """
+    value = OmegaConf.select(config, key, throw_on_missing=True)
+    return weights.checkpoint(value) if weights.is_name(value) else path(config, key)
 
 
 def path(config: DictConfig, key: str) -> Path:

@@ -61,7 +61,7 @@ def fitting_net(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
     Raises:
         UserError: the file is no checkpoint of fkd, or a part differs.
     """
-    path = checks.path(cfg, key)
+    path = checks.net(cfg, key)
     net = load_net(path, key=key)
     if (difference := first_difference(net.config, cfg, parts, training=False)) is not None:
         part, then, now = difference
@@ -71,7 +71,7 @@ def fitting_net(cfg: DictConfig, key: str, parts: Sequence[str]) -> TorchNet:
 
 
 def _transferred(module: KeypointModule, cfg: DictConfig) -> TorchNet:
-    path, model = checks.path(cfg, "weights"), module.model
+    path, model = checks.net(cfg, "weights"), module.model
     other = load_net(path, key="weights")
     if model.schema == other.model.schema and cfg.get("weights_mapping") is None:
         points: Points = range(len(model.schema))

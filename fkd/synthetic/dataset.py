@@ -24,12 +24,20 @@ from fkd.types import Annotations, Image, Points
 
 _CHUNK = 32  # faces that a process draws at a time
 _PREFIX = "synthetic-"  # of all file names in the folder
-_Shot = tuple[int, int, int, int]  # seed, subject, frame, size: the arguments of `face`
+_Shot = tuple[int, int, int, int, float]  # seed, subject, frame, size, large_poses: the arguments of `face`
 _Drawn = tuple[Image, Points]
 
 
 def synthetic_faces(
-    root: str, subjects: int, frames: int, size: int, seed: int, val_share: float, test_share: float, channels: int
+    root: str,
+    subjects: int,
+    frames: int,
+    size: int,
+    seed: int,
+    val_share: float,
+    test_share: float,
+    channels: int,
+    large_poses: float = 0.0,
 ) -> Faces:
     """Faces that are drawn once, in parallel, and kept in a folder.
 
@@ -41,6 +49,7 @@ def synthetic_faces(
         seed: of the subjects, the images and the split.
         val_share, test_share: share of the images for validation and test.
         channels: 1 for grey images, 3 for RGB.
+        large_poses: share of the images, 0 to 1, with the head turned by up to 90 degrees to a side.
 
     Raises:
         UserError: a number is out of range, or the folder cannot be written or has other files.
@@ -61,12 +70,15 @@ def synthetic_faces(
             raise UserError(f"data.{key}={value}: expected a whole number, {least} or more")
     if channels not in (1, 3):
         raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
-    shots = [(seed, subject, frame, size) for subject in range(subjects) for frame in range(frames)]
-    ids = np.array([f"subject_{subject:04}" for _, subject, _, _ in shots])
+    if isinstance(large_poses, bool) or not isinstance(large_poses, int | float) or not 0 <= large_poses <= 1:
+        raise UserError(f"data.large_poses={large_poses}: expected a share from 0 to 1")
+    shots = [(seed, subject, frame, size, float(large_poses)) for subject in range(subjects) for frame in range(frames)]
+    ids = np.array([f"subject_{subject:04}" for _, subject, *_ in shots])
     splits = by_subject(ids, shares(val=val_share, test=test_share), seed)
     names = np.char.add(f"drawn_{seed}/", ids)  # subjects differ between seeds
     images, keypoints = _images_and_keypoints(Path(root), shots, channels)
-    paths = [f"{name}/{frame:04}" for name, (_, _, frame, _) in zip(names, shots, strict=True)]
+    paths = [f"{name}/{frame:04}" for name, (_, _, frame, *_) in zip(names, shots, strict=True)]
+    poses = f", {large_poses}" if large_poses else ""
     table = Annotations(
         schema=IBUG68,
         paths=np.array(paths),
@@ -75,7 +87,7 @@ def synthetic_faces(
         visible=np.ones(keypoints.shape[:2], bool),
         subjects=names,
         label_shift=np.zeros((len(shots), 2), np.float32),
-        image_hashes=np.array([text_hash(f"{path}, {size}") for path in paths], np.uint64),
+        image_hashes=np.array([text_hash(f"{path}, {size}{poses}") for path in paths], np.uint64),
     )
     remarks = (remark_on_subjects(table, splits), "synthetic faces: figures on them say little about photographs")
     return Faces(table, splits, images, "synthetic", remarks)

@@ -20,6 +20,7 @@ _RIMS = np.array([[22, 20, 20], [60, 36, 24], [150, 130, 90], [120, 122, 128]], 
 _IRIS = np.array([[60, 38, 22], [44, 26, 16], [92, 66, 34], [84, 104, 64], [82, 116, 146], [110, 124, 132]], np.float64)
 STRANDS = 81  # columns of hair around a head
 _MOST_TURNED = np.array([[-1], [1]]) * [0.79, 0.42, 0.5]  # smallest and largest yaw, pitch and roll
+_LARGE_POSE = [math.pi / 2, 0.6]  # largest yaw and pitch
 _MOODLESS = {"mouth_aside": 0.5, "mouth_tilt": 0.5, "brows_up": 0.6, "frown": 0.5, "brows_tilt": 0.4}
 
 
@@ -107,8 +108,8 @@ def sample_subject(rng: np.random.Generator) -> Subject:
     )
 
 
-def sample_shot(rng: np.random.Generator) -> Shot:
-    """The random parameters of an image."""
+def sample_shot(rng: np.random.Generator, large_poses: float = 0.0) -> Shot:
+    """The random parameters of an image; with this probability the head is turned by up to 90 degrees."""
     expression = dict.fromkeys(EXPRESSION, 0.0)
     mood = rng.random()
     if mood < 0.35:
@@ -128,6 +129,8 @@ def sample_shot(rng: np.random.Generator) -> Shot:
     expression["lids"] = rng.uniform(0.85, 1.1) if rng.random() < 0.06 else rng.normal(0.08, 0.2)
     turn = 0.14 if rng.random() < 0.35 else 0.45
     yaw, pitch, roll = np.clip(rng.normal(0, [turn, 0.16, 0.13]), *_MOST_TURNED).tolist()
+    if large_poses and rng.random() < large_poses:  # no random number otherwise: other images stay the same
+        yaw, pitch = (rng.uniform(-1, 1, 2) * _LARGE_POSE).tolist()
     pose = Pose(yaw, pitch, roll, distance=1 / rng.uniform(1 / 40, 1 / 11))
     side = rng.uniform(0.4, 0.75)
     room = (1 - side) / 2

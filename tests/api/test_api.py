@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import fkd
+from fkd.api.results import TrainedRun
 from fkd.config.build_module import build_module
 from fkd.errors import Diverged, UserError
 from tests.conftest import Outcome
@@ -139,3 +140,11 @@ def test_ten_trainings_leave_nothing_behind() -> None:
 def test_an_unknown_name_is_none_of_the_package() -> None:
     with pytest.raises(AttributeError, match="module 'fkd' has no attribute 'trian'"):
         fkd.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"best": ' + "[" * 100_000, None])
+def test_a_damaged_result_is_one_line(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=r"result\.json: expected what fkd has written, found a damaged file \("):
+        _ = TrainedRun(tmp_path).scores

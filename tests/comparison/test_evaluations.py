@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fkd
+from fkd import weights
 from tests.comparison.folders import write_run
 from tests.conftest import Outcome
 from tests.scripts.test_scripts import on
@@ -23,7 +24,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) -> None:
-    nets = f"ckpt=[{fkd.WEIGHTS},{fkd.EXPORTED}]"
+    nets = f"ckpt=[{weights.NETS[0]},{weights.exported(None)}]"
     outcome = script("evaluate", nets, *on(faces_root), "subset=all", "hydra.run.dir=scores")
     assert outcome.status == 0, outcome.err
     assert "2 runs by test NME" in outcome.out
@@ -33,7 +34,7 @@ def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) ->
 
     again = script("compare", "scores")
     assert again.status == 0, again.err
-    assert {Path(row["net"]).name for row in rows(Path("scores"))} == {"compact.safetensors", "compact.onnx"}
+    assert {Path(row["net"]).name for row in rows(Path("scores"))} == {"udacity.safetensors", "udacity.onnx"}
     assert "no images" not in Path("scores/comparison.html").read_text()
 
 
@@ -43,7 +44,7 @@ def test_evaluations_of_one_recipes_seeds_are_one_line_and_other_faces_have_no_r
     for seed in (0, 1):
         run = write_run(tmp_path / f"runs/{seed}", {"seed": seed})
         (run / "checkpoints").mkdir()
-        shutil.copy(fkd.WEIGHTS, run / "checkpoints/best.safetensors")
+        shutil.copy(weights.checkpoint(None), run / "checkpoints/best.safetensors")
         ckpt = f"ckpt={run}/checkpoints/best.safetensors"
         assert script("evaluate", ckpt, *on(faces_root), "hydra.run.dir=scores/seed" + str(seed)).status == 0
     script("evaluate", ckpt, *on(faces_root), "subset=val", "hydra.run.dir=scores/other")
@@ -68,7 +69,7 @@ def test_the_last_net_of_a_run_is_not_its_best(script: Script, faces_root: Path,
     run = write_run(tmp_path / "runs/0", {"model": "simple"})
     for name in ("checkpoints/best", "checkpoints/last", "export/best"):
         (run / name).parent.mkdir(exist_ok=True)
-        shutil.copy(fkd.WEIGHTS, run / f"{name}.safetensors")
+        shutil.copy(weights.checkpoint(None), run / f"{name}.safetensors")
         ckpt = f"ckpt={run}/{name}.safetensors"
         assert script("evaluate", ckpt, *on(faces_root), f"hydra.run.dir=scores/{name.replace('/', '_')}").status == 0
     assert script("compare", "scores").status == 0
@@ -86,18 +87,23 @@ def test_what_an_evaluation_has_written_is_kept(script: Script, faces_root: Path
     assert script("compare", "scores").status == 0
     assert Path("scores/ced.png").read_bytes() == before
     assert Path("scores/comparison/comparison.html").is_file()
-    again = script("evaluate", f"ckpt=[{fkd.WEIGHTS},{fkd.EXPORTED}]", *on(faces_root), "hydra.run.dir=scores")
+    again = script(
+        "evaluate",
+        f"ckpt=[{weights.checkpoint(None)},{weights.exported(None)}]",
+        *on(faces_root),
+        "hydra.run.dir=scores",
+    )
     assert again.status == 2
     assert "expected a new folder, found evaluations in it" in again.err
 
 
 def test_what_only_its_folder_tells_apart_has_its_folder_in_the_table(script: Script, faces_root: Path) -> None:
-    outcome = script("evaluate", f"ckpt=[null,null,{fkd.EXPORTED}]", *on(faces_root), "hydra.run.dir=scores")
+    outcome = script("evaluate", f"ckpt=[null,null,{weights.exported(None)}]", *on(faces_root), "hydra.run.dir=scores")
     assert outcome.status == 0, outcome.err
     table = outcome.out.split("by test NME")[1]
-    assert re.search(r"\d  fkd/compact\.safetensors +1 ", table)
-    assert re.search(r"\d  fkd/compact\.safetensors +2 ", table)
-    assert re.search(r"\d  fkd/compact\.onnx +3 ", table)
+    assert re.search(r"\d  fkd/udacity\.safetensors +1 ", table)
+    assert re.search(r"\d  fkd/udacity\.safetensors +2 ", table)
+    assert re.search(r"\d  fkd/udacity\.onnx +3 ", table)
 
 
 def test_a_broken_evaluation_names_its_file(script: Script, faces_root: Path) -> None:
@@ -110,8 +116,8 @@ def test_a_broken_evaluation_names_its_file(script: Script, faces_root: Path) ->
 
 def test_a_program_compares_several_nets(faces_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copy(fkd.WEIGHTS, tmp_path / "a net, mine=1 (2).safetensors")
-    compared = fkd.evaluate([fkd.WEIGHTS, "a net, mine=1 (2).safetensors"], on(faces_root))
+    shutil.copy(weights.checkpoint(None), tmp_path / "a net, mine=1 (2).safetensors")
+    compared = fkd.evaluate([weights.checkpoint(None), "a net, mine=1 (2).safetensors"], on(faces_root))
     assert len(compared.runs) == 2  # type: ignore[union-attr]
 
 
@@ -124,7 +130,7 @@ def test_where_nets_were_trained_only_trainings_are_compared(script: Script, fac
 
 @pytest.mark.parametrize("given", ["[]", "[gone.ckpt]", "[1,true]"])
 def test_a_wrong_list_of_nets_is_refused_before_one_is_scored(given: str, script: Script, faces_root: Path) -> None:
-    nets = given.replace("[1", f"[{fkd.WEIGHTS}").replace("[gone", f"[{fkd.WEIGHTS},gone")
+    nets = given.replace("[1", f"[{weights.checkpoint(None)}").replace("[gone", f"[{weights.checkpoint(None)},gone")
     outcome = script("evaluate", f"ckpt={nets}", *on(faces_root), "hydra.run.dir=scores")
     assert outcome.status == 2
     assert len(outcome.err.splitlines()) == 1

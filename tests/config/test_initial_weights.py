@@ -4,7 +4,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-import fkd
+from fkd import weights
 from fkd.config.build_module import build_module
 from fkd.config.initial_weights import initialise
 from fkd.errors import UserError
@@ -23,7 +23,7 @@ TAKE = [36, 45, 30, 8]
 
 def started(*overrides: str, **changes: object) -> torch.nn.Module:
     """A net of four points that starts with the net of fkd."""
-    cfg = compose(f"weights={fkd.WEIGHTS}", *overrides)
+    cfg = compose(f"weights={weights.checkpoint(None)}", *overrides)
     OmegaConf.set_struct(cfg, False)
     cfg = OmegaConf.merge(cfg, {"schema": FOUR}, changes)
     module = build_module(cfg)  # type: ignore[arg-type]
@@ -35,13 +35,13 @@ def test_by_a_mapping_its_points_are_found_at_once(capsys: pytest.CaptureFixture
     crops = torch.randint(0, 256, (3, 1, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     model = started(weights_mapping={"points": 68, "take": TAKE}).eval()
     assert capsys.readouterr().out.endswith("): 81 of 81 tensors\n")
-    expected = load_net(fkd.WEIGHTS, "cpu").model(crops)[:, TAKE]
+    expected = load_net(weights.checkpoint(None), "cpu").model(crops)[:, TAKE]
     found = model(crops)  # less what the 64 others said about these four
     assert (found - expected).norm(dim=-1).median() < 3
 
 
 def test_without_one_all_but_the_points_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
-    model, other = started(), load_net(fkd.WEIGHTS, "cpu").model
+    model, other = started(), load_net(weights.checkpoint(None), "cpu").model
     assert capsys.readouterr().out.endswith("): 78 of 81 tensors; 4 points start fresh\n")
     state, given = model.net.state_dict(), other.net.state_dict()
     same = [name for name in state if state[name].shape == given[name].shape and torch.equal(state[name], given[name])]
@@ -79,10 +79,10 @@ def test_a_net_of_which_nothing_fits_is_refused() -> None:
 
 
 def test_the_same_net_is_taken_whole() -> None:
-    cfg = compose(f"weights={fkd.WEIGHTS}")
+    cfg = compose(f"weights={weights.NETS[0]}")
     module = build_module(cfg)
     initialise(module, cfg)
-    given = load_net(fkd.WEIGHTS, "cpu").model.net.state_dict()
+    given = load_net(weights.checkpoint(None), "cpu").model.net.state_dict()
     assert all(torch.equal(tensor, given[name]) for name, tensor in module.model.net.state_dict().items())
 
 

@@ -32,8 +32,8 @@ FIVE = KeypointSchema.from_dict(
 )
 
 
-def drawn(count: int, seed: int = 5) -> Points:
-    return np.stack([face_points(seed, subject, 0, SIZE) for subject in range(count)])
+def drawn(count: int, seed: int = 5, large_poses: float = 0.0) -> Points:
+    return np.stack([face_points(seed, subject, 0, SIZE, large_poses) for subject in range(count)])
 
 
 def turned(count: int) -> Points:
@@ -62,6 +62,7 @@ def twenties(points: Points) -> list[Points]:
 SETS = {
     "drawn": (IBUG68, [drawn(200)]),
     "turned": (IBUG68, [turned(200)]),
+    "large poses": (IBUG68, [drawn(200, large_poses=0.1)]),
     "five": (FIVE, [five(drawn(200))]),
     "five turned": (FIVE, [five(turned(200))]),
     "few": (IBUG68, twenties(drawn(200, seed=7))),
@@ -154,6 +155,13 @@ def test_turned_heads_are_no_mistakes(name: str) -> None:
 
 def test_a_few_turned_heads_among_others_are_no_mistakes() -> None:
     assert findings(np.concatenate([drawn(200), turned(40)]), IBUG68) == []
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 1.0])
+def test_profiles_are_no_mistakes(share: float) -> None:
+    points = drawn(300, seed=21, large_poses=share)
+    assert flagged(points, IBUG68).mean() <= 0.01
+    assert not any(found.exclude for found in findings(points, IBUG68))
 
 
 @pytest.mark.parametrize("damage", ["reversed", "left and right swapped", "x and y swapped", "mirrored alone"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fkd
-from fkd import detect
+from fkd import detect, weights
 from fkd.config.build_module import build_module
 from fkd.errors import UserError
 from fkd.geometry import Crop, channels_first, square_around
@@ -169,7 +169,7 @@ def test_a_checkpoint_of_another_schema_is_one_line(files: Path) -> None:
 
 def test_the_net_that_comes_with_fkd_finds_points_on_drawn_faces() -> None:
     """Well below the mean face's error of 25 %: on photographs it is better, on these it need only not be broken."""
-    assert fkd.WEIGHTS.stat().st_size < 4_000_000
+    assert weights.checkpoint(None).stat().st_size < 4_000_000
     net, errors = fkd.load(device="cpu").net, []
     for subject in range(10):
         photo, points = face(11, subject, 0, 192)
@@ -181,7 +181,22 @@ def test_the_net_that_comes_with_fkd_finds_points_on_drawn_faces() -> None:
     assert 100 * np.mean(errors) < 8
 
 
+@pytest.mark.parametrize("name", weights.NETS)
+def test_a_net_that_comes_with_fkd_is_found_by_its_name(name: str) -> None:
+    """The exported net and the checkpoint of a name give the same points."""
+    crop = channels_first(images.in_channels(PHOTO[32:128, 32:128], 1)[None])
+    exported, trained = fkd.load(name).net, load_net(weights.checkpoint(name))
+    np.testing.assert_allclose(exported(crop), trained(crop), atol=0.02)
+    assert f"`{name}`" in Path(weights.__file__).with_name("README.md").read_text()  # its model card
+    with pytest.raises(UserError, match=f"ckpt={name}s: .* no such file; .* are {', '.join(weights.NETS)}"):
+        fkd.load(f"{name}s")
+
+
+def test_the_nets_that_come_with_fkd_are_small() -> None:
+    assert sum(path.stat().st_size for path in Path(weights.__file__).parent.iterdir() if path.is_file()) < 8_000_000
+
+
 def test_nothing_of_the_place_where_it_was_trained_is_in_it() -> None:
-    content = fkd.WEIGHTS.read_bytes()
+    content = weights.checkpoint(None).read_bytes()
     assert b'\\"root\\"' not in content
     assert b"cache_dir" not in content

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-import fkd
+from fkd import weights
 from fkd.inference.onnx_net import KEY, OnnxNet
 from fkd.inference.opencv_net import OpenCVNet, metadata_of
 from fkd.inference.torch_net import load_net
@@ -16,25 +16,25 @@ CROPS = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 96)).astype(np.uint
 
 @pytest.fixture
 def opencv_net() -> OpenCVNet:
-    return OpenCVNet(fkd.EXPORTED)
+    return OpenCVNet(weights.exported(None))
 
 
 def test_all_forms_give_the_same_keypoints(opencv_net: OpenCVNet) -> None:
     pytest.importorskip("onnxruntime")
-    expected = load_net(fkd.WEIGHTS, "cpu")(CROPS)
-    np.testing.assert_allclose(OnnxNet(fkd.EXPORTED)(CROPS), expected, atol=1e-3)
+    expected = load_net(weights.checkpoint(None), "cpu")(CROPS)
+    np.testing.assert_allclose(OnnxNet(weights.exported(None))(CROPS), expected, atol=1e-3)
     np.testing.assert_allclose(opencv_net(CROPS), expected, atol=1e-3)
     assert opencv_net(CROPS[:0]).shape == (0, 68, 2)
 
 
 def test_the_metadata_is_that_of_the_checkpoint(opencv_net: OpenCVNet) -> None:
-    assert opencv_net.metadata.to_json() == load_net(fkd.WEIGHTS, "cpu").metadata.to_json()
+    assert opencv_net.metadata.to_json() == load_net(weights.checkpoint(None), "cpu").metadata.to_json()
 
 
 def test_metadata_is_what_onnx_reads() -> None:
     onnx = pytest.importorskip("onnx")
-    entries = {entry.key: entry.value for entry in onnx.load(fkd.EXPORTED).metadata_props}
-    assert metadata_of(fkd.EXPORTED.read_bytes()) == entries[KEY]
+    entries = {entry.key: entry.value for entry in onnx.load(weights.exported(None)).metadata_props}
+    assert metadata_of(weights.exported(None).read_bytes()) == entries[KEY]
 
 
 @pytest.mark.parametrize("content", [b"", b"\x72\x02\x0a\x00", b"no message"])

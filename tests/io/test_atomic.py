@@ -94,3 +94,12 @@ def test_a_removed_folder_and_a_missing_file_differ(tmp_path: Path) -> None:
     assert refusal(caught.value) is None  # nothing was to be written
     with pytest.raises(FileNotFoundError, match="its folder is gone"), whole_file(tmp_path / "folder/file"):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names")
+def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    imported = "from pathlib import Path\nfrom fkd.io.atomic import is_locked"
+    code = f"{imported}\nprint(is_locked(Path({str(tmp_path)!r}, '.lock')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"False\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fkd import WEIGHTS, dataset_report
+from fkd import dataset_report, weights
 from fkd.dataset_report import checks
 from fkd.dataset_report.checks import Finding
 from fkd.io import images
@@ -130,7 +130,7 @@ def test_the_checks_are_run_and_given_the_net(
     asked = []
     examine = checks.examine
     monkeypatch.setattr("fkd.commands.explore.examine", lambda *given: asked.append(given) or examine(*given))
-    outcome = script("explore", *on(faces_root), "output=out", "faces=1", f"ckpt={WEIGHTS}")
+    outcome = script("explore", *on(faces_root), "output=out", "faces=1", f"ckpt={weights.checkpoint(None)}")
     assert outcome.status == 0, outcome.err
     (faces, net, _, trained) = asked[0]
     assert (len(faces.table), net.metadata.model, len(trained) > 0) == (40, "compact", True)

@@ -13,7 +13,7 @@ from fkd.synthetic.render import face
 from fkd.types import Image, Points
 
 
-def drawn(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
+def drawn(seed: int, subject: int, frame: int, size: int, large_poses: float) -> tuple[Image, Points]:
     """An image and points that tell what they were made of, and leave a trace of the process that made them."""
     image = np.full((size, size, 3), (seed, subject, frame), np.uint8)
     if trace := os.environ.get("FKD_TEST_TRACE"):
@@ -144,10 +144,10 @@ def test_the_generators_faces_lie_where_the_points_are(tmp_path):
     assert np.array_equal(faces.table.keypoints[row], points)
 
 
-def broken(seed: int, subject: int, frame: int, size: int) -> tuple[Image, Points]:
+def broken(seed: int, subject: int, frame: int, size: int, large_poses: float) -> tuple[Image, Points]:
     if subject == 30:
         raise ZeroDivisionError("in the generator")
-    return drawn(seed, subject, frame, size)
+    return drawn(seed, subject, frame, size, large_poses)
 
 
 def test_a_fault_of_the_generator_ends_the_build(tmp_path, trace, monkeypatch):
@@ -192,6 +192,19 @@ def test_a_folder_that_cannot_be_read_names_itself_and_the_key(tmp_path: Path, m
     monkeypatch.setattr(Path, "is_dir", locked)
     with pytest.raises(UserError, match=r"data\.root=.*: cannot be read \(Permission denied\)"):
         load(tmp_path / "set")
+
+
+def test_large_poses_are_other_images(tmp_path: Path) -> None:
+    usual, turned = (load(tmp_path / "set", subjects=4, large_poses=share) for share in (0.0, 0.5))
+    assert not np.isin(turned.table.image_hashes, usual.table.image_hashes).any()
+    assert np.array_equal(turned.table.subjects, usual.table.subjects)
+    assert any(not np.array_equal(a, b) for a, b in zip(usual.images, turned.images, strict=True))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, True, "much"])
+def test_large_poses_are_a_share(tmp_path: Path, share: object) -> None:
+    with pytest.raises(UserError, match=r"data\.large_poses=.*: expected a share from 0 to 1"):
+        load(tmp_path / "set", large_poses=share)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_a_face_does_not_depend_on_what_was_drawn_before() -> None:
             assert np.array_equal(first[i][1], again[1])
 
 
+def test_large_poses_turn_the_head_to_its_profile() -> None:
+    def narrow(large_poses: float) -> float:
+        """Share of the faces whose outer eye corners are nearer to each other than nose and chin."""
+        points = np.stack([face(4, subject, 0, 64, large_poses)[1] for subject in range(60)])
+        eyes, chin = (np.linalg.norm(points[:, a] - points[:, b], axis=1) for a, b in ((36, 45), (27, 8)))
+        return float((eyes < 0.35 * chin).mean())
+
+    assert narrow(0.0) == 0
+    assert narrow(0.5) > 0.1
+    assert narrow(1.0) > 0.2
+
+
 @pytest.mark.parametrize("other", [(2, 2, 3), (1, 3, 3), (1, 2, 4)])
 def test_every_number_of_the_key_matters(other: tuple[int, int, int]) -> None:
     image, points = face(1, 2, 3, 96)
