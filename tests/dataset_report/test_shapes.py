@@ -75,6 +75,8 @@ HARD = {
     ("few of five", "eye corners exchanged"): 0.9,
 }
 """Less is found where turned heads have nearly the shape of the mistake, or a few faces do not tell what is usual."""
+FALSE_ALARMS = {"large poses": 0.02, "few": 0.025, "few turned": 0.025, "few of five": 0.025}
+"""Share of the right faces that may be shown: of profiles among others, and where a few faces do not tell."""
 
 
 def exchanged(first: int, second: int, schema: KeypointSchema) -> list[int]:
@@ -144,13 +146,13 @@ def test_a_mistake_that_many_faces_share_is_found(name: str, damage: str, share:
         results.append(np.stack([wrong, flagged(points, schema)]))
     wrong, found = np.concatenate(results, axis=1)
     assert found[wrong].mean() >= HARD.get((name, damage), 0.95)
-    assert found[~wrong].mean() <= (0.01 if len(sets) == 1 else 0.025)
+    assert found[~wrong].mean() <= FALSE_ALARMS.get(name, 0.01)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_turned_heads_are_no_mistakes(name: str) -> None:
     schema, sets = SETS[name]
-    assert sum(flagged(points, schema).sum() for points in sets) <= (0 if len(sets) == 1 else 2)
+    assert np.mean([flagged(points, schema).mean() for points in sets]) <= FALSE_ALARMS.get(name, 0)
 
 
 def test_a_few_turned_heads_among_others_are_no_mistakes() -> None:
