@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.synthetic import accessories, features, scene
-from fkd.synthetic.camera import place, visible_points
+from fkd.synthetic.camera import Camera, place, visible_points
 from fkd.synthetic.canvas import blend_layer, layer
 from fkd.synthetic.degradation import degrade
 from fkd.synthetic.hair import Haircut, hair, haircut
-from fkd.synthetic.head_model import Array, Single, head
+from fkd.synthetic.head_model import Array, Head, Single, head
 from fkd.synthetic.skin import skin_albedo, skin_surface
-from fkd.synthetic.subject import Subject, sample_shot, sample_subject
+from fkd.synthetic.subject import Shot, Subject, sample_shot, sample_subject
 from fkd.synthetic.visibility import behind_head, painted_over, under_layer
 from fkd.types import Image, Points
 
@@ -39,10 +39,7 @@ def draw(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.
     """
     rng = np.random.default_rng((seed, subject, frame))
     (person, albedo, cut), view = _person(seed, subject), sample_shot(rng, large_poses)
-
-    body = head(person.identity, view.expression)
-    camera = place(body, view.pose, view.side, view.centre)
-    places = visible_points(body, camera, view.pose.roll)
+    body, camera, places = _posed(person, view)
     points = places * size - 0.5
 
     image = scene.background(size, rng)
@@ -86,6 +83,20 @@ def draw(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.
         accessories.draw_occluder(image, points, left, person, rng)
     hidden |= painted_over(uncovered, image, points)
     return Drawn(degrade(image, rng), points.astype(np.float32), ~hidden)
+
+
+def face_points(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.0) -> Points:
+    """The points (68, 2) of `face`, much faster."""
+    person = sample_subject(np.random.default_rng((seed, subject)))
+    view = sample_shot(np.random.default_rng((seed, subject, frame)), large_poses)
+    return (_posed(person, view)[2] * size - 0.5).astype(np.float32)
+
+
+def _posed(person: Subject, view: Shot) -> tuple[Head, Camera, Array]:
+    """The head, the camera and the 68 points in image coordinates."""
+    body = head(person.identity, view.expression)
+    camera = place(body, view.pose, view.side, view.centre)
+    return body, camera, visible_points(body, camera, view.pose.roll)
 
 
 @lru_cache(maxsize=1)  # the frames of a subject are usually drawn one after the other
