@@ -1,5 +1,6 @@
 """Faces found by YuNet, a small network in OpenCV."""
 
+import os
 import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -90,7 +91,7 @@ class YuNet:
         loaded: dict[YuNet, cv2.FaceDetectorYN] = _networks.__dict__.setdefault("loaded", {})
         if self not in loaded:
             settings = (_SIZE, _SIZE), self.score, self.nms, _CANDIDATES
-            loaded[self] = cv2.FaceDetectorYN.create(str(self.model), "", *settings)
+            loaded[self] = cv2.FaceDetectorYN.create(os.fsencode(str(self.model)), "", *settings)
         return loaded[self]
 
 

@@ -366,6 +366,12 @@ def test_yunet_finds_none(stand_in: Any) -> None:
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))
 
 
+def test_a_yunet_may_have_a_name_that_is_no_utf8(stand_in: Any) -> None:
+    model = stand_in({})
+    boxes, _ = yunet(model.rename(model.with_name("bytes\udcff.onnx")))(BLANK)
+    assert len(boxes) == 0
+
+
 def test_a_missing_yunet_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"detector\.model=None: .*face_detection_yunet_2023mar\.onnx.*OpenCV Zoo"):
         build(config("yunet"))
