@@ -72,7 +72,7 @@ def _temporary(path: Path, make: Callable[..., None]) -> Iterator[Path]:
 
 
 def temporary_name(name: str, end: str) -> str:
-    """`.NAME.XXXXXXXX` with eight random digits and an end; a long NAME loses characters, so that a file can have it."""
+    """`.NAME.XXXXXXXX` and an end, with random digits; a long NAME loses characters, so that a file can have it."""
     end = f".{secrets.token_hex(4)}{end}"
     while len(os.fsencode(f".{name}{end}")) > _LONGEST:
         name = name[:-1]

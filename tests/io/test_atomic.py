@@ -18,7 +18,7 @@ KINDS = pytest.mark.parametrize("kind", ["whole_file", "scratch_folder"])
 def writer(kind: str, path: Path) -> subprocess.Popen[bytes]:
     """A process in the middle of a write."""
     imported = "from pathlib import Path\nfrom fkd.io.atomic import *"
-    code = f"{imported}\nwith {kind}(Path({ascii(str(path))})): print('in', flush=True), input()"
+    code = f"{imported}\nwith {kind}(Path({str(path)!a})): print('in', flush=True), input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"in\n"
