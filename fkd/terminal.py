@@ -24,6 +24,8 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
+_BREAK = re.compile(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""Characters at which `str.splitlines` splits."""
 _HIDDEN = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, those that turn the direction of writing, and halves of surrogate pairs."""
 
@@ -33,7 +35,16 @@ def printable(text: str) -> str:
 
     Names of files and the content of files may hold any character, so all output goes through this.
     """
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode-escape").decode(), text)
+    return _HIDDEN.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """The text with escapes, as in \\n, for characters that would end its line in a file of lines."""
+    return _BREAK.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode-escape").decode()
 
 
 class Console(rich_console.Console):

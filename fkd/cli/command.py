@@ -24,7 +24,7 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
-from fkd.cli.messages import explain, is_group, keys_of
+from fkd.cli.messages import explain, is_group, is_too_long, keys_of
 from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
@@ -193,7 +193,7 @@ class Command:
     def _is_expected(self, error: Exception) -> bool:
         """Whether one line is enough; errors of composing the config are expected only before a job has started."""
         is_early = not self._started and isinstance(error, _COMMAND_LINE)
-        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None
+        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None or is_too_long(error)
 
 
 def command(

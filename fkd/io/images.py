@@ -155,7 +155,7 @@ def write(path: Path | str, image: Image) -> None:
         with whole_file(path) as file:
             file.write(data.tobytes())
     except OSError as error:
-        raise UserError(f"{path}: cannot write the image ({error.strerror}); choose another place") from error
+        raise UserError(f"{path}: cannot write the image ({error.strerror}); choose another place or name") from error
 
 
 def jpeg(image: Image, quality: int) -> bytes:
