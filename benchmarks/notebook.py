@@ -54,11 +54,11 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         name = os.fsencode(self.files[index])  # OpenCV ends the process at a text that is no UTF-8
-        if (pixels := cv2.imread(name)) is None:
+        if (pixels := cv2.imread(name)) is None:  # type: ignore[call-overload]
             raise UserError(
                 f"{self.files[index]}: expected an image, found a file that OpenCV cannot read; save it as PNG"
             )
-        image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
+        image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         points = self.keypoints[index]
         if isinstance(self.crop, FrameCrop):
             image, points = from_frame(image, points, self.crop.short_side, self.crop.size)
