@@ -69,7 +69,11 @@ class TrainedRun(_InFolder):
 
     @property
     def history(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Logged name -> its value in each epoch (E,); NaN where nothing was logged. "epoch" counts from 1."""
+        """Logged name -> its value in each epoch (E,); NaN where nothing was logged. "epoch" counts from 1.
+
+        Raises:
+            ValueError: metrics.csv is too large or broken.
+        """
         curves = metrics_csv.read(self.folder)
         epochs = range(1, metrics_csv.last_epoch(curves) + 1)
         values = {name: np.array([curve.get(epoch, np.nan) for epoch in epochs]) for name, curve in curves.items()}
@@ -91,7 +95,11 @@ class TrainedRun(_InFolder):
         if "test" in self.result:
             rows += [*_score_rows(self.scores), ("NME of the mean face", f"{self.result['mean_shape_nme']:.2f} %")]
         rows += [("warning", line) for line in self.result.get("warnings", ())]
-        return self._html(rows, _curve(self.history))
+        try:
+            curve = _curve(self.history)
+        except ValueError as error:
+            rows, curve = [*rows, ("no curve", f"metrics.csv: {error}")], ""
+        return self._html(rows, curve)
 
 
 class Evaluation(_InFolder):

@@ -24,9 +24,10 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
-from fkd.cli.messages import explain, is_group, keys_of
+from fkd.cli.messages import explain, is_group, is_too_long, keys_of
 from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.config.checks import check_numbers
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
 from fkd.io.atomic import refusal, whole_file
 from fkd.library_internals.hydra import parse, run_task, without_hydra_state, write_configs_with
@@ -151,6 +152,7 @@ class Command:
         if distributed.is_worker():
             distributed.end_with_parent()
         try:
+            check_numbers(cfg)
             return self.task(cfg)
         except Pruned as error:
             show(str(error))
@@ -188,12 +190,13 @@ class Command:
                 "trainer=ddp: expected one process, since a program is not started again for each device; use "
                 f"the command line, fkd {self.config_name} trainer=ddp"
             )
+        check_numbers(cfg)
         return self.task(cfg)
 
     def _is_expected(self, error: Exception) -> bool:
         """Whether one line is enough; errors of composing the config are expected only before a job has started."""
         is_early = not self._started and isinstance(error, _COMMAND_LINE)
-        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None
+        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None or is_too_long(error)
 
 
 def command(

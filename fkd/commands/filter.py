@@ -20,8 +20,7 @@ def main(cfg: DictConfig) -> None:
     job = Job(cfg, hiding=dress.hides)
     dress.check(job.predictor.schema)
     with job.canvas() as canvas:
-        for place, image, faces in job.faces():
-            canvas(place, dress(image, faces))
+        job.run(lambda place, image, faces: canvas(place, dress(image, faces)))
     job.finish(allow_unhidden)
 
 

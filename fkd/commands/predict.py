@@ -11,7 +11,9 @@ from omegaconf import DictConfig
 from fkd.cli.command import command
 from fkd.cli.media import Job
 from fkd.config import checks
+from fkd.io.media import Place
 from fkd.io.predictions import Entry, writing
+from fkd.types import Face, Image
 from fkd.visualization import draw
 
 
@@ -22,11 +24,14 @@ def main(cfg: DictConfig) -> None:
     with ExitStack() as files:
         writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts))
         canvas = files.enter_context(job.canvas()) if images else None
-        for place, image, faces in job.faces():
-            height, width = image.shape[:2]
-            writer.add(Entry(place.image, place.frame, width, height, faces))
+
+        def write(place: Place, image: Image, faces: list[Face]) -> None:
             if canvas is not None:
                 canvas(place, draw.faces(image, faces))
+            height, width = image.shape[:2]
+            writer.add(Entry(place.image, place.frame, width, height, faces))
+
+        job.run(write)
     job.finish()
 
 

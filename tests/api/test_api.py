@@ -15,6 +15,7 @@ import fkd
 from fkd.api.results import TrainedRun
 from fkd.config.build_module import build_module
 from fkd.errors import Diverged, UserError
+from fkd.training.runs import metrics_csv
 from tests.conftest import Outcome
 
 DATA = ["data.subjects=20", "data.frames=4", "data.size=96"]
@@ -39,6 +40,17 @@ def test_a_training_is_the_one_of_the_command(script: "type[Outcome]") -> None:
     html = run._repr_html_()
     assert html.count("<img") == 2
     assert "<svg" in html
+
+
+def test_a_run_keeps_its_result_though_its_curves_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_csv, "_VALUES", 1)  # as after very many epochs
+    run = fkd.train([*TINY, "trainer=cpu", "trainer.max_epochs=1", "hydra.run.dir=run"])
+    assert run.result["status"] == "done"
+    assert run.result["objective"] == run.result["best"]["val/loss"]
+    assert any("metrics.csv: expected at most 1 values" in line for line in run.result["warnings"])
+    html = run._repr_html_()
+    assert html.count("metrics.csv: expected at most 1 values") == 2
+    assert "<svg" not in html
     assert f"{run.scores['nme_interocular']:.3f} %" in html
 
 

@@ -69,7 +69,8 @@ def decoded(
         cache.path.unlink(missing_ok=True)
         broken = [str(files[index]) for index in sorted(errors)]
         if len(broken) == 1:
-            raise next(iter(errors.values()))
+            (error,) = errors.values()
+            raise UserError(f"{error}; or name {broken[0]} in a file that data.exclude=FILE leaves out") from error
         shown = ", ".join(broken[:_SHOWN]) + ", ..." * (len(broken) > _SHOWN)
         raise UserError(
             f"{errors[min(errors)]}; {len(broken):,} of {needed.sum():,} images cannot be read: {shown}; copy them "

@@ -186,7 +186,10 @@ class FileSet:
                 continue
             if is_needed:  # only here, because `where` may read the file again
                 path = below(self.folder, name, where := listing.where(row))
-                raise UserError(f"{where}: the image {path} is missing; put it there or leave the row out")
+                raise UserError(
+                    f"{where}: the image {path} is missing or no file; put it there; or name {name} in a file that "
+                    "data.exclude=FILE leaves out"
+                )
             names.append(None)
         return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
 

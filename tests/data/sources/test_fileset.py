@@ -292,6 +292,24 @@ def test_all_unreadable_images_are_named_at_once(root: Path, fileset, tmp_path):
     assert len(faces_of(fileset(exclude=str(exclude)), rows()).table) == 8
 
 
+@pytest.mark.parametrize("kind", ["cut off", "empty", "folder", "pipe", "link to nothing", "link to itself"])
+def test_an_image_that_cannot_be_read_is_named_with_the_way_to_leave_it_out(root: Path, fileset, tmp_path, kind: str):
+    path, content = root / "p2.png", (root / "p2.png").read_bytes()
+    path.unlink()
+    {
+        "cut off": lambda: path.write_bytes(content[:30]),
+        "empty": path.touch,
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link to nothing": lambda: path.symlink_to("nothing"),
+        "link to itself": lambda: path.symlink_to("p2.png"),
+    }[kind]()
+    with pytest.raises(UserError, match=r"p2\.png.*; or name p2\.png in a file that data\.exclude=FILE leaves out$"):
+        faces_of(fileset(), rows())
+    (tmp_path / "exclude.txt").write_text("p2.png\n")
+    assert len(faces_of(fileset(exclude=str(tmp_path / "exclude.txt")), rows()).table) == 9
+
+
 class TestCache:
     """One cache of the decoded images, whatever is left out of the set."""
 
