@@ -1,24 +1,26 @@
 """Reading checkpoints, which may be untrusted."""
 
 import importlib
+import inspect
 import json
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fkd.data.split import anonymous
 from fkd.detect import without_files
 from fkd.errors import UserError
 from fkd.io import trusted
 from fkd.io.atomic import whole_file
-from fkd.io.ranges import check, check_amount
+from fkd.io.ranges import Within, annotations, check, check_amount
 from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
@@ -37,6 +39,9 @@ _TORCHVISION = {"_target_", "num_classes"}
 """Allowed keys of a network of torchvision.models; `weights` would download a file."""
 
 
+_REPEATS = dict.fromkeys(("num_layers", "num_encoder_layers", "num_decoder_layers"), Annotated[int, Within(1, 1000)])
+"""How often layers of torch copy others."""
+_MOST_STEPS, _MOST_NUMBERS = 100_000, 2**28  # of building a net and running it on one crop; of one tensor
 _MOST_VALUES = 2_000_000  # of a checkpoint, without its tensors
 SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # key of the JSON with all but the tensors
@@ -188,6 +193,7 @@ def check_trusted(node: Any, key: str) -> None:
                 f"found _target_ {name!r}; if it is of a package of yours, trust that: fkd.load(path, trusted=[NAME]), "
                 "or run the command in its project"
             )
+        _check_values(node, key)
         for name, child in node.items():
             if str(name).startswith("_") and name not in ("_target_", "_args_"):
                 raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {name}")
@@ -197,6 +203,83 @@ def check_trusted(node: Any, key: str) -> None:
             check_trusted(child, key)
     elif isinstance(node, str) and "${" in node:
         raise UserError(f"{key}: expected plain values, found {node!r}")
+
+
+def names_own_classes(node: Any) -> bool:
+    """Whether a config names classes of the packages that the user trusts."""
+    if isinstance(node, Mapping):
+        own = trusted.covers(str(node.get("_target_", "")).rpartition(".")[0])
+        return own or any(map(names_own_classes, node.values()))
+    return isinstance(node, list | tuple) and any(map(names_own_classes, node))
+
+
+def _check_values(node: Mapping[Any, Any], key: str) -> None:
+    """Check the plain values of a trusted node against the annotations of its target."""
+    values, positional = dict(node), node.get("_args_", ())
+    hints: dict[str, Any] = {}
+    if (name := values.pop("_target_", None)) is not None:
+        module, _, attribute = str(name).rpartition(".")
+        target = getattr(importlib.import_module(module), attribute)
+        hints = annotations(target) or _REPEATS
+        if isinstance(positional, list | tuple) and positional:
+            parameters = [name for name in inspect.signature(target).parameters if name != "self"]
+            values |= zip(parameters, positional, strict=False)
+    try:
+        for name, value in values.items():
+            check(value, hints.get(name, Any), f"{key}: {str(name)[:80]}")
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+class Sparing(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Tensors without memory, and an error where a net would take more than a net of a file may.
+
+    What a net builds and computes here, it also does with memory, so that an untrusted one is tried first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._steps = 0
+
+    def __enter__(self) -> "Sparing":
+        self._device = torch.device("meta")
+        self._device.__enter__()
+        return super().__enter__()  # type: ignore[no-any-return, no-untyped-call]
+
+    def __exit__(self, *args: Any) -> None:
+        super().__exit__(*args)  # type: ignore[no-untyped-call]
+        self._device.__exit__(*args)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        self._steps += 1
+        for tensor in found if isinstance(found, list | tuple) else [found]:
+            if isinstance(tensor, torch.Tensor) and tensor.numel() > _MOST_NUMBERS:
+                raise UserError(
+                    f"model.net: expected tensors of at most {_MOST_NUMBERS:,} numbers, found {tuple(tensor.shape)}"
+                )
+        if self._steps > _MOST_STEPS:
+            raise UserError(f"model.net: expected at most {_MOST_STEPS:,} steps to build and run it, found more")
+        return found
+
+
+def check_weights(net: torch.nn.Module, weights: Mapping[str, Any]) -> None:
+    """Hold a net without memory against the weights that are there: names and shapes.
+
+    Raises:
+        UserError: they differ, or buffers that no file has are too large.
+    """
+    expected = net.state_dict()
+    for name in [*expected, *weights]:
+        wanted, found = (getattr(part.get(name), "shape", None) for part in (expected, weights))
+        if wanted is None or wanted != found:
+            raise UserError(f"weights {str(name)[:80]}: expected shape {_shape(wanted)}, found {_shape(found)}")
+    if sum(buffer.numel() for buffer in net.buffers()) > _MOST_NUMBERS + sum(each.numel() for each in weights.values()):
+        raise UserError(f"model.net: expected buffers of at most {_MOST_NUMBERS:,} numbers beside the weights")
+
+
+def _shape(shape: Any) -> str:
+    return "none" if shape is None else str(tuple(shape))
 
 
 def check_paths(node: Any, key: str) -> None:

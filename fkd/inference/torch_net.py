@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -13,7 +13,8 @@ from fkd import checkpoint
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
 from fkd.models.keypoint_net import KeypointNet
-from fkd.schema import schema_of
+from fkd.io.ranges import Size, Within, check
+from fkd.schema import KeypointSchema, schema_of
 from fkd.shape_model import ShapeModel
 from fkd.types import UNKNOWN, Hashes, Image, Points
 
@@ -79,16 +80,19 @@ def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> T
 
 def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
     """The net of a checkpoint's content."""
-    config, shapes = content["config"], content.get("shapes")
+    config, shapes, weights = content["config"], content.get("shapes"), content["state_dict"]
     checkpoint.check_trusted([config["model"], config["crop"]], where)
-    net = checkpoint.build(config["model"]["net"])
-    if not isinstance(net, nn.Module):
-        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
     schema = schema_of(config["schema"])
-    codec = checkpoint.build(config["model"]["codec"])
-    model = KeypointNet(net, codec, schema, config["crop"]["size"], config["channels"])
-    model.check_output(config["model"]["name"])
-    model.load_state_dict(content["state_dict"])
+    check(config["crop"]["size"], Size, "crop.size")
+    check(config["channels"], Annotated[int, Within(1, 3)], "channels")
+    check(config["model"]["name"], str, "model.name")
+    if own := checkpoint.names_own_classes(config["model"]):  # which are as trusted as the user's other code
+        model = _model_of(config, schema, own)
+    else:
+        with checkpoint.Sparing():
+            checkpoint.check_weights(_model_of(config, schema, True), weights)
+        model = _model_of(config, schema, False)
+    model.load_state_dict(weights)
     metadata = Metadata(
         model=config["model"]["name"],
         schema=schema,
@@ -100,6 +104,18 @@ def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
     )
     config["data"]["name"], config["detector"]["_target_"]  # raises KeyError now rather than later
     return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))
+
+
+def _model_of(config: Mapping[str, Any], schema: KeypointSchema, tried: bool) -> KeypointNet:
+    """The net of a checkpoint's config, before it has its weights."""
+    net = checkpoint.build(config["model"]["net"])
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
+    codec = checkpoint.build(config["model"]["codec"])
+    model = KeypointNet(net, codec, schema, config["crop"]["size"], config["channels"])
+    if tried:
+        model.check_output(config["model"]["name"])
+    return model
 
 
 def device_of(name: str) -> torch.device:

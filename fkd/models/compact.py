@@ -63,7 +63,9 @@ class SoftArgmax(nn.Module):
         nn.init.zeros_(self.correction.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        with torch.autocast(maps.device.type, enabled=False):  # bfloat16 has steps of a fifth of a pixel at 96 px
+        with torch.autocast(
+            "cpu" if maps.is_meta else maps.device.type, enabled=False
+        ):  # bfloat16 has steps of a fifth of a pixel at 96 px
             points = (maps.float().flatten(2).softmax(dim=2) @ self.places).flatten(1)
             corrected: Tensor = points + self.correction(points)
         return corrected
