@@ -3,9 +3,12 @@
 import importlib
 import inspect
 import json
+import math
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +16,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fkd.data.split import anonymous
 from fkd.detect import without_files
@@ -38,10 +40,14 @@ _UNREADABLE = (
 _TORCHVISION = {"_target_", "num_classes"}
 """Allowed keys of a network of torchvision.models; `weights` would download a file."""
 
-
-_REPEATS = dict.fromkeys(("num_layers", "num_encoder_layers", "num_decoder_layers"), Annotated[int, Within(1, 1000)])
-"""How often layers of torch copy others."""
-_MOST_STEPS, _MOST_NUMBERS = 100_000, 2**28  # of building a net and running it on one crop; of one tensor
+_REPEATS = dict.fromkeys(("num_layers", "num_encoder_layers", "num_decoder_layers"), Annotated[int, Within(1, 100)])
+"""How often layers of torch are copied."""
+_MOST_LAYERS = 10_000
+_PLAIN_TYPES = {
+    *("collections OrderedDict", "builtins set", "torch Size", "torch device"),
+    *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
+}
+"""What a checkpoint's pickle may name beside types of numbers; others that torch calls make much of a few bytes."""
 _MOST_VALUES = 2_000_000  # of a checkpoint, without its tensors
 SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # key of the JSON with all but the tensors
@@ -143,14 +149,24 @@ def _read_torch(path: str | Path, key: str) -> Any:
         if any(p.compress_type for p in parts) or sum(p.file_size for p in parts) > Path(path).stat().st_size:
             raise UserError(f"{key}={path}: expected a checkpoint as torch writes it, found compressed parts")
         damaged = archive.testzip()  # torch does not verify the checksums
+        pickles = [archive.read(part) for part in parts if part.filename.endswith("data.pkl")] if not damaged else []
     if damaged is not None:
         raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
+    for step, name, _ in chain.from_iterable(map(pickletools.genops, pickles)):
+        if step.name == "GLOBAL" and name not in _PLAIN_TYPES and not _is_of_numbers(str(name)):
+            raise UserError(f"{key}={path}: expected tensors and plain data, found {str(name)[:80]!r}")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, dict) and isinstance(state := content.get("state_dict"), dict):
         if "mean_shape" in state:
             raise UserError(f"{key}={path}: {_OLDER}")
         content["state_dict"] = {str(name).removeprefix(_MODEL): tensor for name, tensor in state.items()}
     return content
+
+
+def _is_of_numbers(name: str) -> bool:
+    """Whether a pickle's name is that of a type of tensors' numbers or of their storage."""
+    module, _, kind = name.partition(" ")
+    return module == "torch" and (kind.endswith("Storage") or isinstance(getattr(torch, kind, None), torch.dtype))
 
 
 def build(node: Any) -> Any:
@@ -163,13 +179,12 @@ def build(node: Any) -> Any:
         values = {str(key): build(child) for key, child in node.items()}
         if (name := values.pop("_target_", None)) is None:
             return values
-        module, _, attribute = str(name).rpartition(".")
-        return getattr(importlib.import_module(module), attribute)(*values.pop("_args_", ()), **values)
+        return _named(name)(*values.pop("_args_", ()), **values)
     return [build(child) for child in node] if isinstance(node, list | tuple) else node
 
 
 def check_trusted(node: Any, key: str) -> None:
-    """Refuse a config that names classes which are not trusted, or has interpolations.
+    """Refuse a config that names classes which are not trusted, has interpolations, or values out of their ranges.
 
     Trusted are the classes of fkd's models, codecs and crops, the layers of torch.nn, and the networks of
     torchvision.models without pretrained weights (which would be downloaded).
@@ -177,6 +192,12 @@ def check_trusted(node: Any, key: str) -> None:
     Raises:
         UserError: naming what was found.
     """
+    _checked(node, key)
+
+
+def _checked(node: Any, key: str) -> int:
+    """Check a config as `check_trusted` does: the number of layers that it builds."""
+    layers = 0
     if isinstance(node, Mapping):
         if (name := node.get("_target_")) is not None and not _trusted(name, node):
             if str(name).startswith(_MOVED):
@@ -193,16 +214,41 @@ def check_trusted(node: Any, key: str) -> None:
                 f"found _target_ {name!r}; if it is of a package of yours, trust that: fkd.load(path, trusted=[NAME]), "
                 "or run the command in its project"
             )
-        _check_values(node, key)
-        for name, child in node.items():
-            if str(name).startswith("_") and name not in ("_target_", "_args_"):
-                raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {name}")
-            check_trusted(child, key)
+        for each, child in node.items():
+            if str(each).startswith("_") and each not in ("_target_", "_args_"):
+                raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {each}")
+            layers += _checked(child, key)
+        if name is not None:
+            layers = (layers + 1) * _check_values(node, key)
+            if layers > _MOST_LAYERS:
+                raise UserError(f"{key}: expected at most {_MOST_LAYERS:,} layers, found more")
     elif isinstance(node, list | tuple):
-        for child in node:
-            check_trusted(child, key)
+        layers = sum(_checked(child, key) for child in node)
     elif isinstance(node, str) and "${" in node:
         raise UserError(f"{key}: expected plain values, found {node!r}")
+    return layers
+
+
+def _check_values(node: Mapping[Any, Any], key: str) -> int:
+    """Check the plain values of a trusted node against the annotations of its class: how often it copies a layer."""
+    target = _named(node["_target_"])
+    values = {name: value for name, value in node.items() if name not in ("_target_", "_args_")}
+    if positional := list(node.get("_args_", ())):
+        taken = inspect.signature(target).parameters.values()
+        names = [each.name for each in taken if each.kind is each.POSITIONAL_OR_KEYWORD]
+        values |= {names[i] if i < len(names) else i: value for i, value in enumerate(positional)}
+    hints = annotations(target) or ({} if trusted.covers(target.__module__) else _REPEATS)
+    try:
+        for name, value in values.items():
+            check(value, hints.get(name, Any), f"{key}: {str(name)[:80]}")
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return math.prod(value for name, value in values.items() if name in hints and hints is _REPEATS)
+
+
+def _named(target: Any) -> Any:
+    module, _, name = str(target).rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def names_own_classes(node: Any) -> bool:
@@ -211,75 +257,6 @@ def names_own_classes(node: Any) -> bool:
         own = trusted.covers(str(node.get("_target_", "")).rpartition(".")[0])
         return own or any(map(names_own_classes, node.values()))
     return isinstance(node, list | tuple) and any(map(names_own_classes, node))
-
-
-def _check_values(node: Mapping[Any, Any], key: str) -> None:
-    """Check the plain values of a trusted node against the annotations of its target."""
-    values, positional = dict(node), node.get("_args_", ())
-    hints: dict[str, Any] = {}
-    if (name := values.pop("_target_", None)) is not None:
-        module, _, attribute = str(name).rpartition(".")
-        target = getattr(importlib.import_module(module), attribute)
-        hints = annotations(target) or _REPEATS
-        if isinstance(positional, list | tuple) and positional:
-            parameters = [name for name in inspect.signature(target).parameters if name != "self"]
-            values |= zip(parameters, positional, strict=False)
-    try:
-        for name, value in values.items():
-            check(value, hints.get(name, Any), f"{key}: {str(name)[:80]}")
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-class Sparing(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tensors without memory, and an error where a net would take more than a net of a file may.
-
-    What a net builds and computes here, it also does with memory, so that an untrusted one is tried first.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._steps = 0
-
-    def __enter__(self) -> "Sparing":
-        self._device = torch.device("meta")
-        self._device.__enter__()
-        return super().__enter__()  # type: ignore[no-any-return, no-untyped-call]
-
-    def __exit__(self, *args: Any) -> None:
-        super().__exit__(*args)  # type: ignore[no-untyped-call]
-        self._device.__exit__(*args)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        self._steps += 1
-        for tensor in found if isinstance(found, list | tuple) else [found]:
-            if isinstance(tensor, torch.Tensor) and tensor.numel() > _MOST_NUMBERS:
-                raise UserError(
-                    f"model.net: expected tensors of at most {_MOST_NUMBERS:,} numbers, found {tuple(tensor.shape)}"
-                )
-        if self._steps > _MOST_STEPS:
-            raise UserError(f"model.net: expected at most {_MOST_STEPS:,} steps to build and run it, found more")
-        return found
-
-
-def check_weights(net: torch.nn.Module, weights: Mapping[str, Any]) -> None:
-    """Hold a net without memory against the weights that are there: names and shapes.
-
-    Raises:
-        UserError: they differ, or buffers that no file has are too large.
-    """
-    expected = net.state_dict()
-    for name in [*expected, *weights]:
-        wanted, found = (getattr(part.get(name), "shape", None) for part in (expected, weights))
-        if wanted is None or wanted != found:
-            raise UserError(f"weights {str(name)[:80]}: expected shape {_shape(wanted)}, found {_shape(found)}")
-    if sum(buffer.numel() for buffer in net.buffers()) > _MOST_NUMBERS + sum(each.numel() for each in weights.values()):
-        raise UserError(f"model.net: expected buffers of at most {_MOST_NUMBERS:,} numbers beside the weights")
-
-
-def _shape(shape: Any) -> str:
-    return "none" if shape is None else str(tuple(shape))
 
 
 def check_paths(node: Any, key: str) -> None:

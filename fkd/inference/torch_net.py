@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,9 +12,10 @@ from torch import nn
 from fkd import checkpoint
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
+from fkd.inference.without_memory import WithoutMemory, with_weights
+from fkd.io.ranges import Channels, Size, check
 from fkd.models.keypoint_net import KeypointNet
-from fkd.io.ranges import Size, Within, check
-from fkd.schema import KeypointSchema, schema_of
+from fkd.schema import schema_of
 from fkd.shape_model import ShapeModel
 from fkd.types import UNKNOWN, Hashes, Image, Points
 
@@ -82,40 +83,37 @@ def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
     """The net of a checkpoint's content."""
     config, shapes, weights = content["config"], content.get("shapes"), content["state_dict"]
     checkpoint.check_trusted([config["model"], config["crop"]], where)
-    schema = schema_of(config["schema"])
-    check(config["crop"]["size"], Size, "crop.size")
-    check(config["channels"], Annotated[int, Within(1, 3)], "channels")
-    check(config["model"]["name"], str, "model.name")
-    if own := checkpoint.names_own_classes(config["model"]):  # which are as trusted as the user's other code
-        model = _model_of(config, schema, own)
+    if checkpoint.names_own_classes(config["model"]):  # they are as trusted as the user's other code
+        model = _model_of(config)
+        model.load_state_dict(weights)
     else:
-        with checkpoint.Sparing():
-            checkpoint.check_weights(_model_of(config, schema, True), weights)
-        model = _model_of(config, schema, False)
-    model.load_state_dict(weights)
+        with WithoutMemory():
+            model = _model_of(config)
+        with_weights(model, weights, config["model"]["name"])
+    model.check_output(config["model"]["name"])
     metadata = Metadata(
         model=config["model"]["name"],
-        schema=schema,
+        schema=model.schema,
         size=model.size,
         channels=model.channels,
         window=checkpoint.build(config["crop"]["plan"]).window,
-        shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
+        shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(model.schema)),
         detector=config["detector"],
     )
     config["data"]["name"], config["detector"]["_target_"]  # raises KeyError now rather than later
     return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))
 
 
-def _model_of(config: Mapping[str, Any], schema: KeypointSchema, tried: bool) -> KeypointNet:
+def _model_of(config: Mapping[str, Any]) -> KeypointNet:
     """The net of a checkpoint's config, before it has its weights."""
+    check(config["crop"]["size"], Size, "crop.size")
+    check(config["channels"], Channels, "channels")
+    check(config["model"]["name"], str, "model.name")
     net = checkpoint.build(config["model"]["net"])
     if not isinstance(net, nn.Module):
         raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
     codec = checkpoint.build(config["model"]["codec"])
-    model = KeypointNet(net, codec, schema, config["crop"]["size"], config["channels"])
-    if tried:
-        model.check_output(config["model"]["name"])
-    return model
+    return KeypointNet(net, codec, schema_of(config["schema"]), config["crop"]["size"], config["channels"])
 
 
 def device_of(name: str) -> torch.device:
