@@ -9,8 +9,9 @@ FKD = Path(__file__).parents[1] / "fkd"
 LAYERS = (
     {"errors", "schema", "terminal", "weights"},
     {"head_pose"},
-    {"types", "distributed", "codecs", "losses", "metrics", "library_internals"},
+    {"types", "distributed", "losses", "metrics", "library_internals"},
     {"io"},
+    {"codecs"},
     {"geometry", "models"},
     {"detect", "data", "shape_model", "visualization"},
     {"synthetic", "checkpoint", "filters"},
