@@ -292,34 +292,39 @@ def quieten() -> None:
 
 
 def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> list[str]:
-    """Arguments in which the first word without = is the value of the positional key, and ~/ is the home folder.
+    """Arguments in which words without = are the value of the positional key, and ~/ is the home folder.
+
+    Several words, such as those that a shell makes of a glob, are a list if the key's values are paths.
 
     Raises:
         UserError: a word is neither an override nor an option, or starts a comment.
     """
     given = next((argument for argument in arguments if positional and argument.startswith(f"{positional}=")), "")
-    result = []
+    result, words, place = list[str](), list[str](), 0
     for before, word in pairwise(["", *arguments]):
         if word.startswith("#"):
             raise UserError(
                 f"{word}: expected key=value, found a comment, which this shell passes on (zsh: setopt "
                 "interactivecomments); leave it out"
             )
-        argument = word
-        if "=" not in word and before not in _WITH_VALUE and not re.match(r"-|~[^/]", word):
-            is_value = positional and not given and (Path(word).exists() or is_group(word))
-            keys = [] if is_value else list(keys_of(config_name, arguments))
-            if word in keys:
-                raise UserError(f"{word}: expected {word}=VALUE, found no value")
-            if not positional:
-                like = f"ckpt={word}" if "ckpt" in keys and Path(word).suffix else "data=synthetic"
-                raise UserError(f"{word}: expected key=value, e.g. {'model=compact' if 'model' in keys else like}")
-            if given:
-                hint = f"; quote a glob, as in {positional}='DIR/*'" if positional in _PATHS else ""
-                raise UserError(f"{word}: expected key=value after {given}{hint}")
-            argument = given = f"{positional}={word}"
-        result.append(re.sub(r"(?<=[=\[,'\"])~(?=/)", lambda _: str(Path.home()), argument))
-    return result
+        if "=" in word or before in _WITH_VALUE or re.match(r"-|~[^/]", word):
+            result.append(word)
+            continue
+        is_value = positional and not given and (Path(word).exists() or is_group(word))
+        keys = [] if is_value else list(keys_of(config_name, arguments))
+        if word in keys:
+            raise UserError(f"{word}: expected {word}=VALUE, found no value")
+        if not positional:
+            like = f"ckpt={word}" if "ckpt" in keys and Path(word).suffix else "data=synthetic"
+            raise UserError(f"{word}: expected key=value, e.g. {'model=compact' if 'model' in keys else like}")
+        if given or (words and positional not in _PATHS):
+            raise UserError(f"{word}: expected key=value after {given or f'{positional}={words[0]}'}")
+        place = place if words else len(result)
+        words.append(word)
+    if words:
+        values = words[0] if len(words) == 1 else f"[{','.join(map(in_quotes, words))}]"
+        result.insert(place, f"{positional}={values}")
+    return [re.sub(r"(?<=[=\[,'\"])~(?=/)", lambda _: str(Path.home()), argument) for argument in result]
 
 
 def _arranged(arguments: Sequence[str]) -> list[str]:

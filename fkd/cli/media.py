@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from itertools import takewhile
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import fkd
 from fkd import detect
@@ -38,7 +38,8 @@ class Job:
 
     def __init__(self, cfg: DictConfig, hiding: bool = False) -> None:
         self.output = checks.path(cfg, "output")
-        self.source = media.find(cfg.input, self.output, cfg.frames)
+        given = list(cfg.input) if isinstance(cfg.input, ListConfig) else cfg.input
+        self.source = media.find(given, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
         self.predictor = fkd.load(
             None if cfg.ckpt is None else checks.path(cfg, "ckpt"),

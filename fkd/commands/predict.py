@@ -1,6 +1,7 @@
 """Finds keypoints on photos, a folder of them, a video or a camera: predictions.json and images in the output folder.
 
 fkd predict photo.jpg
+fkd predict photos/*.jpg output=found
 fkd predict ckpt=outputs/.../checkpoints/best.ckpt input=photos output=found
 """
 

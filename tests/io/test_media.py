@@ -109,6 +109,20 @@ def test_images_keep_their_names_where_they_can() -> None:
     assert written(find("in")) == expected
 
 
+def test_several_inputs_have_names_below_the_folder_that_holds_them_all() -> None:
+    fill("one/a.jpg", "two/a.jpg", "two/deep/b.gif", "two/notes.txt")
+    Path("link").symlink_to("two/deep")
+    source = find(["two", "one/a.jpg", "link/../a.jpg", "one/*.jpg", str(Path("one/a.jpg").resolve())])
+    expected = ["two/a.jpg", "two/deep/b.gif", "one/a.jpg"]
+    assert names(source) == expected
+    assert [Path(path).resolve() for path in source.images()] == [Path(name).resolve() for name in expected]
+    assert source.remark == "left out: 1 file that is no image by its suffix"
+    assert names(find(["one/a.jpg", "./one/../one/a.jpg"])) == ["a.jpg"]
+    assert written(source) == {"one/a.jpg", "two/a.jpg", "two/deep/b.gif.png"}
+    with pytest.raises(UserError, match=r"output=\.: is the folder of the input"):
+        find(["one/a.jpg", "two/a.jpg"], ".")
+
+
 @pytest.mark.parametrize(
     ("value", "output"),
     [("in", "in"), ("in", "in/sub/.."), ("in/a.jpg", "in"), ("in/*.jpg", "in"), ("in", "."), ("./in/*", "x/../in")],
@@ -153,7 +167,9 @@ def test_results_never_go_to_the_folder_of_a_photo() -> None:
         (True, "input: expected a photo"),
         (1.5, "input: expected a photo"),
         ("", "input: expected a photo"),
-        (["a.jpg"], "input: expected a photo"),
+        ([], "input: expected a photo"),
+        ([1.5], "input: expected a photo"),
+        (["in/a.jpg", "missing.jpg"], "input=missing.jpg: expected a photo"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(value: Any, expected: str) -> None:
@@ -207,6 +223,14 @@ def test_a_video_gives_its_frames_and_one_video(frames: int | None) -> None:
     ]
     with pytest.raises(UserError, match=r"would overwrite the input clip\.avi"), source.canvas(Path("in")):
         pass
+
+
+def test_a_video_among_other_inputs_is_refused() -> None:
+    fill("a.jpg")
+    make_video("clip.avi", 2)
+    with pytest.raises(UserError, match=r"input: expected a video or a camera alone, found other inputs, too"):
+        find(["a.jpg", "clip.avi"])
+    assert isinstance(find(["clip.avi"]), Footage)
 
 
 def test_a_video_that_ends_early_is_damaged_but_not_one_that_is_left_early() -> None:
