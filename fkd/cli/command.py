@@ -25,7 +25,8 @@ from yaml.error import MarkedYAMLError
 from fkd import distributed
 from fkd.cli.help import help_text
 from fkd.cli.messages import explain, is_group, keys_of
-from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
+from fkd.cli.refused import forget, put_back
+from fkd.cli.sweep_folders import RefusedError, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
 from fkd.io.atomic import refusal, whole_file
@@ -89,7 +90,7 @@ class Command:
         except Exception as error:
             if not self._is_expected(error):
                 raise
-            put_back()
+            put_back(error)
             say(explain(error, self.config_name))
             sys.exit(_status(error))
         if statuses:  # of a sweep's jobs, which have printed their errors
@@ -114,7 +115,7 @@ class Command:
         except Exception as error:
             if not self._is_expected(error):
                 raise
-            put_back()
+            put_back(error)
             if isinstance(error, UserError):
                 raise
             raise UserError(explain(error, self.config_name, arguments)) from error
@@ -123,7 +124,7 @@ class Command:
 
     def _prepare(self) -> None:
         self._started, self._resume_hint = False, ""  # whether a job has started in this process; how to resume it
-        kept.clear()
+        forget()
         quieten()
 
     def _run_command_line(self) -> None:
@@ -168,7 +169,7 @@ class Command:
                 say(explain(error, self.config_name))
                 if not sweep:
                     if not isinstance(error, Stopped):
-                        put_back()
+                        put_back(error)
                     sys.exit(_status(error))
                 statuses.add(_status(error))
             elif not sweep:

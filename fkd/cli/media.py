@@ -33,7 +33,7 @@ class Job:
             through gaps, and images without a face are listed in `unhidden.json`.
 
     Raises:
-        UserError: there is no such input, net or device, or the output cannot be written; names the key.
+        UserError: there is no such input, net or device, or a key has a wrong value; names the key.
     """
 
     def __init__(self, cfg: DictConfig, hiding: bool = False) -> None:
@@ -49,7 +49,6 @@ class Job:
             max_pixels=checks.whole(cfg, "max_pixels", least=1),
             hiding=hiding,
         )
-        media.make_folder(self.output)
         self._tally = Tally("frame" if self.source.fps else "image")
         self._unhidden: list[Place] | None = [] if hiding else None
         self._interrupted = False

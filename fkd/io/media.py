@@ -7,9 +7,8 @@ several inputs it is the nearest folder that holds all of theirs.
 
 import glob
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count, islice
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fkd.errors import UserError
 from fkd.io import images, video
+from fkd.io.folders import make_folder
 from fkd.types import Image
 
 _WRITABLE = images.SUFFIXES - {".gif", ".jfif"}
@@ -173,34 +173,6 @@ def find(value: Any, output: Path, frames: int | None) -> Source:
     if frames is not None:
         raise UserError(f"frames={frames}: expected a video or a camera as input, found {value}; leave frames out")
     return photos
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder that files can be written to.
-
-    Raises:
-        UserError: it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{folder}: expected a folder that can be written to ({error.strerror}); give another"
-        ) from error
-
-
-@contextmanager
-def unless_wrong(folder: Path) -> Iterator[None]:
-    """Makes a folder; it is removed, if empty, when the block raises a UserError."""
-    make_folder(folder)
-    try:
-        yield
-    except UserError:
-        with suppress(OSError):
-            folder.rmdir()
-        raise
 
 
 def _together(sources: Sequence[Source], output: Path) -> Source:

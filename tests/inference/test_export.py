@@ -402,7 +402,7 @@ class TestScript:
             ("net.tflite", (), "ends with .onnx, .pt2, .safetensors, found '.tflite'"),
             ("net.pt2", ("int8=true",), "ends with .onnx with int8=true"),
             ("folder.onnx", (), "found a folder"),
-            ("file/net.onnx", (), "cannot be written"),
+            ("file/net.onnx", (), "file: expected a folder that can be written to"),
             ("net.onnx", ("crops=0",), "crops: expected a whole number from 2 on"),
             ("net.onnx", ("boxes=nonsense",), "boxes=nonsense"),
         ],

@@ -247,12 +247,3 @@ def test_a_whole_number_is_a_camera() -> None:
     with pytest.raises(UserError, match="input=99: expected the number of a camera"):
         find(99)
     assert isinstance(find("./99"), Photos)
-
-
-def test_a_folder_that_cannot_be_written_is_said() -> None:
-    fill("file")
-    media.make_folder(Path("new/deep"))
-    assert list(Path("new/deep").iterdir()) == []
-    for folder in ("file", "file/below"):
-        with pytest.raises(UserError, match=rf"{folder}: expected a folder that can be written to"):
-            media.make_folder(Path(folder))
