@@ -32,6 +32,7 @@ from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, St
 from fkd.io.atomic import refusal, whole_file
 from fkd.library_internals.hydra import parse, run_task, without_hydra_state, write_configs_with
 from fkd.terminal import say, show, tell
+from fkd.training.runs.reading import read_yaml
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
 """Exceptions of a task that are reported in one line."""
@@ -219,7 +220,9 @@ def _status(error: Exception) -> int:
 
 
 def use_projects(arguments: Sequence[str]) -> list[str]:
-    """Use the project of this folder, and those that `--config-dir DIR` names; gives the other arguments.
+    """Use the project of this folder, or that of the run of `resume=DIR`, and those that `--config-dir DIR` names.
+
+    Gives the other arguments.
 
     Raises:
         UserError: a project's file is wrong, or there is no such folder.
@@ -234,9 +237,27 @@ def use_projects(arguments: Sequence[str]) -> list[str]:
         else:
             others.append(argument)
     os.environ[_CONFIG_DIRS] = os.pathsep.join(str(each.conf) for each in named)
-    found = project.find(Path.cwd())
+    resumed = [argument.removeprefix("resume=") for argument in others if argument.startswith("resume=")]
+    found = _project_of_run(Path(resumed[0].strip("'\"")).expanduser()) if resumed else None
+    found = project.find(Path.cwd()) if found is None else found
     project.use([*named, *([] if found is None else [found])])
     return others
+
+
+def _project_of_run(folder: Path) -> project.Project | None:
+    """The project in which the folder of a run or sweep lies, or whose configs it was made with."""
+    if not folder.is_dir():
+        return None
+    if (found := project.find(folder.resolve())) is not None:
+        return found
+    for name in (".hydra/hydra.yaml", "multirun.yaml"):
+        match read_yaml(folder, name):
+            case {"hydra": {"runtime": {"config_sources": [*sources]}}}:
+                for source in sources:
+                    match source:
+                        case {"provider": "project", "path": str(path)} if Path(path).is_dir():
+                            return project.of_folder(Path(path))
+    return None
 
 
 def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
@@ -268,7 +289,7 @@ def _of_program(overrides: Sequence[str], config_name: str) -> list[str]:
         raise UserError(f"overrides: expected a list of texts, found one text; give [{overrides!r}]")
     if option := next((each for each in overrides if each.startswith("-")), ""):
         raise UserError(f"{option}: expected key=value, found an option, which only the command line takes")
-    use_projects([])
+    use_projects(overrides)
     return [quoted(argument) for argument in _overrides(overrides, "", config_name)]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -117,6 +118,24 @@ def test_a_project_that_was_moved_resumes_what_was_cut(tmp_path: Path) -> None:
     assert "epoch  1/40" not in done.stdout
     assert len((new / "outputs/cut/metrics.csv").read_text().splitlines()) > before
     assert not old.exists()
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_run_resumes_from_another_folder_with_the_project_that_made_it(
+    project: Path, tmp_path: Path, outside: bool
+) -> None:
+    """Wherever its own folder lies."""
+    folder = project / "outputs/one"
+    if outside:
+        folder = shutil.copytree(folder, tmp_path / "one")
+    write_project(tmp_path, "otherlab")
+    for typed_in in (tmp_path, tmp_path / "otherlab"):
+        done = run(typed_in, "-m", "fkd", "train", f"resume={folder}")
+        assert f"project {project} (package facelab)" in done.stdout
+        assert "otherlab (" not in done.stdout
+        assert "done, nothing is left to do" in done.stdout
+    code = f"import fkd; print(fkd.train(['resume={folder}']))"
+    assert "done, nothing is left to do" in run(tmp_path, "-c", code).stdout
 
 
 def test_a_config_folder_without_a_project_does_the_same(project: Path, tmp_path: Path) -> None:
