@@ -30,8 +30,8 @@ from fkd.cli.sweep_folders import RefusedError, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
 from fkd.io.atomic import refusal, whole_file
-from fkd.library_internals.hydra import parse, run_task, without_hydra_state, write_configs_with
-from fkd.terminal import say, show, tell
+from fkd.library_internals.hydra import check_options, parse, run_task, without_hydra_state, write_configs_with
+from fkd.terminal import leave_unread, say, show, tell
 from fkd.training.runs.reading import read_yaml
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
@@ -89,6 +89,9 @@ class Command:
             say(str(error.reason))
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and not self._started:  # Hydra printed a config
+                leave_unread(sys.stdout)
+                return
             if not self._is_expected(error):
                 raise
             put_back(error)
@@ -138,6 +141,7 @@ class Command:
             show(*each.remarks())
         overrides = _overrides(sys.argv[1:], self.positional, self.config_name)
         sys.argv[1:] = _arranged(self.rewrite([quoted(argument) for argument in overrides]))
+        check_options(sys.argv[1:])
         job = functools.wraps(self.task)(functools.partial(self._job))  # Hydra names jobs after the task's module
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.config_name)(job)()
 

@@ -16,6 +16,7 @@ from fkd.training.runs.run_folder import ELSEWHERE, Run
 statuses: set[int] = set()
 """Exit statuses of this command's jobs that failed."""
 
+
 class Folders(Callback):
     """Refuses a folder that another command has made; prints the ranked jobs of a sweep and the reasons of failures."""
 

@@ -63,6 +63,10 @@ def test_a_wrong_command_line_is_one_line(script: Script, arguments: Sequence[st
     [
         ("train model=compact '#' we recommend \"(it's small)\"", "#: expected key=value, found a comment"),
         ("train model=compact '# we recommend'", "# we recommend: expected key=value, found a comment"),
+        ("train -x", "-x: no such option; --help says"),
+        ("train --modle model=compact", "--modle: no such option; --help says"),
+        ("predict photo.jpg -m --nope -q", "--nope -q: no such option"),
+        ("train --package", "--package/-p: expected one argument, found none"),
         ("train model compact", "model: expected model=VALUE"),
         ("train model = compact", "model: expected model=VALUE"),
         ("train trainer.max_epochs 3", "trainer.max_epochs: expected trainer.max_epochs=VALUE"),
@@ -212,11 +216,13 @@ def test_ctrl_c_in_a_sweep_names_the_folder_of_the_sweep(
     ]
 
 
-def test_help_that_nobody_reads_to_its_end_is_no_error() -> None:
-    script = PROJECT / "scripts" / "train.py"
-    with subprocess.Popen(
-        [sys.executable, script, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+@pytest.mark.parametrize(
+    "command",
+    ["scripts/train.py --help", "-m fkd", "-m fkd --help", "-m fkd --version", "-m fkd train --cfg job"],
+)
+def test_output_that_nobody_reads_to_its_end_is_no_error(command: str) -> None:
+    words = [sys.executable, *command.split()]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()  # before it writes anything

@@ -51,9 +51,9 @@ def test_nothing_is_left_of_a_refused_command(script: Script, command: str, requ
 
 def test_nothing_is_left_of_a_refused_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="optimizer.lr"):
+    with pytest.raises(UserError, match=r"optimizer\.lr"):
         fkd.train(["optimizer.lr=-1"])
-    with pytest.raises(UserError, match="none.ckpt"):
+    with pytest.raises(UserError, match=r"none\.ckpt"):
         fkd.evaluate("none.ckpt")
     assert left() == []
 

@@ -174,7 +174,7 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
     write_project(tmp_path, "facelab")
     root = tmp_path / "facelab"
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (root / "HOW_TO_ADD.md").read_text(), re.S)
-    assert len(blocks) == 10
+    assert len(blocks) == 15
     for name, text in blocks:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -189,9 +189,18 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
     patch[:10, :, 3] = 0
     images.write(root / "conf/filter/patch.png", patch)
 
-    own = ("scheduler=steps", "augmentation=noisy", "callbacks=bell", "schema=four", "data=mine", "detector=middle")
-    small = ("trainer=debug", "crop.size=32", "data.batch_size=4", "data.num_workers=0", "hydra.run.dir=outputs/one")
-    done = run(root, "-m", "fkd", "train", "model=tiny", "loss=huber", *own, "data.root=faces", *small)
+    own = ("optimizer=nadam", "scheduler=steps", "augmentation=noisy", "callbacks=bell", "schema=four", "data=mine")
+    small = (
+        "detector=middle",
+        "data.root=faces",
+        "trainer=debug",
+        "crop.size=32",
+        "data.batch_size=4",
+        "data.num_workers=0",
+    )
+    train = ("-m", "fkd", "train", *own, *small)
+    run(root, *train, "model=heatmap", "loss=map_l1", "test=false")
+    done = run(root, *train, "model=inside", "loss=huber", "hydra.run.dir=outputs/one")
     assert "24 faces" in done.stdout
     assert "bell: " in done.stdout
     result = json.loads((root / "outputs/one/result.json").read_text())

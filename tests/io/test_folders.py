@@ -30,14 +30,19 @@ def test_a_folder_that_cannot_be_written_is_said() -> None:
         ([], ["a/x"], ["a", "a/x"]),
     ],
 )
-def test_when_a_block_is_wrong_what_is_new_and_empty_goes(there: list[str], written: list[str], left: list[str]) -> None:
+def test_if_a_block_is_wrong_what_is_new_and_empty_goes(there: list[str], written: list[str], left: list[str]) -> None:
     for folder in there:
         Path(folder).mkdir(parents=True)
-    with pytest.raises(UserError, match="wrong"), unless_wrong(Path("a/b/c")):
-        assert Path("a/b/c").is_dir()
-        for name in written:
-            Path(name).write_bytes(b"")
-        raise UserError("wrong")
+
+    def block() -> None:
+        with unless_wrong(Path("a/b/c")):
+            assert Path("a/b/c").is_dir()
+            for name in written:
+                Path(name).write_bytes(b"")
+            raise UserError("wrong")
+
+    with pytest.raises(UserError, match="wrong"):
+        block()
     assert sorted(path.as_posix() for path in Path().rglob("*")) == left
     with unless_wrong(Path("d/e")):
         pass
