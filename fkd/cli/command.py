@@ -39,7 +39,7 @@ _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, Inter
 _COMMAND_LINE = (HydraException, OmegaConfBaseException, MarkedYAMLError, OSError, ValueError)
 """Exceptions of composing the config that are reported in one line."""
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it starts a job
-_PATHS = (
+PATHS = (
     *("input", "output", "into", "ckpt", "ckpt_path", "weights", "runs"),
     *("data.root", "data.exclude", "data.download.url", "data.download.sums"),
     *("detector.file", "detector.model", "distill.teacher"),
@@ -343,7 +343,7 @@ def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> l
         if not positional:
             like = f"ckpt={word}" if "ckpt" in keys and Path(word).suffix else "data=synthetic"
             raise UserError(f"{word}: expected key=value, e.g. {'model=compact' if 'model' in keys else like}")
-        if given or (words and positional not in _PATHS):
+        if given or (words and positional not in PATHS):
             raise UserError(f"{word}: expected key=value after {given or f'{positional}={words[0]}'}")
         place = place if words else len(result)
         words.append(word)
@@ -381,7 +381,7 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
 def quoted(argument: str) -> str:
     """The argument with its value in quotes, if that is a path that Hydra cannot parse, as in input=a,b (1).jpg."""
     key, equals, value = argument.partition("=")
-    if not equals or key not in _PATHS:
+    if not equals or key not in PATHS:
         return argument
     try:
         (override,) = parse([argument])
