@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from rich import console as rich_console
 from rich.progress import (
@@ -81,7 +81,12 @@ def tell(text: str, *, is_error: bool = False) -> None:
     try:
         print(printable(text, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains when it closes the stream
+        leave_unread(stream)
+
+
+def leave_unread(stream: TextIO) -> None:
+    """Write no more to a stream that nobody reads; Python would complain when it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(line: str) -> None:

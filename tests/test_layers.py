@@ -92,6 +92,7 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
         "cli/command.py",
         "cli/completion.py",
         "cli/messages.py",
+        "cli/refused.py",
         "cli/sweep_folders.py",
         "commands/prepare.py",
         "commands/train.py",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from itertools import takewhile
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import fkd
 from fkd import detect, weights
@@ -34,12 +34,13 @@ class Job:
             through gaps, and images without a face are listed in `unhidden.json`.
 
     Raises:
-        UserError: there is no such input, net or device, or the output cannot be written; names the key.
+        UserError: there is no such input, net or device, or a key has a wrong value; names the key.
     """
 
     def __init__(self, cfg: DictConfig, hiding: bool = False) -> None:
         self.output = checks.path(cfg, "output")
-        self.source = media.find(cfg.input, self.output, cfg.frames)
+        given = list(cfg.input) if isinstance(cfg.input, ListConfig) else cfg.input
+        self.source = media.find(given, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
         self.predictor = fkd.load(
             cfg.ckpt if weights.is_name(cfg.ckpt) else checks.path(cfg, "ckpt"),
@@ -49,7 +50,6 @@ class Job:
             max_pixels=checks.whole(cfg, "max_pixels", least=1),
             hiding=hiding,
         )
-        media.make_folder(self.output)
         self._tally = Tally("frame" if self.source.fps else "image")
         self._unhidden: list[Place] | None = [] if hiding else None
         self._interrupted = False

@@ -54,6 +54,9 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
         each = "add -m to run each of them" if is_typed else "call it once for each"
         todo = "resume=DIR continues one run" if "hydra.mode=RUN" in arguments else each
         return f"{found[1]}: expected one value, found several; {todo}"
+    if found := re.fullmatch(r"unrecognized arguments: (.+)|argument ([^:]+): (expected .+)", text):
+        option = f"{found[1]}: no such option" if found[1] else f"{found[2]}: {found[3]}, found none"
+        return f"{option}; --help says what the command takes, --hydra-help lists Hydra's options"
     if isinstance(error, OverrideParseException):
         key = error.override.partition("=")[0]
         return f"{error.override}: expected a value that Hydra can parse; put it into quotes, as in \"{key}='...'\""

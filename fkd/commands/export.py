@@ -28,6 +28,7 @@ from fkd.inference import export
 from fkd.inference.labelled_faces import crops_of
 from fkd.inference.torch_net import TorchNet, load_net
 from fkd.io.atomic import scratch_folder
+from fkd.io.folders import unless_wrong
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
 from fkd.terminal import labelled_lines, show
@@ -46,10 +47,11 @@ def main(cfg: DictConfig) -> None:
     export.check_output(output, int8, half)
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
     ckpt = checks.net(cfg, "ckpt")
-    net = load_net(ckpt, "cpu")
-    compatibility.check_labels(cfg, net.config)
-    cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
-    faces = build_faces(cfg)
+    with unless_wrong(output.parent):
+        net = load_net(ckpt, "cpu")
+        compatibility.check_labels(cfg, net.config)
+        cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
+        faces = build_faces(cfg)
     if (learned := net.config["data"]["name"]) != faces.name:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"

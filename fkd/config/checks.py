@@ -97,7 +97,7 @@ def check_numbers(config: DictConfig) -> None:
     while nodes:
         key, node = nodes.pop()
         if isinstance(node, dict):
-            nodes += [(f"{key}.{name}" if key else str(name), value) for name, value in node.items()]
+            nodes += [((key and f"{key}.") + str(name), value) for name, value in node.items()]
         elif isinstance(node, list):
             nodes += [(f"{key}[{place}]", value) for place, value in enumerate(node)]
         elif isinstance(node, int) and not -(2**63) <= node < 2**63:

@@ -40,7 +40,7 @@ def check_output(path: Path, int8: bool, half: bool) -> None:
     """Check, before the long work, that a net can be written to a file.
 
     Raises:
-        UserError: the suffix is unknown, a package is missing, or the folder cannot be written to.
+        UserError: the suffix is unknown, a package is missing, or the path is a folder.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"output={path}: expected a name that ends with {', '.join(SUFFIXES)}, found {path.suffix!r}")
@@ -56,12 +56,6 @@ def check_output(path: Path, int8: bool, half: bool) -> None:
         check_packages()
     if path.is_dir():
         raise UserError(f"output={path}: expected the name of a file, found a folder; give e.g. {path}/net.onnx")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UserError(f"output={path}: cannot be written ({error.strerror}); choose another place") from error
 
 
 def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
-from fkd.io.media import make_folder
+from fkd.io.folders import make_folder
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Pose
 

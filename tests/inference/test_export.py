@@ -420,7 +420,7 @@ class TestScript:
             ("net.pt2", ("half=true",), "ends with .onnx or .safetensors with half=true"),
             ("net.onnx", ("half=true", "int8=true"), "half: expected one of half=true and int8=true, found both"),
             ("folder.onnx", (), "found a folder"),
-            ("file/net.onnx", (), "cannot be written"),
+            ("file/net.onnx", (), "file: expected a folder that can be written to"),
             ("net.onnx", ("crops=0",), "crops: expected a whole number from 2 on"),
             ("net.onnx", ("boxes=nonsense",), "boxes=nonsense"),
         ],

@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import fkd
+from fkd import weights
 from fkd.errors import UserError
 from fkd.inference.onnx_file import metadata_of
 from fkd.inference.onnx_net import OnnxNet
 from tests.fuzz.mutation import damaged_bytes
 
-DESCRIBED = metadata_of(fkd.EXPORTED.read_bytes()).replace('"size": 96', '"size": 32')
+DESCRIBED = metadata_of(weights.exported(None).read_bytes()).replace('"size": 96', '"size": 32')
 
 
 def net(nodes: list[Any], fixed: list[Any] = (), **more: Any) -> onnx.ModelProto:  # type: ignore[assignment]
@@ -166,9 +166,9 @@ def test_damaged_files_give_what_onnx_reads_or_an_error() -> None:
         for node in model.graph.node:
             assert node.domain in ("", "ai.onnx")
             assert not any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
-        for weights in model.graph.initializer:
-            assert not weights.external_data
-            assert np.prod(weights.dims, dtype=object) <= 2 * weights.ByteSize()
+        for initializer in model.graph.initializer:
+            assert not initializer.external_data
+            assert np.prod(initializer.dims, dtype=object) <= 2 * initializer.ByteSize()
     assert read > 500
 
 

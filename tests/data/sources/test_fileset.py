@@ -103,8 +103,8 @@ def test_a_wrong_setting_names_its_key(fileset, changes, found):
     [
         ({"points": 4}, "expected points and take"),
         ({"points": 0, "take": [0]}, "expected how many points the files have, found 0"),
-        ({"points": 4, "take": [0, 1, 2]}, "expected 4 points below 4 for schema=four, found 3"),
-        ({"points": 4, "take": [0, 1, 2, 4]}, "found 4 up to 4"),
+        ({"points": 4, "take": [0, 1, 2]}, "expected 4 of the 4 points of the files, found 3"),
+        ({"points": 4, "take": [0, 1, 2, 4]}, "found 4 of 4, up to number 4"),
         ({"points": 4, "take": "x"}, "expected points and take"),
         ("foo", "data.mapping=foo: expected points and take"),
         ({"points": 9, "take": "0-3"}, "file line 0: expected 9 points, found 4"),
