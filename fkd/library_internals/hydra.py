@@ -41,7 +41,7 @@ def check_options(arguments: Sequence[str]) -> None:
     def refuse(message: str) -> NoReturn:
         raise HydraException(message)
 
-    parser.error = refuse  # type: ignore[method-assign, assignment]
+    parser.error = refuse  # type: ignore[method-assign]
     parser.parse_args([each for each in arguments if each != "--version"])  # which it would print
 
 
