@@ -66,14 +66,14 @@ class Listing:
             UserError: a row has another number of points.
         """
         listed: list[Row] = []
-        for row in rows:
-            if (found := len(row.keypoints)) != points:
-                raise UserError(
-                    f"{row.where}: expected {points} points, found {found}; choose the schema of these labels "
-                    "(schema=NAME, conf/schema) or a mapping to it (data/mapping=NAME)"
-                )
-            listed.append(row)
-        with np.errstate(over="ignore"):  # too large numbers become infinite and are refused later
+        with np.errstate(over="ignore"):  # also for the reader of rows: too large numbers are infinite, refused later
+            for row in rows:
+                if (found := len(row.keypoints)) != points:
+                    raise UserError(
+                        f"{row.where}: expected {points} points, found {found}; choose the schema of these labels "
+                        "(schema=NAME, conf/schema) or a mapping to it (data/mapping=NAME)"
+                    )
+                listed.append(row)
             keypoints = np.array([row.keypoints for row in listed]).astype(np.float32)
         return cls(
             images=np.array([row.image for row in listed], object),

@@ -6,6 +6,9 @@ import pytest
 from fkd.data.sources import csv_table, kaggle
 from fkd.data.sources.csv_table import Table, _BrokenError
 from fkd.errors import UserError
+from fkd.io.predictions import Entry, writing
+from fkd.schema import schema_of
+from fkd.types import Face
 
 from .conftest import FOUR, face
 
@@ -235,6 +238,19 @@ def test_a_subject_has_a_name(load):
     rows = [line(i, "" if i == 3 else f"subject {i}") for i in range(10)]
     with pytest.raises(UserError, match=r"line 5: expected the name of a subject \(column who\), found none"):
         load(whole(*rows, header=f"{HEADER},who"), subject="who")
+
+
+def test_predictions_are_labels_whatever_their_images_are_called(root, fileset):
+    schema = schema_of(FOUR)
+    names = ["p0.png", "bytes\udcff.png", "two\nlines.png", 'a "quote", ä.png']
+    with writing(root, schema, csv=True, pts=False) as writer:
+        for i, name in enumerate(names):
+            (root / f"p{i}.png").rename(root / name)
+            writer.add(Entry(name, None, 9, 9, [Face(schema, np.float32([0, 0, 9, 9]), None, face(i))]))
+    table = csv_table(fileset(), None, None, "predictions.csv", ".", "image", ["x{i}", "y{i}"], None).table
+    assert table.paths.tolist() == names
+    for i, keypoints in enumerate(table.keypoints):
+        np.testing.assert_allclose(keypoints, face(i), atol=1e-3)
 
 
 def test_row_by_row_gives_what_arrow_gives(root, fileset, monkeypatch):

@@ -40,6 +40,13 @@ def test_a_test_folder_alone(labelled, fileset, nothing):
         pts(fileset(), nothing, nothing, nothing, first_pixel=1)
 
 
+def test_a_number_that_float32_cannot_hold_is_one_line(labelled, fileset, recwarn):
+    (labelled / "p0.pts").write_text(text(np.full((4, 2), 1e300)))
+    with pytest.raises(UserError, match=r"p0\.pts: expected pixels of the image as point 0, found \(inf, inf\)"):
+        pts(fileset(), ["."], [], [], first_pixel=1)
+    assert not recwarn.list
+
+
 def test_where_counting_begins_is_a_setting(labelled, fileset):
     from_one = pts(fileset(), ["."], [], [], first_pixel=1).table.keypoints
     from_zero = pts(fileset(), ["."], [], [], first_pixel=0).table.keypoints
