@@ -240,6 +240,10 @@ def _check_values(node: Mapping[Any, Any], key: str) -> int:
     hints = annotations(target) or ({} if trusted.covers(target.__module__) else _REPEATS)
     try:
         for name, value in values.items():
+            if hints is _REPEATS and isinstance(name, int) and isinstance(value, int):
+                raise ValueError(
+                    f"{key}: {target.__name__}: expected a name for the number {str(value)[:20]}, found none"
+                )
             check(value, hints.get(name, Any), f"{key}: {str(name)[:80]}")
     except ValueError as error:
         raise UserError(str(error)) from None

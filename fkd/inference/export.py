@@ -20,7 +20,8 @@ from torch.export import Dim, ExportedProgram
 from fkd.checkpoint import SAFETENSORS
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
-from fkd.inference.onnx_net import INPUT, KEY, OUTPUT, OnnxNet
+from fkd.inference.onnx_file import KEY
+from fkd.inference.onnx_net import INPUT, OUTPUT, OnnxNet
 from fkd.io.atomic import whole_file
 from fkd.models.keypoint_net import KeypointNet
 from fkd.types import Image, Points
