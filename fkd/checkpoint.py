@@ -218,10 +218,9 @@ def _checked(node: Any, key: str) -> int:
             if str(each).startswith("_") and each not in ("_target_", "_args_"):
                 raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {each}")
             layers += _checked(child, key)
-        if name is not None:
-            layers = (layers + 1) * _check_values(node, key)
-            if layers > _MOST_LAYERS:
-                raise UserError(f"{key}: expected at most {_MOST_LAYERS:,} layers, found more")
+        layers = (layers + 1) * _check_values(node, key)
+        if layers > _MOST_LAYERS:
+            raise UserError(f"{key}: expected at most {_MOST_LAYERS:,} layers, found more")
     elif isinstance(node, list | tuple):
         layers = sum(_checked(child, key) for child in node)
     elif isinstance(node, str) and "${" in node:
@@ -230,10 +229,12 @@ def _checked(node: Any, key: str) -> int:
 
 
 def _check_values(node: Mapping[Any, Any], key: str) -> int:
-    """Check the plain values of a trusted node against the annotations of its class: how often it copies a layer."""
-    target = _named(node["_target_"])
+    """Check plain values of a trusted node against the annotations of its class, if any: how often it copies a layer."""
+    target = dict if node.get("_target_") is None else _named(node["_target_"])
     values = {name: value for name, value in node.items() if name not in ("_target_", "_args_")}
-    if positional := list(node.get("_args_", ())):
+    if not isinstance(positional := node.get("_args_", []), list | tuple):
+        raise UserError(f"{key}: expected a list of _args_, found {type(positional).__name__}")
+    if positional and target is not dict:
         taken = inspect.signature(target).parameters.values()
         names = [each.name for each in taken if each.kind is each.POSITIONAL_OR_KEYWORD]
         values |= {names[i] if i < len(names) else i: value for i, value in enumerate(positional)}
@@ -247,7 +248,8 @@ def _check_values(node: Mapping[Any, Any], key: str) -> int:
             check(value, hints.get(name, Any), f"{key}: {str(name)[:80]}")
     except ValueError as error:
         raise UserError(str(error)) from None
-    return math.prod(value for name, value in values.items() if name in hints and hints is _REPEATS)
+    repeats = (value for name, value in values.items() if hints is _REPEATS and name in hints)
+    return math.prod(value for value in repeats if isinstance(value, int))
 
 
 def _named(target: Any) -> Any:
