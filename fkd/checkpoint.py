@@ -229,7 +229,7 @@ def _checked(node: Any, key: str) -> int:
 
 
 def _check_values(node: Mapping[Any, Any], key: str) -> int:
-    """Check plain values of a trusted node against the annotations of its class, if any: how often it copies a layer."""
+    """Check the plain values of a trusted node against its class's annotations: how often it copies a layer."""
     target = dict if node.get("_target_") is None else _named(node["_target_"])
     values = {name: value for name, value in node.items() if name not in ("_target_", "_args_")}
     if not isinstance(positional := node.get("_args_", []), list | tuple):

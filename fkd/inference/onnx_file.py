@@ -92,7 +92,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             continue
         length, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}.get(kind, len(message) + 1), at)
         if number == 0 or at + length > len(message):
-            raise ValueError("expected a whole message of ONNX, found a broken one")
+            raise ValueError("expected a net in ONNX, found a broken file or one of another kind")
         yield number, message[at : at + length]
         at += length
 
@@ -114,4 +114,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         value |= (digit & 127) << shift
         if digit < 128:
             return value, at + shift // 7 + 1
-    raise ValueError("expected a whole message of ONNX, found a broken one")
+    raise ValueError("expected a net in ONNX, found a broken file or one of another kind")

@@ -11,7 +11,7 @@ from fkd.errors import UserError
 from fkd.models.keypoint_net import KeypointNet
 
 _MOST_STEPS, _MOST_NUMBERS = 100_000, 2**28
-"""Of building a net and of running it on one crop; numbers of one tensor. All tensors have 32 times as many."""
+"""Of building a net, or running it on one crop; numbers of one tensor. All tensors may have 32 times as many."""
 
 _SAME_SHAPE = {torch.ops.aten.batch_norm.default, torch.ops.aten.relu.default, torch.ops.aten.relu_.default}
 """Common steps that give the shape that they take, and for which torch needs half a millisecond each to find it."""
@@ -60,22 +60,24 @@ def with_weights(model: KeypointNet, weights: Mapping[str, Any], name: str) -> N
         name: of the model, for errors.
 
     Raises:
-        UserError: the weights are others or not all in the file, or the net gives other output than its codec takes.
+        UserError: the net gives other output than its codec takes, or is too much work.
+        ValueError: the weights are others, or not all in the file.
     """
-    expected = model.state_dict()
-    for key in [*expected, *weights]:
-        wanted, found = (getattr(part.get(key), "shape", None) for part in (expected, weights))
-        if wanted is None or wanted != found:
-            raise UserError(f"weights {str(key)[:80]}: expected shape {_shown(wanted)}, found {_shown(found)}")
-    storages = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in weights.values()}
-    if sum(each.nbytes for each in weights.values()) > sum(storages.values()):
-        raise UserError("weights: expected each number in the file, found views that repeat them")
     parts = [(part, buffers) for part in model.modules() if (buffers := dict(part.named_buffers(recurse=False)))]
     with WithoutMemory():
         model.to("meta").check_output(name)
     for part, buffers in parts:  # some were made of real numbers
         for key, buffer in buffers.items():
             setattr(part, key, buffer)
+    expected = model.state_dict()
+    for key in [*expected, *weights]:
+        wanted, found = (getattr(part.get(key), "shape", None) for part in (expected, weights))
+        if wanted is None or wanted != found:
+            sizes = f"expected shape {_shown(wanted)}, found {_shown(found)}"
+            raise ValueError(f"size mismatch of weights {str(key)[:80]}: {sizes}")
+    storages = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in weights.values()}
+    if sum(each.nbytes for each in weights.values()) > sum(storages.values()):
+        raise ValueError("weights: expected each number in the file, found views that repeat them")
     state = {key: torch.empty_like(each, device="cpu").copy_(weights[key]) for key, each in expected.items()}
     model.load_state_dict(state, assign=True)
 

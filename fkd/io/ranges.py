@@ -74,6 +74,7 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], ke
         check(value, hints.get(name, Any), f"{key}.{name}")
 
 
+@cache
 def annotations(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of the parameters of one of fkd's own classes or functions; none of others'."""
     if target.__module__.split(".")[0] != "fkd":

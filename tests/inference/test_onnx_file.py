@@ -143,7 +143,7 @@ def test_what_no_exported_net_needs_is_refused(tmp_path: Path, model: onnx.Model
 
 @pytest.mark.parametrize("content", [b"\x0a", b"\x0a\xff\xff\xff\xff\x0f", b"\x0b", b"\xff" * 20, b"\x3a\x02\x0a\x7f"])
 def test_a_broken_message_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="expected a whole message of ONNX, found a broken one"):
+    with pytest.raises(ValueError, match="expected a net in ONNX, found a broken file or one of another kind"):
         metadata_of(content)
 
 
