@@ -156,8 +156,9 @@ def evaluate(
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     trained_on = candidate.trained_on(table)
     seen = {"subjects_in_training": None if trained_on is None else len(trained_on)}
+    expected = expected_error(metadata, preds, target, table, spreads)
     return Scores(
-        metrics=score(preds, target, table, found, boxes) | seen | expected_error(metadata, preds, target, table, spreads),
+        metrics=score(preds, target, table, found, boxes) | seen | expected,
         mean_shape=score(mean, target, table, found, boxes) | seen,
         windows=windows,
         found=found,

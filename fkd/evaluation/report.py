@@ -42,7 +42,7 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
     images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
     curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
     plots.error_curve(curves, folder / "ced.png")
-    if reliable := {title: scores.metrics[key]["tenths"] for key, title in _EXPECTED.items() if scores.metrics[key]}:
+    if reliable := {title: found["tenths"] for key, title in _EXPECTED.items() if (found := scores.metrics.get(key))}:
         plots.reliability(reliable, folder / "expected_error.png")
     return folder / "faces.png"
 
@@ -106,7 +106,7 @@ def expected_error_line(metrics: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{title}: rank correlation {found['rank_correlation']:.2f}, worst tenth {found['worst_tenth']:.0f} % off"
         for key, title in _EXPECTED.items()
-        if (found := metrics[key]) is not None
+        if (found := metrics.get(key)) is not None
     )
 
 

@@ -1,8 +1,8 @@
 """Trained nets as files for other programs: ONNX, ONNX in 8 bits, torch.export; and as safetensors for fkd itself.
 
 Nets for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
-pixels: scaling and decoding are part of the graph. ONNX files of nets with heatmaps also give `spread` (B, K), from which
-the metadata's `error_model` computes the expected error of each point.
+pixels: scaling and decoding are part of the graph. ONNX files of nets with heatmaps also give `spread` (B, K) in crop
+pixels, from which the metadata's `error_model` computes the expected error of each point.
 """
 
 import importlib.util

@@ -82,6 +82,11 @@ class Predictor:
         """Schema of the keypoints."""
         return self.net.metadata.schema
 
+    @property
+    def has_errors(self) -> bool:
+        """Whether faces have an expected error of each point."""
+        return self.net.metadata.error_model is not None
+
     @overload
     def __call__(self, photo: Photo) -> FoundFaces: ...  # type: ignore[overload-overlap]
     @overload
@@ -156,7 +161,7 @@ class Predictor:
             model = self.net.metadata.error_model
             needs_spread = model is not None and model.needs_spread
             keypoints, spreads = answers(self.net, np.concatenate(crops), self.flip, needs_spread)
-            errors = [None] * len(keypoints) if model is None else model.expected(spreads, len(keypoints))
+            errors = [None] * len(keypoints) if model is None else [*model.expected(spreads, len(keypoints))]
         ends = np.cumsum([look.faces for look in looks])
         return [
             self._faces_of(look, transform(points, invert(look.matrices)), errors[end - look.faces : end])

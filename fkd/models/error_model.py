@@ -12,7 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 
 _LEAST_ERROR = 1e-3
-"""Share of the eye distance up to which errors count as equal: below it are labels' own errors, and 0 has no logarithm."""
+"""Errors below it count as equal in the fit of the slope: labels are no more exact, and 0 has no logarithm."""
 _SPREADS = 1e-4, 10.0
 """Range of spreads, as shares of the eye distance; one beyond it is that of no face."""
 _OFFSETS, _SLOPES = (-20.0, 20.0), (0.0, 4.0)
