@@ -15,6 +15,8 @@ _LEAST_ERROR = 1e-3
 """Errors below it count as equal in the fit of the slope: labels are no more exact, and 0 has no logarithm."""
 _SPREADS = 1e-4, 10.0
 """Range of spreads, as shares of the eye distance; one beyond it is that of no face."""
+_SAME_SPREAD = 0.01
+"""Relative differences of spreads up to which they say nothing of errors."""
 _OFFSETS, _SLOPES = (-20.0, 20.0), (0.0, 4.0)
 
 
@@ -122,4 +124,4 @@ def _slope(logs: Floats, errors: Floats, known: npt.NDArray[np.bool_]) -> float:
     """Slope of lines through (N, K) points with an intercept for each of the K columns, within its range."""
     count = np.maximum(known.sum(axis=0), 1)
     x, y = (np.where(known, values - np.where(known, values, 0).sum(axis=0) / count, 0) for values in (logs, errors))
-    return float(np.clip((x * y).sum() / max((x * x).sum(), 1e-12), *_SLOPES))
+    return float(np.clip((x * y).sum() / ((x * x).sum() + _SAME_SPREAD**2 * known.sum()), *_SLOPES))
