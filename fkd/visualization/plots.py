@@ -79,7 +79,7 @@ def reliability(curves: Mapping[str, Sequence[Sequence[float]]], path: Path) -> 
     figure = Figure(figsize=(5.6, 5.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     every = np.concatenate([np.asarray(tenths, np.float64) for tenths in curves.values()])
-    ends = np.maximum([every.min() / 1.2, every.max() * 1.2], 1e-6)
+    ends = np.maximum([every.min() / 1.2, every.max() * 1.2], [1e-3, 2e-3])
     axes.fill_between(ends, 0.8 * ends, 1.2 * ends, color=COLOURS[-1], alpha=0.12, label="within 20 %")
     axes.plot(ends, ends, color=COLOURS[-1], linewidth=0.8)
     for i, (name, tenths) in enumerate(curves.items()):
