@@ -19,6 +19,7 @@ from fkd.geometry import channels_first, crop_images, crop_matrices, invert, tra
 from fkd.inference.found_faces import FoundFaces
 from fkd.inference.metadata import Metadata
 from fkd.io import images
+from fkd.models.error_model import relative_spread
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Image, Points, Spread
 
@@ -193,8 +194,7 @@ def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Poi
         needs_spread: also give the spread.
 
     Returns:
-        (B, K, 2) float32 crop pixels; (B, K) spread of each point as a share of the distance between the face's
-        normaliser points, if it is needed and the net has it.
+        (B, K, 2) float32 crop pixels; (B, K) `relative_spread` of each point, if it is needed and the net has it.
     """
     schema = net.metadata.schema
     keypoints, spread = _answer(net, np.concatenate([crops, crops[..., ::-1]]) if flip else crops, needs_spread)
@@ -203,7 +203,9 @@ def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Poi
         keypoints = (plain + mirrored) / np.float32(2)
         if spread is not None:
             spread = (spread[: len(crops)] + spread[len(crops) :, list(schema.flip)]) / np.float32(2)
-    return keypoints, None if spread is None else spread / np.maximum(schema.interocular(keypoints), 1e-3)[:, None]
+    if spread is not None:
+        spread = relative_spread(spread, schema.interocular(keypoints), net.metadata.size)
+    return keypoints, spread
 
 
 def _answer(net: Net, crops: Image, needs_spread: bool) -> tuple[Points, Spread | None]:

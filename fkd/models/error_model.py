@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fkd.schema import Coordinates
+
 Floats = npt.NDArray[np.floating]
 
 _LEAST_ERROR = 1e-3
 """Errors below it count as equal in the fit of the slope: labels are no more exact, and 0 has no logarithm."""
 _SPREADS = 1e-4, 10.0
-"""Range of spreads, as shares of the eye distance; one beyond it is that of no face."""
+"""Range of relative spreads; one beyond it is that of no face."""
 _SAME_SPREAD = 0.01
 """Relative differences of spreads up to which they say nothing of errors."""
 _OFFSETS, _SLOPES = (-20.0, 20.0), (0.0, 4.0)
@@ -24,8 +26,8 @@ _OFFSETS, _SLOPES = (-20.0, 20.0), (0.0, 4.0)
 class ErrorModel:
     """Expected errors of K points: error = exp(offset of the point + slope * log(spread)).
 
-    Errors and spreads are shares of the eye distance, which is that of the schema's normaliser points; for the spread
-    that of the predicted points.
+    Errors are shares of the eye distance, which is that of the schema's normaliser points; spreads are those of
+    `relative_spread`.
 
     Attributes:
         offsets: (K,).
@@ -118,6 +120,21 @@ class ErrorModel:
         if model.needs_spread and not has_spread:
             raise ValueError("error_model: expected a slope of 0 for a net that gives no spread of its points")
         return model
+
+
+def relative_spread(spread: Coordinates, eye_distance: Coordinates, size: int) -> Coordinates:
+    """The spread relative to the geometric mean of the eye distance and the size of the crop.
+
+    The best slopes lie near 2, so the expected error in pixels grows as the square of the spread. On validation faces
+    of 300-W and Udacity, the rank correlation with the true errors is higher than relative to the eye distance alone.
+
+    Args:
+        spread: (B, K) crop pixels.
+        eye_distance: (B,) of the predicted points, crop pixels.
+        size: width and height of the crop in pixels.
+    """
+    relative: Coordinates = spread / (eye_distance * size).clip(min=1.0)[:, None] ** 0.5
+    return relative
 
 
 def _slope(logs: Floats, errors: Floats, known: npt.NDArray[np.bool_]) -> float:

@@ -17,7 +17,7 @@ from fkd.checkpoint import hashes_of
 from fkd.errors import UserError
 from fkd.library_internals import lightning
 from fkd.metrics import NME, PartNME, point_errors
-from fkd.models.error_model import ErrorModel
+from fkd.models.error_model import ErrorModel, relative_spread
 from fkd.models.keypoint_net import KeypointNet
 from fkd.shape_model import ShapeModel
 from fkd.training.objective import Objective
@@ -78,7 +78,8 @@ class KeypointModule(pl.LightningModule):
         errors = point_errors(preds, target, normaliser)
         self.val_errors.update(errors.masked_fill(~batch.visible, math.nan))
         if spread is not None:
-            self.val_spreads.update(spread / self.model.schema.interocular(keypoints).clamp(min=1e-3)[:, None])
+            eyes = self.model.schema.interocular(keypoints)
+            self.val_spreads.update(relative_spread(spread, eyes, self.model.size))
         size = len(batch.image)
         self.val_loss.update(self._loss(raw, batch), _weight(batch))
         self.log("val/loss", self.val_loss, on_epoch=True, batch_size=size)

@@ -165,7 +165,7 @@ class Unsure(Brightest):
 def test_a_face_has_the_expected_error_of_each_point() -> None:
     detector = Squares((60, 40, 100, 80), (70, 56, 84, 70))
     first, second = predictor(Unsure(), detector)(spot(85, 63))
-    law = np.exp(ERRORS.offsets) * (np.arange(1, 69) * 0.1 / 10) ** ERRORS.slope
+    law = np.exp(ERRORS.offsets) * (np.arange(1, 69) * 0.1 / np.sqrt(10 * SIZE)) ** ERRORS.slope
     assert first.expected_error is not None
     assert first.expected_error.dtype == np.float32
     np.testing.assert_allclose(first.expected_error, law, rtol=1e-4)
@@ -178,7 +178,7 @@ def test_with_the_mirror_image_the_spread_is_the_mean_of_both() -> None:
     own_spread = np.arange(1, 69) * 0.1
     mirrored = np.array([(point + 1) * 0.02 for point in IBUG68.flip])
     eyes = float(IBUG68.interocular(found.keypoints)) * SIZE / 80  # crop pixels: the window is twice the box
-    law = np.exp(ERRORS.offsets) * ((own_spread + mirrored) / 2 / eyes) ** ERRORS.slope
+    law = np.exp(ERRORS.offsets) * ((own_spread + mirrored) / 2 / np.sqrt(eyes * SIZE)) ** ERRORS.slope
     np.testing.assert_allclose(found.expected_error, law, rtol=1e-3)
 
 

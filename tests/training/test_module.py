@@ -352,7 +352,7 @@ def test_a_checkpoint_has_the_expected_errors_of_the_validation_faces(tmp_path: 
         apart = ((photo - target).norm(dim=-1) / (target[36] - target[45]).norm()).detach().numpy()
         errors.append(np.where(batch.visible[0], apart, np.nan))
         if spread is not None:
-            spreads.append((spread[0] / (keypoints[0, 36] - keypoints[0, 45]).norm()).detach().numpy())
+            spreads.append((spread[0] / ((keypoints[0, 36] - keypoints[0, 45]).norm() * SIZE).sqrt()).detach().numpy())
     expected = ErrorModel.fit(np.array(errors), np.array(spreads) if has_maps else None)
     assert (content["slope"] > 0) <= has_maps
     assert content["slope"] == pytest.approx(expected.slope, rel=1e-3)
