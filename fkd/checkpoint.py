@@ -53,6 +53,7 @@ SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # key of the JSON with all but the tensors
 _MODEL = "model."  # prefix of a KeypointNet's weights in Lightning's module
 _HASHES = "image_hashes"
+_ERRORS = "error_model"  # older checkpoints have none
 _KEPT_DATA = ("name", "label_shift", "split")
 
 
@@ -66,6 +67,7 @@ def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
     subjects = [anonymous(subject) for subject in content["subjects"]]
     metadata = {"config": config, "scores": content["scores"], "subjects": subjects, "shapes": content["shapes"]}
+    metadata[_ERRORS] = content.get(_ERRORS)
     config["detector"] = without_files(config["detector"])
     weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
     if (hashes := content.get(_HASHES)) is not None:

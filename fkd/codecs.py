@@ -6,7 +6,7 @@ with every model.
 
 import math
 from functools import reduce
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,6 +30,15 @@ class Codec(Protocol):
 
     def decode(self, raw: Tensor) -> Tensor:
         """Raw output of the net -> (B, K, 2) float32 crop pixels."""
+        ...
+
+
+@runtime_checkable
+class GivesSpread(Protocol):
+    """A codec whose raw output also shows how certain each point is."""
+
+    def spread(self, raw: Tensor) -> Tensor:
+        """Raw output of the net -> (B, K) crop pixels, see `spread_of`."""
         ...
 
 
@@ -98,6 +107,11 @@ class Heatmaps:
 
     def decode(self, raw: Tensor) -> Tensor:
         return self._read(raw.float()) * self.stride + (self.stride - 1) / 2
+
+    def spread(self, raw: Tensor) -> Tensor:
+        maps = raw.float().clamp(min=1e-6)  # an exporter leaves out the addition of so little
+        mass = maps.sum(dim=(2, 3))[..., None]
+        return spread_of(maps.sum(dim=2) / mass, maps.sum(dim=3) / mass) * self.stride
 
     def _dark(self, maps: Tensor) -> Tensor:
         """(B, K, cells, cells) -> (B, K, 2), x and y in cells."""
@@ -172,6 +186,29 @@ class SimCC:
         else:
             places = logits.argmax(dim=-1).float()
         return (places + 0.5) / self.split - 0.5
+
+    def spread(self, raw: Tensor) -> Tensor:
+        weights = raw.float().reshape(raw.shape[0], -1, 2, self.bins).softmax(dim=-1)
+        return spread_of(weights[:, :, 0], weights[:, :, 1]) / self.split
+
+
+def spread_of(x: Tensor, y: Tensor) -> Tensor:
+    """Standard deviation of each point's place: the root mean square distance from the mean.
+
+    Args:
+        x, y: (B, K, places) weights of the columns and of the rows, each of sum 1.
+
+    Returns:
+        (B, K) in places.
+    """
+    return (_variance(x) + _variance(y)).sqrt()
+
+
+def _variance(weights: Tensor) -> Tensor:
+    """(B, K, places) of sum 1 -> (B, K)."""
+    places = _count(weights.shape[-1], weights)
+    mean = (weights * places).sum(dim=-1)[..., None]
+    return (weights * (places - mean) ** 2).sum(dim=-1)
 
 
 def _count(number: int, like: Tensor) -> Tensor:

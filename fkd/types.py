@@ -30,6 +30,9 @@ UNKNOWN: Hashes = np.zeros(1, np.uint64)
 Points = npt.NDArray[np.float32]
 """Keypoints (..., K, 2) as (x, y), or boxes (..., 4) as left, top, right, bottom."""
 
+Spread = npt.NDArray[np.float32]
+"""(B, K) how certain a net is of each point: standard deviation of its place in the heatmap, crop pixels."""
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -98,12 +101,15 @@ class Face:
         box: (4,) the square in which the points were searched: left, top, right, bottom in photo pixels.
         score: the detector's confidence; None if it gives none.
         keypoints: (K, 2) photo pixels; NaN for a box that may hold a face and is only used for hiding.
+        expected_error: (K,) how large the error of each point probably is, as a share of the distance between the
+            schema's normaliser points (the outer eye corners); None if the net's errors are unknown.
     """
 
     schema: KeypointSchema = field(repr=False)
     box: Points
     score: float | None
     keypoints: Points
+    expected_error: npt.NDArray[np.float32] | None = None
 
     @property
     def is_known(self) -> bool:
@@ -145,10 +151,10 @@ class Face:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data as in predictions.json, pixels of the photo and degrees: "box", "score", "keypoints", "pose",
-        "eye_opening" and "mouth_opening".
+        "eye_opening", "mouth_opening" and "expected_error".
         """
         box, keypoints = (np.round(values.astype(np.float64), 3).tolist() for values in (self.box, self.keypoints))
-        pose, eyes, mouth = self.pose, self.eye_opening, self.mouth_opening
+        pose, eyes, mouth, errors = self.pose, self.eye_opening, self.mouth_opening, self.expected_error
         return {
             "box": box,
             "score": None if self.score is None else round(self.score, 4),
@@ -156,6 +162,7 @@ class Face:
             "pose": None if pose is None else {name: round(angle, 2) for name, angle in pose._asdict().items()},
             "eye_opening": None if eyes is None else [round(eye, 4) for eye in eyes],
             "mouth_opening": None if mouth is None else round(mouth, 4),
+            "expected_error": None if errors is None else np.round(errors.astype(np.float64), 4).tolist(),
         }
 
 

@@ -102,7 +102,7 @@ NOISE = np.random.default_rng(1)
 class StandIn:
     """A predictor that finds one face in the middle half of every image that is not black, trembling a little."""
 
-    schema = IBUG68
+    schema, has_errors = IBUG68, False
     options: dict
 
     def __init__(self, noise: float = 0.0) -> None:

@@ -145,3 +145,36 @@ def test_mixed_precision_leaves_coordinates_as_exact(codec: Heatmaps | SimCC) ->
         mixed = codec.decode(raw)
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, exact)
+
+
+def gaussian(places: int, mean: float, sd: float) -> np.ndarray:
+    weights = np.exp(-((np.arange(places) - mean) ** 2) / (2 * sd**2))
+    return weights / weights.sum()
+
+
+def spread_by_hand(x: np.ndarray, y: np.ndarray) -> float:
+    """Root mean square distance from the mean, by a sum over all pairs of a column and a row."""
+    weights = y[:, None] * x[None]
+    rows, columns = np.mgrid[: len(y), : len(x)]
+    middle = (weights * rows).sum(), (weights * columns).sum()
+    return float(np.sqrt((weights * ((rows - middle[0]) ** 2 + (columns - middle[1]) ** 2)).sum()))
+
+
+@pytest.mark.parametrize(("x", "y"), [((9.3, 1.0), (12.0, 1.0)), ((8.0, 2.0), (10.6, 0.7)), ((0.5, 3.0), (23.0, 3.0))])
+def test_the_spread_of_a_heatmap_is_its_standard_deviation(x: tuple[float, float], y: tuple[float, float]) -> None:
+    columns, rows = gaussian(24, *x), gaussian(24, *y)
+    maps = torch.from_numpy(7 * rows[:, None] * columns[None]).float()[None, None]
+    spread = Heatmaps(96, 4, 1.0, "dark").spread(maps)
+    assert spread.shape == (1, 1)
+    assert spread.item() == pytest.approx(4 * spread_by_hand(columns, rows), rel=1e-3)
+    if 3 * x[1] < x[0] < 23 - 3 * x[1]:  # all of it is on the map
+        assert spread.item() == pytest.approx(4 * math.hypot(x[1], y[1]), rel=0.01)
+
+
+@pytest.mark.parametrize("split", [1, 2])
+def test_the_spread_of_bins_is_that_of_their_softmax(split: int) -> None:
+    columns, rows = gaussian(96 * split, 30.0 * split, 5.0 * split), gaussian(96 * split, 50.0 * split, 2.0 * split)
+    logits = torch.from_numpy(np.log(np.stack([columns, rows]) + 1e-30) + 4).float()[None, None]
+    spread = SimCC(96, split, 2.0, "soft_argmax").spread(logits)
+    assert spread.item() == pytest.approx(spread_by_hand(columns, rows) / split, rel=1e-3)
+    assert spread.item() == pytest.approx(math.hypot(5, 2), rel=0.01)

@@ -21,7 +21,7 @@ from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown, breakdown_table
 from fkd.evaluation.evaluate import Candidate, evaluate
-from fkd.evaluation.report import metrics_table, part_table, save_faces, save_figures
+from fkd.evaluation.report import expected_error_line, metrics_table, part_table, save_faces, save_figures
 from fkd.inference.metadata import Metadata
 from fkd.inference.predictor import Net
 from fkd.inference.torch_net import TorchNet
@@ -104,7 +104,12 @@ def score(
         part_table(scores.metrics),
         breakdown_table(conditions),
         labelled_lines(
-            {"metrics": f"{folder}/metrics.json", "faces drawn": str(image), "error curve": f"{folder}/ced.png"}
+            {
+                "expected errors": expected_error_line(scores.metrics) or "unknown, too few faces",
+                "metrics": f"{folder}/metrics.json",
+                "faces drawn": str(image),
+                "error curve": f"{folder}/ced.png",
+            }
         ),
     )
     return error

@@ -6,7 +6,7 @@ fkd export ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true da
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,12 @@ from fkd.evaluation.evaluate import squares_of
 from fkd.geometry import crop_matrices, transform
 from fkd.inference import export
 from fkd.inference.labelled_faces import crops_of
+from fkd.inference.predictor import answers
 from fkd.inference.torch_net import TorchNet, load_net
 from fkd.io.atomic import scratch_folder
 from fkd.io.folders import unless_wrong
 from fkd.metrics import nme
+from fkd.models.error_model import ErrorModel
 from fkd.schema import KeypointSchema
 from fkd.terminal import labelled_lines, show
 from fkd.training.runs import compatibility
@@ -56,6 +58,10 @@ def main(cfg: DictConfig) -> None:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
         )
+    elif net.metadata.error_model is None and len(faces.splits["val"]):
+        known = Sample.of(faces, "val", count, net, cfg.boxes, detector)
+        net.metadata = replace(net.metadata, error_model=known.error_model(net))
+        show(f"expected errors: calibrated on {len(known.crops):,} validation faces, as the checkpoint has none")
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
     torch.set_num_threads(1)  # as the exported nets use, for a fair table
 
@@ -63,14 +69,16 @@ def main(cfg: DictConfig) -> None:
     with scratch_folder(output) as folder:
         written = folder / f"float{output.suffix}"
         if safe := written.suffix == checkpoint.SAFETENSORS:
-            checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
+            errors = net.metadata.error_model
+            content = checkpoint.read(ckpt, "ckpt") | {"error_model": None if errors is None else errors.to_dict()}
+            checkpoint.write_safetensors(content, written)
             again: Run = load_net(written, "cpu", "output")
         else:
             write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
             write(net.model, net.metadata, written)
             again = export.reader(written)
         nets: dict[str, Run] = {"checkpoint": net, "float32": again}
-        if not (found := test.distances(nets["float32"], net).max()) <= tolerance:  # also true for NaN
+        if not (found := test.largest_difference(nets["float32"], net)) <= tolerance:  # also true for NaN
             raise UserError(
                 f"output={output}: expected the checkpoint's answers within tolerance={tolerance} crop pixels, found "
                 f"{found}; nothing was written"
@@ -126,6 +134,23 @@ class Sample:
         """Distances between the keypoints of two nets, for single crops and batches: (2N, K) crop pixels."""
         calls = [batch for size in (1, _BATCH) for batch in self.batches(size)]
         return np.concatenate([np.linalg.norm(run(batch) - reference(batch), axis=-1) for batch in calls])
+
+    def largest_difference(self, run: Run, reference: TorchNet) -> float:
+        """Largest distance between the keypoints of two nets, or difference of their spreads: crop pixels."""
+        found = [self.distances(run, reference).max()]
+        if reference.has_spread and (with_spread := getattr(run, "with_spread", None)) is not None:
+            each = ((with_spread(batch)[1], reference.with_spread(batch)[1]) for batch in self.batches(_BATCH))
+            found += [np.abs(one - other).max() for one, other in each]
+        return float(np.max(found))
+
+    def error_model(self, net: TorchNet) -> ErrorModel:
+        """The errors that are to be expected of the net, which was not trained on these faces."""
+        each = (answers(net, batch, flip=False, needs_spread=net.has_spread) for batch in self.batches(_BATCH))
+        found, spreads = zip(*each, strict=True)
+        errors = np.linalg.norm(np.concatenate(found) - self.keypoints, axis=-1)
+        errors /= self.schema.interocular(self.keypoints)[:, None]
+        errors = np.where(self.visible, errors, np.nan)
+        return ErrorModel.fit(errors, np.concatenate(spreads) if net.has_spread else None)
 
     def nme(self, run: Run) -> float:
         """Normalised mean error of a net, percent of the schema's normaliser."""

@@ -14,13 +14,15 @@ from fkd.data.split import among
 from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
+from fkd.evaluation.reliability import cross_validated, reliability
 from fkd.geometry import crop_matrices, invert, square_around, transform
 from fkd.inference.labelled_faces import keypoints_of
-from fkd.inference.predictor import Net, answers
+from fkd.inference.metadata import Metadata
+from fkd.inference.predictor import GivesSpread, Net, answers
 from fkd.inference.torch_net import TorchNet
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.terminal import progress
-from fkd.types import UNKNOWN, Annotations, Hashes, Points
+from fkd.types import UNKNOWN, Annotations, Hashes, Points, Spread
 
 BOXES = ("keypoints", "jitter", "detector")
 MISSED = 100.0
@@ -132,8 +134,9 @@ def evaluate(
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
-    preds = keypoints_of(
-        partial(answers, net, flip=flip),
+    has_spread = isinstance(net, GivesSpread) and net.has_spread
+    preds, spreads = keypoints_of(
+        partial(answers, net, flip=flip, needs_spread=has_spread),
         faces.images,
         table.images,
         crop_matrices(metadata.window(squares), metadata.size),
@@ -153,8 +156,9 @@ def evaluate(
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     trained_on = candidate.trained_on(table)
     seen = {"subjects_in_training": None if trained_on is None else len(trained_on)}
+    expected = expected_error(metadata, preds, target, table, spreads)
     return Scores(
-        metrics=score(preds, target, table, found, boxes) | seen,
+        metrics=score(preds, target, table, found, boxes) | seen | expected,
         mean_shape=score(mean, target, table, found, boxes) | seen,
         windows=windows,
         found=found,
@@ -212,6 +216,23 @@ def score(
         "boxes": boxes,
         "labels": "published",
     }
+
+
+def expected_error(
+    metadata: Metadata, preds: Points, target: Points, table: Annotations, spreads: Spread | None
+) -> dict[str, Any]:
+    """`fkd.evaluation.reliability` of the errors that a net expects, for `metrics.json`.
+
+    Returns:
+        expected_error: of the net's own model; None if it has none.
+        expected_error_cross_validated: of models of these faces; None if they are too few.
+    """
+    errors = np.linalg.norm(preds - target, axis=-1) / np.maximum(table.schema.interocular(target), 1e-9)[:, None]
+    errors = np.where(table.visible, errors, np.nan)
+    own = None if metadata.error_model is None else metadata.error_model.expected(spreads, len(errors))
+    crossed = cross_validated(errors, spreads, table.subjects)
+    named = {"expected_error": own, "expected_error_cross_validated": crossed}
+    return {name: None if expected is None else reliability(expected, errors) for name, expected in named.items()}
 
 
 def face_errors(

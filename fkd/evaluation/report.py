@@ -15,12 +15,17 @@ from fkd.io.atomic import whole_file
 from fkd.visualization import draw, plots
 
 _TILES, _COLUMNS, _ZOOM = 12, 6, 2
+_EXPECTED = {"expected_error": "the net's own", "expected_error_cross_validated": "fitted to the other half"}
+"""Keys of `metrics.json` -> whose expected errors these are."""
 _CROPS = 100
 """Faces found, and faces missed, of which a run keeps a crop: up to 0.7 MB."""
 
 
 def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str) -> Path:
-    """Write `faces.png` (some faces, then the worst, with both kinds of points) and `ced.png`; return the first."""
+    """Write `faces.png` (some faces, then the worst, with both kinds of points) and `ced.png`; return the first.
+
+    And `expected_error.png`, the reliability curve of the errors that the net expects, as far as they are known.
+    """
     folder = Path(run_dir)
     table = faces.subset(subset)
     worst = np.argsort(scores.face_errors)[::-1][: min(_COLUMNS, len(table) // 3)]
@@ -37,6 +42,8 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
     images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
     curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
     plots.error_curve(curves, folder / "ced.png")
+    if reliable := {title: found["tenths"] for key, title in _EXPECTED.items() if (found := scores.metrics.get(key))}:
+        plots.reliability(reliable, folder / "expected_error.png")
     return folder / "faces.png"
 
 
@@ -92,6 +99,15 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table
         lacking = "unknown" if key == "subjects_in_training" else "-"
         table.add_row(label, *(_number(metrics.get(key), lacking) for metrics in columns.values()))
     return table
+
+
+def expected_error_line(metrics: Mapping[str, Any]) -> str:
+    """How well the expected errors of the points agree with the true ones, in one line."""
+    return "; ".join(
+        f"{title}: rank correlation {found['rank_correlation']:.2f}, worst tenth {found['worst_tenth']:.0f} % off"
+        for key, title in _EXPECTED.items()
+        if (found := metrics.get(key)) is not None
+    )
 
 
 def part_table(metrics: Mapping[str, Any]) -> Table:

@@ -1,7 +1,8 @@
 """Trained nets as files: ONNX, also in 8 or 16 bits, and torch.export for others; safetensors for fkd itself.
 
 Nets for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
-pixels: scaling and decoding are part of the graph.
+pixels: scaling and decoding are part of the graph. ONNX files of nets with heatmaps also give `spread` (B, K) in crop
+pixels, from which the metadata's `error_model` computes the expected error of each point.
 """
 
 import importlib.util
@@ -18,13 +19,14 @@ import numpy as np
 import safetensors.torch
 import torch
 from safetensors import safe_open
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from fkd.checkpoint import SAFETENSORS
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_file import KEY
-from fkd.inference.onnx_net import INPUT, OUTPUT, OnnxNet
+from fkd.inference.onnx_net import INPUT, OUTPUT, SPREAD, OnnxNet
 from fkd.io.atomic import whole_file
 from fkd.models.keypoint_net import KeypointNet
 from fkd.types import Image, Points
@@ -70,14 +72,15 @@ def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
         UserError: torch.export cannot trace the net, or `fkd[export]` is not installed.
     """
     check_packages()
-    program = _program(model, metadata.model)
+    names = [OUTPUT, SPREAD] if model.has_spread else [OUTPUT]
+    program = _program(_WithSpread(model) if model.has_spread else model, model, metadata.model)
     with _quiet():
         try:
             exported = torch.onnx.export(
                 program,
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=names,
                 opset_version=_OPSET,
                 external_data=False,
                 verbose=False,
@@ -98,7 +101,7 @@ def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
 
     Arguments and errors as of `to_onnx`.
     """
-    program = _program(model, metadata.model)
+    program = _program(model, model, metadata.model)
     for part in program.graph_module.modules():
         for node in getattr(part, "graph", torch.fx.Graph()).nodes:
             node.meta.pop("stack_trace", None)  # has paths of this machine
@@ -203,16 +206,25 @@ def reader(path: Path) -> Callable[[Image], Points]:
     return run
 
 
-def _program(model: KeypointNet, name: str) -> ExportedProgram:
+class _WithSpread(nn.Module):
+    def __init__(self, model: KeypointNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.model.with_spread(images)
+
+
+def _program(graph: nn.Module, model: KeypointNet, name: str) -> ExportedProgram:
     images = torch.zeros(2, model.channels, model.size, model.size, dtype=torch.uint8)  # 1 would fix the batch size
     shapes = ({0: Dim("batch", min=1)},)
-    model.eval()
+    graph.eval()
     with _quiet(), torch.inference_mode(False), torch.no_grad():
         try:
-            return torch.export.export(model, (images,), dynamic_shapes=shapes, strict=False)
+            return torch.export.export(graph, (images,), dynamic_shapes=shapes, strict=False)
         except Exception:  # the strict mode is slower, but supports more of Python, e.g. len(x)
             try:
-                return torch.export.export(model, (images,), dynamic_shapes=shapes, strict=True)
+                return torch.export.export(graph, (images,), dynamic_shapes=shapes, strict=True)
             except Exception as error:  # the net may be the user's own and raise anything
                 raise UserError(f"model={name}: torch.export cannot trace it ({_first_line(error)})") from error
 
@@ -242,7 +254,7 @@ def _stay_float(nodes: Any) -> list[str]:
 
 def _rename(graph: Any) -> None:
     """Number all names: torch's names differ between exports and may come from the user's code."""
-    names = {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}
+    names = {INPUT: INPUT, OUTPUT: OUTPUT, SPREAD: SPREAD, "": ""}
     for put in (*graph.initializer, *(name for node in graph.node for name in node.output)):
         name = getattr(put, "name", put)
         names.setdefault(name, f"v{len(names)}")

@@ -11,7 +11,7 @@ from fkd.geometry import channels_first, crop_images, invert, transform
 from fkd.inference.metadata import Metadata
 from fkd.io.images import in_channels
 from fkd.terminal import progress
-from fkd.types import Image, Points
+from fkd.types import Image, Points, Spread
 
 
 def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], metadata: Metadata) -> Image:
@@ -21,7 +21,7 @@ def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], 
 
 
 def keypoints_of(
-    answer: Callable[[Image], Points],
+    answer: Callable[[Image], tuple[Points, Spread | None]],
     images: Images,
     numbers: Rows,
     matrices: npt.NDArray[np.floating],
@@ -29,11 +29,11 @@ def keypoints_of(
     *,
     batch_size: int,
     title: str,
-) -> Points:
-    """(N, K, 2) keypoints in photo pixels, with a progress bar.
+) -> tuple[Points, Spread | None]:
+    """(N, K, 2) keypoints in photo pixels, and (N, K) their spread as of `answer`, with a progress bar.
 
     Args:
-        answer: crops (B, C, S, S) -> keypoints (B, K, 2) in crop pixels.
+        answer: crops (B, C, S, S) -> keypoints (B, K, 2) in crop pixels, and what it gives of their spread (B, K).
         images: decoded images.
         numbers: (N,) the image of each face.
         matrices: (N, 2, 3), photo pixels -> crop pixels.
@@ -41,10 +41,13 @@ def keypoints_of(
         batch_size: crops in one call.
         title: text before the bar.
     """
-    found = []
+    found, spreads = [], []
     with progress(title, len(numbers), transient=True) as advance:
         for rows in np.split(np.arange(len(numbers)), range(batch_size, len(numbers), batch_size)):
             crops = crops_of(images, numbers[rows], matrices[rows], metadata)
-            found.append(transform(answer(crops), invert(matrices[rows])))
+            keypoints, spread = answer(crops)
+            found.append(transform(keypoints, invert(matrices[rows])))
+            if spread is not None:
+                spreads.append(spread)
             advance(len(rows))
-    return np.concatenate(found)
+    return np.concatenate(found), np.concatenate(spreads) if spreads else None

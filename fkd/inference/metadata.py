@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from fkd.detect import without_files
 from fkd.errors import short
 from fkd.geometry import Window
+from fkd.models.error_model import ErrorModel
 from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape_model import ShapeModel
 
@@ -29,6 +30,7 @@ class Metadata:
         window: from a detector's squares to the net's crops.
         shapes: model of the shapes of the training faces; None in files without one.
         detector: plain config of the detector that the net was trained for.
+        error_model: how large the error of each point probably is; None in files without it.
     """
 
     model: str
@@ -38,6 +40,7 @@ class Metadata:
     window: Window
     shapes: ShapeModel | None
     detector: Mapping[str, Any]
+    error_model: ErrorModel | None = None
 
     def to_json(self) -> str:
         """One line; equal metadata give equal lines."""
@@ -50,12 +53,17 @@ class Metadata:
             "window": {"scale": self.window.scale, "y": self.window.y},
             "shapes": None if self.shapes is None else self.shapes.to_dict(),
             "detector": without_files(self.detector),
+            "error_model": None if self.error_model is None else self.error_model.to_dict(),
         }
         return json.dumps(content, sort_keys=True, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Metadata:
+    def from_json(cls, text: str, has_spread: bool = True) -> Metadata:
         """Metadata from the text of `to_json`, which may be untrusted.
+
+        Args:
+            text: JSON.
+            has_spread: whether the net gives the spread of each point.
 
         Raises:
             ValueError: naming what was expected and what was found.
@@ -83,6 +91,7 @@ class Metadata:
             ),
             shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
             detector=_get(content, "detector", dict),
+            error_model=ErrorModel.from_dict(content.get("error_model"), len(schema), has_spread),
         )
 
 

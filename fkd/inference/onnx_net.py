@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from fkd.errors import UserError, short
 from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_file import metadata_of
-from fkd.types import Image, Points
+from fkd.types import Image, Points, Spread
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-INPUT, OUTPUT = "image", "keypoints"
+INPUT, OUTPUT, SPREAD = "image", "keypoints", "spread"
 """Names in the graph."""
 
 _MOST_BYTES = 2**31  # of one ONNX file
@@ -40,13 +41,14 @@ class OnnxNet:
     def __init__(self, path: str | Path) -> None:
         data = _bytes_of(Path(path))
         try:
-            self.metadata = Metadata.from_json(metadata_of(data))
+            text = metadata_of(data)
             self._session = _session(path, data)
             _check_ends(self._session)
+            self.metadata = Metadata.from_json(text, self.has_spread)
             self._shape = (self.metadata.channels, self.metadata.size, self.metadata.size)
-            found = self(np.zeros((2, *self._shape), np.uint8))  # two black crops
-            if (expected := (2, len(self.metadata.schema), 2)) != found.shape or found.dtype != np.float32:
-                raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
+            for found, size in zip(self._run(np.zeros((2, *self._shape), np.uint8)), ((2,), ()), strict=False):
+                if (expected := (2, len(self.metadata.schema), *size)) != found.shape or found.dtype != np.float32:
+                    raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
         except Exception as error:  # caused by the file's content
             if isinstance(error, UserError) and str(error).startswith(f"{path}: "):
                 raise
@@ -58,12 +60,30 @@ class OnnxNet:
         Raises:
             ValueError: crops of another shape or type.
         """
+        return self.with_spread(crops)[0]
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the file gives the spread of each point."""
+        return len(self._session.get_outputs()) > 1
+
+    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+        """The keypoints, and the spread of each, (B, K) float32 crop pixels, if the file `has_spread`.
+
+        Raises:
+            ValueError: crops of another shape or type.
+        """
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != self._shape:
             raise ValueError(f"crops: expected uint8 (B, *{self._shape}), found {crops.dtype} {crops.shape}")
         if len(crops) == 0:  # ONNX Runtime cannot reshape an empty batch
-            return np.zeros((0, len(self.metadata.schema), 2), np.float32)
-        keypoints: Points = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(crops)})[0]
-        return keypoints
+            none = np.zeros((0, len(self.metadata.schema), 2), np.float32)
+            return none, none[..., 0] if self.has_spread else None
+        keypoints, *spread = self._run(crops)
+        return keypoints, spread[0] if spread else None
+
+    def _run(self, crops: Image) -> list[npt.NDArray[np.float32]]:
+        outputs: list[npt.NDArray[np.float32]] = self._session.run(None, {INPUT: np.ascontiguousarray(crops)})
+        return outputs
 
 
 def _session(path: str | Path, data: bytes) -> InferenceSession:
@@ -114,5 +134,9 @@ def _bytes_of(path: Path) -> bytes:
 
 def _check_ends(session: InferenceSession) -> None:
     inputs = [(put.name, put.type) for put in session.get_inputs()]
-    if inputs != [(INPUT, "tensor(uint8)")] or [put.name for put in session.get_outputs()] != [OUTPUT]:
-        raise ValueError(f"expected one input {INPUT!r} of uint8 and one output {OUTPUT!r}, found {short(inputs)}")
+    outputs = [put.name for put in session.get_outputs()]
+    if inputs != [(INPUT, "tensor(uint8)")] or outputs not in ([OUTPUT], [OUTPUT, SPREAD]):
+        raise ValueError(
+            f"expected one input {INPUT!r} of uint8 and the output {OUTPUT!r}, perhaps with {SPREAD!r}, found "
+            f"{short(inputs)} and {short(outputs)}"
+        )

@@ -8,7 +8,8 @@ import numpy as np
 
 from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_file import metadata_of
-from fkd.types import Image, Points
+from fkd.inference.onnx_net import OUTPUT, SPREAD
+from fkd.types import Image, Points, Spread
 
 
 class OpenCVNet:
@@ -22,12 +23,21 @@ class OpenCVNet:
         content = path.read_bytes()
         self.metadata = Metadata.from_json(metadata_of(content))
         self._net, self._lock = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8)), Lock()
+        self.has_spread = SPREAD in self._net.getUnconnectedOutLayersNames()
 
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
+        return self.with_spread(crops)[0]
+
+    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+        """The keypoints, and the spread of each, (B, K) float32 crop pixels, if the file `has_spread`."""
         keypoints = np.zeros((len(crops), len(self.metadata.schema), 2), np.float32)
+        spread = np.zeros(keypoints.shape[:2], np.float32) if self.has_spread else None
         with self._lock:  # one call at a time, as the network keeps its input
             for i, crop in enumerate(crops):
                 self._net.setInput(np.ascontiguousarray(crop[None]))
-                keypoints[i] = self._net.forward()[0]
-        return keypoints
+                if spread is None:
+                    keypoints[i] = self._net.forward()[0]
+                else:
+                    (keypoints[i],), (spread[i],) = self._net.forward([OUTPUT, SPREAD])
+        return keypoints, spread

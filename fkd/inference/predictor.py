@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast, overload
+from typing import Any, NamedTuple, Protocol, cast, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ from fkd.geometry import channels_first, crop_images, crop_matrices, invert, tra
 from fkd.inference.found_faces import FoundFaces
 from fkd.inference.metadata import Metadata
 from fkd.io import images
+from fkd.models.error_model import relative_spread
 from fkd.schema import KeypointSchema
-from fkd.types import Face, Image, Points
+from fkd.types import Face, Image, Points, Spread
 
 Photo = str | Path | Image
 """The path of an image, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
@@ -41,6 +42,18 @@ class Net(Protocol):
 
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
+
+
+@runtime_checkable
+class GivesSpread(Protocol):
+    """A net that may also give the spread of each point; one with an `error_model` of spreads is of this kind."""
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether it does."""
+
+    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+        """The keypoints as of `Net`, and if it `has_spread` the spread (B, K) float32 crop pixels."""
 
 
 class Found(NamedTuple):
@@ -69,6 +82,11 @@ class Predictor:
     def schema(self) -> KeypointSchema:
         """Schema of the keypoints."""
         return self.net.metadata.schema
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether faces have an expected error of each point."""
+        return self.net.metadata.error_model is not None
 
     @overload
     def __call__(self, photo: Photo) -> FoundFaces: ...  # type: ignore[overload-overlap]
@@ -142,21 +160,25 @@ class Predictor:
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
         """The faces of each image, from one call of the net."""
         keypoints = np.zeros((0, len(self.schema), 2), np.float32)
+        errors: Sequence[Spread | None] = []
         if crops := [look.crops for look in looks if look.crops is not None]:
-            keypoints = answers(self.net, np.concatenate(crops), self.flip)
-        each = np.split(keypoints, np.cumsum([look.faces for look in looks])[:-1])
+            model = self.net.metadata.error_model
+            needs_spread = model is not None and model.needs_spread
+            keypoints, spreads = answers(self.net, np.concatenate(crops), self.flip, needs_spread)
+            errors = [None] * len(keypoints) if model is None else [*model.expected(spreads, len(keypoints))]
+        ends = np.cumsum([look.faces for look in looks])
         return [
-            self._faces_of(look, transform(points, invert(look.matrices)))
-            for look, points in zip(looks, each, strict=True)
+            self._faces_of(look, transform(points, invert(look.matrices)), errors[end - look.faces : end])
+            for look, points, end in zip(looks, np.split(keypoints, ends[:-1]), ends, strict=True)
         ]
 
-    def _faces_of(self, look: _Look, keypoints: Points) -> list[Face]:
+    def _faces_of(self, look: _Look, keypoints: Points, errors: Sequence[Spread | None]) -> list[Face]:
         """The faces of one image without implausible shapes; for hiding, these are given as boxes without keypoints."""
         shapes, limit = self.net.metadata.shapes, self.detector.limit
         faces, dropped = [], []
-        for square, score, points in zip(look.squares, look.scores, keypoints, strict=True):
+        for square, score, points, error in zip(look.squares, look.scores, keypoints, errors, strict=True):
             if shapes is None or shapes.plausible(points, limit):
-                faces.append(Face(self.schema, square, None if np.isnan(score) else float(score), points))
+                faces.append(Face(self.schema, square, None if np.isnan(score) else float(score), points, error))
             else:
                 dropped.append(square)
         if not self.hiding:
@@ -165,14 +187,32 @@ class Predictor:
         return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
 
 
-def answers(net: Net, crops: Image, flip: bool) -> Points:
-    """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels; with `flip` the mean over crops and mirrored crops."""
-    if not flip:
-        return net(crops)
-    both = net(np.concatenate([crops, crops[..., ::-1]]))
-    plain, mirrored = both[: len(crops)], net.metadata.schema.mirrored(both[len(crops) :], net.metadata.size)
-    mean: Points = (plain + mirrored) / np.float32(2)
-    return mean
+def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Points, Spread | None]:
+    """A net's keypoints on crops; with `flip` the mean over crops and mirrored crops.
+
+    Args:
+        net: of the `GivesSpread` kind if its spread is needed.
+        crops: (B, C, S, S) uint8.
+        flip: see above.
+        needs_spread: also give the spread.
+
+    Returns:
+        (B, K, 2) float32 crop pixels; (B, K) `relative_spread` of each point, if it is needed and the net has it.
+    """
+    schema = net.metadata.schema
+    keypoints, spread = _answer(net, np.concatenate([crops, crops[..., ::-1]]) if flip else crops, needs_spread)
+    if flip:
+        plain, mirrored = keypoints[: len(crops)], schema.mirrored(keypoints[len(crops) :], net.metadata.size)
+        keypoints = (plain + mirrored) / np.float32(2)
+        if spread is not None:
+            spread = (spread[: len(crops)] + spread[len(crops) :, list(schema.flip)]) / np.float32(2)
+    if spread is not None:
+        spread = relative_spread(spread, schema.interocular(keypoints), net.metadata.size)
+    return keypoints, spread
+
+
+def _answer(net: Net, crops: Image, needs_spread: bool) -> tuple[Points, Spread | None]:
+    return cast(GivesSpread, net).with_spread(crops) if needs_spread else (net(crops), None)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Smoothed keypoints of a video: the One Euro filter on every face.
 
 Casiez, Roussel and Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems",
-CHI 2012, section 3 and algorithms 1 to 3. Two changes for keypoints: the speed is the length of a point's velocity, so
-that rotating the image does not change the result; and it is in face widths a second, so that the same settings fit
-faces near the camera and far away.
+CHI 2012, section 3 and algorithms 1 to 3. Three changes for keypoints: the speed is the length of a point's velocity,
+so that rotating the image does not change the result; it is in face widths a second, so that the same settings fit
+faces near the camera and far away; and points with a larger expected error than the face's others are smoothed more.
 """
 
 import math
@@ -20,6 +20,8 @@ from fkd.types import Face
 
 _SAME = 0.5
 """Mean distance of the points, in face widths, below which faces of successive frames are the same face."""
+_SURENESS = 0.25, 4.0
+"""Range of the factors on a point's cutoff frequency."""
 _PATIENCE = 5
 """Frames after which a lost face is forgotten."""
 
@@ -68,13 +70,13 @@ class Track:
         self.settings, self.points, self.frame = settings, points, frame
         self._velocity = np.zeros_like(points)  # pixels a second
 
-    def update(self, points: _Array, width: float, frame: int, fps: float) -> None:
-        """Filter the points (K, 2) of a later frame into `self.points` (algorithm 1)."""
+    def update(self, points: _Array, width: float, sureness: _Array, frame: int, fps: float) -> None:
+        """Filter the points (K, 2) of a later frame into `self.points` (algorithm 1), cutoffs times sureness (K, 1)."""
         seconds = (frame - self.frame) / fps
         velocity = (points - self.points) / seconds
         self._velocity += self.settings.alpha(self.settings.d_cutoff, seconds) * (velocity - self._velocity)
         speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True) / width
-        cutoff = self.settings.min_cutoff + self.settings.beta * speed
+        cutoff = (self.settings.min_cutoff + self.settings.beta * speed) * sureness
         self.points = self.points + self.settings.alpha(cutoff, seconds) * (points - self.points)
         self.frame = frame
 
@@ -111,7 +113,7 @@ class Smoother:
             if (distance := float(np.linalg.norm(points - track.points, axis=-1).mean() / width)) < _SAME
         )
         for i, j in joined.items():
-            self._tracks[j].update(found[i], widths[i], self._frame, self.fps)
+            self._tracks[j].update(found[i], widths[i], _sureness(faces[i]), self._frame, self.fps)
         for i in range(len(faces)):
             if i not in joined:
                 joined[i] = len(self._tracks)
@@ -123,6 +125,18 @@ def _width(face: Face) -> float:
     """Side of the square around a face's points; above 0, since it is a divisor."""
     left, _, right, _ = square_around(face.keypoints)
     return max(float(right - left), 1e-3)
+
+
+def _sureness(face: Face) -> _Array:
+    """(K + 2, 1) mean expected error of the face's points over that of each; 1 for its box.
+
+    The gain of a steady Kalman filter with little motion falls as 1 / the standard deviation of a measurement, and so
+    does the cutoff of a low-pass filter with that gain.
+    """
+    sureness = np.ones((len(face.keypoints) + 2, 1))
+    if (errors := face.expected_error) is not None:
+        sureness[:-2, 0] = np.clip(errors.mean() / np.maximum(errors, 1e-6), *_SURENESS)
+    return sureness
 
 
 def _placed(face: Face, points: _Array) -> Face:

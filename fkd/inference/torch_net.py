@@ -14,10 +14,11 @@ from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
 from fkd.inference.without_memory import WithoutMemory, with_weights
 from fkd.io.ranges import Channels, Size, check
+from fkd.models.error_model import ErrorModel
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import schema_of
 from fkd.shape_model import ShapeModel
-from fkd.types import UNKNOWN, Hashes, Image, Points
+from fkd.types import UNKNOWN, Hashes, Image, Points, Spread
 
 
 class TorchNet:
@@ -44,11 +45,22 @@ class TorchNet:
         self.model, self.metadata, self.config = model.eval(), metadata, config or {}
         self.subjects, self.scores, self.image_hashes = subjects, scores or {}, image_hashes
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether the net gives the spread of each point."""
+        return self.model.has_spread
+
     @torch.inference_mode()
     def __call__(self, crops: Image) -> Points:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
         keypoints: Points = self.model(torch.from_numpy(crops).to(self.model.mean_shape.device)).cpu().numpy()
         return keypoints
+
+    @torch.inference_mode()
+    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+        """The keypoints, and the spread of each, (B, K) float32 crop pixels, if the net `has_spread`."""
+        keypoints, spread = self.model.with_spread(torch.from_numpy(crops).to(self.model.mean_shape.device))
+        return keypoints.cpu().numpy(), None if spread is None else spread.cpu().numpy()
 
 
 def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> TorchNet:
@@ -99,6 +111,7 @@ def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
         window=checkpoint.build(config["crop"]["plan"]).window,
         shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(model.schema)),
         detector=config["detector"],
+        error_model=ErrorModel.from_dict(content.get("error_model"), len(model.schema), model.has_spread),
     )
     config["data"]["name"], config["detector"]["_target_"]  # raises KeyError now rather than later
     return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))

@@ -3,8 +3,10 @@
 predictions.json is an array with one line for each image or frame:
 ``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
 "keypoints": [[x, y], ...], "pose": {"yaw": float, "pitch": float, "roll": float}, "eye_opening": [right, left],
-"mouth_opening": float}]}``, for a frame with ``"frame": int`` from 0 on. Places are photo pixels (the centre of the
-first pixel at (0, 0)) to a thousandth, angles degrees; the last three keys are null for a schema other than ibug68.
+"mouth_opening": float, "expected_error": [float, ...] or null}]}``, for a frame with ``"frame": int`` from 0 on. Places
+are photo pixels (the centre of the first pixel at (0, 0)) to a thousandth, angles degrees; pose and openings are null
+for a schema other than ibug68. The expected error of each point is a share of the distance between the outer eye
+corners (the schema's normaliser points).
 "image" is the name below the input folder, as in `fkd.io.media.Place`, so that the file can be moved together with the
 images.
 """
@@ -79,7 +81,9 @@ class Writer:
 
 
 @contextmanager
-def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> Iterator[Writer]:
+def writing(
+    folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool, has_errors: bool = False
+) -> Iterator[Writer]:
     """Atomic write of `predictions.json` in a folder, open for entries.
 
     Args:
@@ -87,10 +91,11 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
         schema: of the faces.
         csv: also write `predictions.csv`, a row for each face: image, frame, face (its number in the entry), left, top,
             right, bottom, score, x0, y0, x1, y1, ..., yaw, pitch, roll, right_eye_opening, left_eye_opening,
-            mouth_opening.
+            mouth_opening; with `has_errors` also e0, e1, ..., the expected error of each point.
         pts: also write a .pts file for each face, named after its image (`a.pts` for `a.jpg`), with a number if there
             are several (`a_0.pts`); for frame 12 of a video `clip/000012.pts`. If the name is taken (`a.pts` by
             `a.jpg` when `a.png` comes), it keeps the image's suffix (`a.png.pts`).
+        has_errors: the faces have expected errors.
 
     Raises:
         UserError: a file cannot be written.
@@ -103,6 +108,7 @@ def writing(folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool) -> It
         if csv_file is not None:
             points = [f"{axis}{i}" for i in range(len(schema)) for axis in "xy"]
             columns = ["image", "frame", "face", "left", "top", "right", "bottom", "score", *points, *_MEASURED]
+            columns += [f"e{i}" for i in range(len(schema))] if has_errors else []
             csv_file.write(_csv_lines([columns]))
         yield Writer(folder, json_file, csv_file, pts)
         json_file.write(b"\n]\n")
@@ -152,7 +158,7 @@ def _csv_rows(entry: Entry) -> Iterator[list[Any]]:
     for i, face in enumerate(entry.faces):
         content = face.to_dict()
         pose, eyes = content["pose"] or dict.fromkeys(Pose._fields), content["eye_opening"] or (None, None)
-        measured = [*pose.values(), *eyes, content["mouth_opening"]]
+        measured = [*pose.values(), *eyes, content["mouth_opening"], *(content["expected_error"] or ())]
         yield [entry.image, entry.frame, i, *content["box"], content["score"], *chain(*content["keypoints"]), *measured]
 
 

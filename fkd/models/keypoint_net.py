@@ -5,7 +5,7 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from fkd.codecs import Codec
+from fkd.codecs import Codec, GivesSpread, spread_of
 from fkd.errors import UserError
 from fkd.schema import KeypointSchema
 
@@ -51,6 +51,26 @@ class KeypointNet(nn.Module):
         """The same with the heatmaps of a network that `ReadsHeatmaps`, float32."""
         raw, heatmaps = cast(ReadsHeatmaps, self.net).with_heatmaps(self._scaled(images))
         return raw.float(), heatmaps.float()
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the net shows how certain each point is."""
+        return isinstance(self.net, ReadsHeatmaps) or isinstance(self.codec, GivesSpread)
+
+    def with_spread(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The keypoints, and the spread of each, (B, K) crop pixels: None if the net does not have one."""
+        raw, spread = self.raw_with_spread(images)
+        return self.codec.decode(raw), spread
+
+    def raw_with_spread(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The raw output, and the spread: the standard deviation of the point's place in its heatmap."""
+        if isinstance(self.net, ReadsHeatmaps):
+            raw, heatmaps = self.raw_with_heatmaps(images)
+            weights = heatmaps.flatten(2).softmax(dim=2).reshape(heatmaps.shape)
+            spread = spread_of(weights.sum(dim=2), weights.sum(dim=3))
+            return raw, spread * (self.size / heatmaps.shape[-1])
+        raw = self.raw(images)
+        return raw, self.codec.spread(raw) if isinstance(self.codec, GivesSpread) else None
 
     def check_output(self, name: str) -> None:
         """Run the network on one black crop; its output must have as many numbers as the encoded points.

@@ -17,6 +17,7 @@ from fkd.checkpoint import hashes_of
 from fkd.errors import UserError
 from fkd.library_internals import lightning
 from fkd.metrics import NME, PartNME, point_errors
+from fkd.models.error_model import ErrorModel, relative_spread
 from fkd.models.keypoint_net import KeypointNet
 from fkd.shape_model import ShapeModel
 from fkd.training.objective import Objective
@@ -42,12 +43,15 @@ class KeypointModule(pl.LightningModule):
         self.image_hashes: Hashes = UNKNOWN[:0]  # of the training images, in ascending order
         self.fingerprints: Mapping[str, str] = {}  # split -> hash of its faces
         self.shapes: ShapeModel | None = None  # of the training faces, scaled by the net's predictions on faces
+        self.error_model: ErrorModel | None = None  # of the validation faces
         self._training_shapes: ShapeModel | None = None  # of the training faces, not scaled
         self._steps: float | None = None  # optimizer steps of the training, if the schedule depends on them
         # A NaN stays NaN, so that divergence is seen; nan_strategy="disable" would ignore the weights of the mean.
         self.train_loss, self.val_loss = MeanMetric(nan_strategy=math.nan), MeanMetric(nan_strategy=math.nan)
         self.val_nme, self.val_parts = NME(), PartNME(model.schema.parts)
         self.val_distances = CatMetric()  # from predictions to the training shapes
+        # (N, K) error and spread of each point, as `ErrorModel` has them; NaN where the point is invisible
+        self.val_errors, self.val_spreads = (CatMetric(nan_strategy="disable") for _ in range(2))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, S, S) uint8 crops -> (B, K, 2) crop pixels."""
@@ -61,7 +65,7 @@ class KeypointModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Prediction:  # type: ignore[override]
-        raw = self.model.raw(batch.image)
+        raw, spread = self.model.raw_with_spread(batch.image)
         keypoints = self.model.codec.decode(raw).detach()
         photo = (inverse_points(points, batch.matrix) for points in (keypoints, batch.keypoints))
         preds, target = (self.model.schema.shifted(points, batch.label_shift) for points in photo)
@@ -71,11 +75,16 @@ class KeypointModule(pl.LightningModule):
         if self._training_shapes is not None:
             distances = self._training_shapes.distance(keypoints.float().cpu().numpy())
             self.val_distances.update(torch.from_numpy(distances).to(keypoints.device, torch.float32))
+        errors = point_errors(preds, target, normaliser)
+        self.val_errors.update(errors.masked_fill(~batch.visible, math.nan))
+        if spread is not None:
+            eyes = self.model.schema.interocular(keypoints)
+            self.val_spreads.update(relative_spread(spread, eyes, self.model.size))
         size = len(batch.image)
         self.val_loss.update(self._loss(raw, batch), _weight(batch))
         self.log("val/loss", self.val_loss, on_epoch=True, batch_size=size)
         self.log("val/nme", self.val_nme, on_epoch=True, batch_size=size)
-        return Prediction(keypoints, point_errors(preds, target, normaliser))
+        return Prediction(keypoints, errors)
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(
@@ -85,6 +94,11 @@ class KeypointModule(pl.LightningModule):
         if self._training_shapes is not None:
             self.shapes = self._training_shapes.in_units_of(self.val_distances.compute().cpu().numpy())
         self.val_distances.reset()
+        errors = self.val_errors.compute().cpu().numpy()
+        spreads = self.val_spreads.compute().cpu().numpy() if self.model.has_spread else None
+        self.error_model = ErrorModel.fit(errors, spreads) if np.isfinite(errors).any() else None
+        self.val_errors.reset()
+        self.val_spreads.reset()
 
     def on_fit_start(self) -> None:
         if self.objective.teacher is not None:
@@ -153,6 +167,7 @@ class KeypointModule(pl.LightningModule):
         checkpoint["config"], checkpoint["subjects"] = self.config, self.subjects
         checkpoint["image_hashes"] = torch.from_numpy(self.image_hashes.view(np.int64))
         checkpoint["shapes"] = None if self.shapes is None else self.shapes.to_dict()
+        checkpoint["error_model"] = None if self.error_model is None else self.error_model.to_dict()
         checkpoint["scores"] = {"epoch": lightning.started_epochs(self.trainer), **scores}
         checkpoint["steps"], checkpoint["faces"] = self._steps, dict(self.fingerprints)
         own = torch.stack([cast(Tensor, value) for value in self.train_loss.metric_state.values()])

@@ -122,11 +122,23 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
     return canvas
 
 
-def faces(image: Image, found: Sequence[Face]) -> Image:
-    """The found faces of an image as boxes, numbered from 0, with their points in magenta: (H, W, 3) RGB."""
+def faces(image: Image, found: Sequence[Face], *, expected_error: bool = False) -> Image:
+    """The found faces of an image as boxes, numbered from 0, with their points in magenta: (H, W, 3) RGB.
+
+    Args:
+        image: (H, W) or (H, W, 3).
+        found: on it.
+        expected_error: a yellow ring around each point, with its expected error as radius.
+    """
     numbers = [str(number) for number in range(len(found))]
     canvas = boxes(image, np.array([each.box for each in found], np.float32).reshape(-1, 4), numbers)
-    return points(canvas, np.array([each.keypoints for each in found if each.is_known], np.float32))
+    known = [each for each in found if each.is_known]
+    for each in known if expected_error else ():
+        if each.expected_error is not None:
+            radii = each.expected_error * each.schema.interocular(each.keypoints)
+            for centre, radius in zip(_fixed(each.keypoints), radii.clip(max=max(canvas.shape)), strict=True):
+                cv2.circle(canvas, centre, round(float(radius) * 2**_SHIFT), ERROR, 1, cv2.LINE_AA, _SHIFT)
+    return points(canvas, np.array([each.keypoints for each in known], np.float32))
 
 
 def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:

@@ -69,6 +69,30 @@ def error_curve(errors: Mapping[str, npt.NDArray[np.floating]], path: Path) -> N
     _save(figure, path)
 
 
+def reliability(curves: Mapping[str, Sequence[Sequence[float]]], path: Path) -> None:
+    """Mean true error over mean expected error as a PNG; on the diagonal the two agree.
+
+    Args:
+        curves: name -> the expected and the true error of each tenth of the points, percent of the eye distance.
+        path: the file, written atomically; its folder must exist.
+    """
+    figure = Figure(figsize=(5.6, 5.6), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    every = np.concatenate([np.asarray(tenths, np.float64) for tenths in curves.values()])
+    ends = np.maximum([every.min() / 1.2, every.max() * 1.2], [1e-3, 2e-3])
+    axes.fill_between(ends, 0.8 * ends, 1.2 * ends, color=COLOURS[-1], alpha=0.12, label="within 20 %")
+    axes.plot(ends, ends, color=COLOURS[-1], linewidth=0.8)
+    for i, (name, tenths) in enumerate(curves.items()):
+        axes.plot(*np.transpose(tenths), marker="o", markersize=4, linewidth=1.2, label=name, **_style(i))
+    axes.set(xlabel="expected error (% of the eye distance)", ylabel="true error (%), mean of each tenth")
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        _plain_numbers(axis, (1, 1.5, 2, 3, 4, 6, 8))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
 def training_curves(curves: Mapping[str, Mapping[str, Mapping[int, float]]], path: Path) -> None:
     """Error and losses over epochs as a PNG, side by side; validation loss strong, training loss thin.
 

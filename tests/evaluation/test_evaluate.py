@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from fkd.codecs import Coordinates
@@ -14,6 +15,7 @@ from fkd.evaluation.evaluate import Candidate, evaluate, squares_of
 from fkd.geometry import Jitter, Window, square_around
 from fkd.inference.metadata import Metadata
 from fkd.inference.torch_net import TorchNet
+from fkd.models.error_model import ErrorModel
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import IBUG68
 from fkd.shape_model import ShapeModel
@@ -113,6 +115,26 @@ def test_scores_are_those_of_a_plain_loop(faces: Faces, net: TorchNet) -> None:
     assert (scores.metrics["boxes"], scores.metrics["labels"]) == ("keypoints", "published")
     baseline = [plain_error(mean, window_of(k), k) for k in faces.table.keypoints]
     assert scores.mean_shape["nme_interocular"] == pytest.approx(np.mean(baseline), rel=1e-4)
+
+
+def test_expected_errors_are_compared_with_the_true_ones(faces: Faces, net: TorchNet) -> None:
+    """A net without a spread: each point has one expected error on all faces, here the true mean or ten times it."""
+    none = evaluate(Candidate.of(net), faces, "all", "keypoints", Nobody(), batch_size=5)
+    assert none.metrics["expected_error"] is None
+    assert -1 <= none.metrics["expected_error_cross_validated"]["rank_correlation"] <= 1
+    visible = faces.table.visible
+    errors = np.linalg.norm(none.preds - none.target, axis=-1) / IBUG68.interocular(none.target)[:, None]
+    means = (errors * visible).sum(axis=0) / visible.sum(axis=0)
+    for factor in (1, 10):
+        net.metadata = replace(net.metadata, error_model=ErrorModel(np.log(factor * means.astype(np.float64)), 0.0))
+        scores = evaluate(Candidate.of(net), faces, "all", "keypoints", Nobody(), batch_size=5)
+        found = scores.metrics["expected_error"]
+        expected = np.tile(means, (len(visible), 1))
+        assert found["rank_correlation"] == pytest.approx(spearmanr(expected[visible], errors[visible])[0], abs=1e-3)
+        tenths = np.array(found["tenths"])
+        assert tenths[:, 0].mean() == pytest.approx(factor * tenths[:, 1].mean(), rel=1e-3)
+        assert found["worst_tenth"] > 800 * (factor == 10)
+        np.testing.assert_array_equal(scores.face_errors, none.face_errors)
 
 
 @pytest.mark.parametrize(

@@ -382,6 +382,25 @@ class TestScript:
         apart = np.abs(half_net(shown) - single(shown))
         assert 0 < apart.max() < 0.1
 
+    @pytest.mark.parametrize("suffix", ["onnx", "safetensors"])
+    def test_expected_errors_are_calibrated_where_the_checkpoint_has_none(
+        self, suffix: str, script: Callable[..., Outcome], arguments: tuple[str, ...]
+    ) -> None:
+        content = torch.load("best.ckpt", weights_only=True)
+        content["config"]["data"]["name"] = "udacity"
+        torch.save(content, "best.ckpt")
+        outcome = script("export", *arguments, f"output=net.{suffix}")
+        assert outcome.status == 0, outcome.err
+        assert "expected errors: calibrated on" in outcome.out
+        assert fkd.load(f"net.{suffix}", device="cpu").has_errors
+        outcome = script("evaluate", f"ckpt=net.{suffix}", *arguments[1:], "subset=val", "boxes=jitter", "device=cpu")
+        assert outcome.status == 0, outcome.err
+        assert "the net's own: rank correlation" in outcome.out
+        own_errors = json.loads(next(Path("outputs").rglob("metrics.json")).read_text())["expected_error"]
+        means = np.array(own_errors["tenths"]).mean(axis=0)
+        assert means[0] == pytest.approx(means[1], rel=0.05)  # on the same faces
+        assert next(Path("outputs").rglob("expected_error.png")).stat().st_size > 5000
+
     def test_torch_export(self, script: Callable[..., Outcome], arguments: tuple[str, ...]) -> None:
         outcome = script("export", *arguments, "output=net.pt2", "crops=3")
         assert outcome.status == 0, outcome.err

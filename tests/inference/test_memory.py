@@ -69,7 +69,9 @@ class Nothing:
 
 
 def predict(paths: list[Path], make: Callable[[int], Image]) -> Iterable[object]:
-    metadata = SimpleNamespace(schema=IBUG68, channels=3, size=8, shapes=None, window=lambda squares: squares)
+    metadata = SimpleNamespace(
+        schema=IBUG68, channels=3, size=8, shapes=None, error_model=None, window=lambda squares: squares
+    )
     one = predictor.Predictor(SimpleNamespace(metadata=metadata), Nothing(), False, SIDE**2)  # type: ignore[arg-type]
     return one.stream(paths)
 

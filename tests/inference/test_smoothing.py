@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,3 +153,27 @@ def test_coinciding_points_and_no_faces_are_no_trouble() -> None:
 def test_settings_that_make_no_filter_are_named(name: str, value: object) -> None:
     with pytest.raises(UserError, match=f"one_euro.{name}"):
         OneEuro(**{"min_cutoff": 1.0, "beta": 1.0, "d_cutoff": 1.0, name: value})  # type: ignore[arg-type]
+
+
+def test_points_with_a_larger_expected_error_are_smoothed_more() -> None:
+    """Noise of 3 and of 1 pixels on a still face: shares a of low-pass filters whose cutoffs are as 1 to 3."""
+    noise = np.where(np.arange(68) < 34, 3.0, 1.0)
+    frames = 100 * SHAPE + np.random.default_rng(2).normal(0, 1, (3000, 68, 2)) * noise[:, None]
+    errors = (0.01 * noise).astype(np.float32)
+    smoother = Smoother(OneEuro(1.0, 0.0, 1.0), FPS)
+    smooth = np.stack([smoother([replace(face(points), expected_error=errors)])[0].keypoints for points in frames])
+    for these, sd, factor in ((slice(34), 3.0, 2 / 3), (slice(34, 68), 1.0, 2.0)):  # the mean noise is 2
+        share = 1 / (1 + FPS / (2 * math.pi * factor))
+        expected = sd * math.sqrt(share / (2 - share))
+        assert smooth[200:, these].std(axis=0).mean() == pytest.approx(expected, rel=0.06)
+
+
+def test_equal_or_extreme_expected_errors_are_no_trouble() -> None:
+    frames = 100 * SHAPE + np.random.default_rng(3).normal(0, 1, (30, 68, 2))
+    plain = run(Smoother(OneEuro(1.0, 3.0, 1.0), FPS), frames)
+    for errors, same in ((np.full(68, 0.07), True), (np.r_[np.zeros(67), 1e20], False)):
+        smoother = Smoother(OneEuro(1.0, 3.0, 1.0), FPS)
+        given = [replace(face(points), expected_error=errors.astype(np.float32)) for points in frames]
+        found = np.stack([smoother([each])[0].keypoints for each in given])
+        assert np.isfinite(found).all()
+        assert np.allclose(found, plain, atol=1e-4) == same

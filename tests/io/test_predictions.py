@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ def face(score: float | None = 0.5) -> Face:
     return Face(IBUG68, np.float32([left, top, left + side, top + side]), score, keypoints)
 
 
-def write(folder: Path, *entries: Entry, csv: bool = False, pts: bool = False) -> Path:
-    with writing(folder, IBUG68, csv=csv, pts=pts) as writer:
+def write(folder: Path, *entries: Entry, csv: bool = False, pts: bool = False, has_errors: bool = False) -> Path:
+    with writing(folder, IBUG68, csv=csv, pts=pts, has_errors=has_errors) as writer:
         for entry in entries:
             writer.add(entry)
     return folder / "predictions.json"
@@ -32,7 +33,7 @@ def test_the_file_has_the_form_that_others_rely_on(tmp_path: Path) -> None:
     first, second = json.loads(path.read_text())
     assert list(first) == ["image", "width", "height", "faces"]
     assert (first["image"], first["width"], first["height"]) == ("sub/a.jpg", 640, 480)
-    keys = ["box", "score", "keypoints", "pose", "eye_opening", "mouth_opening"]
+    keys = ["box", "score", "keypoints", "pose", "eye_opening", "mouth_opening", "expected_error"]
     assert [list(values) for values in first["faces"]] == [keys] * 2
     assert [tuple(values["pose"].values()) for values in first["faces"]] == [
         pytest.approx(face.pose, abs=6e-3) for face in faces
@@ -78,10 +79,22 @@ def test_the_table_has_a_row_for_each_face(tmp_path: Path) -> None:
         ("c.mp4", "3", "0", "0.5"),
     ]
     assert list(rows[0])[3:11] == ["left", "top", "right", "bottom", "score", "x0", "y0", "x1"]
+    assert list(rows[0])[-1] == "mouth_opening"
     for row, expected in zip(rows, faces, strict=True):
         points = [[float(row[f"x{i}"]), float(row[f"y{i}"])] for i in range(68)]
         np.testing.assert_allclose(points, expected.keypoints, atol=6e-4)
         np.testing.assert_allclose([float(row[name]) for name in list(rows[0])[3:7]], expected.box, atol=6e-4)
+
+
+def test_expected_errors_stand_after_all_other_columns(tmp_path: Path) -> None:
+    errors = RNG.uniform(0.001, 0.2, 68).astype(np.float32)
+    entry = Entry("a.jpg", None, 9, 9, [replace(face(), expected_error=errors)])
+    (found,) = json.loads(write(tmp_path, entry, csv=True, has_errors=True).read_text())[0]["faces"]
+    np.testing.assert_allclose(found["expected_error"], errors, atol=6e-5)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert list(row)[-69:] == ["mouth_opening", *(f"e{i}" for i in range(68))]
+    np.testing.assert_allclose([float(row[f"e{i}"]) for i in range(68)], errors, atol=6e-5)
 
 
 def test_point_files_are_those_of_300w(shared: Path) -> None:

@@ -187,6 +187,7 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=a.png", "output=null"), "output: expected the name of a file or folder, found None"),
         (("input=a.png", "output=out", "flip=ja"), "flip: expected true or false, found 'ja'"),
         (("input=a.png", "output=out", "csv=1"), "csv: expected true or false, found 1"),
+        (("input=a.png", "output=out", "expected_error=true"), "expected_error=true: expected a net with the expected"),
         (("input=a.png", "output=out", "max_pixels=0"), "max_pixels: expected a whole number from 1 on, found 0"),
         (("input=a.png", "output=out", "max_pixels=many"), "max_pixels: expected a whole number"),
     ],

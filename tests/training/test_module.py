@@ -20,6 +20,7 @@ from fkd.data.crop_plans import FaceCrop
 from fkd.data.dataset import CropDataset, as_it_is
 from fkd.geometry import Crop, Jitter
 from fkd.losses import L1, heatmap_kl
+from fkd.models.error_model import ErrorModel
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import IBUG68
 from fkd.training.module import KeypointModule, inverse_points
@@ -313,3 +314,47 @@ def test_subjects_of_a_checkpoint_and_of_the_data_add_up() -> None:
     module.learn_about(mean, np.random.default_rng(0).random((9, 68, 2)), ["Ada", "Eve"])
     module.on_load_checkpoint({"subjects": ["Bob", "Eve"]})
     assert module.subjects == ["Ada", "Bob", "Eve"]
+
+
+class MapsOfEachImage(nn.Module):
+    """Coordinates that a layer learns, and heatmaps of other sizes on each image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 136)
+
+    def with_heatmaps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        small = nn.functional.adaptive_avg_pool2d(image, 8)
+        maps = small * torch.linspace(1, 60, 68)[:, None, None]
+        return self.layer(small.flatten(1)), maps
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.with_heatmaps(image)[0]
+
+
+@pytest.mark.parametrize("has_maps", [True, False])
+def test_a_checkpoint_has_the_expected_errors_of_the_validation_faces(tmp_path: Path, has_maps: bool) -> None:
+    module = make()
+    if has_maps:
+        module.model.net = MapsOfEachImage()
+    trainer = fit(module, tmp_path, epochs=1)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)["error_model"]
+    errors, spreads = [], []
+    data = dataset(augmented=False)
+    for row in range(len(data)):
+        batch = data.__getitems__([row])
+        keypoints, spread = module.model.eval().with_spread(batch.image)
+        photo, target = (inverse_points(points, batch.matrix)[0] for points in (keypoints, batch.keypoints))
+        shift = batch.label_shift[0, 0], batch.label_shift[0, 1]
+        for points in (photo, target):
+            points[:, 0] += shift[0] + shift[1] * (points[36] - points[45]).norm()
+        apart = ((photo - target).norm(dim=-1) / (target[36] - target[45]).norm()).detach().numpy()
+        errors.append(np.where(batch.visible[0], apart, np.nan))
+        if spread is not None:
+            spreads.append((spread[0] / ((keypoints[0, 36] - keypoints[0, 45]).norm() * SIZE).sqrt()).detach().numpy())
+    expected = ErrorModel.fit(np.array(errors), np.array(spreads) if has_maps else None)
+    assert (content["slope"] > 0) <= has_maps
+    assert content["slope"] == pytest.approx(expected.slope, rel=1e-3)
+    np.testing.assert_allclose(content["offsets"], expected.offsets, atol=2e-3)
+    assert len(errors) > 3

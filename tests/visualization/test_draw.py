@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from fkd.schema import IBUG68, KeypointSchema
+from fkd.types import Face
 from fkd.visualization import draw
 
 GREEN, MAGENTA = (0, 255, 0), (255, 0, 255)
@@ -197,3 +198,18 @@ def test_a_face_far_to_the_right_is_drawn_there():
     assert tuple(image[10, 18_000]) == MAGENTA
     boxed = draw.boxes(image * 0, np.array([[18_000, 4, 18_010, 14]], np.float32))
     assert np.nonzero(boxed.max(axis=(0, 2)))[0].min() >= 17_999
+
+
+def test_rings_are_as_large_as_the_expected_errors():
+    points = np.full((68, 2), 50, np.float32)
+    points[36], points[45] = (20, 50), (70, 50)  # 50 pixels apart
+    errors = np.full(68, 0.4, np.float32)  # 20 pixels
+    errors[36] = 0
+    found = Face(IBUG68, np.float32([0, 0, 1, 1]), None, points, errors)
+    plain, ringed = (draw.faces(np.zeros((120, 120), np.uint8), [found], expected_error=on) for on in (False, True))
+    rows, columns = np.nonzero((ringed != plain).any(axis=2))
+    distances = np.hypot(np.hypot(columns - 50, rows - 50) - 20, 0), np.abs(np.hypot(columns - 70, rows - 50) - 20)
+    assert np.minimum(np.abs(distances[0]), distances[1]).max() < 1.5
+    assert len(rows) > 100
+    unknown = Face(IBUG68, np.float32([0, 0, 1, 1]), None, points)
+    np.testing.assert_array_equal(draw.faces(np.zeros((120, 120), np.uint8), [unknown], expected_error=True), plain)

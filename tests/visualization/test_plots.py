@@ -39,3 +39,20 @@ def test_error_curve_refuses_errors_that_are_not_numbers(tmp_path):
         plots.error_curve({"mine": np.array([1.0, np.nan])}, tmp_path / "curve.png")
     with pytest.raises(ValueError, match="found 0"):
         plots.error_curve({"mine": np.array([])}, tmp_path / "curve.png")
+
+
+def test_reliability_draws_each_curve_over_the_diagonal(tmp_path, monkeypatch):
+    curves = {}
+
+    def keep(figure, *args, **kwargs):
+        (axes,) = figure.axes
+        curves.update({line.get_label(): line.get_xydata() for line in axes.get_lines()})
+        (tmp_path / ".r.png.tmp").touch()
+
+    tenths = [[number, 1.1 * number] for number in range(1, 11)]
+    plots.reliability({"mine": tenths}, tmp_path / "whole.png")
+    assert cv2.imread(str(tmp_path / "whole.png")) is not None
+    monkeypatch.setattr("fkd.visualization.plots.Figure.savefig", keep)
+    plots.reliability({"mine": tenths}, tmp_path / "r.png")
+    np.testing.assert_allclose(curves["mine"], tenths)
+    plots.reliability({"none": [[0.0, 0.0]] * 10}, tmp_path / "r.png")  # logarithms of nothing

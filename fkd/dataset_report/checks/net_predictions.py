@@ -48,16 +48,17 @@ def predictions(
         degrees: turn the image clockwise about the mean of the face's points, and turn the keypoints back.
     """
 
-    def predict_mirrored(crops: Image) -> Points:
-        return metadata.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), metadata.size)
+    def predict(crops: Image) -> tuple[Points, None]:
+        if not mirrored:
+            return net(crops), None
+        return metadata.schema.mirrored(net(np.ascontiguousarray(crops[..., ::-1])), metadata.size), None
 
     keypoints, metadata = faces.table.keypoints[rows], net.metadata
     turns = turns_about(keypoints.mean(axis=1), degrees)
     windows = metadata.window(square_around(transform(keypoints, turns)))
     matrices = affine_after(crop_matrices(windows, metadata.size), turns)
-    predict = predict_mirrored if mirrored else net
     numbers = faces.table.images[rows]
-    return keypoints_of(predict, faces.images, numbers, matrices, metadata, batch_size=_BATCH, title=title)
+    return keypoints_of(predict, faces.images, numbers, matrices, metadata, batch_size=_BATCH, title=title)[0]
 
 
 def turns_about(centres: npt.NDArray[np.floating], degrees: float) -> npt.NDArray[np.float64]:
