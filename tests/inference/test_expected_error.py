@@ -141,7 +141,8 @@ def test_a_checkpoint_keeps_them(tmp_path: Path) -> None:
 def test_a_safetensors_file_keeps_them(tmp_path: Path) -> None:
     from fkd.checkpoint import read, write_safetensors
 
-    write_safetensors(read(weights.checkpoint(None), "ckpt") | {"error_model": ERRORS.to_dict()}, tmp_path / "net.safetensors")
+    content = read(weights.checkpoint(None), "ckpt") | {"error_model": ERRORS.to_dict()}
+    write_safetensors(content, tmp_path / "net.safetensors")
     net = load_net(tmp_path / "net.safetensors")
     assert net.metadata.error_model is not None
     assert net.metadata.error_model.slope == ERRORS.slope
