@@ -53,7 +53,8 @@ SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # key of the JSON with all but the tensors
 _MODEL = "model."  # prefix of a KeypointNet's weights in Lightning's module
 _HASHES = "image_hashes"
-_ERRORS = "error_model"  # older checkpoints have none
+CALIBRATED = ("error_model", "visibility_model")
+"""What is known of a net's points; a checkpoint may have none."""
 _KEPT_DATA = ("name", "label_shift", "split")
 
 
@@ -67,7 +68,7 @@ def write_safetensors(content: Mapping[str, Any], path: Path) -> None:
     config["data"] = {name: value for name, value in content["config"]["data"].items() if name in _KEPT_DATA}
     subjects = [anonymous(subject) for subject in content["subjects"]]
     metadata = {"config": config, "scores": content["scores"], "subjects": subjects, "shapes": content["shapes"]}
-    metadata[_ERRORS] = content.get(_ERRORS)
+    metadata |= {name: content.get(name) for name in CALIBRATED}
     config["detector"] = without_files(config["detector"])
     weights = {name: tensor.contiguous() for name, tensor in content["state_dict"].items()}
     if (hashes := content.get(_HASHES)) is not None:

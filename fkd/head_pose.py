@@ -29,14 +29,16 @@ def head_pose(keypoints: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     The pose in which a generic head's points lie on the given ones (perspective-n-point, Terzakis and Lourakis, "A
     Consistently Fast and Globally Optimal Solution to the Perspective-n-Point Problem", ECCV 2020). Positive yaw turns
     the nose to the image's right, positive pitch lifts it, positive roll turns the image clockwise. Real heads differ
-    from the generic one: frontal faces give angles within a few degrees of zero.
+    from the generic one: frontal faces give angles within a few degrees of zero. NaN where all points coincide.
     """
     return np.array([_pose(points[_STEADY].astype(np.float64)) for points in keypoints]).reshape(-1, 3)
 
 
 def _pose(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     centred = points - points.mean(axis=0)
-    pixels = centred / np.linalg.norm(centred, axis=1).mean()
+    if not (size := np.linalg.norm(centred, axis=1).mean()) > 0:
+        return np.full(3, np.nan)
+    pixels = centred / size
     camera = np.diag([_FAR, _FAR, 1.0])
     _, turn, _ = cv2.solvePnP(_GENERIC @ _BACK, pixels, camera, None, flags=cv2.SOLVEPNP_SQPNP)
     rotation = _BACK @ cv2.Rodrigues(turn)[0] @ _BACK

@@ -103,6 +103,8 @@ class Face:
         keypoints: (K, 2) photo pixels; NaN for a box that may hold a face and is only used for hiding.
         expected_error: (K,) how large the error of each point probably is, as a share of the distance between the
             schema's normaliser points (the outer eye corners); None if the net's errors are unknown.
+        visible: (K,) probability that the photo shows the point: that it is not behind the head, hair or a thing; None
+            if the net was not calibrated for it.
     """
 
     schema: KeypointSchema = field(repr=False)
@@ -110,6 +112,7 @@ class Face:
     score: float | None
     keypoints: Points
     expected_error: npt.NDArray[np.float32] | None = None
+    visible: npt.NDArray[np.float32] | None = None
 
     @property
     def is_known(self) -> bool:
@@ -128,8 +131,12 @@ class Face:
 
     @property
     def pose(self) -> Pose | None:
-        """Where the head is turned, see `fkd.head_pose`; None without keypoints or for a schema other than ibug68."""
-        return Pose(*head_pose(self.keypoints[None])[0].tolist()) if self._has_68_points else None
+        """Where the head is turned, see `fkd.head_pose`.
+
+        None without keypoints, if all are in one place, or for a schema other than ibug68.
+        """
+        angles = head_pose(self.keypoints[None])[0] if self._has_68_points else np.full(3, np.nan)
+        return Pose(*angles.tolist()) if np.isfinite(angles).all() else None
 
     @property
     def eye_opening(self) -> tuple[float, float] | None:
@@ -151,10 +158,14 @@ class Face:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data as in predictions.json, pixels of the photo and degrees: "box", "score", "keypoints", "pose",
-        "eye_opening", "mouth_opening" and "expected_error".
+        "eye_opening", "mouth_opening", "expected_error" and "visible".
         """
         box, keypoints = (np.round(values.astype(np.float64), 3).tolist() for values in (self.box, self.keypoints))
-        pose, eyes, mouth, errors = self.pose, self.eye_opening, self.mouth_opening, self.expected_error
+        pose, eyes, mouth = self.pose, self.eye_opening, self.mouth_opening
+        errors, visible = (
+            None if values is None else np.round(values.astype(np.float64), 4).tolist()
+            for values in (self.expected_error, self.visible)
+        )
         return {
             "box": box,
             "score": None if self.score is None else round(self.score, 4),
@@ -162,7 +173,8 @@ class Face:
             "pose": None if pose is None else {name: round(angle, 2) for name, angle in pose._asdict().items()},
             "eye_opening": None if eyes is None else [round(eye, 4) for eye in eyes],
             "mouth_opening": None if mouth is None else round(mouth, 4),
-            "expected_error": None if errors is None else np.round(errors.astype(np.float64), 4).tolist(),
+            "expected_error": errors,
+            "visible": visible,
         }
 
 

@@ -43,3 +43,7 @@ def test_the_generic_head_is_the_mean_of_the_synthetic_ones() -> None:
     mean = head(np.zeros(len(IDENTITY)), np.zeros(len(EXPRESSION))).points
     np.testing.assert_allclose(_GENERIC, mean[_STEADY], atol=1e-3)
     assert [*range(17, 48), 48, 54] == _STEADY
+
+
+def test_points_in_one_place_have_no_pose() -> None:
+    assert np.isnan(head_pose(np.ones((1, 68, 2), np.float32))).all()

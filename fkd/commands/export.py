@@ -22,6 +22,7 @@ from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
+from fkd.evaluation import visibility
 from fkd.evaluation.evaluate import squares_of
 from fkd.geometry import crop_matrices, transform
 from fkd.inference import export
@@ -62,6 +63,10 @@ def main(cfg: DictConfig) -> None:
         known = Sample.of(faces, "val", count, net, cfg.boxes, detector)
         net.metadata = replace(net.metadata, error_model=known.error_model(net))
         show(f"expected errors: calibrated on {len(known.crops):,} validation faces, as the checkpoint has none")
+    if checks.flag(cfg, "visibility"):
+        seen = visibility.calibrate(net)
+        net.metadata = replace(net.metadata, visibility_model=seen.model)
+        show(f"visible points: area under the ROC curve {seen.area:.3f} on synthetic faces")
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)
     torch.set_num_threads(1)  # as the exported nets use, for a fair table
 
@@ -69,9 +74,9 @@ def main(cfg: DictConfig) -> None:
     with scratch_folder(output) as folder:
         written = folder / f"float{output.suffix}"
         if safe := written.suffix == checkpoint.SAFETENSORS:
-            errors = net.metadata.error_model
-            content = checkpoint.read(ckpt, "ckpt") | {"error_model": None if errors is None else errors.to_dict()}
-            checkpoint.write_safetensors(content, written)
+            parts = {name: getattr(net.metadata, name) for name in checkpoint.CALIBRATED}
+            calibrated = {name: None if part is None else part.to_dict() for name, part in parts.items()}
+            checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt") | calibrated, written)
             again: Run = load_net(written, "cpu", "output")
         else:
             write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export

@@ -11,6 +11,7 @@ from fkd.detect import without_files
 from fkd.errors import short
 from fkd.geometry import Window
 from fkd.models.error_model import ErrorModel
+from fkd.models.visibility_model import VisibilityModel
 from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape_model import ShapeModel
 
@@ -31,6 +32,7 @@ class Metadata:
         shapes: model of the shapes of the training faces; None in files without one.
         detector: plain config of the detector that the net was trained for.
         error_model: how large the error of each point probably is; None in files without it.
+        visibility_model: whether the photo shows each point; None in files without it.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Metadata:
     shapes: ShapeModel | None
     detector: Mapping[str, Any]
     error_model: ErrorModel | None = None
+    visibility_model: VisibilityModel | None = None
 
     def to_json(self) -> str:
         """One line; equal metadata give equal lines."""
@@ -54,8 +57,14 @@ class Metadata:
             "shapes": None if self.shapes is None else self.shapes.to_dict(),
             "detector": without_files(self.detector),
             "error_model": None if self.error_model is None else self.error_model.to_dict(),
+            "visibility_model": None if self.visibility_model is None else self.visibility_model.to_dict(),
         }
         return json.dumps(content, sort_keys=True, allow_nan=False)
+
+    @property
+    def needs_spread(self) -> bool:
+        """Whether expected errors or visibilities are computed from the spread of each point."""
+        return self.visibility_model is not None or (self.error_model is not None and self.error_model.needs_spread)
 
     @classmethod
     def from_json(cls, text: str, has_spread: bool = True) -> Metadata:
@@ -92,6 +101,7 @@ class Metadata:
             shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
             detector=_get(content, "detector", dict),
             error_model=ErrorModel.from_dict(content.get("error_model"), len(schema), has_spread),
+            visibility_model=VisibilityModel.from_dict(content.get("visibility_model"), len(schema), has_spread),
         )
 
 

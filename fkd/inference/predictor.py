@@ -160,31 +160,49 @@ class Predictor:
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
         """The faces of each image, from one call of the net."""
         keypoints = np.zeros((0, len(self.schema), 2), np.float32)
-        errors: Sequence[Spread | None] = []
+        judged: list[_Judged] = []
         if crops := [look.crops for look in looks if look.crops is not None]:
-            model = self.net.metadata.error_model
-            needs_spread = model is not None and model.needs_spread
-            keypoints, spreads = answers(self.net, np.concatenate(crops), self.flip, needs_spread)
-            errors = [None] * len(keypoints) if model is None else [*model.expected(spreads, len(keypoints))]
+            metadata = self.net.metadata
+            keypoints, spreads = answers(self.net, np.concatenate(crops), self.flip, metadata.needs_spread)
+            judged = [*zip(*judgements(metadata, keypoints, spreads), strict=True)]
         ends = np.cumsum([look.faces for look in looks])
         return [
-            self._faces_of(look, transform(points, invert(look.matrices)), errors[end - look.faces : end])
+            self._faces_of(look, transform(points, invert(look.matrices)), judged[end - look.faces : end])
             for look, points, end in zip(looks, np.split(keypoints, ends[:-1]), ends, strict=True)
         ]
 
-    def _faces_of(self, look: _Look, keypoints: Points, errors: Sequence[Spread | None]) -> list[Face]:
+    def _faces_of(self, look: _Look, keypoints: Points, judged: Sequence[_Judged]) -> list[Face]:
         """The faces of one image without implausible shapes; for hiding, these are given as boxes without keypoints."""
         shapes, limit = self.net.metadata.shapes, self.detector.limit
         faces, dropped = [], []
-        for square, score, points, error in zip(look.squares, look.scores, keypoints, errors, strict=True):
+        for square, score, points, (error, visible) in zip(look.squares, look.scores, keypoints, judged, strict=True):
             if shapes is None or shapes.plausible(points, limit):
-                faces.append(Face(self.schema, square, None if np.isnan(score) else float(score), points, error))
+                known = None if np.isnan(score) else float(score)
+                faces.append(Face(self.schema, square, known, points, error, visible))
             else:
                 dropped.append(square)
         if not self.hiding:
             return faces
         unknown = np.full((len(self.schema), 2), np.nan, np.float32)
         return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
+
+
+def judgements(
+    metadata: Metadata, keypoints: Points, spreads: Spread | None
+) -> tuple[Sequence[Spread | None], Sequence[Spread | None]]:
+    """Expected errors and probabilities of visibility of N faces, (N, K) each, or N times None if they are unknown.
+
+    Args:
+        metadata: of a net.
+        keypoints, spreads: its `answers`.
+    """
+    unknown = [None] * len(keypoints)
+    errors, visibility = metadata.error_model, metadata.visibility_model
+    expected = unknown if errors is None else [*errors.expected(spreads, len(keypoints))]
+    if visibility is None:
+        return expected, unknown
+    assert spreads is not None  # `from_dict` of the model has made sure
+    return expected, [*visibility.probability(keypoints, spreads)]
 
 
 def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Points, Spread | None]:
@@ -213,6 +231,10 @@ def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Poi
 
 def _answer(net: Net, crops: Image, needs_spread: bool) -> tuple[Points, Spread | None]:
     return cast(GivesSpread, net).with_spread(crops) if needs_spread else (net(crops), None)
+
+
+_Judged = tuple[Spread | None, Spread | None]
+"""(K,) expected errors and probabilities of visibility of a face."""
 
 
 @dataclass(frozen=True)

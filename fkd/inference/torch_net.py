@@ -16,6 +16,7 @@ from fkd.inference.without_memory import WithoutMemory, with_weights
 from fkd.io.ranges import Channels, Size, check
 from fkd.models.error_model import ErrorModel
 from fkd.models.keypoint_net import KeypointNet
+from fkd.models.visibility_model import VisibilityModel
 from fkd.schema import schema_of
 from fkd.shape_model import ShapeModel
 from fkd.types import UNKNOWN, Hashes, Image, Points, Spread
@@ -112,6 +113,9 @@ def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
         shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(model.schema)),
         detector=config["detector"],
         error_model=ErrorModel.from_dict(content.get("error_model"), len(model.schema), model.has_spread),
+        visibility_model=VisibilityModel.from_dict(
+            content.get("visibility_model"), len(model.schema), model.has_spread
+        ),
     )
     config["data"]["name"], config["detector"]["_target_"]  # raises KeyError now rather than later
     return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))

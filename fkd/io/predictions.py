@@ -82,7 +82,13 @@ class Writer:
 
 @contextmanager
 def writing(
-    folder: Path, schema: KeypointSchema, *, csv: bool, pts: bool, has_errors: bool = False
+    folder: Path,
+    schema: KeypointSchema,
+    *,
+    csv: bool,
+    pts: bool,
+    has_errors: bool = False,
+    has_visibility: bool = False,
 ) -> Iterator[Writer]:
     """Atomic write of `predictions.json` in a folder, open for entries.
 
@@ -91,11 +97,12 @@ def writing(
         schema: of the faces.
         csv: also write `predictions.csv`, a row for each face: image, frame, face (its number in the entry), left, top,
             right, bottom, score, x0, y0, x1, y1, ..., yaw, pitch, roll, right_eye_opening, left_eye_opening,
-            mouth_opening; with `has_errors` also e0, e1, ..., the expected error of each point.
+            mouth_opening; with `has_errors` also e0, e1, ..., the expected error of each point; with
+            `has_visibility` also v0, v1, ..., the probability that it is visible.
         pts: also write a .pts file for each face, named after its image (`a.pts` for `a.jpg`), with a number if there
             are several (`a_0.pts`); for frame 12 of a video `clip/000012.pts`. If the name is taken (`a.pts` by
             `a.jpg` when `a.png` comes), it keeps the image's suffix (`a.png.pts`).
-        has_errors: the faces have expected errors.
+        has_errors, has_visibility: the faces have expected errors, probabilities of visibility.
 
     Raises:
         UserError: a file cannot be written.
@@ -108,7 +115,8 @@ def writing(
         if csv_file is not None:
             points = [f"{axis}{i}" for i in range(len(schema)) for axis in "xy"]
             columns = ["image", "frame", "face", "left", "top", "right", "bottom", "score", *points, *_MEASURED]
-            columns += [f"e{i}" for i in range(len(schema))] if has_errors else []
+            each = "e" * has_errors + "v" * has_visibility
+            columns += [f"{letter}{i}" for letter in each for i in range(len(schema))]
             csv_file.write(_csv_lines([columns]))
         yield Writer(folder, json_file, csv_file, pts)
         json_file.write(b"\n]\n")
@@ -159,6 +167,7 @@ def _csv_rows(entry: Entry) -> Iterator[list[Any]]:
         content = face.to_dict()
         pose, eyes = content["pose"] or dict.fromkeys(Pose._fields), content["eye_opening"] or (None, None)
         measured = [*pose.values(), *eyes, content["mouth_opening"], *(content["expected_error"] or ())]
+        measured += content["visible"] or ()
         yield [entry.image, entry.frame, i, *content["box"], content["score"], *chain(*content["keypoints"]), *measured]
 
 

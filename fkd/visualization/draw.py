@@ -125,6 +125,8 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
 def faces(image: Image, found: Sequence[Face], *, expected_error: bool = False) -> Image:
     """The found faces of an image as boxes, numbered from 0, with their points in magenta: (H, W, 3) RGB.
 
+    Points that are probably hidden are circles.
+
     Args:
         image: (H, W) or (H, W, 3).
         found: on it.
@@ -138,7 +140,13 @@ def faces(image: Image, found: Sequence[Face], *, expected_error: bool = False) 
             radii = each.expected_error * each.schema.interocular(each.keypoints)
             for centre, radius in zip(_fixed(each.keypoints), radii.clip(max=max(canvas.shape)), strict=True):
                 cv2.circle(canvas, centre, round(float(radius) * 2**_SHIFT), ERROR, 1, cv2.LINE_AA, _SHIFT)
-    return points(canvas, np.array([each.keypoints for each in known], np.float32))
+    for each in known:
+        radius = _radius(each.keypoints, canvas)
+        hidden = np.zeros(len(each.keypoints), bool) if each.visible is None else each.visible < 0.5
+        _dots(canvas, each.keypoints[~hidden], PREDICTED, radius)
+        for centre in _fixed(each.keypoints[hidden]):
+            cv2.circle(canvas, centre, round(radius * 2**_SHIFT), PREDICTED, 1, cv2.LINE_AA, _SHIFT)
+    return canvas
 
 
 def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None = None) -> Image:

@@ -1,5 +1,6 @@
 """Exported nets: the same answers as in torch, one file that says all, run without torch, no trust in the file."""
 
+import csv
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import fkd
 from fkd.codecs import Coordinates
 from fkd.config.build_module import build_module
 from fkd.errors import UserError
+from fkd.evaluation import visibility
 from fkd.geometry import Window
 from fkd.inference import export
 from fkd.inference.metadata import Metadata
@@ -400,6 +402,29 @@ class TestScript:
         means = np.array(own_errors["tenths"]).mean(axis=0)
         assert means[0] == pytest.approx(means[1], rel=0.05)  # on the same faces
         assert next(Path("outputs").rglob("expected_error.png")).stat().st_size > 5000
+
+    @pytest.mark.parametrize("suffix", ["onnx", "safetensors"])
+    def test_visible_points_are_told_by_the_file(
+        self,
+        suffix: str,
+        script: Callable[..., Outcome],
+        arguments: tuple[str, ...],
+        faces_root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(visibility, "calibrate", partial(visibility.calibrate, faces=60, tested=20))
+        outcome = script("export", *arguments, f"output=net.{suffix}", "visibility=true", "crops=3")
+        assert outcome.status == 0, outcome.err
+        assert "area under the ROC curve 0." in outcome.out
+        photo = next(path for path in faces_root.rglob("*.*g") if path.suffix in (".png", ".jpg"))
+        found = ("output=found", "csv=true", "detector=whole_image", "device=cpu", "detector.limit=null")
+        outcome = script("predict", str(photo), f"ckpt=net.{suffix}", *found)
+        assert outcome.status == 0, outcome.err
+        ((face,),) = (entry["faces"] for entry in json.loads(Path("found/predictions.json").read_text()))
+        assert len(face["visible"]) == 68
+        assert all(0 <= probability <= 1 for probability in face["visible"])
+        (row,) = csv.DictReader(Path("found/predictions.csv").read_text().splitlines())
+        assert [float(row[f"v{point}"]) for point in range(68)] == face["visible"]
 
     def test_torch_export(self, script: Callable[..., Outcome], arguments: tuple[str, ...]) -> None:
         outcome = script("export", *arguments, "output=net.pt2", "crops=3")
