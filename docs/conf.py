@@ -12,6 +12,7 @@ project_copyright = author
 extensions = ["docs.extension", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["extension"]
 html_theme, html_title = "furo", f"fkd {release}"
+html_static_path, html_css_files = ["static"], ["fkd.css"]
 html_show_sourcelink = html_copy_source = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

@@ -24,7 +24,10 @@ def uncommented(conf: Path, commands: Path) -> list[str]:
     """Keys of commands that lack a comment."""
     names = sorted(path.stem for path in commands.glob("*.py") if (conf / f"{path.stem}.yaml").is_file())
     return [
-        f"{name}.yaml: {key.name}: no comment beside it" for name in names for key in keys(conf, name) if not key.comment
+        f"{name}.yaml: {key.name}: no comment beside it"
+        for name in names
+        for key in keys(conf, name)
+        if not key.comment
     ]
 
 

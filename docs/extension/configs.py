@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,12 @@ class Option:
         name = given[1] if given else self.group.replace("/", ".").replace("model.backbone", "model")
         return "" if name == "_global_" else f"{name}."
 
-    @property
+    @cached_property
     def content(self) -> dict[str, Any]:
         content: dict[str, Any] = yaml.safe_load(self.text) or {}
         return content
 
-    @property
+    @cached_property
     def keys(self) -> list[Key]:
         """Its keys, without those that only say what is built."""
         node = yaml.compose(self.text)
@@ -80,7 +80,7 @@ class Option:
         """Dotted names of what it builds."""
         return list(dict.fromkeys(re.findall(r"^ *(?:- )?_target_: (\S+)", self.text, re.M)))
 
-    @property
+    @cached_property
     def starts_from(self) -> list[str]:
         """Options of the same group whose keys it has, too."""
         given = [entry for entry in self.content.get("defaults", []) if isinstance(entry, str)]
@@ -218,5 +218,5 @@ def _code(names: list[str]) -> str:
 def escaped(text: str) -> str:
     """Plain text as Markdown; what stands in backticks stays."""
     parts = text.split("`")
-    parts[::2] = [re.sub(r"([*_<\[\]|\\])", r"\\\1", part) for part in parts[::2]]
-    return "`".join(parts)
+    parts[::2] = [re.sub(r"([*_<\[\]\\])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts).replace("|", "\\|")
