@@ -52,8 +52,8 @@ def test_the_model_and_the_loss_of_the_pages_are_done_after_a_class_and_a_file_e
 
 
 GROUPS = (
-    "data schema crop augmentation extra_train model loss optimizer scheduler trainer callbacks logger distill sweep debug"
-    " hydra/launcher"
+    "data schema crop augmentation extra_train model loss optimizer scheduler trainer callbacks logger distill"
+    " sweep debug hydra/launcher"
 )
 
 
