@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 AS_A_WHOLE = ("augmentation", "data/mapping", "debug", "experiment", "filter", "schema", "sweep")
 """Groups whose files are shown as they are: lists, and values for keys of other groups."""
+_OF_MANY_KINDS = ("data",)
+"""Groups whose options may mean different things by one key."""
 _OF_HYDRA = ("hydra/default", "hydra/tool")
 _WIRING = ("_target_", "_partial_", "_recursive_", "defaults")
 _LONGEST, _MOST_LINES = 50, 60  # characters of a value, lines of a file that are shown
@@ -82,9 +84,9 @@ class Option:
 
     @cached_property
     def starts_from(self) -> list[str]:
-        """Options of the same group whose keys it has, too."""
-        given = [entry for entry in self.content.get("defaults", []) if isinstance(entry, str)]
-        return [entry.removesuffix("@_here_").removeprefix("/data/") for entry in given if entry != "_self_"]
+        """Files whose keys it has, too, as paths in conf/ without .yaml."""
+        given = [entry.partition("@")[0] for entry in self.content.get("defaults", []) if isinstance(entry, str)]
+        return [(PurePosixPath("/", self.group) / entry).as_posix()[1:] for entry in given if entry != "_self_"]
 
     @property
     def sets(self) -> list[str]:
@@ -143,9 +145,8 @@ def options(conf: Path) -> dict[str, list[Option]]:
 
 def described(conf: Path, option: Option) -> list[Key]:
     """The keys of an option; one without a comment has that of the same key in what it starts from, or beside it."""
-    beside = [other for other in options(conf)[option.group] if other.name not in option.starts_from]
-    first = [other for other in options(conf)[option.group] if other.name in option.starts_from]
-    known = {key.name: key.comment for other in (*beside, *first) for key in other.keys if key.comment}
+    beside = [] if option.group in _OF_MANY_KINDS else options(conf)[option.group]
+    known = {key.name: key.comment for other in (*beside, *_above(conf, option)) for key in other.keys if key.comment}
     keys = (Key(key.name, key.value, key.comment or known.get(key.name, "")) for key in option.keys)
     is_name = {("name", option.name), ("name", "???")}
     return [
@@ -153,6 +154,13 @@ def described(conf: Path, option: Option) -> list[Key]:
         for key in keys
         if (key.name, key.value) not in is_name and (key.comment or not (key.is_taken or _only_holds(key, option)))
     ]
+
+
+def _above(conf: Path, option: Option) -> list[Option]:
+    """The options that an option starts from, the nearest last."""
+    each = {f"{other.group}/{other.name}": other for others in options(conf).values() for other in others}
+    near = [each[place] for place in option.starts_from]
+    return [*(far for other in near for far in _above(conf, other)), *near]
 
 
 def _only_holds(key: Key, option: Option) -> bool:
@@ -183,15 +191,12 @@ def _group(conf: Path, group: str, each: list[Option]) -> str:
 
 
 def _option(conf: Path, option: Option) -> str:
-    title = f"### `{option.group}={option.name}`"
-    if option.name == "base":
-        title = f"### `{option.group}`: keys that its options share"
-    parts = [title, escaped(option.comment)]
+    parts = [f"### `{_choice(f'{option.group}/{option.name}')}`", escaped(option.comment)]
     if option.group in AS_A_WHOLE:
         body = [line for line in option.text.splitlines() if not line.startswith("#")]
         return "\n\n".join([*parts, *(["\n".join(["```yaml", *body, "```"])] if len(body) <= _MOST_LINES else [])])
     if option.starts_from:
-        parts.append(f"Has the keys of {_code(option.starts_from)}, too.")
+        parts.append(f"Has the keys of {_code([_choice(place) for place in option.starts_from])}, too.")
     if option.sets:
         parts.append(f"Sets {_code(option.sets)}.")
     if option.classes:
@@ -199,6 +204,12 @@ def _option(conf: Path, option: Option) -> str:
     if keys := described(conf, option):
         parts.append(table([Key(f"{option.package}{key.name}", key.value, key.comment) for key in keys]))
     return "\n\n".join(part for part in parts if part)
+
+
+def _choice(place: str) -> str:
+    """A file as it is named on the page."""
+    group, _, name = place.rpartition("/")
+    return f"{group}/base" if name == "base" else f"{group}={name}"
 
 
 def table(keys: list[Key]) -> str:

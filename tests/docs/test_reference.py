@@ -44,7 +44,7 @@ def test_the_reference_has_every_option_and_key_with_its_default() -> None:
     assert "| `model.net.dropout` | `0.5` | factor on the published 0.25 and 0.2" in text
     assert "| `hydra.launcher.timeout_min` | `240` | minutes until a job saves and is queued again |" in text
     assert "| `data.batch_size` | `64` | faces in a step |" in text
-    assert "Has the keys of `coco`, too." in text
+    assert "Has the keys of `data=coco`, too." in text
     assert "Sets `schema=wflw98`." in text
 
 
