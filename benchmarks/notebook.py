@@ -1,5 +1,6 @@
 """The data loading of hand-written projects: one image file for each item, each step a call of OpenCV or numpy."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,11 +53,12 @@ class NotebookDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if (pixels := cv2.imread(str(self.files[index]))) is None:
+        name = os.fsencode(self.files[index])  # OpenCV ends the process at a text that is no UTF-8
+        if (pixels := cv2.imread(name)) is None:  # type: ignore[call-overload]
             raise UserError(
                 f"{self.files[index]}: expected an image, found a file that OpenCV cannot read; save it as PNG"
             )
-        image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
+        image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         points = self.keypoints[index]
         if isinstance(self.crop, FrameCrop):
             image, points = from_frame(image, points, self.crop.short_side, self.crop.size)

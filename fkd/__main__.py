@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fkd
 from fkd.distributed import importing
+from fkd.terminal import say, tell
 
 _COMMANDS = Path(__file__).parent / "commands"
 _LIGHT = ("predict", "filter", "new")
@@ -37,11 +38,11 @@ def main() -> None:
     """Runs the command of the first argument with the others. Exit status 2 if there is no such command."""
     name = sys.argv[1] if sys.argv[1:] else "--help"
     if name in ("--version", "-V"):
-        print(f"fkd {fkd.__version__}")
+        tell(f"fkd {fkd.__version__}")
     elif name in ("--help", "-h", "help"):
         known = summaries()
         width = max(map(len, known))
-        print(_USAGE.format("\n".join(f"  {command:<{width}}  {text}" for command, text in known.items())))
+        tell(_USAGE.format("\n".join(f"  {command:<{width}}  {text}" for command, text in known.items())))
     elif name in ("-sc", "--shell-completion"):
         from fkd.cli.completion import complete  # needs Hydra
 
@@ -49,10 +50,10 @@ def main() -> None:
     elif name not in _names():
         near = difflib.get_close_matches(name, summaries(), n=1)
         hint = f"did you mean fkd {near[0]}? " if near else ""
-        print(f"error: {name}: no such command; {hint}`fkd` lists all", file=sys.stderr)
+        say(f"{name}: no such command; {hint}`fkd` lists all")
         sys.exit(2)
     elif name not in _LIGHT and find_spec("torch") is None:
-        print(f"error: fkd {name}: needs torch, which is not installed; pip install fkd", file=sys.stderr)
+        say(f"fkd {name}: needs torch, which is not installed; pip install fkd")
         sys.exit(2)
     elif {"--help", "-h"} & {*sys.argv[2:]} and name != "new":
         from fkd.cli.command import Command

@@ -1,12 +1,16 @@
 """Reading checkpoints, which may be untrusted."""
 
 import importlib
+import inspect
 import json
+import math
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import safetensors.torch
@@ -18,7 +22,7 @@ from fkd.detect import without_files
 from fkd.errors import UserError
 from fkd.io import trusted
 from fkd.io.atomic import whole_file
-from fkd.io.ranges import check, check_amount
+from fkd.io.ranges import Within, annotations, check, check_amount
 from fkd.types import UNKNOWN, Hashes
 
 _PACKAGES = ("fkd.models", "fkd.codecs", "fkd.data.crop_plans", "fkd.geometry", "torch.nn.modules")
@@ -36,7 +40,14 @@ _UNREADABLE = (
 _TORCHVISION = {"_target_", "num_classes"}
 """Allowed keys of a network of torchvision.models; `weights` would download a file."""
 
-
+_REPEATS = dict.fromkeys(("num_layers", "num_encoder_layers", "num_decoder_layers"), Annotated[int, Within(1, 100)])
+"""How often layers of torch are copied."""
+_MOST_LAYERS = 10_000
+_PLAIN_TYPES = {
+    *("collections OrderedDict", "builtins set", "torch Size", "torch device"),
+    *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
+}
+"""What a checkpoint's pickle may name beside types of numbers; others that torch calls make much of a few bytes."""
 _MOST_VALUES = 2_000_000  # of a checkpoint, without its tensors
 SAFETENSORS = ".safetensors"
 _METADATA = "fkd"  # key of the JSON with all but the tensors
@@ -138,14 +149,24 @@ def _read_torch(path: str | Path, key: str) -> Any:
         if any(p.compress_type for p in parts) or sum(p.file_size for p in parts) > Path(path).stat().st_size:
             raise UserError(f"{key}={path}: expected a checkpoint as torch writes it, found compressed parts")
         damaged = archive.testzip()  # torch does not verify the checksums
+        pickles = [archive.read(part) for part in parts if part.filename.endswith("data.pkl")] if not damaged else []
     if damaged is not None:
         raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
+    for step, name, _ in chain.from_iterable(map(pickletools.genops, pickles)):
+        if step.name == "GLOBAL" and name not in _PLAIN_TYPES and not _is_of_numbers(str(name)):
+            raise UserError(f"{key}={path}: expected tensors and plain data, found {str(name)[:80]!r}")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, dict) and isinstance(state := content.get("state_dict"), dict):
         if "mean_shape" in state:
             raise UserError(f"{key}={path}: {_OLDER}")
         content["state_dict"] = {str(name).removeprefix(_MODEL): tensor for name, tensor in state.items()}
     return content
+
+
+def _is_of_numbers(name: str) -> bool:
+    """Whether a pickle's name is that of a type of tensors' numbers or of their storage."""
+    module, _, kind = name.partition(" ")
+    return module == "torch" and (kind.endswith("Storage") or isinstance(getattr(torch, kind, None), torch.dtype))
 
 
 def build(node: Any) -> Any:
@@ -158,13 +179,12 @@ def build(node: Any) -> Any:
         values = {str(key): build(child) for key, child in node.items()}
         if (name := values.pop("_target_", None)) is None:
             return values
-        module, _, attribute = str(name).rpartition(".")
-        return getattr(importlib.import_module(module), attribute)(*values.pop("_args_", ()), **values)
+        return _named(name)(*values.pop("_args_", ()), **values)
     return [build(child) for child in node] if isinstance(node, list | tuple) else node
 
 
 def check_trusted(node: Any, key: str) -> None:
-    """Refuse a config that names classes which are not trusted, or has interpolations.
+    """Refuse a config that names classes which are not trusted, has interpolations, or values out of their ranges.
 
     Trusted are the classes of fkd's models, codecs and crops, the layers of torch.nn, and the networks of
     torchvision.models without pretrained weights (which would be downloaded).
@@ -172,6 +192,12 @@ def check_trusted(node: Any, key: str) -> None:
     Raises:
         UserError: naming what was found.
     """
+    _checked(node, key)
+
+
+def _checked(node: Any, key: str) -> int:
+    """Check a config as `check_trusted` does: the number of layers that it builds."""
+    layers = 0
     if isinstance(node, Mapping):
         if (name := node.get("_target_")) is not None and not _trusted(name, node):
             if str(name).startswith(_MOVED):
@@ -188,15 +214,55 @@ def check_trusted(node: Any, key: str) -> None:
                 f"found _target_ {name!r}; if it is of a package of yours, trust that: fkd.load(path, trusted=[NAME]), "
                 "or run the command in its project"
             )
-        for name, child in node.items():
-            if str(name).startswith("_") and name not in ("_target_", "_args_"):
-                raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {name}")
-            check_trusted(child, key)
+        for each, child in node.items():
+            if str(each).startswith("_") and each not in ("_target_", "_args_"):
+                raise UserError(f"{key}: expected only _target_ and _args_ of Hydra's keys, found {each}")
+            layers += _checked(child, key)
+        layers = (layers + 1) * _check_values(node, key)
+        if layers > _MOST_LAYERS:
+            raise UserError(f"{key}: expected at most {_MOST_LAYERS:,} layers, found more")
     elif isinstance(node, list | tuple):
-        for child in node:
-            check_trusted(child, key)
+        layers = sum(_checked(child, key) for child in node)
     elif isinstance(node, str) and "${" in node:
         raise UserError(f"{key}: expected plain values, found {node!r}")
+    return layers
+
+
+def _check_values(node: Mapping[Any, Any], key: str) -> int:
+    """Check the plain values of a trusted node against its class's annotations: how often it copies a layer."""
+    target = dict if node.get("_target_") is None else _named(node["_target_"])
+    values = {name: value for name, value in node.items() if name not in ("_target_", "_args_")}
+    if not isinstance(positional := node.get("_args_", []), list | tuple):
+        raise UserError(f"{key}: expected a list of _args_, found {type(positional).__name__}")
+    if positional and target is not dict:
+        taken = inspect.signature(target).parameters.values()
+        names = [each.name for each in taken if each.kind is each.POSITIONAL_OR_KEYWORD]
+        values |= {names[i] if i < len(names) else i: value for i, value in enumerate(positional)}
+    hints = annotations(target) or ({} if trusted.covers(target.__module__) else _REPEATS)
+    try:
+        for name, value in values.items():
+            if hints is _REPEATS and isinstance(name, int) and isinstance(value, int):
+                raise ValueError(
+                    f"{key}: {target.__name__}: expected a name for the number {str(value)[:20]}, found none"
+                )
+            check(value, hints.get(name, Any), f"{key}: {str(name)[:80]}")
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    repeats = (value for name, value in values.items() if hints is _REPEATS and name in hints)
+    return math.prod(value for value in repeats if isinstance(value, int))
+
+
+def _named(target: Any) -> Any:
+    module, _, name = str(target).rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def names_own_classes(node: Any) -> bool:
+    """Whether a config names classes of the packages that the user trusts."""
+    if isinstance(node, Mapping):
+        own = trusted.covers(str(node.get("_target_", "")).rpartition(".")[0])
+        return own or any(map(names_own_classes, node.values()))
+    return isinstance(node, list | tuple) and any(map(names_own_classes, node))
 
 
 def check_paths(node: Any, key: str) -> None:

@@ -6,13 +6,16 @@ with every model.
 
 import math
 from functools import reduce
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from fkd.errors import UserError
+from fkd.io.ranges import Size, Within
+
+_PIXELS = Within(-1e5, 1e5)
 
 
 class Codec(Protocol):
@@ -40,7 +43,7 @@ class Coordinates:
 
     gives = "coordinates"
 
-    def __init__(self, center: float, unit: float) -> None:
+    def __init__(self, center: Annotated[float, _PIXELS], unit: Annotated[float, _PIXELS]) -> None:
         if not unit > 0:
             raise ValueError(f"Coordinates: expected a unit above 0 pixels, found {unit}")
         self.center, self.unit = center, unit
@@ -74,7 +77,7 @@ class Heatmaps:
 
     gives = "heatmaps"
 
-    def __init__(self, size: int, stride: int, sigma: float, decode: str) -> None:
+    def __init__(self, size: Size, stride: Size, sigma: Annotated[float, Within(0, 100)], decode: str) -> None:
         if not (isinstance(stride, int) and stride > 0 and size % stride == 0 and size >= 3 * stride):
             raise UserError(
                 f"model.codec.stride={stride}: expected a divisor of crop.size={size}, at most a third of it"
@@ -145,7 +148,9 @@ class SimCC:
 
     gives = "bins"
 
-    def __init__(self, size: int, split: float, sigma: float, decode: str) -> None:
+    def __init__(
+        self, size: Size, split: Annotated[float, Within(0, 100)], sigma: Annotated[float, _PIXELS], decode: str
+    ) -> None:
         bins = size * split
         if not (isinstance(split, int | float) and split > 0 and bins == int(bins)):
             raise UserError(f"model.codec.split={split}: expected bins to a pixel, a whole number of them on {size} px")

@@ -1,5 +1,8 @@
 """Exceptions that end a run with one line instead of a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(ValueError):
     """Input that cannot be used: one line with the file, row or key, what was expected and found, and what to do.
@@ -8,6 +11,15 @@ class UserError(ValueError):
     """
 
     status = 2
+
+
+@contextmanager
+def of_the_user() -> Iterator[None]:
+    """A block in which a ValueError, whose message is such a line, becomes a UserError."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 BAD_OBJECTIVE = 1e9

@@ -199,6 +199,32 @@ def point_numbers(value: Any, names: Sequence[str], key: str) -> Iterator[int]:
         raise ValueError(f"{key}: expected numbers, ranges such as 0-16 or names of points, found {value!r}")
 
 
+def mapped_points(mapping: Any, wanted: int, given: int, whose: str, key: str) -> list[int]:
+    """The numbers of points in another set of points, as `take` of a mapping gives them, see conf/data/mapping.
+
+    Args:
+        mapping: its ``points`` is the number of points of the other set.
+        wanted: the number of points that it must take.
+        given: the number of points of the other set.
+        whose: who has that set, for messages.
+        key: of the mapping, for messages.
+
+    Raises:
+        ValueError: it is no such mapping.
+    """
+    try:
+        count, take = mapping["points"], [*point_numbers(mapping["take"], (), f"{key}.take")]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{key}: expected points and take, as in conf/data/mapping ({error})") from error
+    if count != given or len(take) != wanted or max(take, default=0) >= given:
+        highest = f", up to number {max(take)}" if take else ""
+        raise ValueError(
+            f"{key}: expected {wanted} of the {given} points of {whose}, found {len(take)} of {count}{highest}; choose "
+            "another one of data/mapping"
+        )
+    return take
+
+
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"schema: expected a list, found {value!r}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from rich import console as rich_console
 from rich.progress import (
@@ -24,16 +24,28 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
+_BREAK = re.compile(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""Characters at which `str.splitlines` splits."""
 _HIDDEN = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, those that turn the direction of writing, and halves of surrogate pairs."""
 
 
-def printable(text: str) -> str:
+def printable(text: str, encoding: str = "utf-8") -> str:
     """The text with escapes, as in \\x1b, for characters that would control a terminal or change the order of others.
 
-    Names of files and the content of files may hold any character, so all output goes through this.
+    Names of files and the content of files may hold any character, so all output goes through this. Characters that the
+    encoding lacks become escapes, too.
     """
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode-escape").decode(), text)
+    return _HIDDEN.sub(_escape, text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def one_line(text: str) -> str:
+    """The text with escapes, as in \\n, for characters that would end its line in a file of lines."""
+    return _BREAK.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode-escape").decode()
 
 
 class Console(rich_console.Console):
@@ -42,9 +54,11 @@ class Console(rich_console.Console):
     def render(
         self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        if isinstance(renderable, Text) and (safe := printable(renderable.plain)) != renderable.plain:
+        if isinstance(renderable, Text) and (safe := printable(renderable.plain, self.encoding)) != renderable.plain:
             renderable = Text(safe, renderable.style, overflow=renderable.overflow, no_wrap=renderable.no_wrap)
-        return super().render(printable(renderable) if isinstance(renderable, str) else renderable, options)
+        return super().render(
+            printable(renderable, self.encoding) if isinstance(renderable, str) else renderable, options
+        )
 
 
 def labelled_lines(rows: Mapping[str, str]) -> str:
@@ -65,9 +79,14 @@ def tell(text: str, *, is_error: bool = False) -> None:
     """Print text as it is, at once, on standard output or standard error; nothing if nobody reads it, as after head."""
     stream = sys.stderr if is_error else sys.stdout
     try:
-        print(printable(text), file=stream, flush=True)
+        print(printable(text, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains when it closes the stream
+        leave_unread(stream)
+
+
+def leave_unread(stream: TextIO) -> None:
+    """Write no more to a stream that nobody reads; Python would complain when it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(line: str) -> None:

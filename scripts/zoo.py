@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from fkd import comparison
 from fkd.cli.command import command
 from fkd.config import checks
-from fkd.io.media import make_folder
+from fkd.io.folders import make_folder
 from fkd.terminal import labelled_lines, show
 
 sys.path.append(str(Path(__file__).parents[1]))  # the package benchmarks is not installed

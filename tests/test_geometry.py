@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd.geometry import Crop, Jitter, adjust, invert, square_around, transform, warp
+from fkd.geometry import Crop, Jitter, adjust, crop_matrices, invert, square, square_around, transform, warp
 
 RNG = np.random.default_rng(0)
 
@@ -107,3 +107,12 @@ def test_invert_undoes_transform_for_any_affine_map() -> None:
     matrix = RNG.normal(size=(8, 2, 3)).astype(np.float32)
     points = RNG.normal(size=(8, 5, 2)).astype(np.float32)
     np.testing.assert_allclose(transform(transform(points, matrix), invert(matrix)), points, atol=1e-3)
+
+
+def test_squares_far_from_the_first_pixel_are_squares_though_their_edges_are_rounded() -> None:
+    far = np.float32([-0.10669995099306107, 32749.021484375, 1.0866999626159668, 32750.216796875])
+    for box in (far, square(np.array([0.0, 5e7]), np.array(1.0))):
+        matrix = crop_matrices(box, 64)
+        assert matrix[0, 0] == matrix[1, 1] == pytest.approx(64 / (box[2] - box[0]))
+    with pytest.raises(ValueError, match="of a square"):
+        crop_matrices(np.float32([0, 32749, 1, 32750.1]), 64)

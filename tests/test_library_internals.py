@@ -178,8 +178,9 @@ def test_torch(tmp_path: Path) -> None:
 def test_hydra(tmp_path: Path) -> None:
     with checking("hydra-core", "hydra") as check:
         from hydra.core.global_hydra import GlobalHydra
+        from hydra.errors import HydraException
 
-        from fkd.library_internals.hydra import IntervalSweep, RangeSweep, parse, run_task
+        from fkd.library_internals.hydra import IntervalSweep, RangeSweep, check_options, parse, run_task
 
         texts = ["model=a,b", "~callbacks.x", "hydra.run.dir=x", "+lr=tag(log, interval(1e-4, 1))", "n=range(1, 6, 2)"]
         choice, deleted, place, interval, numbers = parse(texts)
@@ -202,6 +203,10 @@ def test_hydra(tmp_path: Path) -> None:
         check.same("type of a range", lambda: type(numbers.value()), RangeSweep)
         steps: Any = numbers.value()
         check.same("RangeSweep.range", lambda: list(steps.range()), [1, 3, 5])
+
+        check.same("get_args_parser", lambda: check_options(["lr=2", "-m", "--cfg", "job"]), None)
+        with pytest.raises(HydraException, match=r"^unrecognized arguments: --nope$"):
+            check_options(["lr=2", "--nope"])
 
         (tmp_path / "task.yaml").write_text(f"lr: 1\nhydra: {{run: {{dir: {tmp_path}/run}}}}\n")
         seen: list[int] = []

@@ -82,6 +82,10 @@ def test_command_and_script_are_the_same(name: str) -> None:
         ("fkd train model=naim", {"model=naimish", "model=naimish_bn"}, "model=simple"),
         ("fkd train model=naimish loss.b", set(), "loss="),
         ("fkd predict outp", {"output="}, "input="),
+        ("fkd predict ckpt=fkd/weights/comp", {"ckpt=fkd/weights/compact.onnx"}, "ckpt=fkd/weights/README.md"),
+        ("fkd train seed=1 resume=f", {"resume=fkd/"}, "resume=docs/"),
+        ("fkd evaluate ckpt=", {"ckpt=fkd/", "ckpt=README.md"}, "ckpt=.git/"),
+        ("fkd nonsense ckpt=f", set(), "ckpt=fkd/"),
         ("fkd nonsense mod", set(), "model="),
     ],
 )
@@ -93,7 +97,8 @@ def test_a_shell_completes_commands_groups_and_options(line: str, expected: set[
         "hydra_bash_completion; printf '%s\n' \"${COMPREPLY[@]}\""
     )
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, env=environment)
+    command = ["bash", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=PROJECT)
     found = set(done.stdout.split())
     assert found >= expected, done.stderr
     assert other not in found

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,28 @@ def test_what_nobody_reads_is_no_error() -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b"y\n"
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1"])
+def test_a_terminal_that_lacks_a_character_gets_an_escape(encoding: str) -> None:
+    code = """
+from rich.table import Table
+from rich.text import Text
+from fkd import terminal
+name = "ä 中 \\udcff.jpg"
+table = Table("", name, title=name)
+table.add_row(Text(name), name)
+terminal.show(name, table, terminal.labelled_lines({"x": name}))
+terminal.tell(name)
+terminal.say(name)
+with terminal.progress(name, 2) as advance:
+    advance()
+"""
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=False)
+    out, err = (text.decode(encoding.partition(":")[0]) for text in (done.stdout, done.stderr))
+    assert done.returncode == 0, err
+    name = r"ä \u4e2d \udcff.jpg" if encoding == "latin-1" else r"\xe4 \u4e2d \udcff.jpg"
+    assert out.count(name) == 4
+    assert out.count(name.rpartition(" ")[2]) == 7  # the table's cells are wrapped
+    assert f"error: {name}" in err

@@ -1,7 +1,6 @@
 """Results of `fkd.train`, `evaluate` and `compare`, displayed as tables and images in notebooks."""
 
 import base64
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from io import StringIO
@@ -15,10 +14,11 @@ import fkd
 from fkd import comparison
 from fkd.comparison import Ranking
 from fkd.config import CONF
+from fkd.errors import UserError
 from fkd.inference.predictor import Predictor
 from fkd.terminal import Console
 from fkd.training.runs import metrics_csv
-from fkd.training.runs.reading import read_yaml
+from fkd.training.runs.reading import read_json, read_yaml
 from fkd.visualization.html_page import escape
 
 _WIDTH = 160  # characters of a table
@@ -39,8 +39,12 @@ class _InFolder:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
     def _read(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / name).read_text("utf-8"))
-        return content
+        try:
+            return read_json(self.folder, name)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{self.folder / name}: expected what fkd has written, found a damaged file ({error})"
+            ) from error
 
     def _html(self, rows: Iterable[tuple[str, str]], curve: str = "") -> str:
         """A table, and the images of some faces and of the error curve."""
@@ -65,7 +69,11 @@ class TrainedRun(_InFolder):
 
     @property
     def history(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Logged name -> its value in each epoch (E,); NaN where nothing was logged. "epoch" counts from 1."""
+        """Logged name -> its value in each epoch (E,); NaN where nothing was logged. "epoch" counts from 1.
+
+        Raises:
+            ValueError: metrics.csv is too large or broken.
+        """
         curves = metrics_csv.read(self.folder)
         epochs = range(1, metrics_csv.last_epoch(curves) + 1)
         values = {name: np.array([curve.get(epoch, np.nan) for epoch in epochs]) for name, curve in curves.items()}
@@ -87,7 +95,11 @@ class TrainedRun(_InFolder):
         if "test" in self.result:
             rows += [*_score_rows(self.scores), ("NME of the mean face", f"{self.result['mean_shape_nme']:.2f} %")]
         rows += [("warning", line) for line in self.result.get("warnings", ())]
-        return self._html(rows, _curve(self.history))
+        try:
+            curve = _curve(self.history)
+        except ValueError as error:
+            rows, curve = [*rows, ("no curve", f"metrics.csv: {error}")], ""
+        return self._html(rows, curve)
 
 
 class Evaluation(_InFolder):

@@ -24,20 +24,23 @@ from yaml.error import MarkedYAMLError
 
 from fkd import distributed
 from fkd.cli.help import help_text
-from fkd.cli.messages import explain, is_group, keys_of
-from fkd.cli.sweep_folders import RefusedError, kept, put_back, statuses
+from fkd.cli.messages import explain, is_group, is_too_long, keys_of
+from fkd.cli.refused import forget, put_back
+from fkd.cli.sweep_folders import RefusedError, statuses
 from fkd.config import CONF, project, resolvers  # noqa: F401 (configs call the resolvers)
+from fkd.config.checks import check_numbers
 from fkd.errors import BAD_OBJECTIVE, FacesVisibleError, Interrupted, Pruned, Stopped, UserError
 from fkd.io.atomic import refusal, whole_file
-from fkd.library_internals.hydra import parse, run_task, without_hydra_state, write_configs_with
-from fkd.terminal import say, show, tell
+from fkd.library_internals.hydra import check_options, parse, run_task, without_hydra_state, write_configs_with
+from fkd.terminal import leave_unread, say, show, tell
+from fkd.training.runs.reading import read_yaml
 
 _EXPECTED = (UserError, Stopped, FacesVisibleError, MissingMandatoryValue, InterpolationResolutionError)
 """Exceptions of a task that are reported in one line."""
 _COMMAND_LINE = (HydraException, OmegaConfBaseException, MarkedYAMLError, OSError, ValueError)
 """Exceptions of composing the config that are reported in one line."""
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/")  # here, since a launcher composes before it starts a job
-_PATHS = (
+PATHS = (
     *("input", "output", "into", "ckpt", "ckpt_path", "weights", "runs"),
     *("data.root", "data.exclude", "data.download.url", "data.download.sums"),
     *("detector.file", "detector.model", "distill.teacher"),
@@ -87,9 +90,12 @@ class Command:
             say(str(error.reason))
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and not self._started:  # Hydra printed a config
+                leave_unread(sys.stdout)
+                return
             if not self._is_expected(error):
                 raise
-            put_back()
+            put_back(error)
             say(explain(error, self.config_name))
             sys.exit(_status(error))
         if statuses:  # of a sweep's jobs, which have printed their errors
@@ -114,7 +120,7 @@ class Command:
         except Exception as error:
             if not self._is_expected(error):
                 raise
-            put_back()
+            put_back(error)
             if isinstance(error, UserError):
                 raise
             raise UserError(explain(error, self.config_name, arguments)) from error
@@ -123,7 +129,7 @@ class Command:
 
     def _prepare(self) -> None:
         self._started, self._resume_hint = False, ""  # whether a job has started in this process; how to resume it
-        kept.clear()
+        forget()
         quieten()
 
     def _run_command_line(self) -> None:
@@ -136,6 +142,7 @@ class Command:
             show(*each.remarks())
         overrides = _overrides(sys.argv[1:], self.positional, self.config_name)
         sys.argv[1:] = _arranged(self.rewrite([quoted(argument) for argument in overrides]))
+        check_options(sys.argv[1:])
         job = functools.wraps(self.task)(functools.partial(self._job))  # Hydra names jobs after the task's module
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.config_name)(job)()
 
@@ -151,6 +158,7 @@ class Command:
         if distributed.is_worker():
             distributed.end_with_parent()
         try:
+            check_numbers(cfg)
             return self.task(cfg)
         except Pruned as error:
             show(str(error))
@@ -168,7 +176,7 @@ class Command:
                 say(explain(error, self.config_name))
                 if not sweep:
                     if not isinstance(error, Stopped):
-                        put_back()
+                        put_back(error)
                     sys.exit(_status(error))
                 statuses.add(_status(error))
             elif not sweep:
@@ -188,12 +196,13 @@ class Command:
                 "trainer=ddp: expected one process, since a program is not started again for each device; use "
                 f"the command line, fkd {self.config_name} trainer=ddp"
             )
+        check_numbers(cfg)
         return self.task(cfg)
 
     def _is_expected(self, error: Exception) -> bool:
         """Whether one line is enough; errors of composing the config are expected only before a job has started."""
         is_early = not self._started and isinstance(error, _COMMAND_LINE)
-        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None
+        return isinstance(error, _EXPECTED) or is_early or refusal(error) is not None or is_too_long(error)
 
 
 def command(
@@ -218,7 +227,9 @@ def _status(error: Exception) -> int:
 
 
 def use_projects(arguments: Sequence[str]) -> list[str]:
-    """Use the project of this folder, and those that `--config-dir DIR` names; gives the other arguments.
+    """Use the project of this folder, or that of the run of `resume=DIR`, and those that `--config-dir DIR` names.
+
+    Gives the other arguments.
 
     Raises:
         UserError: a project's file is wrong, or there is no such folder.
@@ -233,9 +244,27 @@ def use_projects(arguments: Sequence[str]) -> list[str]:
         else:
             others.append(argument)
     os.environ[_CONFIG_DIRS] = os.pathsep.join(str(each.conf) for each in named)
-    found = project.find(Path.cwd())
+    resumed = [argument.removeprefix("resume=") for argument in others if argument.startswith("resume=")]
+    found = _project_of_run(Path(resumed[0].strip("'\"")).expanduser()) if resumed else None
+    found = project.find(Path.cwd()) if found is None else found
     project.use([*named, *([] if found is None else [found])])
     return others
+
+
+def _project_of_run(folder: Path) -> project.Project | None:
+    """The project in which the folder of a run or sweep lies, or whose configs it was made with."""
+    if not folder.is_dir():
+        return None
+    if (found := project.find(folder.resolve())) is not None:
+        return found
+    for name in (".hydra/hydra.yaml", "multirun.yaml"):
+        match read_yaml(folder, name):
+            case {"hydra": {"runtime": {"config_sources": [*sources]}}}:
+                for source in sources:
+                    match source:
+                        case {"provider": "project", "path": str(path)} if Path(path).is_dir():
+                            return project.of_folder(Path(path))
+    return None
 
 
 def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
@@ -267,7 +296,7 @@ def _of_program(overrides: Sequence[str], config_name: str) -> list[str]:
         raise UserError(f"overrides: expected a list of texts, found one text; give [{overrides!r}]")
     if option := next((each for each in overrides if each.startswith("-")), ""):
         raise UserError(f"{option}: expected key=value, found an option, which only the command line takes")
-    use_projects([])
+    use_projects(overrides)
     return [quoted(argument) for argument in _overrides(overrides, "", config_name)]
 
 
@@ -292,34 +321,39 @@ def quieten() -> None:
 
 
 def _overrides(arguments: Sequence[str], positional: str, config_name: str) -> list[str]:
-    """Arguments in which the first word without = is the value of the positional key, and ~/ is the home folder.
+    """Arguments in which words without = are the value of the positional key, and ~/ is the home folder.
+
+    Several words, such as those that a shell makes of a glob, are a list if the key's values are paths.
 
     Raises:
         UserError: a word is neither an override nor an option, or starts a comment.
     """
     given = next((argument for argument in arguments if positional and argument.startswith(f"{positional}=")), "")
-    result = []
+    result, words, place = list[str](), list[str](), 0
     for before, word in pairwise(["", *arguments]):
         if word.startswith("#"):
             raise UserError(
                 f"{word}: expected key=value, found a comment, which this shell passes on (zsh: setopt "
                 "interactivecomments); leave it out"
             )
-        argument = word
-        if "=" not in word and before not in _WITH_VALUE and not re.match(r"-|~[^/]", word):
-            is_value = positional and not given and (Path(word).exists() or is_group(word))
-            keys = [] if is_value else list(keys_of(config_name, arguments))
-            if word in keys:
-                raise UserError(f"{word}: expected {word}=VALUE, found no value")
-            if not positional:
-                like = f"ckpt={word}" if "ckpt" in keys and Path(word).suffix else "data=synthetic"
-                raise UserError(f"{word}: expected key=value, e.g. {'model=compact' if 'model' in keys else like}")
-            if given:
-                hint = f"; quote a glob, as in {positional}='DIR/*'" if positional in _PATHS else ""
-                raise UserError(f"{word}: expected key=value after {given}{hint}")
-            argument = given = f"{positional}={word}"
-        result.append(re.sub(r"(?<=[=\[,'\"])~(?=/)", lambda _: str(Path.home()), argument))
-    return result
+        if "=" in word or before in _WITH_VALUE or re.match(r"-|~[^/]", word):
+            result.append(word)
+            continue
+        is_value = positional and not given and (Path(word).exists() or is_group(word))
+        keys = [] if is_value else list(keys_of(config_name, arguments))
+        if word in keys:
+            raise UserError(f"{word}: expected {word}=VALUE, found no value")
+        if not positional:
+            like = f"ckpt={word}" if "ckpt" in keys and Path(word).suffix else "data=synthetic"
+            raise UserError(f"{word}: expected key=value, e.g. {'model=compact' if 'model' in keys else like}")
+        if given or (words and positional not in PATHS):
+            raise UserError(f"{word}: expected key=value after {given or f'{positional}={words[0]}'}")
+        place = place if words else len(result)
+        words.append(word)
+    if words:
+        values = words[0] if len(words) == 1 else f"[{','.join(map(in_quotes, words))}]"
+        result.insert(place, f"{positional}={values}")
+    return [re.sub(r"(?<=[=\[,'\"])~(?=/)", lambda _: str(Path.home()), argument) for argument in result]
 
 
 def _arranged(arguments: Sequence[str]) -> list[str]:
@@ -350,7 +384,7 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
 def quoted(argument: str) -> str:
     """The argument with its value in quotes, if that is a path that Hydra cannot parse, as in input=a,b (1).jpg."""
     key, equals, value = argument.partition("=")
-    if not equals or key not in _PATHS:
+    if not equals or key not in PATHS:
         return argument
     try:
         (override,) = parse([argument])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from itertools import takewhile
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import fkd
 from fkd import detect, weights
@@ -15,6 +15,7 @@ from fkd.inference.predictor import Found
 from fkd.inference.smoothing import OneEuro, Smoother
 from fkd.inference.tracking import bridged
 from fkd.io import media
+from fkd.io.atomic import refusal
 from fkd.io.media import Canvas, Place
 from fkd.io.predictions import UNHIDDEN, write_unhidden
 from fkd.terminal import Interrupt, progress, say, tell
@@ -33,12 +34,13 @@ class Job:
             through gaps, and images without a face are listed in `unhidden.json`.
 
     Raises:
-        UserError: there is no such input, net or device, or the output cannot be written; names the key.
+        UserError: there is no such input, net or device, or a key has a wrong value; names the key.
     """
 
     def __init__(self, cfg: DictConfig, hiding: bool = False) -> None:
         self.output = checks.path(cfg, "output")
-        self.source = media.find(cfg.input, self.output, cfg.frames)
+        given = list(cfg.input) if isinstance(cfg.input, ListConfig) else cfg.input
+        self.source = media.find(given, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
         self.predictor = fkd.load(
             cfg.ckpt if weights.is_name(cfg.ckpt) else checks.path(cfg, "ckpt"),
@@ -48,7 +50,6 @@ class Job:
             max_pixels=checks.whole(cfg, "max_pixels", least=1),
             hiding=hiding,
         )
-        media.make_folder(self.output)
         self._tally = Tally("frame" if self.source.fps else "image")
         self._unhidden: list[Place] | None = [] if hiding else None
         self._interrupted = False
@@ -57,10 +58,17 @@ class Job:
         """Write an image for each input, or one video."""
         return self.source.canvas(self.output)
 
-    def faces(self) -> Iterator[tuple[Place, Image, list[Face]]]:
-        """Place, image (H, W, 3) RGB and faces of each input, until the end or the first Ctrl-C.
+    def run(self, write: Callable[[Place, Image, list[Face]], None]) -> None:
+        """Find the faces of each input, until the end or the first Ctrl-C.
 
-        Errors of reading are reported by `finish`.
+        A photo fails alone if it cannot be read, or if only its own result cannot be written, as for a name that is too
+        long; `finish` reports it.
+
+        Args:
+            write: takes place, image (H, W, 3) RGB and faces.
+
+        Raises:
+            UserError: nothing can be written, as on a full disk; or a video cannot.
         """
         if self._unhidden is not None:
             with suppress(OSError):  # the list of an earlier run says nothing about the images of this one
@@ -69,7 +77,13 @@ class Job:
             wanted = takewhile(lambda _: not interrupt.asked, self.source.images())
             with closing(self.predictor.stream(wanted)) as stream:
                 for (place, image), faces in self._followed(self._read(stream, advance)):
-                    yield place, image, faces
+                    try:
+                        write(place, image, faces)
+                    except UserError as error:
+                        if place.frame is not None or refusal(error.__cause__) is not None:
+                            raise
+                        self._tally.fail(error)
+                        continue
                     known = [face for face in faces if face.is_known]
                     self._tally.add(place.image if place.frame is None else str(place.frame), known)
                     if self._unhidden is not None and not known:
@@ -81,7 +95,7 @@ class Job:
     ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
         for place, found in zip(self.source.places(), stream, strict=False):
             if found.image is None:
-                self._tally.failures.append(str(found.error))
+                self._tally.fail(found.error)
             else:
                 known = self._smooth([face for face in found.faces if face.is_known])
                 yield (place, found.image), [*known, *(face for face in found.faces if not face.is_known)]
@@ -103,12 +117,12 @@ class Job:
 
         Raises:
             FacesVisibleError: faces were to be hidden, and images may show some.
-            UserError: an image could not be read.
+            UserError: an image failed.
             KeyboardInterrupt: interrupted before the last image.
         """
         tell("\n".join(filter(None, [self.source.remark, f"in {self.output}: {self._tally.summary()}"])))
         if not self._interrupted and (damage := self.source.damage()):
-            self._tally.failures.append(damage)
+            self._tally.fail(damage)
         failure, visible = self._tally.report_failures(self.output), self._report_unhidden()
         is_cut = self._interrupted and self.source.count is not None  # a camera has no other end
         if visible is not None and not (allow_unhidden or is_cut):

@@ -1,10 +1,11 @@
 """What the command line says of mistakes: one line, with the most similar keys and options."""
 
 import difflib
+import errno
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import hydra
 from hydra.errors import OverrideParseException
@@ -30,6 +31,8 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
     arguments = sys.argv[1:] if arguments is None else arguments
     if isinstance(error, UserError | Stopped | FacesVisibleError):
         return text
+    if is_too_long(error):
+        return f"{error.filename}: expected the name of a file, found more characters than one can have; give another"
     refused = refusal(error) or error
     if isinstance(refused, OSError) and refused.filename is not None:  # Hydra's own have no filename
         return f"{refused.filename}: {refused.strerror}; make room or give another place, such as hydra.run.dir=DIR"
@@ -51,6 +54,9 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
         each = "add -m to run each of them" if is_typed else "call it once for each"
         todo = "resume=DIR continues one run" if "hydra.mode=RUN" in arguments else each
         return f"{found[1]}: expected one value, found several; {todo}"
+    if found := re.fullmatch(r"unrecognized arguments: (.+)|argument ([^:]+): (expected .+)", text):
+        option = f"{found[1]}: no such option" if found[1] else f"{found[2]}: {found[3]}, found none"
+        return f"{option}; --help says what the command takes, --hydra-help lists Hydra's options"
     if isinstance(error, OverrideParseException):
         key = error.override.partition("=")[0]
         return f"{error.override}: expected a value that Hydra can parse; put it into quotes, as in \"{key}='...'\""
@@ -67,6 +73,11 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
         keys += ["resume"] if "ckpt_path" in keys else []
         return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
+
+
+def is_too_long(error: Exception) -> TypeGuard[OSError]:
+    """Whether a name was given that no file can have."""
+    return isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
 
 
 def _near(name: str, choices: list[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
-from fkd.terminal import tell
+from fkd.terminal import one_line, tell
 from fkd.types import Face
 
 _SHOWN = 20
@@ -34,7 +34,11 @@ class Tally:
         self.faces += len(faces)
         self.without += not faces
         if not faces and len(self._without) < _SHOWN:
-            self._without.append(name)
+            self._without.append(one_line(name))
+
+    def fail(self, reason: object) -> None:
+        """Note why an image failed."""
+        self.failures.append(one_line(str(reason)))
 
     def summary(self) -> str:
         """One line of counts, and one that names images without a face."""

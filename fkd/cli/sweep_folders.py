@@ -1,7 +1,7 @@
 """Checks before a command that its folder holds no other run, and results after the jobs of a sweep."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +9,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fkd.errors import UserError
-from fkd.io.atomic import whole_file
 from fkd.terminal import show
 from fkd.training.runs.command_line import command, sweep_overrides, task_overrides
 from fkd.training.runs.run_folder import ELSEWHERE, Run
 
 statuses: set[int] = set()
 """Exit statuses of this command's jobs that failed."""
-kept: dict[Path, bytes] = {}
-"""File -> content of the configs in a run folder before Hydra overwrites them."""
-
-
-def put_back() -> None:
-    """Restore the configs in the run folder after a command was refused."""
-    for path, content in kept.items():
-        with suppress(OSError), whole_file(path) as file:  # what refused them may be a full disk
-            file.write(content)
 
 
 class Folders(Callback):
@@ -32,9 +22,7 @@ class Folders(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():  # before Hydra writes into the folder
-            run = Run(config.hydra.run.dir, task_overrides(config.hydra), {}, config.ckpt_path)
-        files = run.folder.glob(f"{config.hydra.output_subdir}/*.yaml") if run.before else ()
-        kept.update({path: path.read_bytes() for path in files})
+            Run(config.hydra.run.dir, task_overrides(config.hydra), {}, config.ckpt_path)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         with _refusing():

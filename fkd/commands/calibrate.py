@@ -16,21 +16,21 @@ from fkd.config.faces import build_faces
 from fkd.errors import UserError
 from fkd.evaluation.calibration import Calibration, calibrate, halves, look
 from fkd.io.atomic import whole_file
-from fkd.io.media import make_folder
+from fkd.io.folders import unless_wrong
 from fkd.terminal import show
 
 
 @command("calibrate")
 def main(cfg: DictConfig) -> None:
     output = checks.path(cfg, "output")
-    make_folder(output.parent)
     if "correction" not in cfg.detector or "jitter" not in cfg.detector:
         raise UserError("detector: expected one with a correction and a jitter, found others; see conf/detector")
     cfg.detector.correction.update(scale=1.0, x=0.0, y=0.0)
-    detector, faces = build_detector(cfg), build_faces(cfg)
-    show(*faces.remarks)
-    looks = list(look(detector, faces, "train"))
-    columns = {"all": calibrate(looks)}
+    with unless_wrong(output.parent):
+        detector, faces = build_detector(cfg), build_faces(cfg)
+        show(*faces.remarks)
+        looks = list(look(detector, faces, "train"))
+        columns = {"all": calibrate(looks)}
     columns |= {f"{name} half": calibrate(half) for name, half in zip(("one", "other"), halves(looks), strict=True)}
     show(table(f"{cfg.detector._target_} on data={faces.name}, training split; scores at 5, 50 and 95 %", columns))
 

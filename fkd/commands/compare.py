@@ -11,6 +11,7 @@ from fkd.cli.command import command
 from fkd.comparison.figures import write_figures
 from fkd.comparison.page import write_page
 from fkd.config import checks
+from fkd.io.folders import unless_wrong
 from fkd.terminal import labelled_lines, show
 
 
@@ -22,7 +23,8 @@ def main(cfg: DictConfig) -> None:
     folders = comparison.folders(cfg.runs)
     output = comparison.output_folder(None if cfg.output is None else checks.path(cfg, "output"), folders)
 
-    ranking = comparison.compare(folders, cfg.rank)
+    with unless_wrong(output):
+        ranking = comparison.compare(folders, cfg.rank)
     judgement = comparison.verdict(ranking, resamples)
     drawn = comparison.draw(ranking, curves)
     ranking = comparison.with_damage(ranking, drawn)

@@ -50,7 +50,7 @@ def main(cfg: DictConfig) -> float:
         if len(nets) > 1:
             show(f"{number} of {len(nets)}: {path}")
         folder = run_dir / str(number) if len(nets) > 1 else run_dir
-        errors.append(score(cfg, path, net, faces, detector, folder))
+        errors.append(score(cfg, path, net, faces, detector, folder, is_one_of_many=len(nets) > 1))
     if len(nets) > 1:
         show(*comparison.summary(run_dir), f"look closer: fkd compare {run_dir}")
     return min(errors)
@@ -69,8 +69,13 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     return [checks.net(cfg, f"ckpt.{number}") for number in range(len(cfg.ckpt))]
 
 
-def score(cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detector, folder: Path) -> float:
-    """Score one net; writes its files into the folder, which is made, and gives its inter-ocular NME in percent."""
+def score(
+    cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detector, folder: Path, *, is_one_of_many: bool
+) -> float:
+    """Score one net; writes its files into the folder, which is made, and gives its inter-ocular NME in percent.
+
+    Of one of many nets only one line is shown; a table of all follows.
+    """
     if isinstance(net, TorchNet):
         candidate = Candidate.of(net)
     else:
@@ -89,6 +94,10 @@ def score(cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detecto
     mean_shape_nme = scores.mean_shape["nme_interocular"]
     evaluations.write(folder, path, flip, faces.fingerprint(cfg.subset), mean_shape_nme, parameters)
 
+    error = float(scores.metrics["nme_interocular"])
+    if is_one_of_many:
+        show(f"NME {error:.3f} %, mean shape {mean_shape_nme:.3f} %; figures and faces are in {folder}")
+        return error
     columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
     show(
         metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
@@ -98,7 +107,7 @@ def score(cfg: DictConfig, path: Path, net: Net, faces: Faces, detector: Detecto
             {"metrics": f"{folder}/metrics.json", "faces drawn": str(image), "error curve": f"{folder}/ced.png"}
         ),
     )
-    return float(scores.metrics["nme_interocular"])
+    return error
 
 
 def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:

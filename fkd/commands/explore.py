@@ -17,7 +17,7 @@ from fkd.dataset_report.checks import examine
 from fkd.errors import UserError
 from fkd.evaluation.evaluate import Candidate
 from fkd.inference.torch_net import TorchNet, load_net
-from fkd.io.media import unless_wrong
+from fkd.io.folders import unless_wrong
 from fkd.terminal import labelled_lines, show
 
 
@@ -28,8 +28,8 @@ def main(cfg: DictConfig) -> None:
     with unless_wrong(output):
         net = None if cfg.ckpt is None else load_net(checks.net(cfg, "ckpt"), "auto")
         faces = build_faces(cfg)
-    if len(faces.table) == 0:
-        raise UserError(f"data={faces.name}: expected at least one face, found none; look at data.root and its files")
+        if len(faces.table) == 0:
+            raise UserError(f"data={faces.name}: expected a face or more, found none; look at data.root and its files")
     show(*faces.remarks)
 
     is_whole = cfg.data.get("exclude") is None

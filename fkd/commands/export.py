@@ -28,6 +28,7 @@ from fkd.inference import export
 from fkd.inference.labelled_faces import crops_of
 from fkd.inference.torch_net import TorchNet, load_net
 from fkd.io.atomic import scratch_folder
+from fkd.io.folders import unless_wrong
 from fkd.metrics import nme
 from fkd.schema import KeypointSchema
 from fkd.terminal import labelled_lines, show
@@ -40,15 +41,17 @@ _BATCH = 16
 
 @command("export")
 def main(cfg: DictConfig) -> None:
-    output, int8 = checks.path(cfg, "output"), checks.flag(cfg, "int8")
+    output = checks.path(cfg, "output")
+    int8, half = checks.flag(cfg, "int8"), checks.flag(cfg, "half")
     tolerance = checks.number(cfg, "tolerance", least=0)
-    export.check_output(output, int8)
+    export.check_output(output, int8, half)
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
     ckpt = checks.net(cfg, "ckpt")
-    net = load_net(ckpt, "cpu")
-    compatibility.check_labels(cfg, net.config)
-    cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
-    faces = build_faces(cfg)
+    with unless_wrong(output.parent):
+        net = load_net(ckpt, "cpu")
+        compatibility.check_labels(cfg, net.config)
+        cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
+        faces = build_faces(cfg)
     if (learned := net.config["data"]["name"]) != faces.name:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
@@ -59,7 +62,7 @@ def main(cfg: DictConfig) -> None:
     show("exporting, which may take a minute")
     with scratch_folder(output) as folder:
         written = folder / f"float{output.suffix}"
-        if written.suffix == checkpoint.SAFETENSORS:
+        if safe := written.suffix == checkpoint.SAFETENSORS:
             checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt"), written)
             again: Run = load_net(written, "cpu", "output")
         else:
@@ -77,6 +80,10 @@ def main(cfg: DictConfig) -> None:
             source, written = written, folder / "int8.onnx"
             export.to_int8(source, written, train.crops)
             nets["int8"] = export.reader(written)
+        if half:
+            source, written = written, folder / f"half{output.suffix}"
+            export.to_half(source, written)
+            nets["half"] = load_net(written, "cpu", "output") if safe else export.reader(written)
         size = written.stat().st_size
         written.replace(output)
 

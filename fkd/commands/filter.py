@@ -11,6 +11,7 @@ from fkd.cli.media import Job
 from fkd.config import checks
 from fkd.config.instantiate import instantiate
 from fkd.filters import Filter
+from fkd.io.folders import unless_wrong
 
 
 @command("filter", positional="input")
@@ -18,11 +19,11 @@ def main(cfg: DictConfig) -> None:
     dress: Filter = instantiate(cfg.get("filter"), "filter")
     allow_unhidden = checks.flag(cfg, "allow_unhidden")
     job = Job(cfg, hiding=dress.hides)
-    dress.check(job.predictor.schema)
-    with job.canvas() as canvas:
-        for place, image, faces in job.faces():
-            canvas(place, dress(image, faces))
-    job.finish(allow_unhidden)
+    with unless_wrong(job.output):
+        dress.check(job.predictor.schema)
+        with job.canvas() as canvas:
+            job.run(lambda place, image, faces: canvas(place, dress(image, faces)))
+        job.finish(allow_unhidden)
 
 
 if __name__ == "__main__":

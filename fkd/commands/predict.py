@@ -1,6 +1,7 @@
 """Finds keypoints on photos, a folder of them, a video or a camera: predictions.json and images in the output folder.
 
 fkd predict photo.jpg
+fkd predict photos/*.jpg output=found
 fkd predict ckpt=outputs/.../checkpoints/best.ckpt input=photos output=found
 """
 
@@ -11,7 +12,10 @@ from omegaconf import DictConfig
 from fkd.cli.command import command
 from fkd.cli.media import Job
 from fkd.config import checks
+from fkd.io.folders import unless_wrong
+from fkd.io.media import Place
 from fkd.io.predictions import Entry, writing
+from fkd.types import Face, Image
 from fkd.visualization import draw
 
 
@@ -19,14 +23,17 @@ from fkd.visualization import draw
 def main(cfg: DictConfig) -> None:
     csv, pts, images = (checks.flag(cfg, key) for key in ("csv", "pts", "images"))
     job = Job(cfg)
-    with ExitStack() as files:
+    with unless_wrong(job.output), ExitStack() as files:
         writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts))
         canvas = files.enter_context(job.canvas()) if images else None
-        for place, image, faces in job.faces():
-            height, width = image.shape[:2]
-            writer.add(Entry(place.image, place.frame, width, height, faces))
+
+        def write(place: Place, image: Image, faces: list[Face]) -> None:
             if canvas is not None:
                 canvas(place, draw.faces(image, faces))
+            height, width = image.shape[:2]
+            writer.add(Entry(place.image, place.frame, width, height, faces))
+
+        job.run(write)
     job.finish()
 
 

@@ -21,7 +21,7 @@ from fkd.io.atomic import is_locked, locked
 from fkd.io.download import checksums
 from fkd.io.download.archives import unpacked
 from fkd.io.download.client import fetch
-from fkd.io.media import make_folder
+from fkd.io.folders import unless_wrong
 from fkd.terminal import show
 
 GB = 10**9
@@ -92,8 +92,7 @@ def obtain(cfg: DictConfig, root: Path, listed: dict[str, str] | None) -> None:
         "max_files": checks.whole(cfg, "max_files", least=1),
         "max_ratio": checks.number(cfg, "max_ratio", least=1),
     }
-    make_folder(root.parent)
-    with alone(root) as work:
+    with unless_wrong(root.parent), alone(root) as work:
         try:
             archive = fetch(str(download.get("url")), work, known_hash, **patience)
             with unpacked(archive, root, part, **bounds) as content:

@@ -10,7 +10,7 @@ from fkd.cli.command import command
 from fkd.config import checks
 from fkd.config.faces import build_faces
 from fkd.data.shards.writer import Storage, write
-from fkd.io.media import make_folder
+from fkd.io.folders import unless_wrong
 from fkd.terminal import labelled_lines, show
 
 
@@ -23,10 +23,10 @@ def main(cfg: DictConfig) -> None:
         size=checks.whole(cfg, "size", least=1),
         seed=checks.whole(cfg, "seed", least=0),
     )
-    make_folder(output)
-    faces = build_faces(cfg)
-    show(*faces.remarks)
-    index = write(faces, cfg.channels, output, storage)
+    with unless_wrong(output):
+        faces = build_faces(cfg)
+        show(*faces.remarks)
+        index = write(faces, cfg.channels, output, storage)
     size = sum(shard.bytes for shard in index.shards)
     colour = " channels=3" if index.channels == 3 else ""
     points = "" if faces.table.schema.name == "ibug68" else f" schema={faces.table.schema.name}"

@@ -140,7 +140,7 @@ def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector
         key = "nme_all" if cfg.boxes == "detector" else "nme_interocular"  # includes missed faces
         finals["test/nme"], baseline = scores.metrics[key], scores.mean_shape[key]
     is_debug = HydraConfig.get().runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
-    warnings = [] if is_debug else training_warnings(metrics_csv.read(run.folder), finals.get("test/nme"), baseline)
+    warnings = [] if is_debug else warnings_of(run.folder, finals.get("test/nme"), baseline)
     optimized = cfg.optimized_metric
     run.values |= {
         "warnings": warnings,
@@ -148,6 +148,16 @@ def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector
     }
     log_hyperparameters(trainer.loggers, run.values["settings"], finals)
     return checkpoint
+
+
+def warnings_of(folder: Path, test_nme: float | None, mean_shape_nme: float | None) -> list[str]:
+    """As `training_warnings`; curves that cannot be read are a warning, since the scores do not depend on them."""
+    curves, lines = {}, []
+    try:
+        curves = metrics_csv.read(folder)
+    except ValueError as error:
+        lines.append(f"metrics.csv: {error}; so the curves were not looked at")
+    return [*lines, *training_warnings(curves, test_nme, mean_shape_nme)]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Nothing here needs torch.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +39,9 @@ __all__ = [
     "write_csv",
 ]
 
-_WARNED = 5
-"""Runs whose warnings are shown."""
+_WARNINGS, _NAMED = 5, 3
+"""Warnings that are shown, and runs that each names."""
+_FIGURE = re.compile(r"\d+(\.\d+)?(e[+-]\d+)?")
 
 
 def compare(folders: Sequence[Path], by: str) -> Ranking:
@@ -66,12 +68,23 @@ def _search_note(folder: Path, ranking: Ranking) -> str | None:
 
 
 def _warnings(ranking: Ranking) -> tuple[str, ...]:
-    """A line for each warning of the first runs that have some."""
-    warned = [(name, run.warnings) for name, run in zip(labels(ranking), ranking.runs, strict=True) if run.warnings]
-    lines = [f"{name}: {line}" for name, lines in warned[:_WARNED] for line in lines]
-    if (more := len(warned) - _WARNED) > 0:
-        lines.append(f"runs with warnings that are not shown: {more}; see column warnings of comparison.csv")
+    """A line for each warning with the runs that have it; warnings that differ in their figures are one."""
+    same: dict[str, list[tuple[str, str]]] = {}
+    for name, run in zip(labels(ranking), ranking.runs, strict=True):
+        for line in run.warnings:
+            same.setdefault(_FIGURE.sub("#", line), []).append((name, line))
+    lines = [_named(warned) for warned in [*same.values()][:_WARNINGS]]
+    if (more := len(same) - _WARNINGS) > 0:
+        lines.append(f"warnings that are not shown: {more}; see column warnings of comparison.csv")
     return tuple(lines)
+
+
+def _named(warned: Sequence[tuple[str, str]]) -> str:
+    """A warning, given the name of each run that has it and its words there."""
+    names, words = zip(*warned, strict=True)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    whose = " (figures of the first)" if len({*words}) > 1 else ""
+    return f"{'; '.join(names[:_NAMED])}{more}: {words[0]}{whose}"
 
 
 def with_damage(ranking: Ranking, drawn: Sequence[Drawn]) -> Ranking:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fkd.comparison.evaluations import EVALUATION
 from fkd.errors import UserError
-from fkd.io.media import make_folder
 
 
 def folders(runs: str | Iterable[object]) -> list[Path]:
@@ -33,10 +32,10 @@ def alone(arguments: list[str]) -> list[str]:
 
 
 def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
-    """The output folder, made if it is missing; by default the folder of the runs, for a single run `comparison` in it.
+    """The output folder; by default the folder of the runs, for a single run `comparison` in it.
 
     Raises:
-        UserError: no output is given for several folders; it is the folder of a run; or it cannot be written.
+        UserError: no output is given for several folders, or it is the folder of a run.
     """
     if output is None:
         if len(runs) > 1:
@@ -44,7 +43,6 @@ def output_folder(output: Path | None, runs: Sequence[Path]) -> Path:
         output = runs[0] / "comparison" if _is_run(runs[0]) else runs[0]
     if _is_run(output):
         raise UserError(f"output={output}: is a run's own folder, whose ced.png would be lost; give another output=DIR")
-    make_folder(output)
     return output
 
 

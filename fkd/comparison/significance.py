@@ -54,8 +54,8 @@ def verdict(ranking: Ranking, resamples: int) -> str | None:
     return (
         f"{_outcome(names, found, trainings)}: NME {first.mean():.3f} against {second.mean():.3f} % on the same "
         f"{count:,} test faces of {len(np.unique(subjects)):,} subjects{several}"
-        f"{', missed faces count 100 %' if missed else ''}. 95 % interval of the difference: "
-        f"{found.low:+.3f} to {found.high:+.3f}, {_scope(subjects, names, trainings)}."
+        f"{', missed faces count 100 %' if missed else ''}. 95 % interval: {_direction(names, found)}, "
+        f"{_scope(subjects, names, trainings)}."
     )
 
 
@@ -65,6 +65,17 @@ def _outcome(names: Sequence[str], found: Interval, trainings: Sequence[int]) ->
         return f"{first} may be no better than {second}"
     word = "better" if found.low > 0 else "worse"
     return f"{first} {'is' if min(trainings) > 1 else 'came out'} {word} than {second}"
+
+
+def _direction(names: Sequence[str], found: Interval) -> str:
+    """By how much the first is better or worse, in percentage points of the NME."""
+    first, second = names
+    low, high = (f"{abs(end):.3f}" for end in found)
+    if found.low > 0:
+        return f"{first} is better than {second} by {low} to {high} points of NME"
+    if found.high < 0:
+        return f"{first} is worse than {second} by {high} to {low} points of NME"
+    return f"{first} is between {low} points of NME worse and {high} better than {second}"
 
 
 def _scope(subjects: npt.NDArray[np.str_], names: Sequence[str], trainings: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from fkd.config.instantiate import instantiate
 from fkd.data.crop_plans import CropPlan
 from fkd.detect import Detector
-from fkd.errors import UserError
+from fkd.errors import UserError, of_the_user
 from fkd.evaluation.evaluate import BOXES
 from fkd.schema import IBUG68, KeypointSchema, schema_of
 
@@ -20,10 +20,8 @@ def build_schema(config: Mapping[str, Any] | DictConfig) -> KeypointSchema:
         UserError: it is no valid schema; see `fkd.schema.schema_of`.
     """
     content = config["schema"]
-    try:
+    with of_the_user():
         return schema_of(OmegaConf.to_container(content) if isinstance(content, DictConfig) else content)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def build_crop(config: Mapping[str, Any] | DictConfig) -> CropPlan:

@@ -12,6 +12,8 @@ from fkd.errors import UserError
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """Values of `optimized_metric`: the first two are of the best epoch, the last needs `test=true`."""
+_LARGEST, _LARGEST_CROP = 2**32 - 1, 4096
+"""Of whole numbers, as seeds have it, and of a crop's pixels, as in `fkd.io.ranges.Size`."""
 
 
 def flag(config: DictConfig, key: str) -> bool:
@@ -26,8 +28,8 @@ def flag(config: DictConfig, key: str) -> bool:
     return value
 
 
-def whole(config: DictConfig, key: str, least: int) -> int:
-    """A whole number from `least` on.
+def whole(config: DictConfig, key: str, least: int, most: int = _LARGEST) -> int:
+    """A whole number from `least` to `most`.
 
     Raises:
         UserError: the value is something else.
@@ -35,6 +37,8 @@ def whole(config: DictConfig, key: str, least: int) -> int:
     value = OmegaConf.select(config, key, throw_on_missing=True)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{key}: expected a whole number from {least} on, found {value!r}")
+    if value > most:
+        raise UserError(f"{key}: expected a whole number from {least} to {most:,}, found {value}")
     return value
 
 
@@ -83,6 +87,23 @@ def path(config: DictConfig, key: str) -> Path:
     return Path(os.path.expanduser(str(value)))
 
 
+def check_numbers(config: DictConfig) -> None:
+    """Check that libraries can take all whole numbers of a config: they have 64 bits.
+
+    Raises:
+        UserError: naming the key.
+    """
+    nodes = [("", OmegaConf.to_container(config, resolve=False))]
+    while nodes:
+        key, node = nodes.pop()
+        if isinstance(node, dict):
+            nodes += [((key and f"{key}.") + str(name), value) for name, value in node.items()]
+        elif isinstance(node, list):
+            nodes += [(f"{key}[{place}]", value) for place, value in enumerate(node)]
+        elif isinstance(node, int) and not -(2**63) <= node < 2**63:
+            raise UserError(f"{key}: expected a number of at most 64 bits, found {node}")
+
+
 def check_training(cfg: DictConfig) -> None:
     """Check keys that would otherwise fail late, some after hours of training.
 
@@ -94,7 +115,7 @@ def check_training(cfg: DictConfig) -> None:
         raise UserError(f"channels={cfg.channels}: expected 1 (grey) or 3 (RGB)")
     if "name" not in cfg.model:
         raise UserError("model: expected a network, found settings that others include; choose another option")
-    whole(cfg, "crop.size", least=1)
+    whole(cfg, "crop.size", least=1, most=_LARGEST_CROP)
     whole(cfg, "data.batch_size", least=1)
     loader_workers(cfg.data.num_workers, gpus=0)  # raises an error if it is no number of workers
     if "starts_at_mean_shape" in cfg.model:

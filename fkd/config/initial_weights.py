@@ -8,11 +8,11 @@ from torch import nn
 
 from fkd import checkpoint, distributed
 from fkd.config import checks
-from fkd.errors import UserError
+from fkd.errors import UserError, of_the_user
 from fkd.inference.torch_net import TorchNet, load_net
 from fkd.models.backbone import Backbone
 from fkd.models.transfer import Axes, Points, keypoint_axes, same_points, transfer
-from fkd.schema import KeypointSchema, point_numbers
+from fkd.schema import KeypointSchema, mapped_points
 from fkd.terminal import tell
 from fkd.training.module import KeypointModule
 from fkd.training.runs.compatibility import first_difference, plain
@@ -103,17 +103,9 @@ def _points(cfg: DictConfig, schema: KeypointSchema, other: KeypointSchema) -> P
     """For each point of the schema the number of the same one in the other; None: it has none."""
     if cfg.get("weights_mapping") is None:
         return same_points(schema, other)
-    content = plain(cfg)["weights_mapping"]
-    try:
-        count, take = content["points"], [*point_numbers(content["take"], (), "weights_mapping.take")]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"weights_mapping: expected points and take, as in conf/data/mapping ({error})") from error
-    if count != len(other) or len(take) != len(schema) or max(take, default=0) >= count:
-        raise UserError(
-            f"weights_mapping: expected {len(schema)} of the {len(other)} points of {other.name}, found {len(take)} of "
-            f"{count}; choose another one, data/mapping@weights_mapping=NAME"
-        )
-    return take
+    with of_the_user():
+        mapping = plain(cfg)["weights_mapping"]
+        return mapped_points(mapping, len(schema), len(other), other.name, "weights_mapping")
 
 
 def _origin(net: TorchNet) -> str:

@@ -1,12 +1,13 @@
 """Places of the crop around a face: in training, in validation, and around a detector's squares."""
 
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.data.counter_random import CounterRandom
 from fkd.geometry import Jitter, Window, square, square_around
+from fkd.io.ranges import Scale, Size, Within
 from fkd.types import Points
 
 Sizes = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ class FaceCrop:
     In training and validation the square has the jitter of a detector.
     """
 
-    def __init__(self, size: int, scale: float, jitter: Jitter) -> None:
+    def __init__(self, size: Size, scale: Scale, jitter: Jitter) -> None:
         _check(size, scale)
         self.size, self.window, self.jitter = size, Window(scale, 0.0), jitter
 
@@ -53,7 +54,7 @@ class FrameCrop:
     face's square and moved down by `y` of the square's width, as these crops lie around their faces on average.
     """
 
-    def __init__(self, size: int, short_side: int, scale: float, y: float) -> None:
+    def __init__(self, size: Size, short_side: Annotated[int, Within(1, 1e6)], scale: Scale, y: float) -> None:
         _check(size, scale)
         if not size <= short_side:
             raise ValueError(f"crop: expected a short side of at least the size, {size} pixels, found {short_side}")

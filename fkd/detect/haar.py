@@ -99,7 +99,8 @@ class Haar:
         hits = np.concatenate([_all_hits(grey, *cascade, smallest) for cascade in _DOUBTFUL])
         padded = replace(self, min_share=self.min_share / (1 + 2 * PADDING))  # as a share of the padded image
         zoom = min(WIDEST / max(grey.shape), 1)
-        small = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else grey
+        size = [max(round(side * zoom), 1) for side in grey.shape[::-1]]
+        small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if zoom < 1 else grey
         finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=max(round(_SMALLER * self.min_size), 1))
         tilted = [beyond_edges(finer, small, tilt)[0] / np.float32(zoom) for tilt in _TILTS]
         doubtful = np.concatenate([self.correction(hits - np.float32(0.5)), *tilted])

@@ -1,5 +1,6 @@
 """Faces found by YuNet, a small network in OpenCV."""
 
+import os
 import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -89,8 +90,9 @@ class YuNet:
         """One network for each thread, because it keeps state while it works."""
         loaded: dict[YuNet, cv2.FaceDetectorYN] = _networks.__dict__.setdefault("loaded", {})
         if self not in loaded:
+            name = os.fsencode(str(self.model))  # OpenCV ends the process at a text that is no UTF-8
             settings = (_SIZE, _SIZE), self.score, self.nms, _CANDIDATES
-            loaded[self] = cv2.FaceDetectorYN.create(str(self.model), "", *settings)
+            loaded[self] = cv2.FaceDetectorYN.create(name, "", *settings)  # type: ignore[call-overload]
         return loaded[self]
 
 

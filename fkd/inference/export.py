@@ -1,4 +1,4 @@
-"""Trained nets as files for other programs: ONNX, ONNX in 8 bits, torch.export; and as safetensors for fkd itself.
+"""Trained nets as files: ONNX, also in 8 or 16 bits, and torch.export for others; safetensors for fkd itself.
 
 Nets for other programs take uint8 crops `image` (B, C, S, S), any B, and give `keypoints` (B, K, 2) float32 in crop
 pixels: scaling and decoding are part of the graph.
@@ -14,13 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import safetensors.torch
 import torch
+from safetensors import safe_open
 from torch.export import Dim, ExportedProgram
 
 from fkd.checkpoint import SAFETENSORS
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
-from fkd.inference.onnx_net import INPUT, KEY, OUTPUT, OnnxNet
+from fkd.inference.onnx_file import KEY
+from fkd.inference.onnx_net import INPUT, OUTPUT, OnnxNet
 from fkd.io.atomic import whole_file
 from fkd.models.keypoint_net import KeypointNet
 from fkd.types import Image, Points
@@ -32,26 +36,26 @@ _KEPT_IN_8_BITS = ("Add", "Mul", "Relu", "MaxPool", "Resize")
 """Further nodes that ONNX Runtime computes in 8 bits; all others convert to float and back."""
 
 
-def check_output(path: Path, int8: bool) -> None:
+def check_output(path: Path, int8: bool, half: bool) -> None:
     """Check, before the long work, that a net can be written to a file.
 
     Raises:
-        UserError: the suffix is unknown, a package is missing, or the folder cannot be written to.
+        UserError: the suffix is unknown, a package is missing, or the path is a folder.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"output={path}: expected a name that ends with {', '.join(SUFFIXES)}, found {path.suffix!r}")
     if int8 and path.suffix != ".onnx":
         raise UserError(f"output={path}: expected a name that ends with .onnx with int8=true, found {path.suffix!r}")
+    if half and path.suffix == ".pt2":
+        raise UserError(
+            f"output={path}: expected a name that ends with .onnx or {SAFETENSORS} with half=true, found .pt2"
+        )
+    if half and int8:
+        raise UserError("half: expected one of half=true and int8=true, found both; leave one out")
     if path.suffix == ".onnx":
         check_packages()
     if path.is_dir():
         raise UserError(f"output={path}: expected the name of a file, found a folder; give e.g. {path}/net.onnx")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UserError(f"output={path}: cannot be written ({error.strerror}); choose another place") from error
 
 
 def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
@@ -148,6 +152,41 @@ def to_int8(source: Path, path: Path, crops: Image) -> None:
             nodes_to_exclude=_stay_float(model.graph.node),
         )
         _write(onnx.load(small), OnnxNet(source).metadata, path)
+
+
+def to_half(source: Path, path: Path) -> None:
+    """Write an exported net, ONNX or safetensors, with weights in float16: half the size. It computes in float32.
+
+    Args:
+        source: a file of `to_onnx` or of `fkd.checkpoint.write_safetensors`.
+        path: of the new file.
+
+    Raises:
+        UserError: for ONNX, `fkd[export]` is not installed.
+    """
+    if path.suffix == SAFETENSORS:
+        with safe_open(source, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+            metadata = file.metadata()
+        smaller = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        with whole_file(path) as written:
+            written.write(safetensors.torch.save(smaller, metadata))
+        return
+    check_packages()
+    import onnx
+
+    model = onnx.load(source)
+    casts = []
+    for weights in model.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT and len(weights.dims) > 1:
+            name, half = weights.name, f"{weights.name}_half"
+            weights.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights).astype(np.float16), half))
+            cast = onnx.helper.make_node("Cast", [half], [name], f"cast_{name}", to=onnx.TensorProto.FLOAT)
+            casts.append(cast)  # ONNX Runtime computes it once, when it loads the file
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    _write(model, OnnxNet(source).metadata, path)
 
 
 def reader(path: Path) -> Callable[[Image], Points]:

@@ -51,8 +51,7 @@ class Metadata:
             "shapes": None if self.shapes is None else self.shapes.to_dict(),
             "detector": without_files(self.detector),
         }
-        text = json.dumps(content, sort_keys=True, allow_nan=False)
-        return text.replace("location", "\\u006cocation")  # equal in JSON; see `fkd.inference.onnx_net`
+        return json.dumps(content, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,15 +11,17 @@ import numpy as np
 
 from fkd.errors import UserError, short
 from fkd.inference.metadata import Metadata
+from fkd.inference.onnx_file import metadata_of
 from fkd.types import Image, Points
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-INPUT, OUTPUT, KEY = "image", "keypoints", "fkd"
-"""Names in the graph, and the key in the file's metadata."""
+INPUT, OUTPUT = "image", "keypoints"
+"""Names in the graph."""
 
 _MOST_BYTES = 2**31  # of one ONNX file
+_MOST_MEMORY = 2**32  # bytes that all nets of a process compute in
 
 
 class OnnxNet:
@@ -34,14 +38,18 @@ class OnnxNet:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._session = _session(path)
+        data = _bytes_of(Path(path))
         try:
-            self.metadata = _metadata(self._session)
+            self.metadata = Metadata.from_json(metadata_of(data))
+            self._session = _session(path, data)
+            _check_ends(self._session)
             self._shape = (self.metadata.channels, self.metadata.size, self.metadata.size)
             found = self(np.zeros((2, *self._shape), np.uint8))  # two black crops
             if (expected := (2, len(self.metadata.schema), 2)) != found.shape or found.dtype != np.float32:
                 raise ValueError(f"for two crops expected float32 {expected}, found {found.dtype} {found.shape}")
         except Exception as error:  # caused by the file's content
+            if isinstance(error, UserError) and str(error).startswith(f"{path}: "):
+                raise
             raise UserError(f"{path}: expected a net exported by fkd; {' '.join(str(error).split())[:300]}") from error
 
     def __call__(self, crops: Image) -> Points:
@@ -58,7 +66,7 @@ class OnnxNet:
         return keypoints
 
 
-def _session(path: str | Path) -> InferenceSession:
+def _session(path: str | Path, data: bytes) -> InferenceSession:
     try:
         import onnxruntime
     except ImportError as error:
@@ -66,10 +74,11 @@ def _session(path: str | Path) -> InferenceSession:
             f'{path}: exported nets need ONNX Runtime, which is not installed; pip install "fkd[export]", '
             "or pip install onnxruntime"
         ) from error
-    data = _bytes_of(Path(path))
+    _bound_memory()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised, too
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common class
@@ -79,29 +88,31 @@ def _session(path: str | Path) -> InferenceSession:
         ) from error
 
 
+@cache
+def _bound_memory() -> None:
+    """Make ONNX Runtime raise an error where a net, which only then shows its sizes, takes much memory."""
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    with suppress(RuntimeError):  # the program has made another one
+        onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"max_mem": _MOST_MEMORY}))
+
+
 def _bytes_of(path: Path) -> bytes:
-    """The file's content. Weights in a second file are refused: an untrusted file could read any file of the user."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"{path}: expected an exported net, found {found}; fkd export writes one")
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: expected an ONNX file of at most 2 GiB, found {path.stat().st_size:,} bytes")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if b"location" in data:  # ONNX's key of a second file; fkd's own files do not have the word
-        raise UserError(
-            f"{path}: expected a net in one file, found references to other files; export it again with fkd"
-        )
-    return data
 
 
-def _metadata(session: InferenceSession) -> Metadata:
+def _check_ends(session: InferenceSession) -> None:
     inputs = [(put.name, put.type) for put in session.get_inputs()]
     if inputs != [(INPUT, "tensor(uint8)")] or [put.name for put in session.get_outputs()] != [OUTPUT]:
         raise ValueError(f"expected one input {INPUT!r} of uint8 and one output {OUTPUT!r}, found {short(inputs)}")
-    metadata = session.get_modelmeta().custom_metadata_map
-    if KEY not in metadata:
-        raise ValueError(f"found no {KEY!r} in its metadata: another program wrote it")
-    return Metadata.from_json(metadata[KEY])

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from fkd.inference.metadata import Metadata
-from fkd.inference.onnx_net import KEY
+from fkd.inference.onnx_file import metadata_of
 from fkd.types import Image, Points
 
 
@@ -31,39 +31,3 @@ class OpenCVNet:
                 self._net.setInput(np.ascontiguousarray(crop[None]))
                 keypoints[i] = self._net.forward()[0]
         return keypoints
-
-
-def metadata_of(content: bytes) -> str:
-    """The entry of fkd in the metadata of an ONNX file, which OpenCV does not read.
-
-    An ONNX file is a protobuf message; field 14 of it holds pairs of a key (field 1) and a value (field 2).
-
-    Raises:
-        ValueError: there is no such entry.
-    """
-    for number, entry in _fields(content):
-        if number == 14 and (pair := dict(_fields(entry))).get(1) == KEY.encode():
-            return pair[2].decode()
-    raise ValueError(f"expected {KEY!r} in the metadata, found none")
-
-
-def _fields(message: bytes) -> list[tuple[int, bytes]]:
-    """Number and bytes of each field with a length; numbers are skipped."""
-    found, at = [], 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        value, at = _varint(message, at)
-        if tag & 7 == 2:
-            found.append((tag >> 3, message[at : at + value]))
-            at += value
-        elif tag & 7 != 0:
-            raise ValueError(f"expected a message of ONNX, found a field of type {tag & 7}")
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A whole number in base 128, the lowest digit first, and where it ends."""
-    value = shift = 0
-    while message[at] & 128:
-        value, shift, at = value | (message[at] & 127) << shift, shift + 7, at + 1
-    return value | message[at] << shift, at + 1

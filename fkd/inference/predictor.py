@@ -121,9 +121,12 @@ class Predictor:
     def _try_to_look(self, photo: Photo) -> _Look:
         try:
             return self._look(photo)
-        except UserError as error:
+        except Exception as error:  # like decoders, detectors can fail in any way on an untrusted file
+            if not isinstance(photo, str | Path):
+                raise
+            known = error if isinstance(error, UserError) else _failed(photo, error)
             none = np.zeros((0, 4), np.float32)
-            return _Look(None, none, np.zeros(0, np.float32), none, np.zeros((0, 2, 3), np.float32), None, error)
+            return _Look(None, none, np.zeros(0, np.float32), none, np.zeros((0, 2, 3), np.float32), None, known)
 
     def _look(self, photo: Photo) -> _Look:
         """Read an image, detect its faces and cut their crops."""
@@ -187,6 +190,13 @@ class _Look:
     @property
     def faces(self) -> int:
         return len(self.matrices)
+
+
+def _failed(photo: str | Path, cause: Exception) -> UserError:
+    reason = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    error = UserError(f"{photo}: its faces cannot be found ({reason}); save it anew, or leave it out")
+    error.__cause__ = cause
+    return error
 
 
 def _is_full(looks: Sequence[_Look]) -> bool:

@@ -12,6 +12,8 @@ from torch import nn
 from fkd import checkpoint
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
+from fkd.inference.without_memory import WithoutMemory, with_weights
+from fkd.io.ranges import Channels, Size, check
 from fkd.models.keypoint_net import KeypointNet
 from fkd.schema import schema_of
 from fkd.shape_model import ShapeModel
@@ -79,27 +81,39 @@ def load_net(path: str | Path, device_name: str = "cpu", key: str = "ckpt") -> T
 
 def _net_of(content: Mapping[str, Any], where: str) -> TorchNet:
     """The net of a checkpoint's content."""
-    config, shapes = content["config"], content.get("shapes")
+    config, shapes, weights = content["config"], content.get("shapes"), content["state_dict"]
     checkpoint.check_trusted([config["model"], config["crop"]], where)
-    net = checkpoint.build(config["model"]["net"])
-    if not isinstance(net, nn.Module):
-        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
-    schema = schema_of(config["schema"])
-    codec = checkpoint.build(config["model"]["codec"])
-    model = KeypointNet(net, codec, schema, config["crop"]["size"], config["channels"])
+    if checkpoint.names_own_classes(config["model"]):  # they are as trusted as the user's other code
+        model = _model_of(config)
+        model.load_state_dict(weights)
+    else:
+        with WithoutMemory():
+            model = _model_of(config)
+        with_weights(model, weights, config["model"]["name"])
     model.check_output(config["model"]["name"])
-    model.load_state_dict(content["state_dict"])
     metadata = Metadata(
         model=config["model"]["name"],
-        schema=schema,
+        schema=model.schema,
         size=model.size,
         channels=model.channels,
         window=checkpoint.build(config["crop"]["plan"]).window,
-        shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(schema)),
+        shapes=None if shapes is None else ShapeModel.from_dict(shapes, len(model.schema)),
         detector=config["detector"],
     )
     config["data"]["name"], config["detector"]["_target_"]  # raises KeyError now rather than later
     return TorchNet(model, metadata, config, content["subjects"], content["scores"], checkpoint.hashes_of(content))
+
+
+def _model_of(config: Mapping[str, Any]) -> KeypointNet:
+    """The net of a checkpoint's config, before it has its weights."""
+    check(config["crop"]["size"], Size, "crop.size")
+    check(config["channels"], Channels, "channels")
+    check(config["model"]["name"], str, "model.name")
+    net = checkpoint.build(config["model"]["net"])
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model.net: expected a torch.nn.Module, found {type(net).__name__}")
+    codec = checkpoint.build(config["model"]["codec"])
+    return KeypointNet(net, codec, schema_of(config["schema"]), config["crop"]["size"], config["channels"])
 
 
 def device_of(name: str) -> torch.device:

@@ -18,7 +18,9 @@ if sys.platform != "win32":
     import fcntl
 
 
-_LEFTOVER = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.tmp")
+_LEFTOVER = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.tmp", re.DOTALL)
+_LONGEST = 255
+"""Bytes of a file's name."""
 _cleared: set[str] = set()
 """Folders in which this process has removed what killed processes left."""
 
@@ -52,7 +54,7 @@ def _temporary(path: Path, make: Callable[..., None]) -> Iterator[Path]:
     try:
         with ExitStack() as lock:
             while True:
-                temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+                temporary = path.with_name(temporary_name(path.name, ".tmp"))
                 make(temporary, exist_ok=False)
                 with suppress(FileNotFoundError):  # another process removed it before it was locked
                     lock.enter_context(_opened(temporary, wait=True))
@@ -67,6 +69,14 @@ def _temporary(path: Path, make: Callable[..., None]) -> Iterator[Path]:
         if (refused := refusal(error)) is None:
             raise
         raise OSError(refused.errno, refused.strerror, str(path)) from error
+
+
+def temporary_name(name: str, end: str) -> str:
+    """`.NAME.XXXXXXXX` and an end, with random digits; a long NAME loses characters, so that a file can have it."""
+    end = f".{secrets.token_hex(4)}{end}"
+    while len(os.fsencode(f".{name}{end}")) > _LONGEST:
+        name = name[:-1]
+    return f".{name}{end}"
 
 
 def _clear(folder: Path) -> None:
@@ -171,12 +181,17 @@ def is_locked(path: Path) -> bool:
     if sys.platform == "win32":
         return False
     try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its other end
+    except OSError:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return False
+    finally:
+        os.close(number)
     return False
 
 

@@ -18,6 +18,7 @@ from PIL.ImageFile import ImageFile
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.io.regular import regular_file
+from fkd.terminal import printable
 from fkd.types import Image
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -143,7 +144,7 @@ def write(path: Path | str, image: Image) -> None:
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
     try:
-        is_done, data = cv2.imencode(path.suffix, image)
+        is_done, data = cv2.imencode(printable(path.suffix), image)  # OpenCV ends the process at no UTF-8
     except cv2.error:  # for some formats that cannot be written; for others is_done is False
         is_done, data = False, np.zeros(0, np.uint8)
     if not is_done:
@@ -155,7 +156,7 @@ def write(path: Path | str, image: Image) -> None:
         with whole_file(path) as file:
             file.write(data.tobytes())
     except OSError as error:
-        raise UserError(f"{path}: cannot write the image ({error.strerror}); choose another place") from error
+        raise UserError(f"{path}: cannot write the image ({error.strerror}); choose another place or name") from error
 
 
 def jpeg(image: Image, quality: int) -> bytes:

@@ -1,14 +1,14 @@
-"""The images of `input` (a photo, folder, glob, video or camera), and where their results are written.
+"""The images of `input` (photos, folders, globs, a video or a camera), and where their results are written.
 
 Every image has a place: its name below the folder of the input, with forward slashes, and its number if it is a frame.
-The folder of the input is the given one, that of a photo or video, or the part before a glob's first wildcard.
+The folder of the input is the given one, that of a photo or video, or the part before a glob's first wildcard; of
+several inputs it is the nearest folder that holds all of theirs.
 """
 
 import glob
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count, islice
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fkd.errors import UserError
 from fkd.io import images, video
+from fkd.io.folders import make_folder
 from fkd.types import Image
 
 _WRITABLE = images.SUFFIXES - {".gif", ".jfif"}
@@ -53,7 +54,7 @@ class Photos:
     def count(self) -> int:
         return len(self.names)
 
-    def images(self) -> Iterator[Path | Image]:
+    def images(self) -> Iterator[Path]:
         """The files in order."""
         return (self.folder / name for name in self.names)
 
@@ -137,7 +138,8 @@ def find(value: Any, output: Path, frames: int | None) -> Source:
     """The images of `input=value`. Folders are searched recursively, without hidden names and the output folder.
 
     Args:
-        value: a whole number is a camera, otherwise an existing file or folder, otherwise a glob (** for all folders).
+        value: a whole number is a camera, otherwise an existing file or folder, otherwise a glob (** for all folders);
+            or a list of photos, folders and globs.
         output: folder of the results; it may hold older ones.
         frames: largest number of frames of a video or camera.
 
@@ -146,6 +148,8 @@ def find(value: Any, output: Path, frames: int | None) -> Source:
     """
     if frames is not None and (not isinstance(frames, int) or frames < 1):
         raise UserError(f"frames: expected a whole number from 1 on, found {frames!r}")
+    if isinstance(value, list) and value:
+        return _together([find(each, output, frames) for each in value], output)
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value < 2**15:
             raise UserError(f"input={value}: expected the number of a camera, 0 for the first; a file is ./{value}")
@@ -171,32 +175,20 @@ def find(value: Any, output: Path, frames: int | None) -> Source:
     return photos
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder that files can be written to.
-
-    Raises:
-        UserError: it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{folder}: expected a folder that can be written to ({error.strerror}); give another"
-        ) from error
-
-
-@contextmanager
-def unless_wrong(folder: Path) -> Iterator[None]:
-    """Makes a folder; it is removed, if empty, when the block raises a UserError."""
-    make_folder(folder)
-    try:
-        yield
-    except UserError:
-        with suppress(OSError):
-            folder.rmdir()
-        raise
+def _together(sources: Sequence[Source], output: Path) -> Source:
+    """Photos of several inputs in their order, each once."""
+    if len(sources) == 1:
+        return sources[0]
+    photos = [source for source in sources if isinstance(source, Photos)]
+    if len(photos) < len(sources):
+        raise UserError("input: expected a video or a camera alone, found other inputs, too; give a command for each")
+    resolved = cache(Path.resolve)
+    folder = Path(os.path.commonpath([resolved(source.folder) for source in photos]))
+    files = (resolved(path.parent) / path.name for source in photos for path in source.images())
+    names = dict.fromkeys(file.relative_to(folder).as_posix() for file in files)
+    _output_below(folder, output)
+    remarks = [source.remark for source in photos if source.remark]
+    return Photos(folder, list(names), "; ".join(remarks) or None)
 
 
 def _in_folder(folder: Path, output: Path) -> Photos:

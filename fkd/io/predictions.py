@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
+from fkd.io.folders import make_folder
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Pose
 
@@ -49,14 +50,14 @@ class Writer:
         """Appends an entry.
 
         Raises:
-            UserError: a file cannot be written.
+            UserError: a .pts file cannot be written; then the entry is in no file.
+            OSError: another one cannot, which `writing` explains.
         """
-        with _as_user_error(self.folder):
-            self._json.write((",\n" if self._entries else "\n").encode() + _json_line(entry))
-            if self._csv is not None:
-                self._csv.write(_csv_lines(_csv_rows(entry)))
-            if self._is_pts:
-                self._write_pts(entry)
+        if self._is_pts:
+            self._write_pts(entry)
+        self._json.write((",\n" if self._entries else "\n").encode() + _json_line(entry))
+        if self._csv is not None:
+            self._csv.write(_csv_lines(_csv_rows(entry)))
         self._entries += 1
 
     def _write_pts(self, entry: Entry) -> None:
@@ -66,9 +67,15 @@ class Writer:
         self._taken.update(names)
         for name, face in zip(names, entry.faces, strict=True):
             path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as file:
-                file.write(pts(face))
+            if not path.parent.is_dir():
+                make_folder(path.parent)
+            try:
+                with whole_file(path) as file:
+                    file.write(pts(face))
+            except OSError as error:
+                raise UserError(
+                    f"{path}: cannot write the points ({error.strerror}); choose another place or name"
+                ) from error
 
 
 @contextmanager

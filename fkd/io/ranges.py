@@ -5,6 +5,7 @@ The annotation of a constructor's parameter or of a dataclass's field says them,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import NoneType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -20,6 +21,11 @@ OWN_FILE = "own file"
 """Marks a path in an annotation: the user may give it, but not a net."""
 Size = Annotated[int, Within(1, 4096)]
 """Width and height of a net's crops in pixels."""
+Channels = Annotated[int, Within(1, 3)]
+"""Of images; 2 is refused by what takes them."""
+Keypoints = Annotated[int, Within(1, 10_000)]
+Width = Annotated[int, Within(1, 2**16)]
+"""Channels of features."""
 Scale = Annotated[float, Within(0.01, 100)]
 Share = Annotated[float, Within(0, 1)]
 
@@ -68,6 +74,7 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], ke
         check(value, hints.get(name, Any), f"{key}.{name}")
 
 
+@cache
 def annotations(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of the parameters of one of fkd's own classes or functions; none of others'."""
     if target.__module__.split(".")[0] != "fkd":
@@ -107,6 +114,7 @@ _NAMES = {
 }
 
 
+@cache
 def _kinds(expected: Any) -> set[Any]:
     """The types in an annotation; a sequence's also stand for it, so that one range is that of all its numbers."""
     if get_origin(expected) is Annotated:

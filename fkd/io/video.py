@@ -1,7 +1,6 @@
 """Reading videos and cameras as RGB frames, and writing videos."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Self
 import cv2
 
 from fkd.errors import UserError
+from fkd.io.atomic import temporary_name
 from fkd.types import Image
 
 # FFmpeg and OpenCV would print warnings beside our errors.
@@ -90,7 +90,7 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps, self.frames = path, fps, 0
-        self._temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+        self._temporary = path.with_name(temporary_name(path.stem, path.suffix))
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -130,7 +130,7 @@ class VideoWriter:
         self._size = (width, height)
         codec = cv2.VideoWriter.fourcc(*_CODECS[self.path.suffix.lower()])
         even = (width + width % 2, height + height % 2)
-        writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, codec, self.fps, even)
+        writer = cv2.VideoWriter(_name(self._temporary), cv2.CAP_FFMPEG, codec, self.fps, even)
         if not writer.isOpened():
             raise UserError(
                 f"{self.path}: cannot write a video of {width} x {height} pixels here; choose another folder, "
@@ -140,7 +140,7 @@ class VideoWriter:
 
     def _check(self) -> None:
         """Counts the frames of the written file, because OpenCV ignores a full disk."""
-        written = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
+        written = cv2.VideoCapture(_name(self._temporary), cv2.CAP_FFMPEG)
         try:
             if not written.isOpened() or written.get(cv2.CAP_PROP_FRAME_COUNT) < self.frames:
                 raise UserError(
@@ -155,11 +155,16 @@ def writable(name: str) -> str:
     return name if Path(name).suffix.lower() in _CODECS else f"{name}.mp4"
 
 
+def _name(path: Path) -> str:
+    """Bytes, since OpenCV ends the process at a text that is no UTF-8; its type hints only know texts."""
+    return os.fsencode(path)  # type: ignore[return-value]
+
+
 def _open_file(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: expected a video, found {'a folder' if path.is_dir() else 'no such file'}")
     # An absolute path, because FFmpeg takes the part before a colon for a protocol.
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(_name(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise UserError(
             f"{path}: expected a video, found {path.stat().st_size:,} bytes that cannot be read as one "

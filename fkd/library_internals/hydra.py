@@ -3,20 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import version
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_automatic_config_search_path
+from hydra._internal.utils import create_automatic_config_search_path, get_args_parser
 from hydra.core import utils
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["IntervalSweep", "Override", "RangeSweep", "parse", "run_task", "without_hydra_state", "write_configs_with"]
+__all__ = ["IntervalSweep", "Override", "RangeSweep", "check_options", "parse", "run_task"]
+__all__ += ["without_hydra_state", "write_configs_with"]
 
 
 def parse(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -> list[Override]:
@@ -26,6 +28,21 @@ def parse(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -
         HydraException: one of them does not follow Hydra's grammar.
     """
     return OverridesParser.create(config_loader).parse_overrides(list(overrides))
+
+
+def check_options(arguments: Sequence[str]) -> None:
+    """Refuse arguments that Hydra's command line would answer with its usage in many lines.
+
+    Raises:
+        HydraException: there is no such option, or its value is missing.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise HydraException(message)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args([each for each in arguments if each != "--version"])  # which it would print
 
 
 @contextmanager

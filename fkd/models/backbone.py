@@ -10,6 +10,7 @@ from torchvision import models
 from torchvision.models import get_model, get_model_weights, list_models
 
 from fkd.errors import UserError
+from fkd.io.ranges import Channels, Keypoints, Size, Width
 
 _FAMILIES = ("resnet*", "resnext*", "wide_resnet*", "mobilenet_v3*", "efficientnet*", "vgg*", "convnext*", "regnet*")
 """Families whose layers up to `avgpool` are a sequence; others have branches, or steps outside of layers."""
@@ -37,7 +38,7 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, channels: int, size: int, keypoints: int, name: str, reduced: int) -> None:
+    def __init__(self, channels: Channels, size: Size, keypoints: Keypoints, name: str, reduced: Width) -> None:
         super().__init__()
         if channels not in (1, 3):
             raise UserError(f"model={name}: expected channels=1 (grey) or 3 (RGB), found {channels}")

@@ -1,11 +1,12 @@
 """A small hourglass that computes coordinates from its heatmaps."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from fkd.models.hourglass import Hourglass
+from fkd.io.ranges import Channels, Keypoints, Size, Width, Within
+from fkd.models.hourglass import Blocks, Hourglass, Widths
 
 
 class Compact(Hourglass):
@@ -22,14 +23,14 @@ class Compact(Hourglass):
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        keypoints: int,
-        stem: int,
-        widths: Sequence[int],
-        blocks: Sequence[int],
-        center: float,
-        unit: float,
+        channels: Channels,
+        size: Size,
+        keypoints: Keypoints,
+        stem: Width,
+        widths: Widths,
+        blocks: Blocks,
+        center: Annotated[float, Within(-1e5, 1e5)],
+        unit: Annotated[float, Within(-1e5, 1e5)],
     ) -> None:
         super().__init__(channels, size, keypoints, stem, widths, blocks)  # no bias of the maps: softmax ignores it
         cells = 4 * torch.arange(size // 4) + 1.5  # the cells' centres in pixels of the image
@@ -63,7 +64,8 @@ class SoftArgmax(nn.Module):
         nn.init.zeros_(self.correction.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        with torch.autocast(maps.device.type, enabled=False):  # bfloat16 has steps of a fifth of a pixel at 96 px
+        device = "cpu" if maps.is_meta else maps.device.type  # autocast knows no meta device
+        with torch.autocast(device, enabled=False):  # bfloat16 has steps of a fifth of a pixel at 96 px
             points = (maps.float().flatten(2).softmax(dim=2) @ self.places).flatten(1)
             corrected: Tensor = points + self.correction(points)
         return corrected

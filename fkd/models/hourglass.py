@@ -1,11 +1,16 @@
 """The small hourglass that `compact`, `heatmap` and `simcc` share."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fkd.errors import UserError
+from fkd.io.ranges import Channels, Keypoints, Size, Width, Within
+
+Widths = Annotated[Sequence[int], Within(1, 2**16)]
+Blocks = Annotated[Sequence[int], Within(0, 100)]
 
 
 class Hourglass(nn.Module):
@@ -28,12 +33,12 @@ class Hourglass(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        keypoints: int,
-        stem: int,
-        widths: Sequence[int],
-        blocks: Sequence[int],
+        channels: Channels,
+        size: Size,
+        keypoints: Keypoints,
+        stem: Width,
+        widths: Widths,
+        blocks: Blocks,
     ) -> None:
         super().__init__()
         name = type(self).__name__.lower()

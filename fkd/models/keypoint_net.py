@@ -58,13 +58,14 @@ class KeypointNet(nn.Module):
         Raises:
             UserError: it does not; the message has the model's `name`.
         """
-        raw, points = self._raw_of_black(), torch.zeros(1, len(self.schema), 2)
-        target = self.codec.encode(points)
+        raw = self._raw_of_black()
+        target = self.codec.encode(torch.zeros(1, len(self.schema), 2, device=raw.device))
         if raw.numel() != target.numel():
             raise UserError(
                 f"model={name}: expected output of shape {tuple(target.shape)} for {len(self.schema)} points through "
                 f"{type(self.codec).__name__}, found {tuple(raw.shape)}; change its last layer or choose another codec"
             )
+        self.codec.decode(raw)
 
     def output_layer(self) -> nn.Linear | None:
         """The dense layer whose output, coordinates, is the network's; None if there is none."""
@@ -95,7 +96,8 @@ class KeypointNet(nn.Module):
         """The raw output for one black crop, in evaluation mode; leaves the mode as it was."""
         training = self.training
         with torch.inference_mode():
-            raw = self.eval().raw(torch.zeros(1, self.channels, self.size, self.size, dtype=torch.uint8))
+            shape, device = (1, self.channels, self.size, self.size), self.mean_shape.device
+            raw = self.eval().raw(torch.zeros(shape, dtype=torch.uint8, device=device))
         self.train(training)
         return raw
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fkd.errors import UserError
+from fkd.io.ranges import Channels, Keypoints, Share, Size
 
 
 class Dropout(nn.Dropout):
@@ -104,7 +105,7 @@ class ConvNet(nn.Sequential):
     name: ClassVar[str]
     """The option of conf/model, for errors."""
 
-    def __init__(self, channels: int, size: int, keypoints: int, dropout: float, init: str) -> None:
+    def __init__(self, channels: Channels, size: Size, keypoints: Keypoints, dropout: Share, init: str) -> None:
         features = nn.Sequential(*self.convolutions(channels, dropout))
         count = _flat_features(self.name, features, channels, size)
         head = nn.Sequential(nn.Flatten(), *self.dense(count, 2 * keypoints, dropout))

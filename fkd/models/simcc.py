@@ -1,11 +1,12 @@
 """A small hourglass that classifies the column and row of each point."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from fkd.models.hourglass import Hourglass
+from fkd.io.ranges import Channels, Keypoints, Size, Width, Within
+from fkd.models.hourglass import Blocks, Hourglass, Widths
 
 
 class SimCC(Hourglass):
@@ -24,13 +25,13 @@ class SimCC(Hourglass):
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        keypoints: int,
-        stem: int,
-        widths: Sequence[int],
-        blocks: Sequence[int],
-        split: float,
+        channels: Channels,
+        size: Size,
+        keypoints: Keypoints,
+        stem: Width,
+        widths: Widths,
+        blocks: Blocks,
+        split: Annotated[float, Within(0, 100)],
     ) -> None:
         super().__init__(channels, size, keypoints, stem, widths, blocks)
         cells, bins = (size // 4) ** 2, int(size * split)

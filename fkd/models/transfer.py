@@ -24,13 +24,11 @@ class Transfer:
     Attributes:
         taken: tensors of which all that the keypoints share was taken.
         total: tensors that the network has.
-        missing: names of those that start fresh.
         fresh: keypoints that the other network does not have.
     """
 
     taken: int
     total: int
-    missing: tuple[str, ...]
     fresh: int
 
     def __str__(self) -> str:
@@ -80,12 +78,11 @@ def transfer(net: nn.Module, weights: Mapping[str, Tensor], axes: Axes, points: 
         axes: of the other network's tensors.
         points: the other network's number of each of this network's keypoints.
     """
-    state, taken, missing = net.state_dict(), 0, []
+    state, taken = net.state_dict(), 0
     shared = [(here, there) for here, there in enumerate(points) if there is not None]
     for name, target in state.items():
         source = weights.get(name)
         if source is None or source.ndim != target.ndim:
-            missing.append(name)
             continue
         here, there = [], []
         for axis, (wide, other) in enumerate(zip(target.shape, source.shape, strict=True)):
@@ -97,7 +94,6 @@ def transfer(net: nn.Module, weights: Mapping[str, Tensor], axes: Axes, points: 
                 here.append(torch.arange(wide))
                 there.append(torch.arange(wide))
         if len(here) < target.ndim or not all(map(len, here)):
-            missing.append(name)
             continue
         taken += 1
         with torch.no_grad():
@@ -107,4 +103,4 @@ def transfer(net: nn.Module, weights: Mapping[str, Tensor], axes: Axes, points: 
                 target[torch.meshgrid(*here, indexing="ij")] = source[torch.meshgrid(*there, indexing="ij")].to(
                     target.device, target.dtype
                 )
-    return Transfer(taken, len(state), tuple(missing), points.count(None))
+    return Transfer(taken, len(state), points.count(None))

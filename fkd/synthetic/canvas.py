@@ -13,8 +13,9 @@ from fkd.synthetic.head_model import Array, Single
 from fkd.types import Image
 
 _SHIFT = 4  # OpenCV takes coordinates in sixteenths of a pixel
-_RASTER = 96  # width of a layer before it is enlarged to the image
-_STRIDE = _RASTER + 2  # with a margin for points outside
+RASTER = 96
+"""Width of a layer before it is enlarged to the image."""
+_STRIDE = RASTER + 2  # with a margin for points outside
 _NOWHERE = _STRIDE * _STRIDE  # the cell of points that face away
 _SPREAD = np.array([0.01, 0.01, 0.05, 0.24, 0.44, 0.24, 0.05, 0.01, 0.01], np.float32)  # about 0.9 cells, with tails
 _QUARTER_TURN = np.array([-1.0, 1.0])
@@ -40,7 +41,7 @@ class Layer(NamedTuple):
     def at(self, place: Floats) -> Array:
         """The colour at a place (2,) of the unit frame, or at the nearest covered place."""
         height, width = self.alpha.shape
-        x, y = (int(along * _RASTER) - start for along, start in zip(place.tolist(), self.corner, strict=True))
+        x, y = (int(along * RASTER) - start for along, start in zip(place.tolist(), self.corner, strict=True))
         red, green, blue, weight = self.paint[min(max(y, 0), height - 1), min(max(x, 0), width - 1)].tolist()
         return np.asarray(np.array([red, green, blue]) * (255 / max(weight, 1e-3)))
 
@@ -106,7 +107,7 @@ def blend_layer(image: Image, layer: Layer) -> None:
     """Blends shaded surfaces over the (S, S, 3) image that they were made for, in place."""
     (left, top), (height, width) = layer.corner, layer.alpha.shape
     across, down = (
-        slice(start * len(image) // _RASTER, (start + length) * len(image) // _RASTER)
+        slice(start * len(image) // RASTER, (start + length) * len(image) // RASTER)
         for start, length in ((left, width), (top, height))
     )
     share = layer.alpha * 255 / (layer.paint[..., 3] + np.float32(1e-3))
@@ -163,8 +164,8 @@ def surface(
     """
     seen = np.asarray((facing > 0).any(axis=1))
     part = slice(max(int(seen.argmax()) - 1, 0), len(seen) - max(int(seen[::-1].argmax()) - 1, 0))
-    places = camera.flatten(turned[:, part]) * np.float32(_RASTER) + np.float32(1)
-    places = np.minimum(np.maximum(places, 0), np.float32(_RASTER + 1))
+    places = camera.flatten(turned[:, part]) * np.float32(RASTER) + np.float32(1)
+    places = np.minimum(np.maximum(places, 0), np.float32(RASTER + 1))
     columns, rows = places.shape[1:]
     size = (rows * fine[1], columns * fine[0])
     x, y, facing = (
@@ -192,10 +193,10 @@ def layer(*surfaces: Surface, size: int) -> Layer:
     mask = np.asarray(cv2.extractChannel(seen, 3), np.float32).astype(np.uint8)
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSING)
     left, top, width, height = cv2.boundingRect(mask)
-    step = _RASTER // math.gcd(_RASTER, size)  # only every step-th cell starts with a whole pixel
+    step = RASTER // math.gcd(RASTER, size)  # only every step-th cell starts with a whole pixel
     x, y = (max(start - 2, 0) // step * step for start in (left, top))
     right, bottom = (
-        min(-(-(start + length + 2) // step) * step, _RASTER) for start, length in ((left, width), (top, height))
+        min(-(-(start + length + 2) // step) * step, RASTER) for start, length in ((left, width), (top, height))
     )
     part = np.s_[y:bottom, x:right]
     near = np.asarray(cv2.sepFilter2D(seen[part], -1, _SPREAD, _SPREAD), np.float32)

@@ -17,7 +17,7 @@ from fkd.data.image_hashes import text_hash
 from fkd.data.split import by_subject, shares
 from fkd.distributed import cores
 from fkd.errors import UserError
-from fkd.io.atomic import whole_file
+from fkd.io import array_file
 from fkd.schema import IBUG68
 from fkd.synthetic.render import face
 from fkd.types import Annotations, Image, Points
@@ -96,18 +96,18 @@ def synthetic_faces(
 def _images_and_keypoints(root: Path, shots: list[_Shot], channels: int) -> tuple[ImageCache, Points]:
     """The images, and keypoints (N, 68, 2), which are kept in a file beside them."""
     key = f"{_PREFIX}{_digest(shots, channels)}"
-    path = root / f"{key}.npy"
+    path = root / f"{key}{array_file.SUFFIX}"
 
     def drawn() -> Generator[Image]:
         return _save_keypoints(_draw(shots), path, channels)  # starts the processes before the bar's thread
 
     images = ImageCache.build(root, key, len(shots), drawn, "Drawing faces", "data.root")
-    try:
-        keypoints: Points = np.load(path)
-    except (OSError, ValueError, EOFError):  # deleted or cut off while the images stayed
+    shape = (len(shots), len(IBUG68), 2)
+    if (keypoints := array_file.read(path)) is None or keypoints.shape != shape:  # lost or damaged, the images are not
         for _ in drawn():
             pass
-        keypoints = np.load(path)
+        keypoints = array_file.read(path)
+    assert keypoints is not None
     return images, keypoints
 
 
@@ -117,8 +117,7 @@ def _save_keypoints(drawn: Iterable[_Drawn], path: Path, channels: int) -> Gener
     for image, points in drawn:
         keypoints.append(points)
         yield cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if channels == 1 else image  # type: ignore[misc]
-    with whole_file(path) as file:
-        np.save(file, np.stack(keypoints).astype(np.float32))
+    array_file.write(path, np.stack(keypoints).astype(np.float32))
 
 
 def _draw(shots: list[_Shot]) -> Iterator[_Drawn]:

@@ -1,35 +1,45 @@
 """One synthetic image, drawn from back to front."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fkd.synthetic import accessories, features, scene
-from fkd.synthetic.camera import place, visible_points
+from fkd.synthetic.camera import Camera, place, visible_points
 from fkd.synthetic.canvas import blend_layer, layer
 from fkd.synthetic.degradation import degrade
 from fkd.synthetic.hair import Haircut, hair, haircut
-from fkd.synthetic.head_model import Array, Single, head
+from fkd.synthetic.head_model import Array, Head, Single, head
 from fkd.synthetic.skin import skin_albedo, skin_surface
-from fkd.synthetic.subject import Subject, sample_shot, sample_subject
+from fkd.synthetic.subject import Shot, Subject, sample_shot, sample_subject
+from fkd.synthetic.visibility import behind_head, painted_over, under_layer
 from fkd.types import Image, Points
 
 
+class Drawn(NamedTuple):
+    """A synthetic face."""
+
+    image: Image  # (S, S, 3) RGB
+    points: Points  # (68, 2) photo pixels
+    visible: npt.NDArray[np.bool_]  # (68,) whether the image shows the point
+
+
 def face(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.0) -> tuple[Image, Points]:
+    """The image and the points of `draw`."""
+    return draw(seed, subject, frame, size, large_poses)[:2]
+
+
+def draw(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.0) -> Drawn:
     """One image of one synthetic subject.
 
     The subject depends on (seed, subject), everything else on (seed, subject, frame), nothing on `size`.
     `large_poses` is the probability that the head is turned by up to 90 degrees.
-
-    Returns:
-        (size, size, 3) uint8 RGB, and the 68 points of `fkd.schema.IBUG68` (68, 2) float32 in photo pixels.
     """
     rng = np.random.default_rng((seed, subject, frame))
     (person, albedo, cut), view = _person(seed, subject), sample_shot(rng, large_poses)
-
-    body = head(person.identity, view.expression)
-    camera = place(body, view.pose, view.side, view.centre)
-    places = visible_points(body, camera, view.pose.roll)
+    body, camera, places = _posed(person, view)
     points = places * size - 0.5
 
     image = scene.background(size, rng)
@@ -59,13 +69,34 @@ def face(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.
     features.draw_brows(image, flat, (right + left) / 2, person)
     if person.glasses > 0:
         accessories.draw_temples(image, body, person, camera)
+    hidden = behind_head(body, camera)
     if not person.bald:
-        blend_layer(image, layer(before, size=size))
+        front = layer(before, size=size)
+        hidden |= under_layer(front, places)
+        blend_layer(image, front)
+    uncovered = image.copy()
     if person.glasses > 0:
         accessories.draw_glasses(image, body, person, camera)
+        if not person.shades:
+            uncovered = image.copy()
     if rng.random() < 0.15:
         accessories.draw_occluder(image, points, left, person, rng)
-    return degrade(image, rng), points.astype(np.float32)
+    hidden |= painted_over(uncovered, image, points)
+    return Drawn(degrade(image, rng), points.astype(np.float32), ~hidden)
+
+
+def face_points(seed: int, subject: int, frame: int, size: int, large_poses: float = 0.0) -> Points:
+    """The points (68, 2) of `face`, much faster."""
+    person = sample_subject(np.random.default_rng((seed, subject)))
+    view = sample_shot(np.random.default_rng((seed, subject, frame)), large_poses)
+    return (_posed(person, view)[2] * size - 0.5).astype(np.float32)
+
+
+def _posed(person: Subject, view: Shot) -> tuple[Head, Camera, Array]:
+    """The head, the camera and the 68 points in image coordinates."""
+    body = head(person.identity, view.expression)
+    camera = place(body, view.pose, view.side, view.centre)
+    return body, camera, visible_points(body, camera, view.pose.roll)
 
 
 @lru_cache(maxsize=1)  # the frames of a subject are usually drawn one after the other

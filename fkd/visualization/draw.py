@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fkd.geometry import Crop, adjust, square_around
 from fkd.schema import KeypointSchema
+from fkd.terminal import printable
 from fkd.types import Face, Image, Points
 
 TARGET = (0, 255, 0)
@@ -142,6 +143,7 @@ def sheet(images: Sequence[Image], columns: int, captions: Sequence[str] | None 
         raise ValueError(f"sheet: expected one or more images of one size, found sizes {sorted(sizes)}")
     if captions is not None and len(captions) != len(images):
         raise ValueError(f"sheet: expected {len(images)} captions, found {len(captions)}")
+    captions = None if captions is None else [*map(printable, captions)]  # OpenCV ends the process at no UTF-8
     ((height, width),) = sizes
     gap, strip = 2, 0 if captions is None else 16
     columns = min(columns, len(images))
@@ -206,7 +208,7 @@ def _lines(canvas: Image, starts: Points, ends: Points, colour: tuple[int, int, 
 
 def _label(canvas: Image, text: str, corner: tuple[float, float], scale: float) -> None:
     """Dark text on a filled rectangle above a box's upper left corner, or as near as the image's edges allow."""
-    stroke = max(1, round(1.6 * scale))
+    text, stroke = printable(text), max(1, round(1.6 * scale))
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
     margin = round(6 * scale)
     width, height = width + 2 * margin, height + 2 * margin

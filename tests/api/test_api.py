@@ -12,8 +12,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import fkd
+from fkd.api.results import TrainedRun
 from fkd.config.build_module import build_module
 from fkd.errors import Diverged, UserError
+from fkd.training.runs import metrics_csv
 from tests.conftest import Outcome
 
 DATA = ["data.subjects=20", "data.frames=4", "data.size=96"]
@@ -38,6 +40,17 @@ def test_a_training_is_the_one_of_the_command(script: "type[Outcome]") -> None:
     html = run._repr_html_()
     assert html.count("<img") == 2
     assert "<svg" in html
+
+
+def test_a_run_keeps_its_result_though_its_curves_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_csv, "_VALUES", 1)  # as after very many epochs
+    run = fkd.train([*TINY, "trainer=cpu", "trainer.max_epochs=1", "hydra.run.dir=run"])
+    assert run.result["status"] == "done"
+    assert run.result["objective"] == run.result["best"]["val/loss"]
+    assert any("metrics.csv: expected at most 1 values" in line for line in run.result["warnings"])
+    html = run._repr_html_()
+    assert html.count("metrics.csv: expected at most 1 values") == 2
+    assert "<svg" not in html
     assert f"{run.scores['nme_interocular']:.3f} %" in html
 
 
@@ -139,3 +152,11 @@ def test_ten_trainings_leave_nothing_behind() -> None:
 def test_an_unknown_name_is_none_of_the_package() -> None:
     with pytest.raises(AttributeError, match="module 'fkd' has no attribute 'trian'"):
         fkd.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"best": ' + "[" * 100_000, None])
+def test_a_damaged_result_is_one_line(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=r"result\.json: expected what fkd has written, found a damaged file \("):
+        _ = TrainedRun(tmp_path).scores

@@ -51,6 +51,12 @@ def test_a_face_is_where_its_target_says(tmp_path: Path, points: list[list[int]]
     np.testing.assert_allclose(target[:2].numpy() * 12 + 24, middle(image[0].numpy()), atol=1)
 
 
+def test_a_file_may_have_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    path = spot(tmp_path, 110, 120, 60, 50).rename(tmp_path / "bytes\udcff.png")
+    points = np.array([POINTS["inside"]], np.float32)
+    assert NotebookDataset([path], points, FACE, center=24, unit=12, channels=1)[0][0].max() == 1
+
+
 def test_a_face_is_shown_as_fkd_shows_it(tmp_path: Path) -> None:
     photo, points = face(0, 0, 0, 200)
     images.write(tmp_path / "face.png", photo)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from fkd.cli.command import _arranged, _overrides, quieten
+from fkd.cli.command import _arranged, _overrides, quieten, quoted
 from fkd.errors import UserError
+from fkd.library_internals.hydra import parse
 from tests.conftest import PROJECT, Outcome
 
 Script = Callable[..., Outcome]
@@ -62,6 +63,10 @@ def test_a_wrong_command_line_is_one_line(script: Script, arguments: Sequence[st
     [
         ("train model=compact '#' we recommend \"(it's small)\"", "#: expected key=value, found a comment"),
         ("train model=compact '# we recommend'", "# we recommend: expected key=value, found a comment"),
+        ("train -x", "-x: no such option; --help says"),
+        ("train --modle model=compact", "--modle: no such option; --help says"),
+        ("predict photo.jpg -m --nope -q", "--nope -q: no such option"),
+        ("train --package", "--package/-p: expected one argument, found none"),
         ("train model compact", "model: expected model=VALUE"),
         ("train model = compact", "model: expected model=VALUE"),
         ("train trainer.max_epochs 3", "trainer.max_epochs: expected trainer.max_epochs=VALUE"),
@@ -76,10 +81,11 @@ def test_a_wrong_command_line_is_one_line(script: Script, arguments: Sequence[st
         ("predict ckpt x.ckpt", "ckpt: expected ckpt=VALUE"),
         ("predict input x.jpg", "input: expected input=VALUE"),
         ("predict trainer.max_epochs output=o", "input=trainer.max_epochs: expected a photo"),
-        ("predict a.jpg b.jpg output=o", "b.jpg: expected key=value after input=a.jpg; quote a glob"),
-        ("predict a.jpg input=b.jpg output=o", "a.jpg: expected key=value after input=b.jpg; quote a glob"),
-        ("filter a.jpg b.jpg filter=ht", "b.jpg: expected key=value after input=a.jpg; quote a glob"),
-        ("compare a b", "b: expected key=value after runs=a; quote a glob"),
+        ("predict a.jpg b.jpg output=o", "input=a.jpg: expected a photo"),
+        ("predict . b.jpg flip output=o", "flip: expected flip=VALUE"),
+        ("predict a.jpg input=b.jpg output=o", "a.jpg: expected key=value after input=b.jpg"),
+        ("filter a.jpg b.jpg filter=ht", "filter=ht: no such option"),
+        ("compare . b", "runs=b: expected a folder"),
     ],
 )
 def test_a_word_that_is_no_override_is_one_line(script: Script, command: str, line: str) -> None:
@@ -157,6 +163,16 @@ def test_the_first_word_is_the_value_of_the_scripts_key(first: str) -> None:
             _overrides(arguments, key, "compare")
 
 
+def test_several_words_are_a_list_of_the_scripts_key() -> None:
+    """As a shell makes them of a glob; each may hold what Hydra's grammar would take apart."""
+    names = ["a.jpg", "b, (1).jpg", "it's.jpg", "[x].jpg"]
+    argument, other = _overrides([names[0], "output=o", *names[1:]], "input", "predict")
+    (override,) = parse([argument])
+    assert (override.key_or_group, override.value(), other) == ("input", names, "output=o")
+    assert quoted(argument) == argument
+    assert _overrides(["~/a", "b"], "runs", "compare") == [f"runs=['{Path.home()}/a','b']"]
+
+
 def test_a_preset_alone_is_none_too_many() -> None:
     assert _arranged(["sweep=seeds5", "experiment=face/compact,notebook/simple", "-m"])
     with pytest.raises(UserError, match="expected one preset"):
@@ -200,11 +216,13 @@ def test_ctrl_c_in_a_sweep_names_the_folder_of_the_sweep(
     ]
 
 
-def test_help_that_nobody_reads_to_its_end_is_no_error() -> None:
-    script = PROJECT / "scripts" / "train.py"
-    with subprocess.Popen(
-        [sys.executable, script, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+@pytest.mark.parametrize(
+    "command",
+    ["scripts/train.py --help", "-m fkd", "-m fkd --help", "-m fkd --version", "-m fkd train --cfg job"],
+)
+def test_output_that_nobody_reads_to_its_end_is_no_error(command: str) -> None:
+    words = [sys.executable, *command.split()]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()  # before it writes anything

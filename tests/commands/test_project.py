@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -119,6 +120,24 @@ def test_a_project_that_was_moved_resumes_what_was_cut(tmp_path: Path) -> None:
     assert not old.exists()
 
 
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_run_resumes_from_another_folder_with_the_project_that_made_it(
+    project: Path, tmp_path: Path, outside: bool
+) -> None:
+    """Wherever its own folder lies."""
+    folder = project / "outputs/one"
+    if outside:
+        folder = shutil.copytree(folder, tmp_path / "one")
+    write_project(tmp_path, "otherlab")
+    for typed_in in (tmp_path, tmp_path / "otherlab"):
+        done = run(typed_in, "-m", "fkd", "train", f"resume={folder}")
+        assert f"project {project} (package facelab)" in done.stdout
+        assert "otherlab (" not in done.stdout
+        assert "done, nothing is left to do" in done.stdout
+    code = f"import fkd; print(fkd.train(['resume={folder}']))"
+    assert "done, nothing is left to do" in run(tmp_path, "-c", code).stdout
+
+
 def test_a_config_folder_without_a_project_does_the_same(project: Path, tmp_path: Path) -> None:
     (tmp_path / "configs/model").mkdir(parents=True)
     (tmp_path / "configs/model/mine.yaml").write_text("defaults: [compact]\nname: mine\n")
@@ -155,7 +174,7 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
     write_project(tmp_path, "facelab")
     root = tmp_path / "facelab"
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (root / "HOW_TO_ADD.md").read_text(), re.S)
-    assert len(blocks) == 10
+    assert len(blocks) == 15
     for name, text in blocks:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -170,9 +189,18 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
     patch[:10, :, 3] = 0
     images.write(root / "conf/filter/patch.png", patch)
 
-    own = ("scheduler=steps", "augmentation=noisy", "callbacks=bell", "schema=four", "data=mine", "detector=middle")
-    small = ("trainer=debug", "crop.size=32", "data.batch_size=4", "data.num_workers=0", "hydra.run.dir=outputs/one")
-    done = run(root, "-m", "fkd", "train", "model=tiny", "loss=huber", *own, "data.root=faces", *small)
+    own = ("optimizer=nadam", "scheduler=steps", "augmentation=noisy", "callbacks=bell", "schema=four", "data=mine")
+    small = (
+        "detector=middle",
+        "data.root=faces",
+        "trainer=debug",
+        "crop.size=32",
+        "data.batch_size=4",
+        "data.num_workers=0",
+    )
+    train = ("-m", "fkd", "train", *own, *small)
+    run(root, *train, "model=heatmap", "loss=map_l1", "test=false")
+    done = run(root, *train, "model=inside", "loss=huber", "hydra.run.dir=outputs/one")
     assert "24 faces" in done.stdout
     assert "bell: " in done.stdout
     result = json.loads((root / "outputs/one/result.json").read_text())

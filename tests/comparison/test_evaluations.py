@@ -29,6 +29,13 @@ def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) ->
     assert outcome.status == 0, outcome.err
     assert "2 runs by test NME" in outcome.out
     assert "may be no better than" in outcome.out  # the same net
+    assert "inter-pupil" not in outcome.out, "the long tables are of a single net"
+    before = outcome.out.partition("2 runs by test NME")[0]
+    assert (
+        len(re.findall(r"NME \d+\.\d+ %, mean shape \d+\.\d+ %; figures and faces are in \S*/scores/[12]\n", before))
+        == 2
+    )
+    assert len(before.splitlines()) <= 10
     metrics = [json.loads(Path(f"scores/{number}/metrics.json").read_text()) for number in (1, 2)]
     assert metrics[0]["nme_interocular"] == pytest.approx(metrics[1]["nme_interocular"], rel=1e-3)
 

@@ -275,14 +275,24 @@ def test_a_search_that_minimised_something_else_is_said_to(tmp_path: Path) -> No
 
 def test_warnings_of_a_training_stand_beside_the_table(tmp_path: Path) -> None:
     for seed in range(7):
-        write_run(tmp_path / str(seed), {"seed": seed}, 24.0 + seed, warnings=["fell", "rose"] if seed else [])
+        lines = ["fell", f"rose from {seed} to {seed + 0.5} %", *["odd"] * (seed == 3)]
+        write_run(tmp_path / str(seed), {"seed": seed}, 24.0 + seed, warnings=lines if seed else [])
     warnings = comparison.compare([tmp_path], "test").warnings
-    assert warnings[:2] == ("2: seed=1: fell", "2: seed=1: rose")
-    assert len(warnings) == 11
-    assert warnings[-1] == "runs with warnings that are not shown: 1; see column warnings of comparison.csv"
+    assert warnings == (
+        "2: seed=1; 3: seed=2; 4: seed=3 and 3 more: fell",
+        "2: seed=1; 3: seed=2; 4: seed=3 and 3 more: rose from 1 to 1.5 % (figures of the first)",
+        "4: seed=3: odd",
+    )
     comparison.write_csv(tmp_path / "comparison.csv", comparison.compare([tmp_path], "test"))
     with (tmp_path / "comparison.csv").open() as file:
-        assert [row["warnings"] for row in csv.DictReader(file)][:2] == ["", "fell; rose"]
+        assert [row["warnings"] for row in csv.DictReader(file)][:2] == ["", "fell; rose from 1 to 1.5 %"]
+
+
+def test_many_kinds_of_warnings_are_counted(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", warnings=list("abcdefg"))
+    warnings = comparison.compare([tmp_path], "test").warnings
+    assert len(warnings) == 6
+    assert warnings[-1] == "warnings that are not shown: 2; see column warnings of comparison.csv"
 
 
 def test_a_search_whose_best_the_table_ranks_first_needs_no_note(tmp_path: Path) -> None:

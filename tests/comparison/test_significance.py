@@ -177,7 +177,9 @@ def test_trainings_are_in_the_interval(tmp_path: Path) -> None:
     assert line.startswith("model=a may be no better than model=b: ")
     assert f"NME {first.mean():.3f} against {second.mean():.3f} %" in line
     low, high = interval(first, second, table.subjects, 500, 0)
-    assert f"{low:+.3f} to {high:+.3f}, over subjects (paired bootstrap) and trainings (Welch's t)." in line
+    assert low < 0 < high
+    words = f"model=a is between {-low:.3f} points of NME worse and {high:.3f} better than model=b"
+    assert f"95 % interval: {words}, over subjects (paired bootstrap) and trainings (Welch's t)." in line
     assert "20 test faces of 5 subjects, means over 3 and 3 trainings" in line
     for seed in (1, 2):
         shutil.rmtree(tmp_path / f"b{seed}")
@@ -187,6 +189,19 @@ def test_trainings_are_in_the_interval(tmp_path: Path) -> None:
     assert (
         "and trainings (Welch's t); of model=b there is one training, and what other seeds change is not in it" in once
     )
+
+
+@pytest.mark.parametrize(("worse", "word"), [("b", "better"), ("a", "worse")])
+def test_the_interval_says_who_is_better_and_by_how_much(tmp_path: Path, worse: str, word: str) -> None:
+    """Of faces that all differ by 2 points; ranked by val, the first may be the worse one on the test."""
+    table = annotations(subjects=5, frames=2)
+    for name in "ab":
+        folder = write_run(tmp_path / name, {"model": name}, 5.0 if name == "a" else 6.0, faces=table)
+        content = dict(np.load(folder / "test_faces.npz"))
+        content["nme"] = np.full_like(content["nme"], 7.0 if name == worse else 5.0)
+        np.savez(folder / "test_faces.npz", **content)
+    line = str(judge(tmp_path))
+    assert f"95 % interval: model=a is {word} than model=b by 2.000 to 2.000 points of NME, over" in line
 
 
 def test_there_is_no_test_without_two_recipes_or_without_faces(tmp_path: Path) -> None:

@@ -276,6 +276,12 @@ def test_for_hiding_haar_finds_a_face_that_the_edge_cuts(haar: Haar, shared: Pat
     assert hidden(haar.for_hiding(cut).squares, middle).all()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 100_000), (100_000, 1), (20_000, 30)])
+def test_haar_takes_images_of_any_size(haar: Haar, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    assert len(haar(pixels)[0]) == len(haar.for_hiding(pixels).squares) == 0
+
+
 def test_for_hiding_haar_finds_most_faces_of_crowds(haar: Haar, shared: Path) -> None:
     """Against the boxes that another detector has given of all faces, also small and turned ones."""
     folder = shared / "data/scenes"
@@ -364,6 +370,12 @@ def test_yunet_sees_large_images_smaller(stand_in: Any) -> None:
 def test_yunet_finds_none(stand_in: Any) -> None:
     boxes, scores = yunet(stand_in({}))(BLANK)
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))
+
+
+def test_a_yunet_may_have_a_name_that_is_no_utf8(stand_in: Any) -> None:
+    model = stand_in({})
+    boxes, _ = yunet(model.rename(model.with_name("bytes\udcff.onnx")))(BLANK)
+    assert len(boxes) == 0
 
 
 def test_a_missing_yunet_says_where_to_get_it(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_full_or_read_only_disk(script: Script, disk: Disk, inputs: Path, name
         outcome = script(*command)
         one_line(outcome, disk, "disk full", "No space left on device")
         check_whole(disk, {}, set(whole))
-        same = {key: content for key, content in disk.files().items() if key.endswith((".png", ".tar", ".npy"))}
+        same = {key: content for key, content in disk.files().items() if key.endswith((".png", ".tar", ".npy", ".npz"))}
         assert same == {key: whole[key] for key in same}
     disk.clear()
     assert script(*command).status == 0

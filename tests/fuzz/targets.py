@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import fkd
-from fkd import comparison
+from fkd import checkpoint, comparison, detect
 from fkd.config.build_module import build_module
 from fkd.data.face_data import Faces
 from fkd.data.sources import FileSet, coco, csv_table, imglab, pts
@@ -21,7 +22,9 @@ from fkd.detect import WholeImage
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
 from fkd.inference.predictor import Predictor
+from fkd.inference.without_memory import WithoutMemory
 from fkd.io import images
+from fkd.io.ranges import check_amount
 from fkd.types import Face
 from tests.comparison.folders import write_run
 from tests.config.test_conf import compose
@@ -128,6 +131,51 @@ def _net(root: Path) -> Callable[[str, bytes], None]:
     return read
 
 
+def _values(root: Path) -> Callable[[str, bytes], None]:
+    """Configs of every class that a file may name, each built as a net's file has it built."""
+    first = (CORPUS / "values.json").read_bytes()
+    points, whole = torch.full((2, 4, 2), 5.0), json.loads(first)
+
+    def build(part: str, config: Any) -> None:
+        if part == "detectors":
+            detect.build(detect.without_files(config))
+            return
+        checkpoint.check_trusted(config, part)
+        _check_numbers(config)
+        try:
+            with WithoutMemory():
+                built = checkpoint.build(config)
+                found = built.decode(built.encode(points)) if part == "codecs" else points
+                window = built.window(np.float32([[1, 2, 5, 6]])) if part == "crops" else np.zeros(4)
+        except Exception as error:  # as of `load_net`
+            raise UserError(str(error)[:500] or type(error).__name__) from error
+        assert found.shape == points.shape
+        assert (np.abs(window) < 1e6).all()
+
+    def read(name: str, data: bytes) -> None:
+        try:
+            content = json.loads(data)
+            check_amount(content, name)
+        except (ValueError, RecursionError) as error:
+            raise UserError(str(error)[:500]) from error
+        for part, configs in content.items() if isinstance(content, dict) else ():
+            for config in configs if isinstance(configs, list) else ():
+                if isinstance(config, dict) and (config not in whole.get(part, ()) or data == first):  # not built yet
+                    build(part, config)
+
+    return read
+
+
+def _check_numbers(node: Any) -> None:
+    """What is accepted is finite and not large, whatever takes it."""
+    if isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            _check_numbers(child)
+    elif isinstance(node, int | float):
+        assert abs(node) <= 1e9
+        assert isinstance(node, int) or np.isfinite(node)
+
+
 def _onnx(root: Path) -> Callable[[str, bytes], None]:
     """The metadata of an exported net, whose graph puts all points at one place."""
     nodes = [
@@ -202,6 +250,7 @@ def _run(root: Path) -> Callable[[str, bytes], None]:
 
 TARGETS = {
     "checkpoint config": Target(["checkpoint.json"], _net),
+    "config values": Target(["values.json"], _values),
     "ONNX metadata": Target(["onnx_metadata.json"], _onnx),
     "run": Target(["result.json", "metrics.csv", "config.yaml", "test_faces.npz"], _run),
     "pts": Target(["face.pts"], partial(_labels, _pts, "p0.pts")),

@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.targets import TARGETS
 
-CASES = {"checkpoint config": 120, "ONNX metadata": 1000, "run": 800}
+CASES = {"checkpoint config": 120, "config values": 700, "ONNX metadata": 1000, "run": 800}
 """In a few seconds; 1,200 of other targets."""
 
 

@@ -366,6 +366,22 @@ class TestScript:
         errors = next(cells for label, cells in rows.items() if label.startswith("NME"))
         assert float(errors[0]) == pytest.approx(float(errors[1]), abs=2e-3) != float(errors[2])
 
+    @pytest.mark.parametrize("suffix", ["onnx", "safetensors"])
+    def test_half_the_size_with_what_it_costs(
+        self, suffix: str, script: Callable[..., Outcome], arguments: tuple[str, ...]
+    ) -> None:
+        sizes, shown = [], crops(8, 32, 1)
+        for half in ("false", "true"):
+            outcome = script("export", *arguments, f"output=net_{half}.{suffix}", f"half={half}", "crops=3")
+            assert outcome.status == 0, outcome.err
+            sizes.append(Path(f"net_{half}.{suffix}").stat().st_size)
+        assert 0.45 < sizes[1] / sizes[0] < 0.6
+        assert "half" in outcome.out
+        single, half_net = (fkd.load(f"net_{half}.{suffix}").net for half in ("false", "true"))
+        assert half_net.metadata.to_json() == single.metadata.to_json()
+        apart = np.abs(half_net(shown) - single(shown))
+        assert 0 < apart.max() < 0.1
+
     def test_torch_export(self, script: Callable[..., Outcome], arguments: tuple[str, ...]) -> None:
         outcome = script("export", *arguments, "output=net.pt2", "crops=3")
         assert outcome.status == 0, outcome.err
@@ -401,8 +417,10 @@ class TestScript:
         [
             ("net.tflite", (), "ends with .onnx, .pt2, .safetensors, found '.tflite'"),
             ("net.pt2", ("int8=true",), "ends with .onnx with int8=true"),
+            ("net.pt2", ("half=true",), "ends with .onnx or .safetensors with half=true"),
+            ("net.onnx", ("half=true", "int8=true"), "half: expected one of half=true and int8=true, found both"),
             ("folder.onnx", (), "found a folder"),
-            ("file/net.onnx", (), "cannot be written"),
+            ("file/net.onnx", (), "file: expected a folder that can be written to"),
             ("net.onnx", ("crops=0",), "crops: expected a whole number from 2 on"),
             ("net.onnx", ("boxes=nonsense",), "boxes=nonsense"),
         ],

@@ -213,6 +213,24 @@ def test_a_batch_with_a_broken_file_says_which(tmp_path: Path) -> None:
         one([spot(77, 63), tmp_path / "broken.jpg"])
 
 
+def test_a_file_on_which_the_search_for_faces_fails_is_one_that_fails_alone(tmp_path: Path) -> None:
+    class Failing(Squares):
+        def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+            if path is None or "odd" in path:
+                raise ZeroDivisionError("no\nwidth")
+            return super().__call__(image, path)
+
+    paths = [tmp_path / name for name in ("a.png", "odd.png", "z.png")]
+    for path in paths:
+        images.write(path, spot(60, 50))
+    one = predictor(Brightest(), Failing((60, 40, 100, 80)))
+    assert [len(found.faces) for found in one.stream(paths)] == [1, 0, 1]
+    line = str([*one.stream(paths)][1].error)
+    assert line.startswith(f"{paths[1]}: its faces cannot be found (ZeroDivisionError: no width)")
+    with pytest.raises(ZeroDivisionError):  # without a file to name
+        [*one.stream([spot(60, 50)])]
+
+
 def test_a_mistake_of_the_program_is_no_broken_file() -> None:
     one = predictor(Brightest(), Squares((60, 40, 100, 80)))
     with pytest.raises(ValueError, match="expected several, found one path"):

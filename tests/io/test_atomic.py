@@ -18,7 +18,7 @@ KINDS = pytest.mark.parametrize("kind", ["whole_file", "scratch_folder"])
 def writer(kind: str, path: Path) -> subprocess.Popen[bytes]:
     """A process in the middle of a write."""
     imported = "from pathlib import Path\nfrom fkd.io.atomic import *"
-    code = f"{imported}\nwith {kind}(Path({str(path)!r})): print('in', flush=True), input()"
+    code = f"{imported}\nwith {kind}(Path({str(path)!a})): print('in', flush=True), input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"in\n"
@@ -42,6 +42,20 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_write(kind: str, t
     with whole_file(tmp_path / "b.json") as file:
         file.write(b"{}")
     assert names(tmp_path) == {"b.json", *mine}
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["n" * 255, "ü" * 127, "x" + "ü" * 127, "\udcff" * 255, "two\nlines"])
+def test_any_name_that_a_file_can_have_can_be_written(kind: str, name: str, tmp_path: Path) -> None:
+    """The temporary name is no longer than a file's can be, valid UTF-8 if the name is, and found after a kill."""
+    with writer(kind, tmp_path / name) as process:
+        process.send_signal(signal.SIGKILL)
+    (left,) = names(tmp_path)
+    assert len(os.fsencode(left)) <= 255
+    assert os.fsencode(left).decode("utf-8", "replace") == left or "\udcff" in name
+    with whole_file(tmp_path / name) as file:
+        file.write(b"{}")
+    assert names(tmp_path) == {name}
 
 
 @KINDS
@@ -94,3 +108,12 @@ def test_a_removed_folder_and_a_missing_file_differ(tmp_path: Path) -> None:
     assert refusal(caught.value) is None  # nothing was to be written
     with pytest.raises(FileNotFoundError, match="its folder is gone"), whole_file(tmp_path / "folder/file"):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names")
+def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    imported = "from pathlib import Path\nfrom fkd.io.atomic import is_locked"
+    code = f"{imported}\nprint(is_locked(Path({str(tmp_path)!r}, '.lock')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"False\n"

@@ -454,7 +454,13 @@ def test_alpha_is_not_lost_in_silence(tmp_path: Path, image, name):
 
 def test_a_image_that_cannot_be_written_is_an_error(tmp_path: Path, image):
     (tmp_path / "file").touch()
-    for path in (tmp_path / "a.txt", tmp_path / "a", tmp_path / "no folder" / "a.png", tmp_path / "file" / "a.png"):
+    for path in (
+        tmp_path / "a.txt",
+        tmp_path / "a.\udcff",
+        tmp_path / "a",
+        tmp_path / "no folder" / "a.png",
+        tmp_path / "file" / "a.png",
+    ):
         with pytest.raises(UserError) as error:
             images.write(path, image)
         one_line(error, path)

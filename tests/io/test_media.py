@@ -109,6 +109,20 @@ def test_images_keep_their_names_where_they_can() -> None:
     assert written(find("in")) == expected
 
 
+def test_several_inputs_have_names_below_the_folder_that_holds_them_all() -> None:
+    fill("one/a.jpg", "two/a.jpg", "two/deep/b.gif", "two/notes.txt")
+    Path("link").symlink_to("two/deep")
+    source = find(["two", "one/a.jpg", "link/../a.jpg", "one/*.jpg", str(Path("one/a.jpg").resolve())])
+    expected = ["two/a.jpg", "two/deep/b.gif", "one/a.jpg"]
+    assert names(source) == expected
+    assert [Path(path).resolve() for path in source.images()] == [Path(name).resolve() for name in expected]
+    assert source.remark == "left out: 1 file that is no image by its suffix"
+    assert names(find(["one/a.jpg", "./one/../one/a.jpg"])) == ["a.jpg"]
+    assert written(source) == {"one/a.jpg", "two/a.jpg", "two/deep/b.gif.png"}
+    with pytest.raises(UserError, match=r"output=\.: is the folder of the input"):
+        find(["one/a.jpg", "two/a.jpg"], ".")
+
+
 @pytest.mark.parametrize(
     ("value", "output"),
     [("in", "in"), ("in", "in/sub/.."), ("in/a.jpg", "in"), ("in/*.jpg", "in"), ("in", "."), ("./in/*", "x/../in")],
@@ -153,7 +167,9 @@ def test_results_never_go_to_the_folder_of_a_photo() -> None:
         (True, "input: expected a photo"),
         (1.5, "input: expected a photo"),
         ("", "input: expected a photo"),
-        (["a.jpg"], "input: expected a photo"),
+        ([], "input: expected a photo"),
+        ([1.5], "input: expected a photo"),
+        (["in/a.jpg", "missing.jpg"], "input=missing.jpg: expected a photo"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(value: Any, expected: str) -> None:
@@ -209,6 +225,14 @@ def test_a_video_gives_its_frames_and_one_video(frames: int | None) -> None:
         pass
 
 
+def test_a_video_among_other_inputs_is_refused() -> None:
+    fill("a.jpg")
+    make_video("clip.avi", 2)
+    with pytest.raises(UserError, match=r"input: expected a video or a camera alone, found other inputs, too"):
+        find(["a.jpg", "clip.avi"])
+    assert isinstance(find(["clip.avi"]), Footage)
+
+
 def test_a_video_that_ends_early_is_damaged_but_not_one_that_is_left_early() -> None:
     make_video("clip.avi", 20)
     Path("clip.avi").write_bytes(Path("clip.avi").read_bytes()[: Path("clip.avi").stat().st_size * 6 // 10])
@@ -223,12 +247,3 @@ def test_a_whole_number_is_a_camera() -> None:
     with pytest.raises(UserError, match="input=99: expected the number of a camera"):
         find(99)
     assert isinstance(find("./99"), Photos)
-
-
-def test_a_folder_that_cannot_be_written_is_said() -> None:
-    fill("file")
-    media.make_folder(Path("new/deep"))
-    assert list(Path("new/deep").iterdir()) == []
-    for folder in ("file", "file/below"):
-        with pytest.raises(UserError, match=rf"{folder}: expected a folder that can be written to"):
-            media.make_folder(Path(folder))

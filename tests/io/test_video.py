@@ -164,6 +164,13 @@ def test_a_full_disk_is_noticed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["n" * 251, "two\nlines", "bytes\udcff"])
+def test_a_name_may_be_as_long_as_files_can_have_it_and_hold_anything(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path / f"{name}.mp4", 2)
+    assert len(list(VideoReader(path))) == 2
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_names_that_can_be_written_stay() -> None:
     assert video.writable("a.AVI") == "a.AVI"
     assert video.writable("a.webm") == "a.webm.mp4"

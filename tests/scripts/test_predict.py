@@ -68,6 +68,15 @@ def test_a_folder_leaves_predictions_and_a_image_for_each(script: Script, stand_
     assert stand_in.options == expected
 
 
+@pytest.mark.parametrize("name", ["predict", "filter"])
+def test_several_photos_in_one_command_leave_a_result_for_each(script: Script, stand_in: StandIn, name: str) -> None:
+    for path in ("one/a.png", "two/a.png", "two/b, (1).png"):
+        photo(path)
+    outcome = script(name, "one/a.png", "two/a.png", "output=out", "two/b, (1).png")
+    assert outcome.status == 0, outcome.err
+    assert files() - {"predictions.json"} == {"one/a.png", "two/a.png", "two/b, (1).png"}
+
+
 def test_tables_and_point_files_come_on_request_and_images_can_be_left_out(script: Script, stand_in: StandIn) -> None:
     photo("in/a.png")
     photo("in/b.png", value=0)
@@ -169,7 +178,7 @@ def test_a_video_that_ends_in_the_middle_is_done_so_far_and_reported(script: Scr
         (("input=a.png", "output=out", "frames=2"), "frames=2: expected a video or a camera"),
         (("input=-1", "output=out"), "input=-1: expected the number of a camera"),
         (("input=99999999999", "output=out"), "input=99999999999: expected the number of a camera"),
-        (("a.png", "b.png", "output=out"), "b.png: expected key=value after input=a.png"),
+        (("a.png", "none.png", "output=out"), "input=none.png: expected a photo"),
         (
             ("input=a.png", "output=out", "detector.limit=3"),
             "detector.limit: detector has not been chosen",

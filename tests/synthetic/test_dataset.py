@@ -115,8 +115,14 @@ def test_a_changed_generator_draws_anew(tmp_path, trace, monkeypatch):
     assert len(lines(trace)) == 60
 
 
+def zeroed(path: Path) -> None:
+    """Sets some bytes in the middle of a file to zero."""
+    content = path.read_bytes()
+    path.write_bytes(content[:600] + bytes(400) + content[1000:])
+
+
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1000]), Path.touch])
-@pytest.mark.parametrize("suffix", [".npy", ".images"])
+@pytest.mark.parametrize("suffix", [".npz", ".images"])
 def test_a_lost_or_cut_file_is_made_anew(tmp_path, trace, harm, suffix):
     load(tmp_path / "set")
     (path,) = (tmp_path / "set").glob(f"*{suffix}")
@@ -128,6 +134,14 @@ def test_a_lost_or_cut_file_is_made_anew(tmp_path, trace, harm, suffix):
     ]
     assert np.array_equal(again.images[29], np.full((96, 96, 3), (1, 9, 2)))
     assert len(again.images) == 30
+
+
+def test_damaged_keypoints_are_made_anew(tmp_path: Path, trace: Path) -> None:
+    before = load(tmp_path / "set").table.keypoints
+    (path,) = (tmp_path / "set").glob("*.np[yz]")
+    zeroed(path)
+    assert np.array_equal(load(tmp_path / "set").table.keypoints, before)
+    assert len(lines(trace)) == 60
 
 
 def test_grey_is_the_luma_of_the_same_images(tmp_path, trace):

@@ -138,6 +138,14 @@ def test_sheet_is_as_narrow_as_its_tiles():
     assert draw.sheet([np.zeros((5, 7), np.uint8)], 4).shape == (5, 7, 3)
 
 
+def test_a_caption_that_is_no_utf8_is_drawn_with_an_escape():
+    black = np.zeros((40, 200, 3), np.uint8)
+    drawn = [draw.sheet([black], 1, [name]) for name in ("a\udcff", r"a\udcff")]
+    np.testing.assert_array_equal(*drawn)
+    around = np.float32([[20, 20, 30, 30]])
+    np.testing.assert_array_equal(*(draw.boxes(black, around, [name]) for name in ("a\udcff", r"a\udcff")))
+
+
 def test_sheet_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"one size, found sizes \[\(4, 5\), \(4, 6\)\]"):
         draw.sheet([np.zeros((4, 5), np.uint8), np.zeros((4, 6), np.uint8)], 2)

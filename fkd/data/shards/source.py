@@ -7,7 +7,7 @@ from typing import Any
 from fkd.data.face_data import Faces
 from fkd.data.shards.index import read
 from fkd.data.shards.reader import ShardImages
-from fkd.errors import UserError
+from fkd.errors import UserError, of_the_user
 from fkd.schema import schema_of
 
 
@@ -29,10 +29,8 @@ def shards(root: str, schema: str | Mapping[str, Any], channels: int, buffer: in
         raise UserError(f"data.buffer={buffer}: expected a whole number from 0 on")
     if channels not in (1, 3):
         raise UserError(f"channels={channels}: expected 1 (grey) or 3 (RGB)")
-    try:
+    with of_the_user():
         expected = schema_of(schema)
-    except ValueError as error:
-        raise UserError(str(error)) from error
     index = read(Path(root))
     if index.table.schema != expected:
         raise UserError(

@@ -12,8 +12,7 @@ from fkd.data.cache import ImageCache, files_key
 from fkd.data.image_hashes import file_hash
 from fkd.distributed import cores
 from fkd.errors import UserError
-from fkd.io import images
-from fkd.io.atomic import whole_file
+from fkd.io import array_file, images
 from fkd.terminal import progress
 from fkd.types import Hashes, Image
 
@@ -70,21 +69,21 @@ def decoded(
         cache.path.unlink(missing_ok=True)
         broken = [str(files[index]) for index in sorted(errors)]
         if len(broken) == 1:
-            raise next(iter(errors.values()))
+            (error,) = errors.values()
+            raise UserError(f"{error}; or name {broken[0]} in a file that data.exclude=FILE leaves out") from error
         shown = ", ".join(broken[:_SHOWN]) + ", ..." * (len(broken) > _SHOWN)
         raise UserError(
             f"{errors[min(errors)]}; {len(broken):,} of {needed.sum():,} images cannot be read: {shown}; copy them "
             "again, or name them in a file, one a line, that data.exclude=FILE leaves out"
         )
-    kept = cache.path.with_suffix(".hashes.npy")
+    kept = cache.path.with_suffix(f".hashes{array_file.SUFFIX}")
     if not hashes.any():  # an earlier run has decoded the images
-        with suppress(OSError, ValueError, EOFError):
-            found: Hashes = np.load(kept, allow_pickle=False)
-            if (found.shape, found.dtype) == (hashes.shape, hashes.dtype):
-                return cache, found
+        found = array_file.read(kept)
+        if found is not None and (found.shape, found.dtype) == (hashes.shape, hashes.dtype):
+            return cache, found
         hashes = _file_hashes(paths)
-    with suppress(OSError), whole_file(kept) as content:
-        np.save(content, hashes)
+    with suppress(OSError):
+        array_file.write(kept, hashes)
     return cache, hashes
 
 

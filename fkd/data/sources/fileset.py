@@ -19,8 +19,8 @@ from fkd.data.sources.exclusion_list import Exclusion
 from fkd.data.sources.missing_points import filled
 from fkd.data.sources.parsing import LARGEST, below, leads_out
 from fkd.data.split import Rows, by_subject, shares
-from fkd.errors import UserError
-from fkd.schema import KeypointSchema, point_numbers, schema_of
+from fkd.errors import UserError, of_the_user
+from fkd.schema import KeypointSchema, mapped_points, schema_of
 from fkd.types import Annotations, Hashes
 
 
@@ -72,10 +72,8 @@ class FileSet:
     @cached_property
     def points(self) -> KeypointSchema:
         """The schema of the points that the net learns."""
-        try:
+        with of_the_user():
             return schema_of(self.schema)
-        except ValueError as error:
-            raise UserError(str(error)) from error
 
     @property
     def folder(self) -> Path:
@@ -163,16 +161,8 @@ class FileSet:
         """The numbers of the schema's points among those of the files; None: all in order."""
         if self.mapping is None:
             return None
-        try:
-            take = [*point_numbers(self.mapping["take"], (), "data.mapping.take")]
-        except (KeyError, ValueError) as error:
-            raise UserError(f"data.mapping: expected points and take, as in conf/data/mapping ({error})") from error
-        if len(take) != len(self.points) or max(take, default=0) >= self.count:
-            raise UserError(
-                f"data.mapping.take: expected {len(self.points)} points below {self.count} for "
-                f"schema={self.points.name}, found {len(take)} up to {max(take, default=0)}; choose another"
-            )
-        return take
+        with of_the_user():
+            return mapped_points(self.mapping, len(self.points), self.count, "the files", "data.mapping")
 
     def _decoded(
         self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]
@@ -186,7 +176,10 @@ class FileSet:
                 continue
             if is_needed:  # only here, because `where` may read the file again
                 path = below(self.folder, name, where := listing.where(row))
-                raise UserError(f"{where}: the image {path} is missing; put it there or leave the row out")
+                raise UserError(
+                    f"{where}: the image {path} is missing or no file; put it there; or name {name} in a file that "
+                    "data.exclude=FILE leaves out"
+                )
             names.append(None)
         return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
 

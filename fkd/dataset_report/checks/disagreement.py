@@ -12,7 +12,7 @@ from fkd.dataset_report.checks.sampling import outliers, reach, sample
 from fkd.inference.predictor import Net
 
 _MOST = 5_000  # faces
-_FAR = 4.0  # robust standard deviations above the median of the logarithm of a face's error
+_FAR = 4.0  # standard deviations above the middle of the logarithms of the faces' errors
 _DISAGREEMENT = Kind(
     "disagreement",
     "Labels that the net contradicts",
@@ -36,7 +36,8 @@ def disagreement(faces: Faces, net: Net, trained: Collection[str]) -> Finding | 
     labels, visible = table.keypoints[rows], table.visible[rows]
     distances = np.linalg.norm(predictions(net, faces, rows, "Predicting keypoints") - labels, axis=-1)
     error = np.where(visible, distances, 0).sum(axis=1) / visible.sum(axis=1) / table.schema.interocular(labels)
-    far, usual = outliers(np.maximum(error, 1e-6), _FAR)
+    far, middle, _ = outliers(np.log(np.maximum(error, 1e-6)), _FAR)
+    usual = float(np.exp(middle))
     if not far.any():
         return None
     share = among(table.subjects[rows], trained).mean()

@@ -11,6 +11,7 @@ from fkd.terminal import progress
 from fkd.types import Annotations, Image, Points
 
 _PIECE = 10_000
+_REFINED = 3  # times that the middle of values is refined
 Mask = npt.NDArray[np.bool_]
 
 
@@ -71,18 +72,30 @@ def published(table: Annotations, rows: Rows) -> npt.NDArray[np.float64]:
     return table.schema.shifted(keypoints, shift)
 
 
-def outliers(values: npt.NDArray[np.floating], deviations: float, least: float = 0.0) -> tuple[Mask, float]:
-    """(N,) the values far above the median on a logarithmic scale, and the median.
+def outliers(
+    values: npt.NDArray[np.floating], deviations: float, least: float = 0.0
+) -> tuple[Mask, float, npt.NDArray[np.float64]]:
+    """(N,) the values far above the others, the middle of the others, and (N,) standard deviations above it.
+
+    Middle and deviation are those of the shortest interval with half of the values (Rousseeuw, "Least Median of Squares
+    Regression", JASA 79, 1984), refined on the values near it: nearly half of the values may be outliers.
 
     Args:
-        values: (N,) positive numbers.
-        deviations: standard deviations from the median, as estimated by the median absolute deviation.
-        least: the smallest standard deviation of the logarithms.
+        values: (N,) of nearly normal distribution, but for the outliers.
+        deviations: standard deviations from the middle.
+        least: the smallest standard deviation.
     """
-    logs = np.log(values)
-    middle = np.median(logs)
-    spread = max(1.4826 * np.median(abs(logs - middle)), least)  # the standard deviation of normal values
-    return logs > middle + deviations * spread, float(np.exp(middle))
+    ordered, half = np.sort(values), len(values) // 2
+    widths = ordered[half:] - ordered[: len(values) - half]
+    start = widths.argmin()
+    middle, spread = ordered[start] + widths[start] / 2, widths[start] / 2
+    for _ in range(_REFINED):
+        spread = max(1.4826 * spread, least)  # the standard deviation of normal values
+        near = values[abs(values - middle) <= 3 * spread]
+        middle = np.median(near)
+        spread = np.median(abs(near - middle))
+    above = (values - middle) / max(1.4826 * spread, least, np.finfo(float).tiny)
+    return above > deviations, float(middle), above
 
 
 def reach(values: npt.NDArray[np.floating], form: str) -> str:

@@ -103,8 +103,8 @@ def test_a_wrong_setting_names_its_key(fileset, changes, found):
     [
         ({"points": 4}, "expected points and take"),
         ({"points": 0, "take": [0]}, "expected how many points the files have, found 0"),
-        ({"points": 4, "take": [0, 1, 2]}, "expected 4 points below 4 for schema=four, found 3"),
-        ({"points": 4, "take": [0, 1, 2, 4]}, "found 4 up to 4"),
+        ({"points": 4, "take": [0, 1, 2]}, "expected 4 of the 4 points of the files, found 3"),
+        ({"points": 4, "take": [0, 1, 2, 4]}, "found 4 of 4, up to number 4"),
         ({"points": 4, "take": "x"}, "expected points and take"),
         ("foo", "data.mapping=foo: expected points and take"),
         ({"points": 9, "take": "0-3"}, "file line 0: expected 9 points, found 4"),
@@ -233,7 +233,7 @@ class TestHashes:
 
     def test_a_cache_of_a_version_without_them_gets_them(self, root, fileset, tmp_path):
         table = faces_of(fileset(), rows()).table
-        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.np[yz]")
         hashes.unlink()
         again = faces_of(fileset(), rows()).table
         assert again.image_hashes.tolist() == table.image_hashes.tolist() == self.expected(root, table)
@@ -247,11 +247,12 @@ class TestHashes:
             lambda content: content[:-9],
             lambda content: content.replace(b"(10,)", b"(9,) "),
             lambda content: content.replace(b"<u8", b"<i8"),
+            lambda content: content[:200] + bytes(8) + content[208:],
         ],
     )
     def test_a_damaged_file_of_them_is_made_again(self, root, fileset, tmp_path, damage):
         table = faces_of(fileset(), rows()).table
-        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.np[yz]")
         content = hashes.read_bytes()
         hashes.write_bytes(damage(content))
         assert faces_of(fileset(), rows()).table.image_hashes.tolist() == table.image_hashes.tolist()
@@ -259,7 +260,7 @@ class TestHashes:
 
     def test_a_folder_that_cannot_keep_them_is_no_error(self, root, fileset, tmp_path):
         table = faces_of(fileset(), rows()).table
-        (hashes,) = (tmp_path / "cache").glob("*.hashes.npy")
+        (hashes,) = (tmp_path / "cache").glob("*.hashes.np[yz]")
         hashes.unlink()
         hashes.mkdir()
         assert faces_of(fileset(), rows()).table.image_hashes.tolist() == table.image_hashes.tolist()
@@ -289,6 +290,24 @@ def test_all_unreadable_images_are_named_at_once(root: Path, fileset, tmp_path):
     exclude = tmp_path / "exclude.txt"
     exclude.write_text("p2.png\np7.png\n")
     assert len(faces_of(fileset(exclude=str(exclude)), rows()).table) == 8
+
+
+@pytest.mark.parametrize("kind", ["cut off", "empty", "folder", "pipe", "link to nothing", "link to itself"])
+def test_an_image_that_cannot_be_read_is_named_with_the_way_to_leave_it_out(root: Path, fileset, tmp_path, kind: str):
+    path, content = root / "p2.png", (root / "p2.png").read_bytes()
+    path.unlink()
+    {
+        "cut off": lambda: path.write_bytes(content[:30]),
+        "empty": path.touch,
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link to nothing": lambda: path.symlink_to("nothing"),
+        "link to itself": lambda: path.symlink_to("p2.png"),
+    }[kind]()
+    with pytest.raises(UserError, match=r"p2\.png.*; or name p2\.png in a file that data\.exclude=FILE leaves out$"):
+        faces_of(fileset(), rows())
+    (tmp_path / "exclude.txt").write_text("p2.png\n")
+    assert len(faces_of(fileset(exclude=str(tmp_path / "exclude.txt")), rows()).table) == 9
 
 
 class TestCache:
