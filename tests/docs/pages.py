@@ -6,7 +6,7 @@ import shlex
 from tests.conftest import PROJECT
 
 FILES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
-FILES += [PROJECT / "fkd/weights/README.md", PROJECT / "fkd/commands/new_project/HOW_TO_ADD.md"]
+FILES += [PROJECT / "fkd/weights/README.md", *sorted((PROJECT / "fkd/commands/new_project").glob("*.md"))]
 PAGES = {path.relative_to(PROJECT).as_posix(): path.read_text() for path in FILES}
 TEXT = "\n".join(PAGES.values())
 
