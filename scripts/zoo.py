@@ -1,7 +1,7 @@
 """A table of nets, what they reach and what they cost, from records of runs: zoo.md, zoo.csv and zoo.png.
 
 python scripts/zoo.py outputs/train data.root=DIR
-python scripts/zoo.py results=results/zoo into=README.md
+python scripts/zoo.py results=results/zoo into=docs/accuracy.md
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The table of nets: Markdown for a README, CSV for programs, an image, and lines for a terminal."""
+"""The table of nets: Markdown for a page, CSV for programs, an image, and lines for a terminal."""
 
 import csv
 import io
@@ -107,7 +107,7 @@ class Table:
 
     @property
     def markdown(self) -> str:
-        """The same for a README."""
+        """The same for a page."""
         lines = self.lines
         cells = [list(lines[0]), ["---"] * len(lines[0]), *(list(line.values()) for line in lines)]
         return "".join(f"| {' | '.join(line)} |\n" for line in cells)

@@ -140,10 +140,12 @@ class Sticker:
         self._fit = _WARPS[warp]
 
     def check(self, schema: KeypointSchema) -> None:
+        """Raises UserError if faces of this schema lack an anchor."""
         for key in self._keys:
             self._points(key, schema)
 
     def draw(self, photo: Image, face: Face) -> None:
+        """Draw on the (H, W, 3) RGB photo, in place."""
         rows = [self._points(key, face.schema) for key in self._keys]
         places = np.array([face.keypoints[row].mean(axis=0) for row in rows], np.float64)
         if not np.isfinite(places).all() or (is_flat(places) and not self._on_a_line):
@@ -213,6 +215,7 @@ class Blur:
         """Every schema has eyes."""
 
     def draw(self, photo: Image, face: Face) -> None:
+        """Hide the part on the (H, W, 3) RGB photo, in place."""
         points = face.keypoints.astype(np.float64)
         if np.isfinite(points).all() and not is_flat(points):
             unit = _eye_distance(points, face.schema)
