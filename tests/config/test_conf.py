@@ -118,8 +118,9 @@ def test_the_gpu_trainer_asks_for_a_gpu() -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_but_those_of_drawn_faces_is_on_real_data(name: str) -> None:
-    real = "300w" if name.startswith("wild/") else "udacity"
-    assert compose(f"experiment={name}").data.name == ("synthetic" if name.endswith(("drawn", "synthetic")) else real)
+    others = {"wild/compact": "300w", "wild/large": "300w", "wild/mixture": "wild"}
+    drawn = dict.fromkeys(("face/drawn", "wild/synthetic"), "synthetic")
+    assert compose(f"experiment={name}").data.name == (others | drawn).get(name, "udacity")
 
 
 @pytest.mark.parametrize(
