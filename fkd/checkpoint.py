@@ -47,9 +47,13 @@ _PLAIN_TYPES = {
     *("collections OrderedDict", "builtins set", "torch Size", "torch device"),
     *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
 }
-"""What a checkpoint's pickle may name beside types of numbers; others that torch calls make much of a few bytes."""
+"""What a checkpoint's pickle may name beside types of numbers.
+
+Others that torch calls can allocate much memory from a small file.
+"""
 _MOST_VALUES = 2_000_000  # of a checkpoint, without its tensors
 SAFETENSORS = ".safetensors"
+_ZIP = b"PK\x03\x04"  # first bytes of a checkpoint of torch
 _METADATA = "fkd"  # key of the JSON with all but the tensors
 _MODEL = "model."  # prefix of a KeypointNet's weights in Lightning's module
 _HASHES = "image_hashes"
@@ -147,12 +151,17 @@ def hashes_of(content: Mapping[str, Any]) -> Hashes:
 
 def _read_torch(path: str | Path, key: str) -> Any:
     """The content of Lightning's checkpoint, with the names of weights relative to the `KeypointNet`."""
+    with Path(path).open("rb") as file:  # torch looks at the beginning, zipfile at the end
+        if file.read(len(_ZIP)) != _ZIP:
+            raise zipfile.BadZipFile
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()  # torch stores them as they are; compressed ones could grow to any size
         if any(p.compress_type for p in parts) or sum(p.file_size for p in parts) > Path(path).stat().st_size:
             raise UserError(f"{key}={path}: expected a checkpoint as torch writes it, found compressed parts")
         damaged = archive.testzip()  # torch does not verify the checksums
-        pickles = [archive.read(part) for part in parts if part.filename.endswith("data.pkl")] if not damaged else []
+        pickles = (
+            [archive.read(part) for part in parts if part.filename.lower().endswith("data.pkl")] if not damaged else []
+        )
     if damaged is not None:
         raise UserError(f"{key}={path}: the file is damaged (its part {damaged}); copy it again")
     for step, name, _ in chain.from_iterable(map(pickletools.genops, pickles)):

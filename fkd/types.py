@@ -30,8 +30,8 @@ UNKNOWN: Hashes = np.zeros(1, np.uint64)
 Points = npt.NDArray[np.float32]
 """Keypoints (..., K, 2) as (x, y), or boxes (..., 4) as left, top, right, bottom."""
 
-Spread = npt.NDArray[np.float32]
-"""(B, K) how certain a net is of each point: standard deviation of its place in the heatmap, crop pixels."""
+PerPoint = npt.NDArray[np.float32]
+"""A number for each of the K points of B faces, (B, K): a spread, an expected error or a probability."""
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ class Command:
             if self._is_expected(error):
                 say(explain(error, self.config_name))
                 if not sweep:
-                    if not isinstance(error, Stopped):
+                    if not isinstance(error, Stopped | FacesVisibleError):
                         put_back(error)
                     sys.exit(_status(error))
                 statuses.add(_status(error))

@@ -26,12 +26,23 @@ class Before(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         folder = Path(config.hydra.run.dir)
-        _made[:] = missing(folder)
+        _made[:] = _new(folder)
         if config.hydra.output_subdir is not None:
             _kept.update({path: path.read_bytes() for path in folder.glob(f"{config.hydra.output_subdir}/*.yaml")})
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        _made[:] = missing(Path(config.hydra.sweep.dir))
+        _made[:] = _new(Path(config.hydra.sweep.dir))
+
+
+def _new(folder: Path) -> list[Path]:
+    """Makes a folder; gives it and those made for it. None if it is there, or if another process makes it now."""
+    new = missing(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except OSError:  # Hydra reports what is wrong with it
+        return []
+    return new
 
 
 def forget() -> None:
@@ -49,7 +60,7 @@ def put_back(error: Exception) -> None:
     for path, content in _kept.items():
         with suppress(OSError), whole_file(path) as file:  # what refused them may be a full disk
             file.write(content)
-    if _made and distributed.is_first() and refusal(error.__cause__) is None:
+    if _made and distributed.is_first() and refusal(error) is None and refusal(error.__cause__) is None:
         if all(path.name in _FIRST_FILES for path in _made[0].rglob("*") if not path.is_dir()):
             shutil.rmtree(_made[0], ignore_errors=True)
         remove_empty(_made[1:])

@@ -22,7 +22,7 @@ from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detect import Detector
 from fkd.errors import UserError
-from fkd.evaluation import visibility
+from fkd.evaluation import visibility_calibration
 from fkd.evaluation.evaluate import squares_of
 from fkd.geometry import crop_matrices, transform
 from fkd.inference import export
@@ -50,8 +50,11 @@ def main(cfg: DictConfig) -> None:
     export.check_output(output, int8, half)
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
     ckpt = checks.net(cfg, "ckpt")
+    shows_points = checks.flag(cfg, "visibility")
     with unless_wrong(output.parent):
         net = load_net(ckpt, "cpu")
+        if shows_points:
+            visibility_calibration.check(net)
         compatibility.check_labels(cfg, net.config)
         cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
         faces = build_faces(cfg)
@@ -63,8 +66,8 @@ def main(cfg: DictConfig) -> None:
         known = Sample.of(faces, "val", count, net, cfg.boxes, detector)
         net.metadata = replace(net.metadata, error_model=known.error_model(net))
         show(f"expected errors: calibrated on {len(known.crops):,} validation faces, as the checkpoint has none")
-    if checks.flag(cfg, "visibility"):
-        seen = visibility.calibrate(net)
+    if shows_points:
+        seen = visibility_calibration.calibrate(net)
         net.metadata = replace(net.metadata, visibility_model=seen.model)
         show(f"visible points: area under the ROC curve {seen.area:.3f} on synthetic faces")
     test = Sample.of(faces, "test", count, net, cfg.boxes, detector)

@@ -18,11 +18,11 @@ from fkd.evaluation.reliability import cross_validated, reliability
 from fkd.geometry import crop_matrices, invert, square_around, transform
 from fkd.inference.labelled_faces import keypoints_of
 from fkd.inference.metadata import Metadata
-from fkd.inference.predictor import GivesSpread, Net, answers
+from fkd.inference.predictor import Net, NetWithSpread, answers
 from fkd.inference.torch_net import TorchNet
 from fkd.metrics import auc, failure_rate, nme, summary
 from fkd.terminal import progress
-from fkd.types import UNKNOWN, Annotations, Hashes, Points, Spread
+from fkd.types import UNKNOWN, Annotations, Hashes, PerPoint, Points
 
 BOXES = ("keypoints", "jitter", "detector")
 MISSED = 100.0
@@ -134,7 +134,7 @@ def evaluate(
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
     squares, found = squares_of(table, faces, boxes, detector)
-    has_spread = isinstance(net, GivesSpread) and net.has_spread
+    has_spread = isinstance(net, NetWithSpread) and net.has_spread
     preds, spreads = keypoints_of(
         partial(answers, net, flip=flip, needs_spread=has_spread),
         faces.images,
@@ -219,7 +219,7 @@ def score(
 
 
 def expected_error(
-    metadata: Metadata, preds: Points, target: Points, table: Annotations, spreads: Spread | None
+    metadata: Metadata, preds: Points, target: Points, table: Annotations, spreads: PerPoint | None
 ) -> dict[str, Any]:
     """`fkd.evaluation.reliability` of the errors that a net expects, for `metrics.json`.
 

@@ -11,7 +11,7 @@ from fkd.geometry import channels_first, crop_images, invert, transform
 from fkd.inference.metadata import Metadata
 from fkd.io.images import in_channels
 from fkd.terminal import progress
-from fkd.types import Image, Points, Spread
+from fkd.types import Image, PerPoint, Points
 
 
 def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], metadata: Metadata) -> Image:
@@ -21,7 +21,7 @@ def crops_of(images: Images, numbers: Rows, matrices: npt.NDArray[np.floating], 
 
 
 def keypoints_of(
-    answer: Callable[[Image], tuple[Points, Spread | None]],
+    answer: Callable[[Image], tuple[Points, PerPoint | None]],
     images: Images,
     numbers: Rows,
     matrices: npt.NDArray[np.floating],
@@ -29,7 +29,7 @@ def keypoints_of(
     *,
     batch_size: int,
     title: str,
-) -> tuple[Points, Spread | None]:
+) -> tuple[Points, PerPoint | None]:
     """(N, K, 2) keypoints in photo pixels, and (N, K) their spread as of `answer`, with a progress bar.
 
     Args:

@@ -39,8 +39,8 @@ _WITHIN = {
 def metadata_of(content: bytes) -> str:
     """The metadata of a net that fkd exported, from a file that is checked.
 
-    Its nodes have no graphs inside, such as loops; all are ONNX's own. Its weights are in it, and not larger than they
-    say: how large what is computed may be, only the library that computes it can see.
+    Its nodes have no graphs inside, such as loops; all are ONNX's own. Its weights are in the file. The sizes of
+    intermediate results are not checked here: the memory limit of ONNX Runtime bounds them.
 
     Raises:
         ValueError: the file is broken, another program wrote it, or it has what no exported net needs.
@@ -50,7 +50,7 @@ def metadata_of(content: bytes) -> str:
     messages = [("model", memoryview(content))]
     while messages:
         kind, message = messages.pop()
-        sizes, entry = [], {}
+        sizes, entry, any_tensor = [], {}, False
         for number, value in _fields(message):
             if (fields := fields + 1) > _MOST_FIELDS:
                 raise ValueError(f"expected at most {_MOST_FIELDS:,} parts, found more")
@@ -59,6 +59,9 @@ def metadata_of(content: bytes) -> str:
             if isinstance(value, int):
                 sizes += [value] if (kind, number) == ("tensor", 1) else []
             elif below := _WITHIN.get((kind, number)):
+                if (kind, number) == ("attribute", 5) and any_tensor:
+                    raise ValueError("expected one tensor in an attribute, found parts of one")
+                any_tensor = any_tensor or (kind, number) == ("attribute", 5)
                 messages.append((below, value))
                 nodes += below == "node"
             elif (kind, number) == ("tensor", 1):
@@ -86,12 +89,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     while at < len(message):
         tag, at = _varint(message, at)
         number, kind = tag >> 3, tag & 7
+        if not 0 < number < 2**29:  # readers drop higher bits, and would find another field
+            raise ValueError("expected a net in ONNX, found a broken file or one of another kind")
         if kind == 0:
             value, at = _varint(message, at)
             yield number, value
             continue
         length, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}.get(kind, len(message) + 1), at)
-        if number == 0 or at + length > len(message):
+        if at + length > len(message):
             raise ValueError("expected a net in ONNX, found a broken file or one of another kind")
         yield number, message[at : at + length]
         at += length

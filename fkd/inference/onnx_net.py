@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fkd.errors import UserError, short
 from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_file import metadata_of
-from fkd.types import Image, Points, Spread
+from fkd.types import Image, PerPoint, Points
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -67,7 +67,7 @@ class OnnxNet:
         """Whether the file gives the spread of each point."""
         return len(self._session.get_outputs()) > 1
 
-    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+    def with_spread(self, crops: Image) -> tuple[Points, PerPoint | None]:
         """The keypoints, and the spread of each, (B, K) float32 crop pixels, if the file `has_spread`.
 
         Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_file import metadata_of
 from fkd.inference.onnx_net import OUTPUT, SPREAD
-from fkd.types import Image, Points, Spread
+from fkd.types import Image, PerPoint, Points
 
 
 class OpenCVNet:
@@ -29,7 +29,7 @@ class OpenCVNet:
         """(B, C, S, S) uint8 -> (B, K, 2) float32 crop pixels."""
         return self.with_spread(crops)[0]
 
-    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+    def with_spread(self, crops: Image) -> tuple[Points, PerPoint | None]:
         """The keypoints, and the spread of each, (B, K) float32 crop pixels, if the file `has_spread`."""
         keypoints = np.zeros((len(crops), len(self.metadata.schema), 2), np.float32)
         spread = np.zeros(keypoints.shape[:2], np.float32) if self.has_spread else None

@@ -21,7 +21,7 @@ from fkd.inference.metadata import Metadata
 from fkd.io import images
 from fkd.models.error_model import relative_spread
 from fkd.schema import KeypointSchema
-from fkd.types import Face, Image, Points, Spread
+from fkd.types import Face, Image, PerPoint, Points
 
 Photo = str | Path | Image
 """The path of an image, or its pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
@@ -45,14 +45,14 @@ class Net(Protocol):
 
 
 @runtime_checkable
-class GivesSpread(Protocol):
+class NetWithSpread(Protocol):
     """A net that may also give the spread of each point; one with an `error_model` of spreads is of this kind."""
 
     @property
     def has_spread(self) -> bool:
         """Whether it does."""
 
-    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+    def with_spread(self, crops: Image) -> tuple[Points, PerPoint | None]:
         """The keypoints as of `Net`, and if it `has_spread` the spread (B, K) float32 crop pixels."""
 
 
@@ -188,8 +188,8 @@ class Predictor:
 
 
 def judgements(
-    metadata: Metadata, keypoints: Points, spreads: Spread | None
-) -> tuple[Sequence[Spread | None], Sequence[Spread | None]]:
+    metadata: Metadata, keypoints: Points, spreads: PerPoint | None
+) -> tuple[Sequence[PerPoint | None], Sequence[PerPoint | None]]:
     """Expected errors and probabilities of visibility of N faces, (N, K) each, or N times None if they are unknown.
 
     Args:
@@ -205,11 +205,11 @@ def judgements(
     return expected, [*visibility.probability(keypoints, spreads)]
 
 
-def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Points, Spread | None]:
+def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Points, PerPoint | None]:
     """A net's keypoints on crops; with `flip` the mean over crops and mirrored crops.
 
     Args:
-        net: of the `GivesSpread` kind if its spread is needed.
+        net: of the `NetWithSpread` kind if its spread is needed.
         crops: (B, C, S, S) uint8.
         flip: see above.
         needs_spread: also give the spread.
@@ -229,11 +229,11 @@ def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Poi
     return keypoints, spread
 
 
-def _answer(net: Net, crops: Image, needs_spread: bool) -> tuple[Points, Spread | None]:
-    return cast(GivesSpread, net).with_spread(crops) if needs_spread else (net(crops), None)
+def _answer(net: Net, crops: Image, needs_spread: bool) -> tuple[Points, PerPoint | None]:
+    return cast(NetWithSpread, net).with_spread(crops) if needs_spread else (net(crops), None)
 
 
-_Judged = tuple[Spread | None, Spread | None]
+_Judged = tuple[PerPoint | None, PerPoint | None]
 """(K,) expected errors and probabilities of visibility of a face."""
 
 

@@ -19,7 +19,7 @@ from fkd.models.keypoint_net import KeypointNet
 from fkd.models.visibility_model import VisibilityModel
 from fkd.schema import schema_of
 from fkd.shape_model import ShapeModel
-from fkd.types import UNKNOWN, Hashes, Image, Points, Spread
+from fkd.types import UNKNOWN, Hashes, Image, PerPoint, Points
 
 
 class TorchNet:
@@ -58,7 +58,7 @@ class TorchNet:
         return keypoints
 
     @torch.inference_mode()
-    def with_spread(self, crops: Image) -> tuple[Points, Spread | None]:
+    def with_spread(self, crops: Image) -> tuple[Points, PerPoint | None]:
         """The keypoints, and the spread of each, (B, K) float32 crop pixels, if the net `has_spread`."""
         keypoints, spread = self.model.with_spread(torch.from_numpy(crops).to(self.model.mean_shape.device))
         return keypoints.cpu().numpy(), None if spread is None else spread.cpu().numpy()
@@ -125,6 +125,8 @@ def _model_of(config: Mapping[str, Any]) -> KeypointNet:
     """The net of a checkpoint's config, before it has its weights."""
     check(config["crop"]["size"], Size, "crop.size")
     check(config["channels"], Channels, "channels")
+    if config["channels"] == 2:
+        raise UserError("channels: expected 1 (grey) or 3 (RGB), found 2")
     check(config["model"]["name"], str, "model.name")
     net = checkpoint.build(config["model"]["net"])
     if not isinstance(net, nn.Module):

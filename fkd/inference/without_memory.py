@@ -1,4 +1,4 @@
-"""An untrusted net is built without memory and held against its file's weights, which then become its own."""
+"""An untrusted net is built on torch's meta device, compared with the weights in its file, and then given these."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +20,8 @@ _SAME_SHAPE = {torch.ops.aten.batch_norm.default, torch.ops.aten.relu.default, t
 class WithoutMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within its block tensors of a given size are made on torch's meta device: they have a shape and no numbers.
 
-    Ranges and numbers of the program are real, so that constructors can read numbers off them. Too much work raises an
-    error; it would be too much with numbers, too.
+    Ranges and numbers of the program are real, so that constructors can read numbers off them. Too many steps and too
+    large tensors raise an error. Time is not bounded: a large kernel takes long for each number that it gives.
     """
 
     def __init__(self) -> None:

@@ -3,10 +3,11 @@
 predictions.json is an array with one line for each image or frame:
 ``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
 "keypoints": [[x, y], ...], "pose": {"yaw": float, "pitch": float, "roll": float}, "eye_opening": [right, left],
-"mouth_opening": float, "expected_error": [float, ...] or null}]}``, for a frame with ``"frame": int`` from 0 on. Places
-are photo pixels (the centre of the first pixel at (0, 0)) to a thousandth, angles degrees; pose and openings are null
-for a schema other than ibug68. The expected error of each point is a share of the distance between the outer eye
-corners (the schema's normaliser points).
+"mouth_opening": float, "expected_error": [float, ...] or null, "visible": [float, ...] or null}]}``, for a frame with
+``"frame": int`` from 0 on. Places are photo pixels (the centre of the first pixel at (0, 0)) to a thousandth, angles
+degrees; pose and openings are null for a schema other than ibug68. The expected error of each point is a share of the
+distance between the outer eye corners (the schema's normaliser points); "visible" is the probability that the image
+shows each point.
 "image" is the name below the input folder, as in `fkd.io.media.Place`, so that the file can be moved together with the
 images.
 """

@@ -22,7 +22,7 @@ OWN_FILE = "own file"
 Size = Annotated[int, Within(1, 4096)]
 """Width and height of a net's crops in pixels."""
 Channels = Annotated[int, Within(1, 3)]
-"""Of images; 2 is refused by what takes them."""
+"""Of images; whoever builds a net of them refuses 2."""
 Keypoints = Annotated[int, Within(1, 10_000)]
 Width = Annotated[int, Within(1, 2**16)]
 """Channels of features."""

@@ -12,7 +12,7 @@ Flags = npt.NDArray[np.bool_]
 
 _REACH = 0.12  # head units: about the distance of the surface's vertices
 _NEARER = 0.3  # head units: more than the surface rises within the reach
-_JAW = 17  # points on the outline, which is seen
+_JAW = 17  # points on the outline, which the head never hides
 _FACE = (MEAN_GRID[2] > 0).any(axis=1)  # columns of the surface that can hide other points
 
 

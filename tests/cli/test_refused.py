@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 import fkd
+from fkd.cli import refused
 from fkd.errors import UserError
 from tests.conftest import Outcome
 
@@ -69,3 +71,21 @@ def test_folders_that_were_there_stay_as_they_were(script: Script) -> None:
     assert Path("old/notes.txt").read_text() == "mine"
     assert Path("empty").is_dir()
     assert not list(Path("empty").iterdir())
+
+
+def test_a_folder_that_another_process_makes_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is missing when the command looks, and the other process has a run in it when the command is refused."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("shared/run")
+
+    def made_by_another(path: Path) -> list[Path]:
+        path.mkdir(parents=True)
+        (path / "result.json").write_text("{}")
+        return [path, path.parent]
+
+    monkeypatch.setattr(refused, "missing", made_by_another)
+    config = OmegaConf.create({"hydra": {"run": {"dir": str(folder)}, "output_subdir": None}})
+    refused.forget()
+    refused.Before().on_run_start(config)
+    refused.put_back(UserError("refused"))
+    assert (folder / "result.json").read_text() == "{}"

@@ -23,7 +23,7 @@ import fkd
 from fkd.codecs import Coordinates
 from fkd.config.build_module import build_module
 from fkd.errors import UserError
-from fkd.evaluation import visibility
+from fkd.evaluation import visibility_calibration
 from fkd.geometry import Window
 from fkd.inference import export
 from fkd.inference.metadata import Metadata
@@ -412,7 +412,9 @@ class TestScript:
         faces_root: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(visibility, "calibrate", partial(visibility.calibrate, faces=60, tested=20))
+        monkeypatch.setattr(
+            visibility_calibration, "calibrate", partial(visibility_calibration.calibrate, faces=60, tested=20)
+        )
         outcome = script("export", *arguments, f"output=net.{suffix}", "visibility=true", "crops=3")
         assert outcome.status == 0, outcome.err
         assert "area under the ROC curve 0." in outcome.out

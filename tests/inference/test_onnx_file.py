@@ -185,3 +185,27 @@ def varint(value: int) -> bytes:
     while value > 127:
         digits, value = digits + struct.pack("B", value & 127 | 128), value >> 7
     return digits + struct.pack("B", value)
+
+
+def test_a_field_number_that_readers_cut_off_is_refused() -> None:
+    """Readers keep 32 bits of a tag, so a graph under a longer tag would reach them unchecked."""
+    content = weights.exported(None).read_bytes()
+    tag = bytes([0x3A])  # field 7 of a model, its graph
+    longer = bytes([0x3A | 0x80, 0x80, 0x80, 0x80, 0x10])  # the same with a bit beyond the 32
+    start = content.index(tag)
+    with pytest.raises(ValueError, match="a broken file or one of another kind"):
+        metadata_of(content[:start] + longer + content[start + 1 :])
+
+
+def test_a_tensor_in_parts_is_refused() -> None:
+    """Readers join the parts of one field, and their sizes with them."""
+
+    def field(number: int, content: bytes) -> bytes:
+        assert len(content) < 128
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    tensor = field(5, numpy_helper.from_array(np.zeros(3, np.float32)).SerializeToString())
+    joined = onnx.AttributeProto.FromString(tensor + tensor)
+    assert list(joined.t.dims) == [3, 3]
+    with pytest.raises(ValueError, match="expected one tensor in an attribute"):
+        metadata_of(field(7, field(1, field(5, tensor + tensor))))

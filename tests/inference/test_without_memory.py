@@ -185,14 +185,27 @@ def test_weights_that_repeat_a_few_numbers_are_refused(whole: dict[str, Any], tm
     assert (tmp_path / "net.ckpt").stat().st_size < 100_000
 
 
+@pytest.mark.parametrize("part_name", ["data.pkl", "DATA.PKL"])  # torch finds parts without regard to case
 @pytest.mark.parametrize("name", ["builtins\nbytearray", "_codecs\nencode", "torch\nTensor", "os\nsystem"])
-def test_a_pickle_that_makes_much_of_a_few_bytes_is_refused(whole: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_a_pickle_that_makes_much_of_a_few_bytes_is_refused(
+    whole: dict[str, Any], tmp_path: Path, name: str, part_name: str
+) -> None:
     torch.save(whole, tmp_path / "whole.ckpt")
     call = b"\x80\x02c" + name.encode() + b"\nJ" + (10**9).to_bytes(4, "little") + b"\x85R."
     with zipfile.ZipFile(tmp_path / "whole.ckpt") as archive, zipfile.ZipFile(tmp_path / "b.ckpt", "w") as bomb:
         for part in archive.infolist():
-            bomb.writestr(part.filename, call if part.filename.endswith("data.pkl") else archive.read(part))
+            content = call if part.filename.endswith("data.pkl") else archive.read(part)
+            bomb.writestr(part.filename.replace("data.pkl", part_name), content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match=f"expected tensors and plain data, found '{name.split()[0]} "):
         load_net(tmp_path / "b.ckpt")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_an_older_pickle_before_a_zip_is_refused(whole: dict[str, Any], tmp_path: Path) -> None:
+    """Python finds the zip at the file's end; torch would read the pickle at its beginning."""
+    torch.save(whole, tmp_path / "net.ckpt", _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(tmp_path / "net.ckpt", "a") as archive:
+        archive.writestr("data.pkl", b"\x80\x02}.")
+    with pytest.raises(UserError, match=r"net\.ckpt: expected a checkpoint of fkd, found a truncated file or one of"):
+        load_net(tmp_path / "net.ckpt")

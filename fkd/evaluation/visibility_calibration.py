@@ -25,15 +25,15 @@ _JITTER = Jitter(0.06, 0.04, 0.04)
 _BATCH = 50
 
 
-class Calibration(NamedTuple):
-    """What a net shows of the visibility of its points."""
+class VisibilityCalibration(NamedTuple):
+    """A fitted model of visibility and its score on other faces."""
 
     model: VisibilityModel
     area: float  # under the ROC curve on faces of other subjects, all points together
 
 
-def calibrate(net: Net, faces: int = _FACES, tested: int = _TESTED) -> Calibration:
-    """Fit on synthetic faces, 40 % of them with heads turned by up to 90 degrees, and test on those of other subjects.
+def check(net: Net) -> None:
+    """Check, before the long work, that the visibility of a net's points can be calibrated.
 
     Raises:
         UserError: the net's schema is not ibug68, or it gives no spread.
@@ -43,11 +43,20 @@ def calibrate(net: Net, faces: int = _FACES, tested: int = _TESTED) -> Calibrati
             "visibility=true: expected a net of ibug68's points with heatmaps (compact, heatmap, simcc), found "
             "another; leave it out"
         )
+
+
+def calibrate(net: Net, faces: int = _FACES, tested: int = _TESTED) -> VisibilityCalibration:
+    """Fit on synthetic faces, 40 % of them with heads turned by up to 90 degrees, and test on those of other subjects.
+
+    Raises:
+        UserError: see `check`.
+    """
+    check(net)
     keypoints, spreads, visible = _answers(net, faces + tested)
     model = VisibilityModel.fit(keypoints[:faces], spreads[:faces], visible[:faces])
     found = model.probability(keypoints[faces:], spreads[faces:])
     truth = torch.from_numpy(visible[faces:]).long()
-    return Calibration(model, float(binary_auroc(torch.from_numpy(found), truth)))
+    return VisibilityCalibration(model, float(binary_auroc(torch.from_numpy(found), truth)))
 
 
 def _answers(net: Net, faces: int) -> tuple[Points, Floats, npt.NDArray[np.bool_]]:

@@ -4,7 +4,7 @@ import pytest
 
 from fkd import weights
 from fkd.errors import UserError
-from fkd.evaluation.visibility import calibrate
+from fkd.evaluation.visibility_calibration import calibrate
 from fkd.inference.torch_net import load_net
 from fkd.schema import KeypointSchema
 
