@@ -109,7 +109,7 @@ class Heatmaps:
         return self._read(raw.float()) * self.stride + (self.stride - 1) / 2
 
     def spread(self, raw: Tensor) -> Tensor:
-        maps = raw.float().clamp(min=1e-6)  # an exporter leaves out the addition of so little
+        maps = raw.float().clamp(min=1e-9)  # an exporter leaves out the addition of so little
         mass = maps.sum(dim=(2, 3))[..., None]
         return spread_of(maps.sum(dim=2) / mass, maps.sum(dim=3) / mass) * self.stride
 

@@ -1,7 +1,11 @@
 """Exceptions that end a run with one line instead of a traceback."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_HIDDEN = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, those that turn the direction of writing, and halves of surrogate pairs."""
 
 
 class UserError(ValueError):
@@ -60,3 +64,17 @@ def short(value: object) -> str:
     """A value in at most 60 characters, for messages."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """The text with escapes, as in \\x1b, for characters that would control a terminal or change the order of others.
+
+    Names of files and the content of files may hold any character, so all output goes through this. Characters that the
+    encoding lacks become escapes, too.
+    """
+    return _HIDDEN.sub(as_escapes, text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def as_escapes(found: re.Match[str]) -> str:
+    """A match as escapes, as in \\x1b."""
+    return found[0].encode("unicode-escape").decode()

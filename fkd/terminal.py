@@ -24,28 +24,15 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
+from fkd.errors import as_escapes, printable
+
 _BREAK = re.compile(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 """Characters at which `str.splitlines` splits."""
-_HIDDEN = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tab and newline, those that turn the direction of writing, and halves of surrogate pairs."""
-
-
-def printable(text: str, encoding: str = "utf-8") -> str:
-    """The text with escapes, as in \\x1b, for characters that would control a terminal or change the order of others.
-
-    Names of files and the content of files may hold any character, so all output goes through this. Characters that the
-    encoding lacks become escapes, too.
-    """
-    return _HIDDEN.sub(_escape, text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str) -> str:
     """The text with escapes, as in \\n, for characters that would end its line in a file of lines."""
-    return _BREAK.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode-escape").decode()
+    return _BREAK.sub(as_escapes, text)
 
 
 class Console(rich_console.Console):

@@ -102,7 +102,7 @@ NOISE = np.random.default_rng(1)
 class StandIn:
     """A predictor that finds one face in the middle half of every image that is not black, trembling a little."""
 
-    schema, has_errors = IBUG68, False
+    schema, has_errors, has_visibility = IBUG68, False, False
     options: dict
 
     def __init__(self, noise: float = 0.0) -> None:

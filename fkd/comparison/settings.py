@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fkd.terminal import printable
+from fkd.errors import printable
 from fkd.training.runs.command_line import is_learned
 from fkd.training.runs.reading import number, scalar
 

@@ -32,8 +32,8 @@ def build_module(cfg: DictConfig) -> KeypointModule:
             could not be loaded again.
     """
     config = plain(cfg)
-    for group in ("model", "crop"):
-        checkpoint.check_trusted(config[group], f"{group}={cfg[group].name}")
+    checkpoint.check_trusted(config["model"], f"model={cfg.model.name}")
+    checkpoint.check_trusted(config["crop"]["plan"], "crop.plan")
     detect.check(config["detector"])
     heatmap_loss = None
     if cfg.model.get("heatmaps") is not None:

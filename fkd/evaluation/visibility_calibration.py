@@ -11,8 +11,7 @@ from fkd.errors import UserError
 from fkd.geometry import Jitter, channels_first, crop_images, crop_matrices, square_around
 from fkd.inference.predictor import Net, answers
 from fkd.io.images import in_channels
-from fkd.models.error_model import Floats
-from fkd.models.visibility_model import VisibilityModel
+from fkd.models.visibility_model import Floats, VisibilityModel
 from fkd.schema import IBUG68
 from fkd.synthetic.render import draw
 from fkd.terminal import progress

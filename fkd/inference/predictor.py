@@ -88,6 +88,11 @@ class Predictor:
         """Whether faces have an expected error of each point."""
         return self.net.metadata.error_model is not None
 
+    @property
+    def has_visibility(self) -> bool:
+        """Whether faces have the probability that each point is visible."""
+        return self.net.metadata.visibility_model is not None
+
     @overload
     def __call__(self, photo: Photo) -> FoundFaces: ...  # type: ignore[overload-overlap]
     @overload

@@ -15,10 +15,9 @@ from PIL import Image as Pillow
 from PIL import WebPImagePlugin as WebpImagePlugin
 from PIL.ImageFile import ImageFile
 
-from fkd.errors import UserError
+from fkd.errors import UserError, printable
 from fkd.io.atomic import whole_file
 from fkd.io.regular import regular_file
-from fkd.terminal import printable
 from fkd.types import Image
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))

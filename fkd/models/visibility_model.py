@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.head_pose import head_pose
-from fkd.models.error_model import Floats
 from fkd.types import Points
+
+Floats = npt.NDArray[np.floating]
 
 _FEATURES = 6
 _RIGHT_ANGLE = 90.0  # degrees

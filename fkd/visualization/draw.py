@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fkd.errors import printable
 from fkd.geometry import Crop, adjust, square_around
 from fkd.schema import KeypointSchema
-from fkd.terminal import printable
 from fkd.types import Face, Image, Points
 
 TARGET = (0, 255, 0)

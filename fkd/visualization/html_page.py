@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from fkd.errors import printable
 from fkd.io.atomic import whole_file
-from fkd.terminal import printable
 
 
 def escape(text: str) -> str:

@@ -20,8 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.distributed import RAY_FOLDER
-from fkd.errors import BAD_OBJECTIVE, Stopped, UserError
-from fkd.terminal import printable
+from fkd.errors import BAD_OBJECTIVE, Stopped, UserError, printable
 
 log = logging.getLogger(__name__)
 

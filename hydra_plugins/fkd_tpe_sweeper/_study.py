@@ -15,10 +15,9 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from fkd.config.instantiate import instantiate
-from fkd.errors import UserError, short
+from fkd.errors import UserError, printable, short
 from fkd.io.atomic import is_locked, locked
 from fkd.library_internals.optuna import running_trial
-from fkd.terminal import printable
 from fkd.training.optuna_storage import named, open_storage, reached
 from fkd.training.runs.command_line import is_learned
 from fkd.training.runs.reading import number as finite

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fkd.terminal import printable
+from fkd.errors import printable
 from fkd.training.runs.command_line import is_learned
 from fkd.training.runs.run_folder import write_json
 from hydra_plugins.fkd_tpe_sweeper import _plots

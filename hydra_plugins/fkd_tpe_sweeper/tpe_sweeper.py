@@ -12,10 +12,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from fkd.config import checks
-from fkd.errors import UserError
+from fkd.errors import UserError, printable
 from fkd.io.atomic import whole_file
 from fkd.library_internals.hydra import parse
-from fkd.terminal import printable
 
 log = logging.getLogger(__name__)
 

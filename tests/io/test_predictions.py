@@ -33,7 +33,7 @@ def test_the_file_has_the_form_that_others_rely_on(tmp_path: Path) -> None:
     first, second = json.loads(path.read_text())
     assert list(first) == ["image", "width", "height", "faces"]
     assert (first["image"], first["width"], first["height"]) == ("sub/a.jpg", 640, 480)
-    keys = ["box", "score", "keypoints", "pose", "eye_opening", "mouth_opening", "expected_error"]
+    keys = ["box", "score", "keypoints", "pose", "eye_opening", "mouth_opening", "expected_error", "visible"]
     assert [list(values) for values in first["faces"]] == [keys] * 2
     assert [tuple(values["pose"].values()) for values in first["faces"]] == [
         pytest.approx(face.pose, abs=6e-3) for face in faces

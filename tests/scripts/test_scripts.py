@@ -443,7 +443,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["trainer.max_epochs=0", "trainer=debug"], ["trainer.max_epochs", "no epoch"]),
         (["optimized_metric=val/nmf"], ["optimized_metric=val/nmf", "val/nme"]),
         (["trainer=gpu"], ["trainer", "gpu"]),
-        (["crop.plan.scale=0"], ["crop.plan", "scale=0"]),
+        (["crop.plan.scale=0"], ["crop.plan: scale:", "found 0"]),
         (["loss=null"], ["group"]),
         (["schema=ibug69"], ["schema=ibug69", "ibug68"]),
         (["data.batch_size=1"], ["data.batch_size=1", "compact"]),
