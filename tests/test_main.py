@@ -82,7 +82,7 @@ def test_command_and_script_are_the_same(name: str) -> None:
         ("fkd train model=naim", {"model=naimish", "model=naimish_bn"}, "model=simple"),
         ("fkd train model=naimish loss.b", set(), "loss="),
         ("fkd predict outp", {"output="}, "input="),
-        ("fkd predict ckpt=fkd/weights/udac", {"ckpt=fkd/weights/udacity.onnx"}, "ckpt=fkd/weights/README.md"),
+        ("fkd predict ckpt=fkd/weights/wil", {"ckpt=fkd/weights/wild.onnx"}, "ckpt=fkd/weights/README.md"),
         ("fkd train seed=1 resume=f", {"resume=fkd/"}, "resume=docs/"),
         ("fkd evaluate ckpt=", {"ckpt=fkd/", "ckpt=README.md"}, "ckpt=.git/"),
         ("fkd nonsense ckpt=f", set(), "ckpt=fkd/"),

@@ -48,7 +48,7 @@ def verdict(ranking: Ranking, resamples: int) -> str | None:
         return f"no paired test: {both} share {count} test face{'' if count == 1 else 's'}, two are needed"
     trainings, subjects = [len(side.runs) for side in sides], faces[0].subjects[rows[0]][known]
     first, second = np.split(errors[:, known], [trainings[0]])
-    found = interval(first, second, subjects, resamples, _SEED)
+    found = Interval(*np.round(interval(first, second, subjects, resamples, _SEED), 3).tolist())  # as it is shown
     several = "" if max(trainings) == 1 else f", means over {trainings[0]} and {trainings[1]} trainings"
     missed = any(one.missed[row].any() for one, row in zip(faces, rows, strict=True))
     return (

