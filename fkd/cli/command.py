@@ -382,7 +382,10 @@ def _arranged(arguments: Sequence[str]) -> list[str]:
 
 
 def quoted(argument: str) -> str:
-    """The argument with its value in quotes, if that is a path that Hydra cannot parse, as in input=a,b (1).jpg."""
+    """The argument with its value in quotes, if that is a path, or a list of paths, that Hydra cannot parse.
+
+    As in input=a,b (1).jpg or ckpt=[1_model=simple/best.ckpt,best.ckpt].
+    """
     key, equals, value = argument.partition("=")
     if not equals or key not in PATHS:
         return argument
@@ -392,6 +395,8 @@ def quoted(argument: str) -> str:
             return argument
     except HydraException:
         pass
+    if re.fullmatch(r"\[.+\]", value) and not Path(value).exists():  # a list of such paths
+        return f"{key}=[{','.join(in_quotes(each.strip()) for each in value[1:-1].split(','))}]"
     return f"{key}={in_quotes(value)}"
 
 

@@ -228,3 +228,16 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(command: str) -> None:
         process.stdout.close()  # before it writes anything
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_paths_of_a_list_may_hold_what_means_something_to_hydra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        quoted("ckpt=[1_model=simple/best.ckpt, it's (1).ckpt]")
+        == r"ckpt=['1_model=simple/best.ckpt','it\'s (1).ckpt']"
+    )
+    assert quoted("ckpt=[a.ckpt,b.ckpt]") == "ckpt=[a.ckpt,b.ckpt]"
+    Path("[a=1,b=2]").touch()
+    assert quoted("ckpt=[a=1,b=2]") == "ckpt='[a=1,b=2]'"
