@@ -90,9 +90,14 @@ def test_a_net_that_kept_no_hashes_is_not_said_to_know_nobody(script: Script, ro
     assert (metrics["subjects_in_training"], said) == (6, "6")
 
 
-def test_of_the_packaged_net_nothing_is_known(script: Script, root: Path) -> None:
-    metrics, said = scored(script, *alone(root, "learned"))
-    assert (metrics["subjects_in_training"], said) == (None, "unknown")
+@pytest.mark.parametrize(
+    ("name", "known"), [("wild", (0, "0")), ("synthetic", (0, "0")), ("udacity", (None, "unknown"))]
+)
+def test_of_a_net_without_hashes_nothing_is_known(
+    script: Script, root: Path, name: str, known: tuple[int | None, str]
+) -> None:
+    metrics, said = scored(script, f"ckpt={name}", *alone(root, "learned"))
+    assert (metrics["subjects_in_training"], said) == known
 
 
 def test_the_rest_of_the_training_is_known_too(script: Script, root: Path, trained: Path) -> None:
