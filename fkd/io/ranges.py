@@ -9,6 +9,8 @@ from functools import cache
 from types import NoneType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 
 class Within(NamedTuple):
     """The numbers from `low` to `high`."""
@@ -63,7 +65,7 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], ke
 
     Args:
         target: a class or function; types are checked if it is fkd's own.
-        arguments: values by name; those that are not plain are left to the target.
+        arguments: values by name.
         key: of the arguments, for errors.
 
     Raises:
@@ -83,16 +85,19 @@ def annotations(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def check(value: Any, expected: Any, key: str) -> None:
-    """Check a plain value, or each of a list, against an annotation.
+    """Check a value, or each of a list, against an annotation. A mapping may become an object of any other kind.
 
     Raises:
         ValueError: naming the key, what was expected and what was found.
     """
     kinds = _kinds(expected)
+    if isinstance(value, np.generic):
+        value = value.item()
     kind: Any = list if isinstance(value, tuple) else type(value)
-    if kind in _PLAIN and Any not in kinds and kind not in kinds and not (kind is int and float in kinds):
+    if not (Any in kinds or kind in kinds or (kind is int and float in kinds) or _is_instance(value, kinds)):
         names = " or ".join(sorted(_NAMES.get(each, each.__name__) for each in kinds))
-        raise ValueError(f"{key}: expected {names}, found {_short(value)}")
+        found = _short(value) if kind in _PLAIN else kind.__name__
+        raise ValueError(f"{key}: expected {names}, found {found}")
     if kind is list:
         for number, each in enumerate(value):
             check(each, expected, f"{key}[{number}]")
@@ -102,6 +107,11 @@ def check(value: Any, expected: Any, key: str) -> None:
         low, high = next((note for note in get_args(expected) if isinstance(note, Within)), _WIDEST[kind])
         if not low <= value <= high:
             raise ValueError(f"{key}: expected a number from {low:g} to {high:g}, found {_short(value)}")
+
+
+def _is_instance(value: Any, kinds: set[Any]) -> bool:
+    others = kinds.difference(_PLAIN)
+    return any(isinstance(value, each) for each in others) or bool(others and isinstance(value, Mapping))
 
 
 _NAMES = {

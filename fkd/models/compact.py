@@ -5,6 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
+from fkd.errors import UserError
 from fkd.io.ranges import Channels, Keypoints, Size, Width, Within
 from fkd.models.hourglass import Blocks, Hourglass, Widths
 
@@ -18,7 +19,7 @@ class Compact(Hourglass):
         center, unit: of the output, in pixels of the image: (k - center) / unit, as the codec says.
 
     Raises:
-        UserError: the size is not a multiple of 16.
+        UserError: the size is not a multiple of 16, or the unit not above 0.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class Compact(Hourglass):
         center: Annotated[float, Within(-1e5, 1e5)],
         unit: Annotated[float, Within(-1e5, 1e5)],
     ) -> None:
+        if not unit > 0:
+            raise UserError(f"model.net.unit={unit}: expected pixels above 0")
         super().__init__(channels, size, keypoints, stem, widths, blocks)  # no bias of the maps: softmax ignores it
         cells = 4 * torch.arange(size // 4) + 1.5  # the cells' centres in pixels of the image
         self.coordinates = SoftArgmax((cells - center) / unit, keypoints)

@@ -511,6 +511,9 @@ def test_detectors_of_conf_build_without_hydra(tmp_path: Path) -> None:
         ({"colour": 3}, "unexpected keyword argument 'colour'"),
         ({"stages": [1]}, "detector.stages: expected a number or a text"),
         ({"sure": "many"}, "detector"),
+        ({"min_share": config("haar")["correction"]}, "detector.min_share: expected a number, found Correction"),
+        ({"correction": config("haar")["jitter"]}, "detector.correction: expected Correction, found Jitter"),
+        ({"limit": config("haar")["jitter"]}, "detector.limit: expected a number or null, found Jitter"),
     ],
 )
 def test_untrusted_configs_build_nothing_else(change: dict[str, Any], said: str) -> None:

@@ -224,6 +224,12 @@ def test_the_group_fits_its_class(name):
     assert raw["defaults"] == ["base"]
 
 
+@pytest.mark.parametrize("unit", [0.0, -0.0, -1.0, float("nan")])
+def test_compact_needs_a_unit_as_its_codec_does(unit: float) -> None:
+    with pytest.raises(UserError, match=r"model\.net\.unit=.*: expected pixels above 0"):
+        Compact(1, 32, 5, 8, [8, 8, 8], [1, 1, 1], 15.5, unit)
+
+
 def test_compact_answers_in_its_codecs_unit():
     """The same weights in another unit give the same pixels, but for the correction layer, which starts at zero."""
     image = torch.rand(2, 1, 32, 32)

@@ -19,9 +19,11 @@ from fkd.data.sources.exclusion_list import Exclusion
 from fkd.data.sources.missing_points import filled
 from fkd.data.sources.parsing import LARGEST, below, leads_out
 from fkd.data.split import Rows, by_subject, shares
-from fkd.errors import UserError, of_the_user
+from fkd.errors import UserError, of_the_user, short
 from fkd.schema import KeypointSchema, mapped_points, schema_of
 from fkd.types import Annotations, Hashes
+
+_LONGEST_PATH = 4096  # characters; systems allow no more
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,13 @@ class FileSet:
                 names.append(name)
                 continue
             if is_needed:  # only here, because `where` may read the file again
-                path = below(self.folder, name, where := listing.where(row))
+                where = listing.where(row)
+                if len(name) > _LONGEST_PATH:
+                    raise UserError(
+                        f"{where.replace(name, short(name))}: expected the name of an image, found one of "
+                        f"{len(name):,} characters, which no file can have; correct it"
+                    )
+                path = below(self.folder, name, where)
                 raise UserError(
                     f"{where}: the image {path} is missing or no file; put it there; or name {name} in a file that "
                     "data.exclude=FILE leaves out"

@@ -146,3 +146,10 @@ def test_a_size_that_no_image_has_is_refused(write, fileset, side):
     write(document(*[image(i, size=True) for i in range(10)]).replace("width='62'", f"width='{side}'"))
     with pytest.raises(UserError, match=r"expected an image's width and height, found .*'width': '1e"):
         load(fileset)
+
+
+def test_a_name_that_no_file_can_have_is_not_printed_whole(write, fileset) -> None:
+    write(document(image(0), image(1).replace("p1.png", "p1.png" + "x" * 5000)))
+    with pytest.raises(UserError, match="expected the name of an image, found one of 5,006 characters") as error:
+        load(fileset)
+    assert len(str(error.value)) < 500
