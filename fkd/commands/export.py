@@ -7,6 +7,7 @@ fkd export ckpt=outputs/.../checkpoints/best.ckpt output=small.onnx int8=true da
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -45,19 +46,27 @@ _BATCH = 16
 @command("export")
 def main(cfg: DictConfig) -> None:
     output = checks.path(cfg, "output")
-    int8, half = checks.flag(cfg, "int8"), checks.flag(cfg, "half")
+    export.check_output(output, checks.flag(cfg, "int8"), checks.flag(cfg, "half"))
+    with unless_wrong(output.parent):
+        write(cfg, output)
+
+
+def write(cfg: DictConfig, output: Path) -> None:
+    """Export, compare with the checkpoint on crops, and show what it costs.
+
+    Raises:
+        UserError: the net cannot be exported, or the file would give other answers; then nothing is written.
+    """
+    int8, half, visibility = (checks.flag(cfg, key) for key in ("int8", "half", "visibility"))
     tolerance = checks.number(cfg, "tolerance", least=0)
-    export.check_output(output, int8, half)
     count, detector = checks.whole(cfg, "crops", least=2), build_detector(cfg)
     ckpt = checks.net(cfg, "ckpt")
-    shows_points = checks.flag(cfg, "visibility")
-    with unless_wrong(output.parent):
-        net = load_net(ckpt, "cpu")
-        if shows_points:
-            visibility_calibration.check(net)
-        compatibility.check_labels(cfg, net.config)
-        cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
-        faces = build_faces(cfg)
+    net = load_net(ckpt, "cpu")
+    if visibility:
+        visibility_calibration.check(net)
+    compatibility.check_labels(cfg, net.config)
+    cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
+    faces = build_faces(cfg)
     if (learned := net.config["data"]["name"]) != faces.name:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
@@ -66,7 +75,7 @@ def main(cfg: DictConfig) -> None:
         known = Sample.of(faces, "val", count, net, cfg.boxes, detector)
         net.metadata = replace(net.metadata, error_model=known.error_model(net))
         show(f"expected errors: calibrated on {len(known.crops):,} validation faces, as the checkpoint has none")
-    if shows_points:
+    if visibility:
         seen = visibility_calibration.calibrate(net)
         net.metadata = replace(net.metadata, visibility_model=seen.model)
         show(f"visible points: area under the ROC curve {seen.area:.3f} on synthetic faces")
@@ -82,8 +91,8 @@ def main(cfg: DictConfig) -> None:
             checkpoint.write_safetensors(checkpoint.read(ckpt, "ckpt") | calibrated, written)
             again: Run = load_net(written, "cpu", "output")
         else:
-            write = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
-            write(net.model, net.metadata, written)
+            to_file = export.to_onnx if written.suffix == ".onnx" else export.to_torch_export
+            to_file(net.model, net.metadata, written)
             again = export.reader(written)
         nets: dict[str, Run] = {"checkpoint": net, "float32": again}
         if not (found := test.largest_difference(nets["float32"], net)) <= tolerance:  # also true for NaN

@@ -29,9 +29,9 @@ def main(cfg: DictConfig) -> None:
             "expected_error=true: expected a net with the expected errors of its points, found an older one without; "
             "export its checkpoint again with the data that it was trained on, or leave expected_error out"
         )
-    given = {"has_errors": job.predictor.has_errors, "has_visibility": job.predictor.has_visibility}
+    known = {"has_errors": job.predictor.has_errors, "has_visibility": job.predictor.has_visibility}
     with unless_wrong(job.output), ExitStack() as files:
-        writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts, **given))
+        writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts, **known))
         canvas = files.enter_context(job.canvas()) if images else None
 
         def write(place: Place, image: Image, faces: list[Face]) -> None:

@@ -171,9 +171,10 @@ def to_half(source: Path, path: Path) -> None:
         with safe_open(source, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
             metadata = file.metadata()
-        is_weight = {name: tensor.is_floating_point() and tensor.ndim > 2 for name, tensor in tensors.items()}
-        is_weight |= {name: True for name in tensors if name.endswith(".weight") and tensors[name].ndim == 2}
-        smaller = {name: tensor.half() if is_weight[name] else tensor for name, tensor in tensors.items()}
+        smaller = {
+            name: tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 and name != "mean_shape" else tensor
+            for name, tensor in tensors.items()
+        }
         with whole_file(path) as written:
             written.write(safetensors.torch.save(smaller, metadata))
         return

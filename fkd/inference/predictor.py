@@ -169,7 +169,7 @@ class Predictor:
         if crops := [look.crops for look in looks if look.crops is not None]:
             metadata = self.net.metadata
             keypoints, spreads = answers(self.net, np.concatenate(crops), self.flip, metadata.needs_spread)
-            judged = [*zip(*judgements(metadata, keypoints, spreads), strict=True)]
+            judged = [*zip(*_judgements(metadata, keypoints, spreads), strict=True)]
         ends = np.cumsum([look.faces for look in looks])
         return [
             self._faces_of(look, transform(points, invert(look.matrices)), judged[end - look.faces : end])
@@ -192,7 +192,7 @@ class Predictor:
         return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
 
 
-def judgements(
+def _judgements(
     metadata: Metadata, keypoints: Points, spreads: PerPoint | None
 ) -> tuple[Sequence[PerPoint | None], Sequence[PerPoint | None]]:
     """Expected errors and probabilities of visibility of N faces, (N, K) each, or N times None if they are unknown.

@@ -87,9 +87,9 @@ def _between(face: Face, last: Face, back: int, gap: int) -> Face:
 
 
 def _grown(face: Face, frames: int) -> Face:
-    """A face that was found a number of frames away: larger, without a score and expected errors."""
+    """A face that was found a number of frames away: larger, and without what was found of it there."""
     centre, factor = (face.box[:2] + face.box[2:]) / 2, np.float32(1 + _GROWTH * frames)
     box, keypoints = (
         (centre + factor * (points - centre)).astype(np.float32) for points in (face.box.reshape(2, 2), face.keypoints)
     )
-    return replace(face, box=box.ravel(), keypoints=keypoints, score=None, expected_error=None)
+    return replace(face, box=box.ravel(), keypoints=keypoints, score=None, expected_error=None, visible=None)

@@ -13,7 +13,8 @@ REACH = 3
 
 def face(x: float, score: float | None = 1.0) -> Face:
     """A face 40 pixels wide with its centre at (x, 50)."""
-    return Face(IBUG68, np.float32([x - 20, 30, x + 20, 70]), score, np.float32(SHAPE + np.array([x, 50])))
+    keypoints, each = np.float32(SHAPE + np.array([x, 50])), np.full(68, 0.5, np.float32)
+    return Face(IBUG68, np.float32([x - 20, 30, x + 20, 70]), score, keypoints, each, each)
 
 
 def followed(sightings: Sequence[Sequence[float]]) -> list[list[Face]]:
@@ -49,7 +50,8 @@ def test_a_face_that_is_lost_for_some_frames_moves_evenly(gap: int) -> None:
     places = [100 + 6 * number for number in range(8 + gap)]
     frames = followed([[] if 4 <= number < 4 + gap else [x] for number, x in enumerate(places)])
     assert all(covers(faces, x) for x, faces in zip(places, frames, strict=True))
-    assert all(found.score is None for faces in frames[4 : 4 + gap] for found in faces)
+    for found in (found for faces in frames[4 : 4 + gap] for found in faces):
+        assert (found.score, found.expected_error, found.visible) == (None, None, None)
 
 
 def test_a_face_is_there_for_some_frames_before_it_is_found_and_after() -> None:
