@@ -1,10 +1,22 @@
 """Detectors: from an image to the boxes of its faces, corrected to the squares around the points."""
 
-from fkd.detect.base import Candidates, Detector, iou
+from fkd.detect.base import Candidates, Detections, Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build, check, without_files
 from fkd.detect.haar import Haar
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
-__all__ = ["BoxFile", "Candidates", "Detector", "Haar", "WholeImage", "YuNet", "build", "check", "iou", "without_files"]
+__all__ = [
+    "BoxFile",
+    "Candidates",
+    "Detections",
+    "Detector",
+    "Haar",
+    "WholeImage",
+    "YuNet",
+    "build",
+    "check",
+    "iou",
+    "without_files",
+]
