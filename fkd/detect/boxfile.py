@@ -62,6 +62,11 @@ class BoxFile:
         """As `fkd.detect.Detector`; without doubtful boxes."""
         return Candidates(*self(image, path))
 
+    @property
+    def images(self) -> list[str]:
+        """Names of the images in the file, with `/`."""
+        return list(self._faces)
+
     @cached_property
     def _faces(self) -> "dict[str, list[_Row]]":
         """Rows of each image in the file."""

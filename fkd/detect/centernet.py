@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.detect.base import Candidates, Detections, Limit, Scores, beyond_edges, check_values, iou
-from fkd.errors import UserError
+from fkd.detect.base import Candidates, Detections, Limit, Scores, check_values, iou
+from fkd.detect.image_net import ImageNet, image_net
 from fkd.geometry import Correction, Jitter, square
-from fkd.io.onnx_runtime import image_net
 from fkd.io.ranges import OWN_FILE, Share, Within
 from fkd.types import Image, Points
 
-INPUT, OUTPUT = "image", "maps"
-"""Names in the graph: (1, 1, H, W) uint8, H and W multiples of 32 -> the maps of `fkd.face_detector.net`."""
 STRIDE, MULTIPLE = 8, 32
+"""Pixels for each cell of a map; the width and height of a searched image are multiples of the second."""
 
 _SMALLEST = 12.0  # pixels of the searched image: the narrowest square around a face's points that is found well
 _LARGE, _COARSE = 640, 320  # a searched image that is longer than the first is searched at the second length, too
 _MOST_PIXELS = 6_000_000  # of a searched image, about 100 bytes each
 _DOUBTFUL = 0.15  # least score of a possible face
+_LEAST_SIZE = 4.0
 _FINER = 0.6  # smallest possible face, relative to that of a face
 
 
@@ -53,7 +50,7 @@ class CenterNet:
     model: Annotated[str | None, OWN_FILE]
     score: Share
     nms: Share
-    min_size: Annotated[float, Within(2, 1e6)]
+    min_size: Annotated[float, Within(_LEAST_SIZE, 1e6)]
     correction: Correction
     jitter: Jitter
     limit: Limit
@@ -64,8 +61,79 @@ class CenterNet:
 
     def __call__(self, image: Image, path: str | None = None) -> Detections:
         """As `fkd.detect.Detector`."""
-        grey = image if image.ndim == 2 else None
-        found = [self._search(image, grey, zoom) for zoom in self._zooms(image.shape[1], image.shape[0])]
+        height, width = image.shape[:2]
+        finest = min(_SMALLEST / self.min_size, math.sqrt(_MOST_PIXELS / (height * width)))
+        longest = finest * max(height, width)
+        zooms = [finest, finest * _COARSE / longest] if longest > _LARGE else [finest]
+        found = [self._search(image, zoom) for zoom in zooms]
         squares, scores, rolls = (np.concatenate(columns) for columns in zip(*found, strict=True))
         kept = _without_doubles(squares, scores, self.nms)
-        return Detections(self.correction(squares[kept]), scores[kept], rolls[kept])
+        return Detections(self.correction(squares[kept], rolls[kept]), scores[kept], rolls[kept])
+
+    def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
+        """As `fkd.detect.Detector`; doubtful: smaller faces and those with a lower score."""
+        squares, scores, rolls = self._lenient(image)
+        assert rolls is not None
+        is_sure = (scores >= self.score) & (squares[:, 2] - squares[:, 0] >= self.min_size)
+        return Candidates(squares[is_sure], scores[is_sure], squares[~is_sure], rolls[is_sure])
+
+    @cached_property
+    def _lenient(self) -> CenterNet:
+        return replace(self, score=min(self.score, _DOUBTFUL), min_size=max(_FINER * self.min_size, _LEAST_SIZE))
+
+    @cached_property
+    def _net(self) -> ImageNet:
+        return image_net(self.model, "detector.model")
+
+    def _search(self, image: Image, zoom: float) -> tuple[Points, Scores, Scores]:
+        """Squares (N, 4) in pixels of the image, scores (N,) and rolls (N,) in degrees, of one scale."""
+        height, width = image.shape[:2]
+        size = max(round(zoom * width), 1), max(round(zoom * height), 1)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        padded = np.zeros([-(-side // MULTIPLE) * MULTIPLE for side in grey.shape], np.uint8)
+        padded[: size[1], : size[0]] = grey
+        found = decode(self._net(padded[None, None])[0], self.score)
+        ratio = np.array([width / size[0], height / size[1]], np.float32)
+        centres = (found.centres + np.float32(0.5)) * ratio - np.float32(0.5)
+        return square(centres, found.sides * math.sqrt(ratio.prod())), found.scores, found.rolls
+
+
+class Peaks(NamedTuple):
+    """The faces of a map, N."""
+
+    centres: Points  # (N, 2) pixels of the searched image
+    sides: npt.NDArray[np.float32]  # (N,) pixels
+    rolls: Scores  # (N,) degrees, clockwise
+    scores: Scores  # (N,)
+
+
+def decode(maps: npt.NDArray[np.float32], least: float) -> Peaks:
+    """The peaks of a net's maps with a score from `least` on.
+
+    Args:
+        maps: (6, H, W) of `fkd.face_detector.net.CenterNet`.
+        least: smallest score.
+    """
+    logits = maps[0]
+    is_peak = (logits == cv2.dilate(logits, np.ones((3, 3)))) & (logits >= _logit(least))
+    rows, columns = np.nonzero(is_peak)
+    logit, right, down, width, cos, sin = maps[:, rows, columns]
+    middles = np.stack([columns + right, rows + down], axis=1) * STRIDE + (STRIDE - 1) / 2
+    sides = np.exp(np.clip(width, -3, 8)) * STRIDE  # a foreign file may give any numbers
+    scores = 1 / (1 + np.exp(-logit))
+    rolls = np.degrees(np.arctan2(sin, cos))
+    return Peaks(*(values.astype(np.float32) for values in (middles, sides, rolls, scores)))
+
+
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share)) if 0 < share < 1 else math.copysign(math.inf, share - 0.5)
+
+
+def _without_doubles(squares: Points, scores: Scores, most: float) -> npt.NDArray[np.int64]:
+    """The boxes to keep, best first: those that overlap no better one by more than `most` (IoU)."""
+    kept: list[int] = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        if not kept or iou(squares[i], squares[kept]).max() <= most:
+            kept.append(i)
+    return np.array(kept, np.int64)

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics import MeanMetric
 
+from fkd.face_detector.mosaics import Mosaic
 from fkd.face_detector.targets import loss_of
 
 WEIGHTS = {"centre": 1.0, "offset": 2.0, "size": 1.0, "roll": 0.3}
@@ -35,14 +36,14 @@ class DetectorModule(pl.LightningModule):
         maps: Tensor = self.net(images)
         return maps
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Mosaic, batch_idx: int) -> Tensor:
         loss = sum(self._losses(batch).values(), torch.zeros(()))
         self.train_loss.update(loss.detach())
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        losses, size = self._losses(batch), len(batch[0])
+    def validation_step(self, batch: Mosaic, batch_idx: int) -> None:
+        losses, size = self._losses(batch), len(batch.image)
         self.val_loss.update(sum(losses.values(), torch.zeros(())))
         self.log("val/loss", self.val_loss, on_epoch=True, batch_size=size)
         self.log_dict({f"val/{name}": value for name, value in losses.items()}, on_epoch=True, batch_size=size)
@@ -54,6 +55,10 @@ class DetectorModule(pl.LightningModule):
         schedule = OneCycleLR(optimizer, highest, steps, pct_start=0.1, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _losses(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        images, target = batch
-        return {name: WEIGHTS[name] * value for name, value in loss_of(self.net(images).float(), target).items()}
+    def load_best(self, path: str) -> None:
+        """Give the net the weights of a checkpoint of this module."""
+        self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+
+    def _losses(self, batch: Mosaic) -> dict[str, Tensor]:
+        maps = self.net(batch.image).float()
+        return {name: WEIGHTS[name] * value for name, value in loss_of(maps, batch.maps).items()}

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from fkd.detect.centernet import MULTIPLE
+from fkd.errors import UserError
 from fkd.face_detector.photos import Labels, Photo
 from fkd.face_detector.targets import maps_of
 from fkd.face_detector.textures import texture
@@ -18,52 +21,71 @@ from fkd.geometry import transform, warp
 from fkd.types import Image
 
 _SEEN = 0.4  # share of a face's square inside of the image from which on it counts as a face
+_PARTS = 0.35, 0.4, 0.25  # shares of images that are divided into 1, 2 and 3 columns; the same for rows
+_SMALLEST = 8.0  # pixels: narrower faces are no lesson
 _UPRIGHT, _ANY = 0.55, 0.25  # shares of images that are turned little, and by any angle; others by up to 45 degrees
 _LITTLE = 10.0  # standard deviation in degrees of a small turn
 _MOST_ZOOM = 2.5  # enlargement of a photo
 
 
-@dataclass(frozen=True)
-class Mosaics(Dataset[tuple[Tensor, Tensor]]):
+class Mosaic(NamedTuple):
+    """An image and what a net shall give for it, or a batch of them."""
+
+    image: Tensor  # (1, S, S) uint8
+    maps: Tensor  # (8, S/8, S/8) float32 of `maps_of`
+
+
+class Mosaics(Dataset[Mosaic]):
     """Images that are made when they are asked for, from torch's random numbers.
 
-    One half shows a part of one photo, the other half parts of four (Bochkovskiy et al., "YOLOv4", arXiv:2004.10934,
-    section 3.3), some of which are textures without a face.
+    An image shows parts of one to nine photos (as in Bochkovskiy et al., "YOLOv4", arXiv:2004.10934, section 3.3). Some
+    parts are textures without a face.
 
-    Attributes:
-        sets: photos; from each set so many as its share says.
-        shares: of each set, in any unit.
+    Args:
+        sets: photos; from each set so many parts as its share says.
+        shares: of the sets, in any unit.
         size: width and height of an image in pixels, a multiple of 32.
         faces: width in pixels of the smallest and of the largest face that a photo is scaled to.
         textures: share of the parts that are textures.
         length: number of images of an epoch.
+
+    Raises:
+        UserError: a value is out of range.
     """
 
-    sets: Sequence[Sequence[Photo]]
-    shares: Sequence[float]
-    size: int
-    faces: tuple[float, float]
-    textures: float
-    length: int
+    def __init__(
+        self,
+        sets: Sequence[Sequence[Photo]],
+        shares: Sequence[float],
+        size: int,
+        faces: Sequence[float],
+        textures: float,
+        length: int,
+    ) -> None:
+        if not isinstance(size, int) or size < MULTIPLE or size % MULTIPLE:
+            raise UserError(f"mosaics.size={size}: expected a multiple of {MULTIPLE}")
+        if len(faces) != 2 or not 1 <= faces[0] < faces[1]:
+            raise UserError(f"mosaics.faces={faces}: expected the smallest and the largest width in pixels, from 1 on")
+        if not 0 <= textures <= 1:
+            raise UserError(f"mosaics.textures={textures}: expected a share from 0 to 1")
+        if not isinstance(length, int) or length < 1:
+            raise UserError(f"mosaics.length={length}: expected a whole number from 1 on")
+        self.sets, self.shares = sets, np.array(shares, np.float64) / sum(shares)
+        self.size, self.faces, self.textures, self.length = size, faces, textures, length
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """(1, S, S) uint8 image and (8, S/8, S/8) maps of `maps_of`."""
+    def __getitem__(self, index: int) -> Mosaic:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         image, labels = self.image(rng)
-        return torch.from_numpy(image)[None], torch.from_numpy(maps_of(labels, self.size))
+        return Mosaic(torch.from_numpy(image)[None], torch.from_numpy(maps_of(labels, self.size)))
 
     def image(self, rng: np.random.Generator) -> tuple[Image, Labels]:
         """An image (S, S) and its faces."""
         size, canvas, found = self.size, np.zeros((self.size, self.size), np.uint8), []
-        if rng.random() < 0.5:
-            parts = [(0, 0, size, size)]
-        else:
-            x, y = rng.integers(size // 4, 3 * size // 4, 2).tolist()
-            parts = [(0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)]
-        for left, top, right, bottom in parts:
+        columns, rows = (_spans(size, int(count), rng) for count in rng.choice([1, 2, 3], 2, p=_PARTS))
+        for (left, right), (top, bottom) in product(columns, rows):
             extent = (right - left, bottom - top)
             part, labels = self._texture(extent, rng) if rng.random() < self.textures else self._part(extent, rng)
             canvas[top:bottom, left:right] = _photographed(part, rng)
@@ -79,7 +101,7 @@ class Mosaics(Dataset[tuple[Tensor, Tensor]]):
 
     def _part(self, extent: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Labels]:
         """A part (h, w) of a photo, and its faces in pixels of the part."""
-        photos = self.sets[int(rng.choice(len(self.sets), p=np.array(self.shares) / sum(self.shares)))]
+        photos = self.sets[int(rng.choice(len(self.sets), p=self.shares))]
         photo = photos[int(rng.integers(len(photos)))]
         height, width = photo.image.shape
         small, large = min(extent), self.faces[1]
@@ -96,10 +118,17 @@ class Mosaics(Dataset[tuple[Tensor, Tensor]]):
         part = warp(photo.image, matrix, np.empty((max(extent), max(extent)), np.uint8))[: extent[1], : extent[0]]
         corners = transform(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5, matrix)
         inside = cv2.fillConvexPoly(np.zeros(extent[::-1], np.uint8), corners.round().astype(np.int32), 1)
-        if not inside.all() and (kind := rng.random()) < 0.8:  # where the photo ends it stays black otherwise
-            beyond = texture(extent, rng) if kind < 0.6 else np.full(extent[::-1], rng.integers(256), np.uint8)
+        if not inside.all() and (kind := rng.random()) < 0.7:  # where the photo ends it stays black otherwise
+            beyond = texture(extent, rng) if kind < 0.4 else np.full(extent[::-1], rng.integers(256), np.uint8)
             part = np.where(inside == 1, part, beyond)
         return part, _moved(photo.labels, matrix, extent)
+
+
+def _spans(size: int, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """`count` spans of about the same length, from 0 to `size`."""
+    cuts = np.arange(1, count) * size / count + rng.uniform(-0.3, 0.3, count - 1) * size / count
+    edges = [0, *cuts.round().astype(int).tolist(), size]
+    return list(pairwise(edges))
 
 
 def _angle(rng: np.random.Generator) -> float:
@@ -132,12 +161,9 @@ def _moved(labels: Labels, matrix: npt.NDArray[np.float64], extent: tuple[int, i
     half = sides[:, None] / 2
     edges = np.minimum(centres + half, extent) - np.maximum(centres - half, 0)
     seen = np.clip(edges, 0, None).prod(axis=1) / sides**2
-    is_sure = labels.is_sure & (seen >= _SEEN) & (sides >= _SMALLEST)
+    scores = np.where((seen >= _SEEN) & (sides >= _SMALLEST), labels.scores, 0).astype(np.float32)
     kept = seen > 0
-    return Labels(centres[kept], sides[kept], rolls[kept], is_sure[kept])
-
-
-_SMALLEST = 8.0  # pixels: narrower faces are no lesson
+    return Labels(centres[kept], sides[kept], rolls[kept], scores[kept])
 
 
 def _photographed(part: Image, rng: np.random.Generator) -> Image:

@@ -4,11 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-STRIDE = 8
-"""Pixels of the image for each cell of the map, in x and in y."""
-MULTIPLE = 32
-"""The width and the height of an image must be multiples of it."""
-
 
 class CenterNet(nn.Module):
     """A map of face centres, with the size and the roll of each face.
@@ -26,7 +21,7 @@ class CenterNet(nn.Module):
     def __init__(self, widths: Sequence[int], depths: Sequence[int], head: int) -> None:
         super().__init__()
         first, second, *rest = widths
-        self.stem = nn.Sequential(_convolution(1, first, 3, 2), _convolution(first, second, 3, 2), _Block(second))
+        self.stem = nn.Sequential(_convolution(1, first, 3, 2), _convolution(first, second, 3, 2))
         inputs = [second, *rest[:-1]]
         self.stages = nn.ModuleList(
             nn.Sequential(_reduction(before, after), *(_Block(after) for _ in range(depth)))
@@ -43,14 +38,14 @@ class CenterNet(nn.Module):
         """(B, 1, H, W) uint8 grey, H and W multiples of 32 -> (B, 6, H/8, W/8).
 
         The channels are the logit of a face centre in this cell; the centre's offset from the middle of the cell to the
-        right and down, in cells; the logarithm of the width of the square around the face's points, in cells; the cosine
-        and the sine of its roll.
+        right and down, in cells; the logarithm of the width of the square around the face's points, in cells; the
+        cosine and the sine of its roll.
         """
-        features, levels = self.stem(images.float() / 255 - 0.5), []
+        levels = [self.stem(images.float() / 255 - 0.5)]
         for stage in self.stages:
-            levels.append(features := stage(features))
+            levels.append(stage(levels[-1]))
         merged: Tensor | None = None
-        for level, lateral, merge in zip(levels[::-1], self.laterals[::-1], self.merges[::-1], strict=True):
+        for level, lateral, merge in zip(levels[:0:-1], self.laterals[::-1], self.merges[::-1], strict=True):
             here = lateral(level)
             if merged is not None:
                 here = here + nn.functional.interpolate(merged, scale_factor=2.0, mode="nearest")

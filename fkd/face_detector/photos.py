@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from fkd.data.face_data import Faces
 from fkd.detect import BoxFile
-from fkd.geometry import Correction, Jitter, square_around
+from fkd.geometry import Correction, Jitter, square, square_around
 from fkd.inference.predictor import Net, Predictor
 from fkd.io import images
 from fkd.schema import KeypointSchema
@@ -21,8 +20,12 @@ from fkd.terminal import progress
 from fkd.types import Face, Image, Points
 
 BOXES = "face_boxes.json"
-"""File of a set of whole photos: path -> [left, top, right, bottom, score] of all faces, pixels from the left and top edge
-of the image, from the hairline to the chin."""
+"""File of a set of whole photos: path -> [left, top, right, bottom, score] of all faces, in pixels."""
+
+
+_PLAUSIBLE = 1.6  # largest distance of a net's points from the training shapes: 95 % of validation faces are below 1
+SURE = 0.5
+"""Least score of a box that is taken for a face in training."""
 
 
 class Labels(NamedTuple):
@@ -32,21 +35,26 @@ class Labels(NamedTuple):
         centres: (N, 2) of the squares around their points, pixels.
         sides: (N,) widths of these squares.
         rolls: (N,) radians by which each head is turned clockwise on the image.
-        is_sure: (N,) bool; the others may be faces or not, and nothing is learned from them.
+        scores: (N,) of the detector that found them, 0 to 1; below `SURE` they may be faces or not.
     """
 
     centres: npt.NDArray[np.float32]
     sides: npt.NDArray[np.float32]
     rolls: npt.NDArray[np.float32]
-    is_sure: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float32]
 
     @classmethod
     def none(cls) -> Labels:
         """Of an image without faces."""
-        return cls(np.zeros((0, 2), np.float32), *np.zeros((2, 0), np.float32), np.zeros(0, bool))
+        return cls(np.zeros((0, 2), np.float32), *np.zeros((3, 0), np.float32))
 
-    def rows(self) -> Iterator[tuple[float, float, float, float, bool]]:
-        """x, y, side, roll and `is_sure` of each face."""
+    @property
+    def squares(self) -> Points:
+        """(N, 4) upright squares of these centres and widths."""
+        return square(self.centres, self.sides)
+
+    def rows(self) -> Iterator[tuple[float, float, float, float, float]]:
+        """x, y, side, roll and score of each face."""
         for (x, y), *others in zip(*(column.tolist() for column in self), strict=True):
             yield (x, y, *others)
 
@@ -66,41 +74,38 @@ class Photo:
     labels: Labels
 
 
-def boxed_photos(
-    root: str, leave_out: Sequence[str], correction: Correction, net: Net, least: float, smallest: float
-) -> list[Photo]:
+def boxed_photos(root: str, leave_out: Sequence[str], correction: Correction, net: Net, smallest: float) -> list[Photo]:
     """Photos below a folder of which another detector has found all faces, in the folder's `face_boxes.json`.
 
-    The keypoints that a net finds in these boxes give the square and the roll to learn. Boxes with a low score are
-    faces or not: see `Labels.is_sure`.
+    The keypoints that a net finds in these boxes give the square and the roll to learn.
 
     Args:
         root: the folder.
         leave_out: photos whose path starts with one of these are left out, such as those of a test set.
         correction: from the boxes to the squares around the points, where the net finds none of a plausible shape.
         net: finds the points.
-        least: score of a sure face.
         smallest: width in pixels of a square in which the net finds points.
 
     Raises:
         UserError: the file or a photo is missing, or wrong.
     """
     file = Path(root, BOXES)
-    finder = Predictor(net, BoxFile(str(file), correction, Jitter(0, 0, 0), None), False, images.MAX_PIXELS)
-    names = [name for name in json.loads(file.read_text("utf-8")) if not name.startswith(tuple(leave_out))]
+    boxes = BoxFile(str(file), correction, Jitter(0, 0, 0), None)
+    finder = Predictor(net, boxes, False, images.MAX_PIXELS)
+    names = [name for name in boxes.images if not name.startswith(tuple(leave_out))]
     photos = []
     with progress(f"Reading {root}", len(names)) as done:
         for name, found in zip(names, finder.stream([Path(root, name) for name in names]), strict=True):
             if found.error is not None:
                 raise found.error
             assert found.image is not None
-            labels = _labels(found.faces, finder, least, smallest)
+            labels = _labels(found.faces, finder, smallest)
             photos.append(Photo(name, images.in_channels(found.image, 1), labels))
             done()
     return photos
 
 
-def _labels(faces: Sequence[Face], finder: Predictor, least: float, smallest: float) -> Labels:
+def _labels(faces: Sequence[Face], finder: Predictor, smallest: float) -> Labels:
     if not faces:
         return Labels.none()
     keypoints = np.stack([face.keypoints for face in faces])
@@ -109,12 +114,12 @@ def _labels(faces: Sequence[Face], finder: Predictor, least: float, smallest: fl
     known = np.ones(len(faces), bool) if shapes is None else shapes.plausible(keypoints, _PLAUSIBLE)
     known &= boxes[:, 2] - boxes[:, 0] >= smallest
     centres, sides, rolls = turned_squares(keypoints, finder.schema)
-    is_sure = np.array([face.score is None or face.score >= least for face in faces])
+    scores = np.array([1 if face.score is None else face.score for face in faces], np.float32)
     return Labels(
         np.where(known[:, None], centres, (boxes[:, :2] + boxes[:, 2:]) / 2),
         np.where(known, sides, boxes[:, 2] - boxes[:, 0]),
         np.where(known, rolls, 0).astype(np.float32),
-        is_sure,
+        scores,
     )
 
 
@@ -125,12 +130,9 @@ def annotated_photos(faces: Faces, split: str) -> list[Photo]:
     photos = []
     for image in np.unique(table.images):
         rows = np.flatnonzero(table.images == image)
-        labels = Labels(centres[rows], sides[rows], rolls[rows], np.ones(len(rows), bool))
+        labels = Labels(centres[rows], sides[rows], rolls[rows], np.ones(len(rows), np.float32))
         photos.append(Photo(str(table.paths[rows[0]]), images.in_channels(faces.images[image], 1), labels))
     return photos
-
-
-_PLAUSIBLE = 1.6  # largest distance of a net's points from the training shapes: 95 % of validation faces are below 1
 
 
 def turned_squares(
@@ -150,77 +152,3 @@ def turned_squares(
     squares = square_around(keypoints @ turn)
     centres = np.squeeze(turn @ ((squares[:, :2] + squares[:, 2:]) / 2)[..., None], -1)
     return centres.astype(np.float32), squares[:, 2] - squares[:, 0], rolls
-
-
-def boxed_photos(
-    root: str, leave_out: Sequence[str], correction: Correction, net: Net, least: float, smallest: float
-) -> list[Photo]:
-    """Photos below a folder of which another detector has found all faces, in the folder's `face_boxes.json`.
-
-    The keypoints that a net finds in these boxes give the square and the roll to learn. Boxes with a low score are
-    faces or not: see `Labels.is_sure`.
-
-    Args:
-        root: the folder.
-        leave_out: photos whose path starts with one of these are left out, such as those of a test set.
-        correction: from the boxes to the squares around the points, where the net finds none of a plausible shape.
-        net: finds the points.
-        least: score of a sure face.
-        smallest: width in pixels of a square in which the net finds points.
-
-    Raises:
-        UserError: the file or a photo is missing, or wrong.
-    """
-    file = Path(root, BOXES)
-    finder = Predictor(net, BoxFile(str(file), correction, Jitter(0, 0, 0), None), False, images.MAX_PIXELS)
-    names = [name for name in json.loads(file.read_text("utf-8")) if not name.startswith(tuple(leave_out))]
-    photos = []
-    with progress(f"Reading {root}", len(names)) as done:
-        for name, found in zip(names, finder.stream([Path(root, name) for name in names]), strict=True):
-            if found.error is not None:
-                raise found.error
-            assert found.image is not None
-            labels = _labels(found.faces, finder, least, smallest)
-            photos.append(Photo(name, images.in_channels(found.image, 1), labels))
-            done()
-    return photos
-
-
-def _labels(faces: Sequence[Face], finder: Predictor, least: float, smallest: float) -> Labels:
-    if not faces:
-        return Labels.none()
-    keypoints = np.stack([face.keypoints for face in faces])
-    boxes = np.stack([face.box for face in faces])
-    shapes = finder.net.metadata.shapes
-    known = np.ones(len(faces), bool) if shapes is None else shapes.plausible(keypoints, _PLAUSIBLE)
-    known &= boxes[:, 2] - boxes[:, 0] >= smallest
-    centres, sides, rolls = turned_squares(keypoints, finder.schema)
-    is_sure = np.array([face.score is None or face.score >= least for face in faces])
-    return Labels(
-        np.where(known[:, None], centres, (boxes[:, :2] + boxes[:, 2:]) / 2),
-        np.where(known, sides, boxes[:, 2] - boxes[:, 0]),
-        np.where(known, rolls, 0).astype(np.float32),
-        is_sure,
-    )
-
-
-def annotated_photos(faces: Faces, split: str) -> list[Photo]:
-    """The images of a keypoint data set; faces that it does not annotate are taken for background."""
-    table = faces.subset(split)
-    centres, sides, rolls = turned_squares(table.keypoints, table.schema)
-    photos = []
-    for image in np.unique(table.images):
-        rows = np.flatnonzero(table.images == image)
-        labels = Labels(centres[rows], sides[rows], rolls[rows], np.ones(len(rows), bool))
-        photos.append(Photo(str(table.paths[rows[0]]), images.in_channels(faces.images[image], 1), labels))
-    return photos
-
-
-_PLAUSIBLE = 1.6  # largest distance of a net's points from the training shapes: 95 % of validation faces are below 1
-
-
-def rolls_of(keypoints: Points, schema: KeypointSchema) -> npt.NDArray[np.float32]:
-    """(N, K, 2) -> (N,) radians by which the line from the right to the left eye is turned clockwise on the image."""
-    right, left = (keypoints[:, list(eye)].mean(axis=1) for eye in schema.eyes)
-    x, y = (left - right).T
-    return np.arctan2(y, x).astype(np.float32)

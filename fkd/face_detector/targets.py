@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fkd.face_detector.net import STRIDE
-from fkd.face_detector.photos import Labels
+from fkd.detect.centernet import STRIDE
+from fkd.face_detector.photos import SURE, Labels
 from fkd.types import Points
 
 _SPREAD = 0.08  # standard deviation of a face's peak, as a share of its width
 _NARROWEST = 0.5  # the same in cells, at least
 _NEAR = 0.1  # distance from the centre up to which cells learn the square, as a share of its width; one cell at least
-_UNCLEAR = 0.6  # half width, in face widths, of the square about an ignored face where nothing is learned
+_UNCLEAR = 0.6  # half width, in face widths, of the square about a face that may be none, where nothing is learned
 
 
 def maps_of(labels: Labels, size: int) -> Points:
@@ -26,9 +26,9 @@ def maps_of(labels: Labels, size: int) -> Points:
     maps = np.zeros((8, cells, cells), np.float32)
     maps[6] = 1
     middles = np.arange(cells) * STRIDE + (STRIDE - 1) / 2
-    for x, y, side, roll, is_sure in sorted(labels.rows(), key=lambda row: -row[2]):  # small faces in front
+    for x, y, side, roll, score in sorted(labels.rows(), key=lambda row: -row[2]):  # small faces in front
         dx, dy = (x - middles)[None, :] / STRIDE, (y - middles)[:, None] / STRIDE
-        if not is_sure:
+        if score < SURE:
             reach = _UNCLEAR * side / STRIDE
             maps[6][(np.abs(dx) <= reach) & (np.abs(dy) <= reach)] = 0
             continue

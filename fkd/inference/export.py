@@ -10,7 +10,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,26 +74,41 @@ def to_onnx(model: KeypointNet, metadata: Metadata, path: Path) -> None:
     check_packages()
     names = [OUTPUT, SPREAD] if model.has_spread else [OUTPUT]
     program = _program(_WithSpread(model) if model.has_spread else model, model, metadata.model)
-    with _quiet():
+    proto = onnx_model(program, names, metadata.model)
+    _rename(proto.graph)
+    _write(proto, metadata, path)
+
+
+def onnx_model(program: ExportedProgram, outputs: Sequence[str], name: str) -> Any:
+    """A program as an ONNX model without notes on this machine, with one input `image`.
+
+    Args:
+        program: of torch.export.
+        outputs: names of its outputs.
+        name: of the model, for errors.
+
+    Raises:
+        UserError: it uses an operation that ONNX does not have.
+    """
+    with quiet():
         try:
             exported = torch.onnx.export(
                 program,
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=names,
+                output_names=outputs,
                 opset_version=_OPSET,
                 external_data=False,
                 verbose=False,
                 optimize=True,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise UserError(f"model={metadata.model}: cannot be exported to ONNX ({_first_line(error)})") from error
+            raise UserError(f"model={name}: cannot be exported to ONNX ({_first_line(error)})") from error
     assert exported is not None
     proto = exported.model_proto
-    _rename(proto.graph)
     for part in (proto, *proto.functions):
         _strip(part)
-    _write(proto, metadata, path)
+    return proto
 
 
 def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
@@ -106,7 +121,7 @@ def to_torch_export(model: KeypointNet, metadata: Metadata, path: Path) -> None:
         for node in getattr(part, "graph", torch.fx.Graph()).nodes:
             node.meta.pop("stack_trace", None)  # has paths of this machine
     content = io.BytesIO()  # torch ends the process if a file cannot be written
-    with _quiet(), whole_file(path) as file:
+    with quiet(), whole_file(path) as file:
         torch.export.save(program, content, extra_files={KEY: metadata.to_json()})
         file.write(content.getbuffer())
 
@@ -140,7 +155,7 @@ def to_int8(source: Path, path: Path, crops: Image) -> None:
             return None if crop is None else {INPUT: crop[None]}
 
     model = onnx.load(source)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         small = Path(folder) / "int8.onnx"
         quantization.quantize_static(
             model,
@@ -222,7 +237,7 @@ def _program(graph: nn.Module, model: KeypointNet, name: str) -> ExportedProgram
     images = torch.zeros(2, model.channels, model.size, model.size, dtype=torch.uint8)  # 1 would fix the batch size
     shapes = ({0: Dim("batch", min=1)},)
     graph.eval()
-    with _quiet(), torch.inference_mode(False), torch.no_grad():
+    with quiet(), torch.inference_mode(False), torch.no_grad():
         try:
             return torch.export.export(graph, (images,), dynamic_shapes=shapes, strict=False)
         except Exception:  # the strict mode is slower, but supports more of Python, e.g. len(x)
@@ -295,7 +310,7 @@ def _write(model: Any, metadata: Metadata, path: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence warnings of torch and ONNX Runtime."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ import numpy.typing as npt
 from fkd.errors import UserError, short
 from fkd.inference.metadata import Metadata
 from fkd.inference.onnx_file import metadata_of
+from fkd.io.onnx_runtime import session
 from fkd.types import Image, PerPoint, Points
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ INPUT, OUTPUT, SPREAD = "image", "keypoints", "spread"
 """Names in the graph."""
 
 _MOST_BYTES = 2**31  # of one ONNX file
-_MOST_MEMORY = 2**32  # bytes that all nets of a process compute in
 
 
 class OnnxNet:
@@ -42,7 +40,7 @@ class OnnxNet:
         data = _bytes_of(Path(path))
         try:
             text = metadata_of(data)
-            self._session = _session(path, data)
+            self._session = session(path, data)
             _check_ends(self._session)
             self.metadata = Metadata.from_json(text, self.has_spread)
             self._shape = (self.metadata.channels, self.metadata.size, self.metadata.size)
@@ -84,40 +82,6 @@ class OnnxNet:
     def _run(self, crops: Image) -> list[npt.NDArray[np.float32]]:
         outputs: list[npt.NDArray[np.float32]] = self._session.run(None, {INPUT: np.ascontiguousarray(crops)})
         return outputs
-
-
-def _session(path: str | Path, data: bytes) -> InferenceSession:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(
-            f'{path}: exported nets need ONNX Runtime, which is not installed; pip install "fkd[export]", '
-            "or pip install onnxruntime"
-        ) from error
-    _bound_memory()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised, too
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no common class
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: expected a net in ONNX, found a broken file or one of another kind ({reason})"
-        ) from error
-
-
-@cache
-def _bound_memory() -> None:
-    """Make ONNX Runtime raise an error where a net, which only then shows its sizes, takes much memory."""
-    import onnxruntime
-
-    memory = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    with suppress(RuntimeError):  # the program has made another one
-        onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"max_mem": _MOST_MEMORY}))
 
 
 def _bytes_of(path: Path) -> bytes:

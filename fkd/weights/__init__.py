@@ -19,3 +19,7 @@ def checkpoint(name: str | Path | None) -> Path:
 def exported(name: str | Path | None) -> Path:
     """The same net for use without torch."""
     return checkpoint(name).with_suffix(".onnx")
+
+
+FACE_DETECTOR = Path(__file__).with_name("faces.onnx")
+"""The network of `detector=fkd`."""
