@@ -66,6 +66,12 @@ def build_loaders(cfg: DictConfig, sets: Sequence[Sequence[Photo]]) -> tuple[Loa
         fixed: Any = [views[i] for i in range(count)]
     workers = distributed.loader_workers(cfg.data.num_workers, 0)
     return (
-        DataLoader(mosaics, num_workers=workers, persistent_workers=workers > 0, **options),
+        DataLoader(
+            mosaics,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            prefetch_factor=4 if workers else None,
+            **options,
+        ),
         DataLoader(fixed, **options),
     )

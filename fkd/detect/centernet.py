@@ -23,7 +23,6 @@ STRIDE, MULTIPLE = 8, 32
 _SMALLEST = 12.0  # pixels of the searched image: the narrowest square around a face's points that is found well
 _LARGE, _COARSE = 640, 320  # a searched image that is longer than the first is searched at the second length, too
 _MOST_PIXELS = 6_000_000  # of a searched image, about 100 bytes each
-_DOUBTFUL = 0.15  # least score of a possible face
 _LEAST_SIZE = 4.0
 _FINER = 0.6  # smallest possible face, relative to that of a face
 
@@ -41,6 +40,7 @@ class CenterNet:
         nms: IoU above which the box with the lower score is dropped.
         min_size: width in pixels of the smallest square around a face's points that is searched for. The image is
             shrunk as far as it allows, so that a larger one is faster.
+        doubtful: least score of a possible face, which is only hidden.
         correction, jitter, limit: see `fkd.detect.Detector`.
 
     Raises:
@@ -49,6 +49,7 @@ class CenterNet:
 
     model: Annotated[str | None, OWN_FILE]
     score: Share
+    doubtful: Share
     nms: Share
     min_size: Annotated[float, Within(_LEAST_SIZE, 1e6)]
     correction: Correction
@@ -79,7 +80,7 @@ class CenterNet:
 
     @cached_property
     def _lenient(self) -> CenterNet:
-        return replace(self, score=min(self.score, _DOUBTFUL), min_size=max(_FINER * self.min_size, _LEAST_SIZE))
+        return replace(self, score=min(self.score, self.doubtful), min_size=max(_FINER * self.min_size, _LEAST_SIZE))
 
     @cached_property
     def _net(self) -> ImageNet:

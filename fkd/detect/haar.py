@@ -1,5 +1,7 @@
 """Faces found by the cascades that come with OpenCV."""
 
+from __future__ import annotations
+
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +60,7 @@ class Haar:
         correction, jitter, limit: see `fkd.detect.Detector`.
 
     Raises:
-        UserError: a value is out of range; names its key.
+        UserError: a value is out of range, named by its key; OpenCV is of version 5, which has no cascades.
     """
 
     scale_factor: Annotated[float, Within(1.01, 10)]
@@ -73,6 +75,11 @@ class Haar:
 
     def __post_init__(self) -> None:
         check_values(self)
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise UserError(
+                f"detector=haar: expected OpenCV 4, which has cascades, found OpenCV {cv2.__version__}; choose "
+                'detector=fkd, or pip install "opencv-python-headless<5"'
+            )
 
     def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
         """As `fkd.detect.Detector`."""

@@ -1,0 +1,98 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fkd.errors import UserError
+from fkd.face_detector.mosaics import Mosaics
+from fkd.face_detector.photos import Labels, Photo
+from fkd.face_detector.textures import texture
+from fkd.types import Image
+
+
+def photo(roll: float, side: float = 60.0) -> Photo:
+    """A white square with a dark upper half as a face, turned clockwise, on grey."""
+    image, centre = np.full((200, 240), 110, np.uint8), (130.0, 90.0)
+    ahead, down = np.array([math.cos(roll), math.sin(roll)]), np.array([-math.sin(roll), math.cos(roll)])
+    for level, top in ((250, -0.5), (0, -0.5)):
+        bottom = 0.5 if level == 250 else 0.0
+        corners = [
+            np.array(centre) + side * (x * ahead + y * down)
+            for x, y in ((-0.5, top), (0.5, top), (0.5, bottom), (-0.5, bottom))
+        ]
+        cv2.fillConvexPoly(image, np.round(corners).astype(np.int32), level)
+    labels = Labels(np.array([centre], np.float32), *np.array([[side], [roll], [1]], np.float32))
+    return Photo("a.jpg", image, labels)
+
+
+def mosaics(*photos: Photo, textures: float = 0.0) -> Mosaics:
+    return Mosaics([photos], [1], size=320, faces=(30, 200), textures=textures, length=10)
+
+
+def at(image: Image, x: float, y: float) -> int | None:
+    column, row = round(x), round(y)
+    return int(image[row, column]) if 0 <= row < len(image) and 0 <= column < image.shape[1] else None
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.7, -2.5])
+def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fkd.face_detector.mosaics._PARTS", (1, 0, 0))  # several parts would cut each other
+    made, checked = mosaics(photo(roll)), 0
+    for seed in range(60):
+        image, labels = made.image(np.random.default_rng(seed))
+        blurred = cv2.GaussianBlur(image, (5, 5), 0)
+        for x, y, side, turned, score in labels.rows():
+            if score < 0.5 or side < 40:
+                continue
+            right, down = -math.sin(turned) * side / 4, math.cos(turned) * side / 4
+            dark, bright = at(blurred, x - right, y - down), at(blurred, x + right, y + down)
+            if dark is not None and bright is not None:
+                assert bright > dark + 20, (seed, labels)
+                checked += 1
+    assert checked > 10
+
+
+def test_a_face_that_is_mostly_cut_away_is_unclear() -> None:
+    made = mosaics(photo(0.0))
+    for seed in range(40):
+        _, labels = made.image(np.random.default_rng(seed))
+        for x, y, side, _, score in labels.rows():
+            if not (-side / 2 < x < 320 + side / 2 and -side / 2 < y < 320 + side / 2):
+                assert score == 0
+
+
+def test_examples_depend_on_torch_seed_alone() -> None:
+    made = mosaics(photo(0.0), textures=0.3)
+    torch.manual_seed(3)
+    first = made[0]
+    torch.manual_seed(3)
+    again = made[5]
+    assert torch.equal(first.image, again.image)
+    assert torch.equal(first.maps, again.maps)
+    assert first.image.shape == (1, 320, 320)
+    assert first.maps.shape == (8, 40, 40)
+
+
+def test_textures_have_no_labels_and_differ() -> None:
+    _, labels = mosaics(photo(0.0), textures=1.0).image(np.random.default_rng(0))
+    assert len(labels.sides) == 0
+    drawn = [texture((90, 70), np.random.default_rng(seed)) for seed in range(20)]
+    assert all(one.shape == (70, 90) and one.dtype == np.uint8 for one in drawn)
+    assert len({one.tobytes() for one in drawn}) == 20
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"size": 100}, "mosaics.size=100"),
+        ({"faces": (50, 20)}, "mosaics.faces"),
+        ({"textures": 2}, "mosaics.textures"),
+        ({"length": 0}, "mosaics.length=0"),
+    ],
+)
+def test_values_out_of_range(wrong: dict[str, object], key: str) -> None:
+    values = {"size": 320, "faces": (9, 200), "textures": 0.1, "length": 10} | wrong
+    with pytest.raises(UserError, match=key):
+        Mosaics([[photo(0)]], [1], **values)  # type: ignore[arg-type]
