@@ -18,6 +18,7 @@ LAYERS = (
     {"training"},
     {"inference"},
     {"evaluation", "dataset_report"},
+    {"detector_training"},
     {"config"},
     {"comparison"},
     {"cli"},

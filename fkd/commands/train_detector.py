@@ -28,12 +28,12 @@ def main(cfg: DictConfig) -> None:
         import pytorch_lightning as pl
 
         from fkd.config.build_parts import build_detector
-        from fkd.config.face_detector import build_loaders, build_photos, held_out
+        from fkd.config.detector_training import build_loaders, build_photos, held_out
         from fkd.config.instantiate import instantiate
         from fkd.config.trainer import best_checkpoint, build_trainer
-        from fkd.face_detector import scores
-        from fkd.face_detector.module import DetectorModule
-        from fkd.face_detector.onnx_export import to_onnx
+        from fkd.detector_training import scores
+        from fkd.detector_training.module import DetectorModule
+        from fkd.detector_training.onnx_export import to_onnx
         from fkd.inference.export import check_packages
 
     check_packages()

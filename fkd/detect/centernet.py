@@ -113,7 +113,7 @@ def decode(maps: npt.NDArray[np.float32], least: float) -> Peaks:
     """The peaks of a net's maps with a score from `least` on.
 
     Args:
-        maps: (6, H, W) of `fkd.face_detector.net.CenterNet`.
+        maps: (6, H, W) of `fkd.detector_training.net.CenterNet`.
         least: smallest score.
     """
     logits = maps[0]

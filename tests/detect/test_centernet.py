@@ -15,8 +15,8 @@ import yaml
 from fkd.detect import CenterNet, build, iou
 from fkd.detect import image_net as nets
 from fkd.detect.centernet import decode
+from fkd.detector_training.photos import turned_squares
 from fkd.errors import UserError
-from fkd.face_detector.photos import turned_squares
 from fkd.geometry import square, square_around
 from fkd.schema import IBUG68
 from fkd.synthetic import face

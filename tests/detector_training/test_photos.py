@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import fkd
+from fkd.detector_training.photos import BOXES, boxed_photos, turned_squares
+from fkd.detector_training.split import is_held_out
 from fkd.errors import UserError
-from fkd.face_detector.photos import BOXES, boxed_photos, turned_squares
-from fkd.face_detector.split import is_held_out
 from fkd.geometry import Correction, square_around, transform
 from fkd.io import images
 from fkd.schema import IBUG68

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fkd.detect.centernet import decode
-from fkd.face_detector.photos import Labels
-from fkd.face_detector.targets import loss_of, maps_of
+from fkd.detector_training.photos import Labels
+from fkd.detector_training.targets import loss_of, maps_of
 
 SIZE = 128
 

@@ -12,10 +12,10 @@ from fkd import distributed
 from fkd.config import checks
 from fkd.config.faces import build_faces
 from fkd.config.instantiate import instantiate
+from fkd.detector_training.mosaics import Mosaic, Mosaics
+from fkd.detector_training.photos import Photo, annotated_photos, boxed_photos
+from fkd.detector_training.split import is_held_out
 from fkd.errors import UserError
-from fkd.face_detector.mosaics import Mosaic, Mosaics
-from fkd.face_detector.photos import Photo, annotated_photos, boxed_photos
-from fkd.face_detector.split import is_held_out
 from fkd.terminal import show
 
 Loader = DataLoader[Mosaic]

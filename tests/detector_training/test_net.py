@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fkd.detect.image_net import image_net
-from fkd.face_detector.net import CenterNet
-from fkd.face_detector.onnx_export import to_onnx
+from fkd.detector_training.net import CenterNet
+from fkd.detector_training.onnx_export import to_onnx
 
 
 def small() -> CenterNet:

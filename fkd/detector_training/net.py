@@ -79,4 +79,5 @@ class _Block(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.layers(features)
+        refined: Tensor = features + self.layers(features)
+        return refined

@@ -4,6 +4,7 @@ import string
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from fkd.types import Image
 
@@ -19,7 +20,7 @@ def texture(extent: tuple[int, int], rng: np.random.Generator) -> Image:
         period, angle = rng.uniform(4, 40), rng.uniform(0, np.pi)
         y, x = np.mgrid[:height, :width]
         wave = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period) * rng.uniform(10, 60)
-        return np.clip(canvas + wave, 0, 255).astype(np.uint8)
+        return _uint8(canvas + wave)
     if kind == 1:
         for _ in range(int(rng.integers(1, 12))):
             words = "".join(rng.choice(list(_LETTERS + " "), int(rng.integers(3, 18))))
@@ -38,8 +39,7 @@ def texture(extent: tuple[int, int], rng: np.random.Generator) -> Image:
             if rng.random() < 0.5:
                 cv2.fillConvexPoly(canvas, cv2.convexHull(corners.astype(np.int32)), _grey(rng), cv2.LINE_AA)
             else:
-                ends = [tuple(corner) for corner in corners[:2].tolist()]
-                cv2.line(canvas, *ends, _grey(rng), int(rng.integers(1, 8)), cv2.LINE_AA)
+                cv2.line(canvas, corners[0].tolist(), corners[1].tolist(), _grey(rng), int(rng.integers(1, 8)), cv2.LINE_AA)
     return canvas
 
 
@@ -49,7 +49,11 @@ def _clouds(extent: tuple[int, int], rng: np.random.Generator) -> Image:
     for cells in (2, 5, 12, 40):
         coarse = rng.normal(0, rng.uniform(0, 35), (cells, cells)).astype(np.float32)
         total += cv2.resize(coarse, extent, interpolation=cv2.INTER_CUBIC)
-    return np.clip(total, 0, 255).astype(np.uint8)
+    return _uint8(total)
+
+
+def _uint8(image: npt.NDArray[np.floating]) -> Image:
+    return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _grey(rng: np.random.Generator) -> tuple[int, int, int]:

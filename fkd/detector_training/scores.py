@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rich.table import Table
 
 from fkd.detect import Detections, Detector
+from fkd.detector_training.photos import Photo
 from fkd.evaluation.matching import match
-from fkd.face_detector.photos import Photo
 from fkd.geometry import Crop
 from fkd.io import images
 from fkd.io.atomic import whole_file

@@ -10,15 +10,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics import MeanMetric
 
-from fkd.face_detector.mosaics import Mosaic
-from fkd.face_detector.targets import loss_of
+from fkd.detector_training.mosaics import Mosaic
+from fkd.detector_training.targets import loss_of
 
 WEIGHTS = {"centre": 1.0, "offset": 2.0, "size": 1.0, "roll": 0.3}
 """Weights of the parts of the loss."""
 
 
 class DetectorModule(pl.LightningModule):
-    """Trains a net that gives the maps of `fkd.face_detector.targets.maps_of`.
+    """Trains a net that gives the maps of `fkd.detector_training.targets.maps_of`.
 
     Logs `train/loss` and `val/loss`, and of the latter each part.
 

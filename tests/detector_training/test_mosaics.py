@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from fkd.detector_training.mosaics import Mosaics
+from fkd.detector_training.photos import Labels, Photo
+from fkd.detector_training.textures import texture
 from fkd.errors import UserError
-from fkd.face_detector.mosaics import Mosaics
-from fkd.face_detector.photos import Labels, Photo
-from fkd.face_detector.textures import texture
 from fkd.types import Image
 
 
@@ -38,7 +38,7 @@ def at(image: Image, x: float, y: float) -> int | None:
 
 @pytest.mark.parametrize("roll", [0.0, 0.7, -2.5])
 def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fkd.face_detector.mosaics._PARTS", (1, 0, 0))  # several parts would cut each other
+    monkeypatch.setattr("fkd.detector_training.mosaics._PARTS", (1, 0, 0))  # several parts would cut each other
     made, checked = mosaics(photo(roll)), 0
     for seed in range(60):
         image, labels = made.image(np.random.default_rng(seed))

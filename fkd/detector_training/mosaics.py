@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fkd.detect.centernet import MULTIPLE
+from fkd.detector_training.photos import Labels, Photo
+from fkd.detector_training.targets import maps_of
+from fkd.detector_training.textures import texture
 from fkd.errors import UserError
-from fkd.face_detector.photos import Labels, Photo
-from fkd.face_detector.targets import maps_of
-from fkd.face_detector.textures import texture
 from fkd.geometry import transform, warp
 from fkd.types import Image
 
@@ -166,8 +166,9 @@ def _moved(labels: Labels, matrix: npt.NDArray[np.float64], extent: tuple[int, i
     return Labels(centres[kept], sides[kept], rolls[kept], scores[kept])
 
 
-def _photographed(part: Image, rng: np.random.Generator) -> Image:
+def _photographed(image: Image, rng: np.random.Generator) -> Image:
     """Another exposure, sharpness and resolution."""
+    part: cv2.typing.MatLike = image
     if rng.random() < 0.25:  # a low resolution
         factor = rng.uniform(1.2, 3)
         small = (max(int(part.shape[1] / factor), 1), max(int(part.shape[0] / factor), 1))
@@ -184,4 +185,4 @@ def _photographed(part: Image, rng: np.random.Generator) -> Image:
     low, high = rng.uniform(0, 0.35), rng.uniform(0.65, 1)
     if rng.random() < 0.6:
         low, high = low / 4, 1 - (1 - high) / 4
-    return cv2.LUT(part, (255 * (low + (high - low) * levels)).astype(np.uint8))
+    return np.asarray(cv2.LUT(part, (255 * (low + (high - low) * levels)).astype(np.uint8)), np.uint8)
