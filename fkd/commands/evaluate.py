@@ -6,7 +6,7 @@ fkd evaluate 'ckpt=[a.ckpt,b.ckpt]' data=udacity data.root=DIR
 
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import fkd
 from fkd import comparison
@@ -130,7 +130,7 @@ def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
 
 
 def faces_for(cfg: DictConfig, path: Path, metadata: Metadata) -> Faces:
-    """The faces with the points and channels of the net in a file.
+    """The faces with the points and channels of the net in a file; only those of `subset` need to have images.
 
     Raises:
         UserError: they cannot be read, or have the points of another schema.
@@ -138,6 +138,8 @@ def faces_for(cfg: DictConfig, path: Path, metadata: Metadata) -> Faces:
     own, fitting = cfg.copy(), cfg.copy()
     own.channels = fitting.channels = metadata.channels
     fitting.schema = metadata.schema.to_dict()
+    for each in (own, fitting) if "files" in cfg.data else ():
+        OmegaConf.update(each, "data.files.subset", cfg.subset, force_add=True)
     try:
         return build_faces(fitting)
     except UserError as error:
