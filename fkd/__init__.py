@@ -57,7 +57,7 @@ def load(
         fkd.errors.UserError: the file is missing, broken or of another kind, or there is no such device.
     """
     from fkd import detect, weights
-    from fkd.errors import UserError
+    from fkd.errors import UserError, did_you_mean
     from fkd.inference import predictor  # here, so that `import fkd` costs nothing
     from fkd.io import images
     from fkd.io.trusted import trusting
@@ -68,9 +68,10 @@ def load(
         path = weights.exported(path) if device in ("auto", "cpu") else weights.checkpoint(path)
     assert path is not None
     if not Path(path).exists():  # before torch is loaded
+        hint = did_you_mean(str(path), weights.NETS)
         raise UserError(
             f"ckpt={path}: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), found no such file; "
-            f"the nets that come with fkd are {', '.join(weights.NETS)}"
+            f"{hint and f'{hint} '}the nets that come with fkd are {', '.join(weights.NETS)}"
         )
     with trusting(trusted):
         is_exported = Path(path).suffix.lower() == ".onnx"

@@ -17,9 +17,10 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
+from fkd import weights
 from fkd.data.split import anonymous
 from fkd.detect import without_files
-from fkd.errors import UserError
+from fkd.errors import UserError, did_you_mean
 from fkd.io import trusted
 from fkd.io.atomic import whole_file
 from fkd.io.ranges import Within, annotations, check, check_amount
@@ -106,9 +107,8 @@ def read(path: str | Path, key: str) -> dict[str, Any]:
             f"{key}={path}: expected a checkpoint, found a folder; give a file, e.g. .../checkpoints/best.ckpt"
         )
     if not file.is_file():
-        raise UserError(
-            f"{key}={path}: expected a checkpoint, found no such file; give the path of a best.ckpt or last.ckpt"
-        )
+        hint = did_you_mean(str(path), weights.NETS) or "give the path of a best.ckpt or last.ckpt"
+        raise UserError(f"{key}={path}: expected a checkpoint, found no such file; {hint}")
     if (suffix := file.suffix.lower()) in (".onnx", ".pt2"):
         raise UserError(
             f"{key}={path}: expected a checkpoint (.ckpt), found an exported net ({suffix}); give the "

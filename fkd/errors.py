@@ -1,7 +1,8 @@
 """Exceptions that end a run with one line instead of a traceback."""
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _HIDDEN = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -64,6 +65,12 @@ def short(value: object) -> str:
     """A value in at most 60 characters, for messages."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """A question with the most similar choices, at most 3, as "did you mean compact?"; "" if none is similar."""
+    near = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:

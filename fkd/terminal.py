@@ -63,10 +63,14 @@ def show(*parts: Any) -> None:
 
 
 def tell(text: str, *, is_error: bool = False) -> None:
-    """Print text as it is, at once, on standard output or standard error; nothing if nobody reads it, as after head."""
+    """Print text as it is, at once, on standard output or standard error; nothing if nobody reads it, as after head.
+
+    It is written together with its end, since another thread may write, too.
+    """
     stream = sys.stderr if is_error else sys.stdout
     try:
-        print(printable(text, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
+        stream.write(printable(text, getattr(stream, "encoding", None) or "utf-8") + "\n")
+        stream.flush()
     except BrokenPipeError:
         leave_unread(stream)
 

@@ -82,6 +82,25 @@ def test_no_other_place_prints() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_line_is_written_at_once_with_its_end(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or what another thread writes in between would join it."""
+    written: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, stream, Stream())
+    terminal.tell("two\nlines", is_error=stream == "stderr")
+    if stream == "stderr":
+        terminal.say("an error")
+    else:
+        terminal.show("a text")
+    assert written == ["two\nlines\n", "error: an error\n" if stream == "stderr" else "a text\n"]
+
+
 def test_what_nobody_reads_is_no_error() -> None:
     """As after `| head`: the reader has gone."""
     code = "from fkd.terminal import tell\nfor _ in range(10): tell('x' * 100_000)\ntell('y', is_error=True)"

@@ -61,14 +61,14 @@ class Job:
     def run(self, write: Callable[[Place, Image, list[Face]], None]) -> None:
         """Find the faces of each input, until the end or the first Ctrl-C.
 
-        A photo fails alone if it cannot be read, or if only its own result cannot be written, as for a name that is too
-        long; `finish` reports it.
+        One of several photos fails alone if it cannot be read, or if only its own result cannot be written, as for a
+        name that is too long; `finish` reports it.
 
         Args:
             write: takes place, image (H, W, 3) RGB and faces.
 
         Raises:
-            UserError: nothing can be written, as on a full disk; or a video cannot.
+            UserError: nothing can be written, as on a full disk; or a video cannot; or the only photo fails.
         """
         if self._unhidden is not None:
             with suppress(OSError):  # the list of an earlier run says nothing about the images of this one
@@ -82,7 +82,7 @@ class Job:
                     except UserError as error:
                         if place.frame is not None or refusal(error.__cause__) is not None:
                             raise
-                        self._tally.fail(error)
+                        self._fail(error)
                         continue
                     known = [face for face in faces if face.is_known]
                     self._tally.add(place.image if place.frame is None else str(place.frame), known)
@@ -94,12 +94,17 @@ class Job:
         self, stream: Iterable[Found], advance: Callable[[], None]
     ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
         for place, found in zip(self.source.places(), stream, strict=False):
-            if found.image is None:
-                self._tally.fail(found.error)
-            else:
+            if found.error is not None:
+                self._fail(found.error)
+            elif found.image is not None:
                 known = self._smooth([face for face in found.faces if face.is_known])
                 yield (place, found.image), [*known, *(face for face in found.faces if not face.is_known)]
             advance()
+
+    def _fail(self, error: UserError) -> None:
+        if self.source.fps is None and self.source.count == 1:
+            raise error
+        self._tally.fail(error)
 
     def _followed(
         self, frames: Iterator[tuple[tuple[Place, Image], list[Face]]]

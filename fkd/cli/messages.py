@@ -1,6 +1,5 @@
 """What the command line says of mistakes: one line, with the most similar keys and options."""
 
-import difflib
 import errno
 import re
 import sys
@@ -14,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue
 from yaml.error import MarkedYAMLError
 
 from fkd.config import CONF, project
-from fkd.errors import FacesVisibleError, Stopped, UserError
+from fkd.errors import FacesVisibleError, Stopped, UserError, did_you_mean
 from fkd.io.atomic import refusal
 from fkd.library_internals.hydra import without_hydra_state
 
@@ -63,7 +62,8 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
     if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
         group, name = found.groups()
         options = [option for option, path in project.config_files(group) if path.stem != "base"]
-        return f"{group}={name}: no such option; {_near(name, options)}choose one of {', '.join(options) or 'none'}"
+        hint = did_you_mean(name, options)
+        return f"{group}={name}: no such option; {hint and f'{hint} '}choose one of {', '.join(options) or 'none'}"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text):
         key, group, keys = found[1], found[1].split(".")[0], list(keys_of(config_name, arguments))
         if is_group(group) and group not in keys:
@@ -71,18 +71,13 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
         if key.startswith("hydra.launcher.") and not any(given.startswith("hydra/launcher=") for given in arguments):
             return f"{key}: no launcher has been chosen; name it, too: hydra/launcher=NAME {key}=..."
         keys += ["resume"] if "ckpt_path" in keys else []
-        return f"{key}: no such key; {_near(key, keys)}conf/ lists all keys, +{key}=... adds one"
+        return f"{key}: no such key; " + (did_you_mean(key, keys) or f"conf/ lists all keys, +{key}=... adds one")
     return text if error.__cause__ is None else f"{text}: {error.__cause__}"
 
 
 def is_too_long(error: Exception) -> TypeGuard[OSError]:
     """Whether a name was given that no file can have."""
     return isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-
-
-def _near(name: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def is_group(name: str) -> bool:

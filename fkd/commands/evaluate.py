@@ -1,12 +1,12 @@
 """Scores nets on annotated faces: tables, metrics.json, ced.png, faces.png and what `fkd compare` reads of each.
 
 fkd evaluate ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR subset=test boxes=keypoints
-fkd evaluate 'ckpt=[a.ckpt,b.ckpt]' data=udacity data.root=DIR
+fkd evaluate 'ckpt=[a.ckpt,b.ckpt]' data=udacity data.root=DIR output=DIR
 """
 
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import fkd
 from fkd import comparison
@@ -32,10 +32,11 @@ from fkd.training.runs.run_folder import write_json
 
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
+    checks.path(cfg, "output")
     run_dir, detector, paths = Path(cfg.run_dir), build_detector(cfg), checkpoints(cfg)
     nets = [fkd.load(path, device=cfg.device).net for path in paths]
     if len(nets) > 1 and any(run_dir.rglob(EVALUATION)):
-        raise UserError(f"{run_dir}: expected a new folder, found evaluations in it; give another hydra.run.dir=DIR")
+        raise UserError(f"{run_dir}: expected a new folder, found evaluations in it; give another output=DIR")
     known: dict[tuple[str, int], Faces] = {}
     for path, net in zip(paths, nets, strict=True):  # all of them, before one is scored
         if isinstance(net, TorchNet):
@@ -78,6 +79,8 @@ def score(
     """
     if isinstance(net, TorchNet):
         candidate = Candidate.of(net)
+        if (trained := compatibility.other_data(cfg, net.config)) is not None:
+            show(f"the net was trained on data={trained}; data={faces.name} is other data")
     else:
         candidate = Candidate.of_unknown_training(net, faces)
         show("an exported net does not name its training subjects: subjects of the test may be among them")
@@ -130,7 +133,7 @@ def remarks_on_part(cfg: DictConfig, faces: Faces) -> tuple[str, ...]:
 
 
 def faces_for(cfg: DictConfig, path: Path, metadata: Metadata) -> Faces:
-    """The faces with the points and channels of the net in a file.
+    """The faces with the points and channels of the net in a file; only those of `subset` need to have images.
 
     Raises:
         UserError: they cannot be read, or have the points of another schema.
@@ -138,6 +141,8 @@ def faces_for(cfg: DictConfig, path: Path, metadata: Metadata) -> Faces:
     own, fitting = cfg.copy(), cfg.copy()
     own.channels = fitting.channels = metadata.channels
     fitting.schema = metadata.schema.to_dict()
+    for each in (own, fitting) if "files" in cfg.data else ():
+        OmegaConf.update(each, "data.files.subset", cfg.subset, force_add=True)
     try:
         return build_faces(fitting)
     except UserError as error:

@@ -1,6 +1,5 @@
 """The net of a config with its training module."""
 
-import difflib
 import inspect
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from fkd.config.build_parts import build_schema
 from fkd.config.initial_weights import fitting_net, starts_at_mean_shape
 from fkd.config.instantiate import check_arguments, instantiate
 from fkd.config.project import config_files
-from fkd.errors import UserError
+from fkd.errors import UserError, did_you_mean
 from fkd.models.keypoint_net import KeypointNet, ReadsHeatmaps
 from fkd.training.module import KeypointModule
 from fkd.training.objective import HeatmapLoss, Loss, Objective, Teacher, within
@@ -126,10 +125,11 @@ def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, f
     known = [name for name, _ in net.named_modules() if name]
     for part in parts:
         if part not in known:
-            near = difflib.get_close_matches(str(part), known, n=3, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            hint = did_you_mean(str(part), known)
             whole = ", ".join(name for name, _ in net.named_children())
-            raise UserError(f"{key}: expected parts of the net ({whole}, or parts of these), found {part!r}{hint}")
+            raise UserError(
+                f"{key}: expected parts of the net ({whole}, or parts of these), found {part!r}{hint and f'; {hint}'}"
+            )
     for part, factor in parts.items() if isinstance(parts, Mapping) else ():
         if not (isinstance(factor, int | float) and factor > 0):
             raise UserError(f"{key}.{part}: expected a factor above 0, found {factor!r}; model.frozen stops a part")

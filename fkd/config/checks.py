@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fkd import weights
 from fkd.distributed import loader_workers
-from fkd.errors import UserError
+from fkd.errors import UserError, did_you_mean
 
 OBJECTIVES = ("val/loss", "val/nme", "test/nme")
 """Values of `optimized_metric`: the first two are of the best epoch, the last needs `test=true`."""
@@ -61,8 +61,9 @@ def check_files(config: DictConfig, keys: Sequence[str]) -> None:
         UserError: one does not; names the first.
     """
     for key in keys:
-        if OmegaConf.select(config, key) is not None and not net(config, key).exists():
-            raise UserError(f"{key}={net(config, key)}: expected a file, found no such file; give another path")
+        if OmegaConf.select(config, key) is not None and not (file := net(config, key)).exists():
+            hint = did_you_mean(str(file), weights.NETS) or "give another path"
+            raise UserError(f"{key}={file}: expected a file, found no such file; {hint}")
 
 
 def net(config: DictConfig, key: str) -> Path:

@@ -82,7 +82,7 @@ class ImageCache:
         Raises:
             UserError: the folder cannot be written or is full (no partial file stays), or ``images`` raises it.
         """
-        cache = cls(directory.absolute() / f"{key}.images")
+        cache = cls.of_key(directory, key)
         try:
             if not cache._is_complete(count, needed):
                 directory.mkdir(parents=True, exist_ok=True)
@@ -98,6 +98,18 @@ class ImageCache:
                 f" set {option} to a folder that can be written and has room"
             ) from error
         return cache
+
+    @classmethod
+    def of_key(cls, directory: Path, key: str) -> "ImageCache":
+        """The cache of this key, which need not be there."""
+        return cls(directory.absolute() / f"{key}.images")
+
+    @classmethod
+    def is_there(cls, directory: Path, key: str, count: int, needed: npt.NDArray[np.bool_]) -> bool:
+        """Whether the cache of this key exists and is complete; the arguments are those of `build`."""
+        with suppress(OSError):
+            return cls.of_key(directory, key)._is_complete(count, needed)
+        return False
 
     @property
     def key(self) -> str:

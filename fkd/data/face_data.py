@@ -45,11 +45,7 @@ class Faces:
         return self.table if name == "all" else self.table.take(self._rows(name))
 
     def _rows(self, name: str) -> Rows:
-        if name == "all":
-            return np.arange(len(self.table))
-        if name not in SPLITS:
-            raise UserError(f"subset={name}: expected one of {', '.join(SPLITS)}, all")
-        return self.splits[name]
+        return rows_of(name, self.splits, len(self.table))
 
     def some(self, name: str) -> Annotations:
         """The rows of a subset that must not be empty.
@@ -98,6 +94,19 @@ class Faces:
         for piece in pieces:
             digest.update("\0".join(["", *self.table.subjects[piece].tolist()]).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()[:16]
+
+
+def rows_of(name: str, splits: Mapping[str, Rows], count: int) -> Rows:
+    """The rows of a subset of `count` faces: of "train", "val" or "test", or "all".
+
+    Raises:
+        UserError: another name.
+    """
+    if name == "all":
+        return np.arange(count)
+    if name not in SPLITS:
+        raise UserError(f"subset={name}: expected one of {', '.join(SPLITS)}, all")
+    return splits[name]
 
 
 def remark_on_subjects(table: Annotations, splits: Mapping[str, Rows], advice: str = "") -> str:

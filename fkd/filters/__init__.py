@@ -4,7 +4,6 @@ Both make a texture with alpha, which a plane map transforms to the photo and `p
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from math import isfinite
 from numbers import Real
 from typing import Protocol
@@ -12,7 +11,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from fkd.errors import UserError
+from fkd.errors import UserError, did_you_mean
 from fkd.io import images
 from fkd.schema import KeypointSchema
 from fkd.types import Face, Image
@@ -179,8 +178,7 @@ class Sticker:
             return [schema.names.index(key)]
         if key.isdecimal() and int(key) < len(schema):
             return [int(key)]
-        near = get_close_matches(key, [*schema.parts, *schema.names], n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"parts are {', '.join(schema.parts)}"
+        hint = did_you_mean(key, [*schema.parts, *schema.names]) or f"parts are {', '.join(schema.parts)}"
         raise UserError(
             f"{self._name}: anchor {key}: expected a keypoint of schema {schema.name}: an index below {len(schema)} "
             f"or the name of a point or part; {hint}"

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -137,6 +138,8 @@ class RayLauncher(_InnerLauncher):
                 for job in jobs:
                     ray.cancel(job)
                 ray.wait(jobs, num_returns=len(jobs))
+                time.sleep(0.5)  # as Ray does at exit: until it has forwarded what the jobs printed last
+                ray.shutdown()  # so that it forwards no more; a cluster that was started elsewhere stays
                 raise
 
 

@@ -32,7 +32,8 @@ def on(root: Path) -> tuple[str, ...]:
         (["-m", "hydra/launcher=joblib", "hydra.launcher.n_job=2"], ["hydra.launcher.n_job: no", "launcher.n_jobs"]),
         (["-m", "hydra/launcher=jobilb", "seed=0,1"], ["hydra/launcher=jobilb: no", "did you mean joblib?"]),
         (["hydra/sweeper=tp"], ["hydra/sweeper=tp: no", "did you mean tpe?"]),
-        (["resum=DIR"], ["resum: no such key; did you mean resume?"]),
+        (["resum=DIR"], ["resum: no such key; did you mean resume?\n"]),
+        (["qqqq=1"], ["qqqq: no such key; conf/ lists all keys, +qqqq=... adds one\n"]),
         (["loss=smoothl1", "loss.bta=1"], ["loss.bta: no such key; did you mean loss.beta"]),
         (["-m", "model=simple,conv5", "optimizer.rl=1"], ["optimizer.rl: no such key; did you mean optimizer.lr"]),
         (["optimizer.lr=interval(1e-4,1e-2)"], ["optimizer.lr=interval(1e-4,1e-2): expected", "add sweep=tpe"]),
@@ -52,7 +53,7 @@ def on(root: Path) -> tuple[str, ...]:
 def test_a_wrong_command_line_is_one_line(script: Script, arguments: Sequence[str], parts: Sequence[str]) -> None:
     outcome = script("train", *arguments)
     assert outcome.status == 2
-    (line,) = outcome.err.splitlines()
+    (line,) = outcome.err.splitlines(keepends=True)
     assert line.startswith("error: ")
     for part in parts:
         assert part in line

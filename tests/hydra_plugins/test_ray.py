@@ -69,6 +69,43 @@ def test_its_jobs_save_and_end_with_the_sweep(number: int, tmp_path: Path, faces
     assert all(status.startswith("stopped: interrupted by SIGINT") for status in ended)
 
 
+def test_the_last_line_is_written_when_its_jobs_print_no_more(tmp_path: Path) -> None:
+    """Ray forwards what they print in a thread, which would write into that line."""
+    code = """
+import pathlib, ray, threading, time
+from hydra_plugins.fkd_launchers.launchers import RayLauncher
+from hydra_plugins.hydra_ray_launcher import _core
+from omegaconf import OmegaConf
+
+def talk():
+    while True:
+        print("talks")
+        time.sleep(0.01)
+
+def job():
+    threading.Thread(target=talk, daemon=True).start()
+    pathlib.Path("begun").touch()
+    while True:
+        time.sleep(0.01)
+
+_core.launch_job_on_ray = ray.remote(job).remote
+try:
+    with RayLauncher(OmegaConf.create({"init": {"num_cpus": 1}, "remote": {}})).waiting():
+        _core.launch_job_on_ray()
+        while not pathlib.Path("begun").exists():
+            time.sleep(0.1)
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print("end", flush=True)
+"""
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
+    said = [line.rpartition(" ")[2] for line in done.stdout.splitlines()]
+    assert said[-1] == "end", done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_job_that_is_killed_is_started_again_and_resumes(retries: int, tmp_path: Path, faces_root: Path) -> None:
     again = f"hydra.launcher.ray.remote.max_retries={retries}"

@@ -146,6 +146,7 @@ def test_the_checks_are_run_and_given_the_net(
         (["output=out", "sample=1"], ["sample: expected a whole number from 2 on, found 1"]),
         (["output=out", "faces=none"], ["faces: expected a whole number from 1 on, found 'none'"]),
         (["output=file/out"], ["file/out: expected a folder that can be written to"]),
+        (["output=out", "ckpt=sintetic"], ["ckpt=sintetic: expected a checkpoint", "did you mean synthetic?"]),
         (["output=out", "ckpt=gone.ckpt"], ["ckpt=gone.ckpt: expected a checkpoint, found no such file"]),
         (["output=out", "data.root=gone"], ["data.root", "gone", "found no such f"]),
     ],

@@ -120,12 +120,21 @@ def test_images_without_a_face_are_named(script: Script, stand_in: StandIn) -> N
     assert "20.png, and 9 more" in outcome.out
 
 
-def test_one_broken_photo_is_one_line(script: Script, stand_in: StandIn) -> None:
+@pytest.mark.parametrize("command", [("predict", "csv=true"), ("filter", "filter=hat"), ("filter", "filter=blur")])
+def test_one_broken_photo_is_one_line_and_leaves_nothing(
+    script: Script, stand_in: StandIn, command: tuple[str, ...]
+) -> None:
     Path("a.jpg").write_bytes(b"no image")
-    outcome = script("predict", "ckpt=x", "input=a.jpg", "output=out")
+    outcome = script(*command, "ckpt=x", "input=a.jpg", "output=out/new")
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith("error: a.jpg: expected an image")
-    assert entries() == []
+    assert outcome.out == ""
+    assert not Path("out").exists()
+    photo("b.png")
+    assert script("predict", "ckpt=x", "input=b.png", "output=out").status == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    assert script("predict", "ckpt=x", "input=a.jpg", "output=out").status == 2
+    assert {path: path.stat().st_mtime_ns for path in Path("out").iterdir()} == before
 
 
 def test_a_video_gives_an_entry_for_each_frame_and_a_video(script: Script, stand_in: StandIn) -> None:

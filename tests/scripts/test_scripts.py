@@ -525,6 +525,13 @@ def test_an_exported_net_is_scored_like_its_checkpoint(script: Script, trained: 
     [
         ("train", "weights=nope.ckpt", "weights=nope.ckpt: expected a file, found no such file"),
         ("train", "ckpt_path=nope.ckpt", "ckpt_path=nope.ckpt: expected a file, found no such file"),
+        ("train", "weights=udacty", "weights=udacty: expected a file, found no such file; did you mean udacity?\n"),
+        (
+            "predict",
+            "ckpt=udacty",
+            "ckpt=udacty: expected a checkpoint (.ckpt, .safetensors) or an exported net (.onnx), "
+            "found no such file; did you mean udacity? the nets that come",
+        ),
         ("zoo", "runs=/nope", "runs=/nope: expected a folder"),
         ("predict", "ckpt=nope.ckpt", "ckpt=nope.ckpt: expected a checkpoint (.ckpt, .safetensors) or an exported net"),
     ],

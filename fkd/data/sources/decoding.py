@@ -24,18 +24,21 @@ def decoded(
     folder: Path,
     files: Sequence[str | None],
     needed: npt.NDArray[np.bool_],
+    asked: npt.NDArray[np.bool_],
     channels: int,
     cache_dir: Path,
 ) -> tuple[ImageCache, Hashes]:
     """The images of some files, in order, and the hashes of these files, which are kept beside the cache.
 
-    The cache holds images that are not needed, too: so it is the same whichever are needed.
+    The cache holds all images that are asked for, needed or not: so it is the same whichever are needed. If one of all
+    images is there, it is taken.
 
     Args:
         name: of the dataset.
         folder: of the files.
         files: their names in the folder; None for an image that is not needed and has no file.
-        needed: (N,) images that must be readable.
+        needed: (N,) images that must be readable, among those asked for.
+        asked: (N,) images to decode; the others may have no pixels and no hash.
         channels: 1 for grey, 3 for RGB.
         cache_dir: folder of the cache.
 
@@ -43,6 +46,10 @@ def decoded(
         UserError: needed images cannot be read; it names all of them.
     """
     paths = [None if file is None else folder / file for file in files]
+    key = f"{name}-{files_key(paths, channels)}"
+    if not asked.all() and not ImageCache.is_there(cache_dir, key, len(paths), needed):
+        paths = [path if is_asked else None for path, is_asked in zip(paths, asked.tolist(), strict=True)]
+        key = f"{name}-{files_key(paths, channels)}"
     hashes = np.zeros(len(paths), np.uint64)
     errors: dict[int, UserError] = {}
 
@@ -63,7 +70,6 @@ def decoded(
     def all_images() -> Generator[Image]:
         return images.read_ahead(read, range(len(paths)), pixels, min(cores(), 16))
 
-    key = f"{name}-{files_key(paths, channels)}"
     cache = ImageCache.build(cache_dir, key, len(paths), all_images, "Decoding images", needed=needed)
     if errors:
         cache.path.unlink(missing_ok=True)

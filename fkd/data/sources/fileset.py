@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.data.cache import Images
-from fkd.data.face_data import SPLITS, Faces, remark_on_subjects
+from fkd.data.face_data import SPLITS, Faces, remark_on_subjects, rows_of
 from fkd.data.sources.annotation_list import Listing
 from fkd.data.sources.decoding import decoded
 from fkd.data.sources.exclusion_list import Exclusion
@@ -45,6 +45,7 @@ class FileSet:
         split_seed: of who is held out.
         channels: 1 for grey images, 3 for RGB.
         cache_dir: folder of the decoded images.
+        subset: "train", "val" or "test", whose images alone need to be decoded; or "all".
 
     Raises:
         UserError: a setting is not possible; names its key.
@@ -61,6 +62,7 @@ class FileSet:
     split_seed: int
     channels: int
     cache_dir: str
+    subset: str = "all"
 
     def __post_init__(self) -> None:
         if not isinstance(self.root, str):
@@ -111,7 +113,8 @@ class FileSet:
             listing: every annotated face, with `count` points.
             named: the splits with files of their own; the others are held out of the training rows, if there are any.
             images: for images that are not files: from their names and a mask, images in this order and their hashes.
-                The mask is False for images that `data.exclude` leaves out, which need not be readable.
+                The mask is False for images that `data.exclude` leaves out or that are not of the subset; they need
+                not be readable.
 
         Raises:
             UserError: an error of a face, by file and place, of an image or of a setting.
@@ -135,11 +138,17 @@ class FileSet:
         subjects, given = self._subjects(listing), listing.splits
         number = {name: i for i, name in enumerate(dict.fromkeys(listing.images))}
         images_of = np.array([number[name] for name in listing.images], np.int64)
-        needed = np.zeros(len(number), bool)
+        asked, needed = np.full(len(number), self.subset == "all"), np.zeros(len(number), bool)
+        if self.subset != "all":  # of all, an error of an image is said before one of the splits
+            asked[images_of[rows_of(self.subset, self._splits(given, subjects, named), known)]] = True
         needed[images_of[kept]] = True
-        shown, hashes = self._decoded(listing, images_of, needed) if images is None else images([*number], needed)
+        needed &= asked
+        if images is None:
+            shown, hashes = self._decoded(listing, images_of, needed, asked)
+        else:
+            shown, hashes = images([*number], needed)
         listing, images_of = listing.take(kept), images_of[kept]
-        _check_sizes(listing, images_of, shown)
+        _check_sizes(listing, images_of, needed, shown)
         table = Annotations(
             schema=self.points,
             paths=listing.images.astype(np.str_),
@@ -167,7 +176,11 @@ class FileSet:
             return mapped_points(self.mapping, len(self.points), self.count, "the files", "data.mapping")
 
     def _decoded(
-        self, listing: Listing, images_of: npt.NDArray[np.int64], needed: npt.NDArray[np.bool_]
+        self,
+        listing: Listing,
+        images_of: npt.NDArray[np.int64],
+        needed: npt.NDArray[np.bool_],
+        asked: npt.NDArray[np.bool_],
     ) -> tuple[Images, Hashes]:
         names: list[str | None] = []
         first_rows = np.unique(images_of, return_index=True)[1].tolist()
@@ -189,7 +202,7 @@ class FileSet:
                     "data.exclude=FILE leaves out"
                 )
             names.append(None)
-        return decoded(self.name, self.folder, names, needed, self.channels, Path(self.cache_dir))
+        return decoded(self.name, self.folder, names, needed, asked, self.channels, Path(self.cache_dir))
 
     def _subjects(self, listing: Listing) -> npt.NDArray[np.str_]:
         named: dict[str, str] = {}
@@ -285,8 +298,10 @@ def _check_coordinates(listing: Listing) -> None:
         raise UserError(f"{listing.where(row)}: expected pixels of the image as point {point}, found ({x:g}, {y:g})")
 
 
-def _check_sizes(listing: Listing, images_of: npt.NDArray[np.int64], images: Images) -> None:
-    for row in np.flatnonzero(listing.sizes.any(axis=1)).tolist():
+def _check_sizes(
+    listing: Listing, images_of: npt.NDArray[np.int64], decoded: npt.NDArray[np.bool_], images: Images
+) -> None:
+    for row in np.flatnonzero(listing.sizes.any(axis=1) & decoded[images_of]).tolist():
         width, height = listing.sizes[row].tolist()
         found = images[int(images_of[row])].shape[1::-1]
         if (width, height) != found:

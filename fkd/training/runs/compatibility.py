@@ -152,6 +152,16 @@ def check_labels(cfg: DictConfig, trained: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={now}: expected {then[name]}, as this net was trained with; set {key}={then[name]}")
 
 
+def other_data(cfg: DictConfig, trained: Mapping[str, Any]) -> str | None:
+    """The name of the data that a net was trained on; None if that of `cfg` is it or a part of it, or it is unknown."""
+    data = trained.get("data")
+    if not isinstance(data, Mapping) or not isinstance(name := data.get("name"), str):
+        return None
+    sources = data.get("sources")
+    parts = sources.values() if isinstance(sources, Mapping) else ()
+    return None if cfg.data.name in (name, *(part.get("name") for part in parts if isinstance(part, Mapping))) else name
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The config as dicts, lists and scalars, all interpolations resolved."""
     content = OmegaConf.to_container(cfg, resolve=True)

@@ -381,6 +381,48 @@ class TestCache:
             assert len(without("p2.png").table) == 9
         assert (faces_of(fileset(), rows()).images[2] == 40).all()
 
+    @pytest.mark.parametrize("subset", ["train", "val", "test"])
+    def test_one_split_is_decoded_alone_and_is_the_same(self, root, fileset, tmp_path, monkeypatch, subset):
+        whole = faces_of(fileset(cache_dir=str(tmp_path / "other")), rows())
+        wanted = {str(whole.table.paths[row]) for row in whole.splits[subset]}
+        decoded, read = [], images.read
+        monkeypatch.setattr(images, "read", lambda path, channels: (decoded.append(path.name), read(path, channels))[1])
+        for i in range(10):
+            if f"p{i}.png" not in wanted:
+                (root / f"p{i}.png").write_bytes(b"no image")
+        for _ in range(2):  # the second time from the cache
+            faces = faces_of(fileset(subset=subset), rows())
+            assert sorted(decoded) == sorted(wanted)
+            assert faces.fingerprints() == whole.fingerprints()
+            assert faces.table.paths.tolist() == whole.table.paths.tolist()
+            for row in faces.splits[subset]:
+                image = int(faces.table.images[row])
+                assert np.array_equal(faces.images[image], whole.images[image])
+                assert faces.table.image_hashes[row] == whole.table.image_hashes[row] != 0
+        with pytest.raises(UserError, match="cannot be read"):
+            faces_of(fileset(), rows())
+        assert len(self.kept(tmp_path)) == 1
+
+    def test_one_split_is_read_from_the_cache_of_all(self, fileset, tmp_path):
+        whole, before = faces_of(fileset(), rows()), self.kept(tmp_path)
+        faces = faces_of(fileset(subset="test"), rows())
+        assert self.kept(tmp_path) == before
+        assert len(before) == 1
+        assert np.array_equal(faces.table.image_hashes, whole.table.image_hashes)
+
+    def test_all_are_decoded_after_one_split(self, fileset, tmp_path, capsys):
+        for subset in ("test", "all", "test"):
+            faces = faces_of(fileset(subset=subset), rows())
+        assert all(faces.images[i].size for i in range(10))
+        assert len(self.kept(tmp_path)) == 2
+        assert "made anew" not in capsys.readouterr().err
+
+    def test_the_sizes_that_files_tell_are_compared_for_decoded_images(self, fileset):
+        wrong = [row(0, "train", size=(7, 7)), row(1, "val", size=(61, 41)), row(2, "test")]
+        faces_of(fileset(subset="val"), wrong)
+        with pytest.raises(UserError, match=r"file line 0: expected p0\.png with 7 x 7 pixels"):
+            faces_of(fileset(subset="train"), wrong)
+
     def test_an_image_outside_of_the_set_is_not_read_to_leave_it_out(self, root, fileset, tmp_path):
         images.write(root.parent / "other.png", np.full((9, 9), 7, np.uint8))
         (tmp_path / "list").write_text("../other.png\n")

@@ -1,0 +1,76 @@
+"""`fkd evaluate`: its data and its folder; the scores are tested in tests/scripts."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fkd
+from tests.conftest import Outcome
+
+Script = Callable[..., Outcome]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, shared: Path) -> Path:
+    """A set whose validation photo is no photo, and with a good photo for the test."""
+    for split, name in (("val", "indoor_020"), ("test", "indoor_029")):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for suffix in ("png", "pts"):
+            shutil.copy(shared / f"data/300w/{name}.{suffix}", tmp_path / "set" / split)
+    (tmp_path / "set/val/indoor_020.png").write_bytes(b"no photo")
+    return tmp_path / "set"
+
+
+def test_only_the_photos_of_the_scored_split_are_read(photos: Path, script: Script) -> None:
+    data = ("data=pts", f"data.root={photos}", "data.train=[]", "data.val=[val]", "data.test=[test]")
+    outcome = script("evaluate", "ckpt=synthetic", *data, "hydra.run.dir=scores")
+    assert outcome.status == 0, outcome.err
+    assert Path("scores/metrics.json").is_file()
+    outcome = script("evaluate", "ckpt=synthetic", *data, "subset=all", "hydra.run.dir=all")
+    assert outcome.status == 2
+    assert "indoor_020.png" in outcome.err
+
+
+def test_its_folder_is_output_as_that_of_other_commands(photos: Path, script: Script) -> None:
+    data = ("data=pts", f"data.root={photos}", "data.train=[]", "data.val=[val]", "data.test=[test]")
+    for place in ("output=scores", "hydra.run.dir=run", f"output={photos.parent}/a=b, c"):
+        outcome = script("evaluate", "ckpt=synthetic", *data, place)
+        folder = Path(place.partition("=")[2]).expanduser()
+        assert outcome.status == 0, outcome.err
+        assert {"metrics.json", "ced.png", ".hydra"} <= {path.name for path in folder.iterdir()}
+        assert f"{folder}/metrics.json" in outcome.out
+    outcome = script("evaluate", "ckpt=synthetic", *data, "output=")
+    assert outcome.status == 2
+    assert outcome.err == "error: output: expected the name of a file or folder, found ''\n"
+
+
+@pytest.mark.parametrize(
+    ("trained", "is_said"),
+    [
+        ({"name": "mine"}, True),
+        ({"name": "pts"}, False),
+        ({"name": "mix", "sources": {"a": {"name": "mine"}, "b": {"name": "pts"}}}, False),
+        ({"name": "mix", "sources": {"a": {"name": "mine"}}}, True),
+        ({}, False),
+    ],
+)
+def test_that_a_net_was_trained_on_other_data_is_said_in_one_line(
+    trained: dict[str, object], is_said: bool, photos: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = fkd.load
+
+    def trained_on(path: Path, **options: Any) -> Any:
+        predictor = load(path, **options)
+        predictor.net.config = {"data": trained}
+        return predictor
+
+    monkeypatch.setattr(fkd, "load", trained_on)
+    data = ("data=pts", f"data.root={photos}", "data.train=[]", "data.val=[val]", "data.test=[test]")
+    outcome = script("evaluate", "ckpt=synthetic", *data, "output=scores")
+    assert outcome.status == 0, outcome.err
+    said = [line for line in outcome.out.splitlines() if "trained on data=" in line]
+    name = trained.get("name")
+    assert said == [f"the net was trained on data={name}; data=pts is other data"] * is_said
