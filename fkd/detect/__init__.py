@@ -3,8 +3,21 @@
 from fkd.detect.base import Candidates, Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build, check, without_files
+from fkd.detect.centerface import CenterFace
 from fkd.detect.haar import Haar
 from fkd.detect.whole import WholeImage
 from fkd.detect.yunet import YuNet
 
-__all__ = ["BoxFile", "Candidates", "Detector", "Haar", "WholeImage", "YuNet", "build", "check", "iou", "without_files"]
+__all__ = [
+    "BoxFile",
+    "Candidates",
+    "CenterFace",
+    "Detector",
+    "Haar",
+    "WholeImage",
+    "YuNet",
+    "build",
+    "check",
+    "iou",
+    "without_files",
+]
