@@ -34,11 +34,26 @@ Share = float | npt.NDArray[np.floating]
 """Share of a box's width: one for all boxes, or (...) one for each."""
 
 
-def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0) -> Points:
-    """Squares (..., 4) moved by shares x, y (right, down) of their widths, then made `scale` times as wide."""
+Rolls = npt.NDArray[np.floating] | None
+"""(...) the roll of each face: degrees by which the head is turned clockwise on the photo; None if all are upright."""
+
+
+def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0, rolls: Rolls = None) -> Points:
+    """Squares (..., 4) moved by shares x, y of their widths, then made `scale` times as wide.
+
+    x is to the right and y down as the faces (...) with these rolls are turned.
+    """
     side = boxes[..., 2] - boxes[..., 0]
-    centre = (boxes[..., :2] + boxes[..., 2:]) / 2 + np.stack(np.broadcast_arrays(x * side, y * side), axis=-1)
-    return square(centre, side * np.asarray(scale))
+    offset = np.stack(np.broadcast_arrays(x * side, y * side), axis=-1)
+    if rolls is not None:
+        offset = np.einsum("...ij,...j->...i", _turns(rolls).astype(offset.dtype), offset)
+    return square((boxes[..., :2] + boxes[..., 2:]) / 2 + offset, side * np.asarray(scale))
+
+
+def _turns(rolls: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Rotations (..., 2, 2) by rolls (...): an upright face's right and down become those of the face."""
+    cos, sin = np.cos(turned := np.radians(np.asarray(rolls, np.float64))), np.sin(turned)
+    return np.moveaxis(np.array([[cos, -sin], [sin, cos]]), (0, 1), (-2, -1))
 
 
 _Offset = Annotated[float, Within(-100, 100)]
@@ -53,17 +68,17 @@ class Correction:
 
     Attributes:
         scale: width of the points' square over that of the box.
-        x, y: offset of its centre to the right and down, in box widths.
+        x, y: offset of its centre to the right and down, as the face is turned, in box widths.
     """
 
     scale: Scale
     x: _Offset
     y: _Offset
 
-    def __call__(self, boxes: Points) -> Points:
-        """(N, 4) boxes -> (N, 4) squares."""
+    def __call__(self, boxes: Points, rolls: Rolls = None) -> Points:
+        """(N, 4) boxes of faces with these rolls (N,) -> (N, 4) squares."""
         low, high = boxes[..., :2], boxes[..., 2:]
-        return adjust(square((low + high) / 2, (high - low).max(axis=-1)), self.scale, self.x, self.y)
+        return adjust(square((low + high) / 2, (high - low).max(axis=-1)), self.scale, self.x, self.y, rolls)
 
 
 @dataclass(frozen=True)
@@ -95,14 +110,14 @@ class Window:
 
     Attributes:
         scale: width of the window over that of the square.
-        y: offset of its centre down, in widths of the square.
+        y: offset of its centre down, as the face is turned, in widths of the square.
     """
 
     scale: Scale
     y: _Offset
 
-    def __call__(self, squares: Points) -> Points:
-        return adjust(squares, self.scale, y=self.y)
+    def __call__(self, squares: Points, rolls: Rolls = None) -> Points:
+        return adjust(squares, self.scale, y=self.y, rolls=rolls)
 
 
 @dataclass(frozen=True)
@@ -139,8 +154,10 @@ class Crop:
         return transform(keypoints, invert(self.matrix))
 
 
-def crop_matrices(boxes: Points, size: int) -> npt.NDArray[np.float32]:
+def crop_matrices(boxes: Points, size: int, rolls: Rolls = None) -> npt.NDArray[np.float32]:
     """(..., 2, 3) photo pixels -> pixels of crops whose outer edges are square boxes (..., 4) in photo pixels.
+
+    With the rolls (...) of the faces the boxes are turned about their centres, so that faces are upright on the crops.
 
     Raises:
         ValueError: a box is empty, not finite or not square.
@@ -155,7 +172,11 @@ def crop_matrices(boxes: Points, size: int) -> npt.NDArray[np.float32]:
     scale, zero = size / wide, np.zeros_like(wide)
     # A crop's pixel centres run from 0 to size - 1, its edges from -0.5 to size - 0.5.
     rows = [[scale, zero, -left * scale - 0.5], [zero, scale, -top * scale - 0.5]]
-    return np.moveaxis(np.array(rows, np.float32), (0, 1), (-2, -1))
+    matrices = np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+    if rolls is not None:
+        upright, centre = np.swapaxes(_turns(rolls), -1, -2), np.full((2, 1), (size - 1) / 2)
+        matrices = affine_after(np.concatenate([upright, centre - upright @ centre], axis=-1), matrices)
+    return matrices.astype(np.float32)
 
 
 def warp(photo: Image, matrix: npt.NDArray[np.floating], out: Image) -> Image:

@@ -2,7 +2,19 @@ import cv2
 import numpy as np
 import pytest
 
-from fkd.geometry import Crop, Jitter, adjust, crop_matrices, invert, square, square_around, transform, warp
+from fkd.geometry import (
+    Correction,
+    Crop,
+    Jitter,
+    Window,
+    adjust,
+    crop_matrices,
+    invert,
+    square,
+    square_around,
+    transform,
+    warp,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -116,3 +128,28 @@ def test_squares_far_from_the_first_pixel_are_squares_though_their_edges_are_rou
         assert matrix[0, 0] == matrix[1, 1] == pytest.approx(64 / (box[2] - box[0]))
     with pytest.raises(ValueError, match="of a square"):
         crop_matrices(np.float32([0, 32749, 1, 32750.1]), 64)
+
+
+@pytest.mark.parametrize("roll", [0, 30, 90, 180, -45])
+def test_a_turned_face_has_the_crop_of_the_upright_one(roll: float) -> None:
+    """Points are turned about any place as complex numbers; their crop pixels stay the same."""
+    box, pivot = np.float32([40, 30, 90, 80]), 17 - 240j
+    points = RNG.uniform(20, 100, (30, 2))
+    turn = np.exp(1j * np.radians(roll))
+
+    def turned(places: np.ndarray) -> np.ndarray:
+        there = (places @ [1, 1j] - pivot) * turn + pivot
+        return np.stack([there.real, there.imag], axis=-1)
+
+    centre = turned(np.array([65.0, 55.0]))
+    there = square(centre, np.array(50.0))
+    rolls = np.array(roll)
+    before = crop_matrices(Window(1.4, 0.2)(Correction(0.8, -0.1, 0.3)(box)), 64)
+    after = crop_matrices(Window(1.4, 0.2)(Correction(0.8, -0.1, 0.3)(there, rolls), rolls), 64, rolls)
+    np.testing.assert_allclose(transform(turned(points), after), transform(points, before), atol=1e-3)
+
+
+def test_faces_with_no_roll_have_the_same_crops_to_the_last_digit() -> None:
+    boxes = square(RNG.uniform(-50, 900, (200, 2)), RNG.uniform(5, 400, 200))
+    np.testing.assert_array_equal(crop_matrices(boxes, 96, np.zeros(200)), crop_matrices(boxes, 96))
+    np.testing.assert_array_equal(adjust(boxes, 1.2, 0.3, -0.2, np.zeros(200)), adjust(boxes, 1.2, 0.3, -0.2))

@@ -25,7 +25,7 @@ from fkd.detect import Detector
 from fkd.errors import UserError
 from fkd.evaluation import visibility_calibration
 from fkd.evaluation.evaluate import squares_of
-from fkd.geometry import crop_matrices, transform
+from fkd.geometry import transform
 from fkd.inference import export
 from fkd.inference.labelled_faces import crops_of
 from fkd.inference.predictor import answers
@@ -138,8 +138,8 @@ class Sample:
         """At most `count` random faces of a split, the same at every call."""
         table = faces.some(subset)
         table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:count]))
-        squares, _ = squares_of(table, faces, boxes, detector)
-        matrices = crop_matrices(net.metadata.window(squares), net.metadata.size)
+        squares, rolls, _ = squares_of(table, faces, boxes, detector)
+        matrices = net.metadata.matrices(squares, rolls)
         crops = crops_of(faces.images, table.images, matrices, net.metadata)
         return cls(table.schema, crops, transform(table.keypoints, matrices), table.visible)
 

@@ -1,6 +1,6 @@
 """Detectors: from an image to the boxes of its faces, corrected to the squares around the points."""
 
-from fkd.detect.base import Candidates, Detector, iou
+from fkd.detect.base import Candidates, Detections, Detector, iou
 from fkd.detect.boxfile import BoxFile
 from fkd.detect.build import build, check, without_files
 from fkd.detect.centerface import CenterFace
@@ -12,6 +12,7 @@ __all__ = [
     "BoxFile",
     "Candidates",
     "CenterFace",
+    "Detections",
     "Detector",
     "Haar",
     "WholeImage",

@@ -20,12 +20,21 @@ WIDEST = 20_000  # pixels of an image that can be rotated: with its padding Open
 _LEAST_INSIDE = 0.25  # of a box's area; otherwise the face is only in the mirrored padding
 
 
+class Detections(NamedTuple):
+    """The faces of an image, best first: what a detector gives."""
+
+    squares: Points  # (N, 4) corrected, photo pixels
+    scores: Scores  # (N,); NaN if the detector has no scores
+    rolls: Scores | None = None  # (N,) degrees, the heads are turned clockwise on the photo; None: all upright
+
+
 class Candidates(NamedTuple):
     """All boxes of an image that may hold a face, for hiding faces."""
 
     squares: Points  # (N, 4) of faces, corrected, photo pixels
     scores: Scores  # (N,)
     doubtful: Points = np.zeros((0, 4), np.float32)  # (M, 4) of possible faces, corrected
+    rolls: Scores | None = None  # (N,) as of `Detections`
 
 
 class Detector(Protocol):
@@ -42,7 +51,7 @@ class Detector(Protocol):
     def limit(self) -> float | None:
         """Largest distance (`fkd.shape_model`) of a face's points from plausible shapes; None drops no face."""
 
-    def __call__(self, image: Image, path: str | None = None) -> tuple[Points, Scores]:
+    def __call__(self, image: Image, path: str | None = None) -> Detections | tuple[Points, Scores]:
         """Finds faces.
 
         Args:
@@ -50,7 +59,8 @@ class Detector(Protocol):
             path: the image's file, if it has one.
 
         Returns:
-            (N, 4) corrected squares in photo pixels and (N,) scores, best first; NaN if the detector has no scores.
+            The fields of `Detections`, without the last if it does not know how faces are turned. The square of a
+            turned face is upright, about the same centre; its crop is that square turned by the roll.
         """
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:

@@ -29,7 +29,8 @@ class BoxFile:
     its name alone. A box without a score gets NaN.
 
     Attributes:
-        file: JSON, a `predictions.json` or ``{"photo.jpg": [[left, top, right, bottom], ...]}``; or CSV with the header
+        file: JSON, a `predictions.json` or ``{"photo.jpg": [[left, top, right, bottom], ...]}``, where a
+            score may be a fifth number; or CSV with the header
             image,left,top,right,bottom and optionally score. In photo pixels.
         correction, jitter, limit: see `fkd.detect.Detector`.
 
@@ -122,7 +123,8 @@ def _boxes(content: dict[str, Any], path: Path) -> Iterator[_Row]:
     for image, boxes in content.items():
         yield _Row(image, [])
         for i, box in enumerate(_list(boxes, f"{path}: {image}")):
-            yield _Row(image, _box(box, f"{path}: box {i} of {image}"))
+            where, scored = f"{path}: box {i} of {image}", isinstance(box, list) and len(box) == 5
+            yield _Row(image, _box(box[:4], where), _score(box[4], where)) if scored else _Row(image, _box(box, where))
 
 
 def _predictions(content: list[Any], path: Path) -> Iterator[_Row]:

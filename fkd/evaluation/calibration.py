@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.data.face_data import Faces
-from fkd.detect import Detector
+from fkd.detect import Detections, Detector
 from fkd.errors import UserError
 from fkd.evaluation.matching import SAME_FACE, match
 from fkd.geometry import Correction, Jitter, square_around
@@ -67,7 +67,7 @@ def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
     images, first = np.unique(table.images, return_index=True)
     with progress("detecting faces", len(images)) as advance:
         for image, row in zip(images, first, strict=True):
-            boxes, scores = detector(faces.images[int(image)], str(table.paths[row]))
+            boxes, scores, _ = Detections(*detector(faces.images[int(image)], str(table.paths[row])))
             yield Look(boxes, scores, squares[table.images == image], str(table.subjects[row]))
             advance()
 

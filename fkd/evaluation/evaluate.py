@@ -11,11 +11,11 @@ import torch
 
 from fkd.data.face_data import SPLITS, Faces
 from fkd.data.split import among
-from fkd.detect import Detector
+from fkd.detect import Detections, Detector
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
 from fkd.evaluation.reliability import cross_validated, reliability
-from fkd.geometry import crop_matrices, invert, square_around, transform
+from fkd.geometry import invert, square_around, transform
 from fkd.inference.labelled_faces import keypoints_of
 from fkd.inference.metadata import Metadata
 from fkd.inference.predictor import Net, NetWithSpread, answers
@@ -58,7 +58,7 @@ class Candidate:
         The mean shape is that of these faces: of the training split, or of the first split with faces.
         """
         keypoints = faces.sample(next((split for split in SPLITS if len(faces.splits[split])), SPLITS[0]))
-        matrices = crop_matrices(net.metadata.window(square_around(keypoints)), net.metadata.size)
+        matrices = net.metadata.matrices(square_around(keypoints))
         return cls(net, transform(keypoints, matrices).mean(axis=0), None)
 
     def trained_on(self, table: Annotations) -> set[str] | None:
@@ -133,13 +133,13 @@ def evaluate(
         )
     if len(table) == 0:
         raise UserError(f"subset={subset}: expected at least one face, found none in data={faces.name}")
-    squares, found = squares_of(table, faces, boxes, detector)
+    squares, rolls, found = squares_of(table, faces, boxes, detector)
     has_spread = isinstance(net, NetWithSpread) and net.has_spread
     preds, spreads = keypoints_of(
         partial(answers, net, flip=flip, needs_spread=has_spread),
         faces.images,
         table.images,
-        crop_matrices(metadata.window(squares), metadata.size),
+        metadata.matrices(squares, rolls),
         metadata,
         batch_size=batch_size,
         title="finding keypoints",
@@ -150,8 +150,9 @@ def evaluate(
         raise UserError(
             f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
         )
-    windows = metadata.window(np.where(found[:, None], squares, square_around(table.keypoints)))
-    mean = transform(candidate.mean_shape, invert(crop_matrices(windows, metadata.size)))
+    squares = np.where(found[:, None], squares, square_around(table.keypoints))
+    rolls = np.where(found, rolls, np.float32(0))
+    mean = transform(candidate.mean_shape, invert(metadata.matrices(squares, rolls)))
     preds, mean = (np.where(found[:, None, None], points, np.float32(np.nan)) for points in (preds, mean))
     preds, mean, target = (table.schema.shifted(points, table.label_shift) for points in (preds, mean, table.keypoints))
     trained_on = candidate.trained_on(table)
@@ -160,7 +161,7 @@ def evaluate(
     return Scores(
         metrics=score(preds, target, table, found, boxes) | seen | expected,
         mean_shape=score(mean, target, table, found, boxes) | seen,
-        windows=windows,
+        windows=metadata.window(squares, rolls),
         found=found,
         preds=preds,
         target=target,
@@ -171,27 +172,30 @@ def evaluate(
 
 def squares_of(
     table: Annotations, faces: Faces, boxes: str, detector: Detector
-) -> tuple[Points, npt.NDArray[np.bool_]]:
-    """(N, 4) squares to predict in, given as in `evaluate`, and (N,) whether the face was found.
+) -> tuple[Points, npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """(N, 4) squares to predict in, given as in `evaluate`, (N,) rolls, and (N,) whether the face was found.
 
     Each detected box is at most one face, see `fkd.evaluation.matching`; a missed face keeps its points' square.
     """
-    truth = square_around(table.keypoints)
+    truth, rolls = square_around(table.keypoints), np.zeros(len(table), np.float32)
     if boxes == "keypoints":
-        return truth, np.ones(len(table), bool)
+        return truth, rolls, np.ones(len(table), bool)
     if boxes == "jitter":
-        return detector.jitter(truth, np.random.default_rng(_SEED_OF_JITTER)), np.ones(len(table), bool)
+        return detector.jitter(truth, np.random.default_rng(_SEED_OF_JITTER)), rolls, np.ones(len(table), bool)
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
     order = np.argsort(table.images, kind="stable")
     with progress("detecting faces", len(table), transient=True) as advance:
         for rows in np.split(order, 1 + np.flatnonzero(np.diff(table.images[order]))):
-            candidates, _ = detector(faces.images[int(table.images[rows[0]])], str(table.paths[rows[0]]))
-            labels, boxes_of = match(truth[rows], candidates).T
-            squares[rows[labels]], found[rows[labels]] = candidates[boxes_of], True
+            row = rows[0]
+            candidates = Detections(*detector(faces.images[int(table.images[row])], str(table.paths[row])))
+            labels, boxes_of = match(truth[rows], candidates.squares).T
+            squares[rows[labels]], found[rows[labels]] = candidates.squares[boxes_of], True
+            if candidates.rolls is not None:
+                rolls[rows[labels]] = candidates.rolls[boxes_of]
             advance(len(rows))
-    return squares, found
+    return squares, rolls, found
 
 
 def score(

@@ -8,7 +8,7 @@ import torch
 from torchmetrics.functional.classification import binary_auroc
 
 from fkd.errors import UserError
-from fkd.geometry import Jitter, channels_first, crop_images, crop_matrices, square_around
+from fkd.geometry import Jitter, channels_first, crop_images, square_around
 from fkd.inference.predictor import Net, answers
 from fkd.io.images import in_channels
 from fkd.models.visibility_model import Floats, VisibilityModel
@@ -69,7 +69,7 @@ def _answers(net: Net, faces: int) -> tuple[Points, Floats, npt.NDArray[np.bool_
             ]
             squares = _JITTER(square_around(np.stack([face.points for face in drawn])), rng)
             photos = (in_channels(face.image, net.metadata.channels) for face in drawn)
-            crops = channels_first(crop_images(photos, crop_matrices(net.metadata.window(squares), size), size))
+            crops = channels_first(crop_images(photos, net.metadata.matrices(squares), size))
             keypoints, spreads = answers(net, crops, flip=False, needs_spread=True)
             assert spreads is not None
             found.append((keypoints, spreads, np.stack([face.visible for face in drawn])))

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from fkd.detect import without_files
 from fkd.errors import short
-from fkd.geometry import Window
+from fkd.geometry import Rolls, Window, crop_matrices
 from fkd.models.error_model import ErrorModel
 from fkd.models.visibility_model import VisibilityModel
 from fkd.schema import IBUG68, KeypointSchema, schema_of
 from fkd.shape_model import ShapeModel
+from fkd.types import Points
 
 _FORMAT = 2  # format 1 has other names of classes
 _LARGEST_SIZE = 4096  # pixels
@@ -60,6 +64,10 @@ class Metadata:
             "visibility_model": None if self.visibility_model is None else self.visibility_model.to_dict(),
         }
         return json.dumps(content, sort_keys=True, allow_nan=False)
+
+    def matrices(self, squares: Points, rolls: Rolls = None) -> npt.NDArray[np.float32]:
+        """(N, 2, 3) photo pixels -> crop pixels, for a detector's squares (N, 4) of faces with these rolls (N,)."""
+        return crop_matrices(self.window(squares, rolls), self.size, rolls)
 
     @property
     def needs_spread(self) -> bool:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol, cast, overload, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from fkd.detect import Candidates, Detector
+from fkd.detect import Candidates, Detections, Detector
 from fkd.distributed import cores
 from fkd.errors import UserError
-from fkd.geometry import channels_first, crop_images, crop_matrices, invert, transform
+from fkd.geometry import channels_first, crop_images, invert, transform
 from fkd.inference.found_faces import FoundFaces
 from fkd.inference.metadata import Metadata
 from fkd.io import images
@@ -155,11 +155,14 @@ class Predictor:
         """Read an image, detect its faces and cut their crops."""
         path = str(photo) if isinstance(photo, str | Path) else None
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(photo)
-        detect = self.detector.for_hiding if self.hiding else self.detector
-        squares, scores, doubtful = Candidates(*detect(pixels, path))
+        if self.hiding:
+            squares, scores, doubtful, rolls = Candidates(*self.detector.for_hiding(pixels, path))
+        else:
+            (squares, scores, rolls), doubtful = Detections(*self.detector(pixels, path)), np.zeros((0, 4), np.float32)
         shown = images.in_channels(pixels, self.net.metadata.channels)
-        matrices = crop_matrices(self.net.metadata.window(squares), size := self.net.metadata.size)
-        crops = channels_first(crop_images([shown] * len(matrices), matrices, size)) if len(matrices) else None
+        matrices = self.net.metadata.matrices(squares, rolls)
+        photos = [shown] * len(matrices)
+        crops = channels_first(crop_images(photos, matrices, self.net.metadata.size)) if len(matrices) else None
         return _Look(pixels, squares, scores, doubtful, matrices, crops, None)
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:

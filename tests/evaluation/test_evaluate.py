@@ -10,6 +10,7 @@ from torch import nn
 
 from fkd.codecs import Coordinates
 from fkd.data.face_data import Faces
+from fkd.detect import Detections
 from fkd.errors import UserError
 from fkd.evaluation.evaluate import Candidate, evaluate, squares_of
 from fkd.geometry import Jitter, Window, square_around
@@ -211,7 +212,7 @@ def test_a_box_is_one_face_of_a_image_and_a_image_is_looked_at_once(faces: Faces
     one = square[1:2] - [1, 0, 1, 0]
     for boxes, expected in ((one, [1]), (np.concatenate([one, square[2:]]), [1, 2]), (square[[2, 1, 0]], [0, 1, 2])):
         looked.clear()
-        squares, found = squares_of(table, faces, "detector", Boxes(boxes))
+        squares, _, found = squares_of(table, faces, "detector", Boxes(boxes))
         assert looked == [(5, "3.png"), (7, "0.png")]
         assert np.flatnonzero(found).tolist() == expected
         for row in expected:
@@ -241,6 +242,26 @@ class Some(Nobody):
         if row % 3 == 1:
             return np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32)
         return np.stack([np.array([0, 0, 8, 8], np.float32), self.squares[row]]), np.ones(2, np.float32)
+
+
+def test_crops_are_turned_as_the_detector_says(faces: Faces, net: TorchNet) -> None:
+    """A quarter turn of the crop moves the same answer from (x, y) to (-y, x) about the square's centre."""
+
+    class Turned(Nobody):
+        def __init__(self, roll: float) -> None:
+            self.photos, self.roll = list(faces.images), roll
+
+        def __call__(self, photo: np.ndarray, path: str | None = None) -> Detections:
+            row = next(i for i, other in enumerate(self.photos) if other is photo)
+            return Detections(squares[row : row + 1], np.ones(1, np.float32), np.float32([self.roll]))
+
+    faces.table.label_shift[:] = 0
+    squares = square_around(faces.table.keypoints)
+    centres = ((squares[:, :2] + squares[:, 2:]) / 2)[:, None]
+    upright, turned = (
+        evaluate(Candidate.of(net), faces, "all", "detector", Turned(roll), 5).preds - centres for roll in (0, 90)
+    )
+    np.testing.assert_allclose(turned, np.stack([-upright[..., 1], upright[..., 0]], axis=-1), atol=1e-3)
 
 
 def test_a_missed_face_counts_100_percent(faces: Faces, net: TorchNet) -> None:

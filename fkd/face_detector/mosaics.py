@@ -1,0 +1,161 @@
+"""Training images: parts of photos at any scale and angle, beside each other."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fkd.face_detector.photos import Labels, Photo
+from fkd.face_detector.targets import maps_of
+from fkd.face_detector.textures import texture
+from fkd.geometry import transform, warp
+from fkd.types import Image
+
+_SEEN = 0.4  # share of a face's square inside of the image from which on it counts as a face
+_UPRIGHT, _ANY = 0.55, 0.25  # shares of images that are turned little, and by any angle; others by up to 45 degrees
+_LITTLE = 10.0  # standard deviation in degrees of a small turn
+_MOST_ZOOM = 2.5  # enlargement of a photo
+
+
+@dataclass(frozen=True)
+class Mosaics(Dataset[tuple[Tensor, Tensor]]):
+    """Images that are made when they are asked for, from torch's random numbers.
+
+    One half shows a part of one photo, the other half parts of four (Bochkovskiy et al., "YOLOv4", arXiv:2004.10934,
+    section 3.3), some of which are textures without a face.
+
+    Attributes:
+        sets: photos; from each set so many as its share says.
+        shares: of each set, in any unit.
+        size: width and height of an image in pixels, a multiple of 32.
+        faces: width in pixels of the smallest and of the largest face that a photo is scaled to.
+        textures: share of the parts that are textures.
+        length: number of images of an epoch.
+    """
+
+    sets: Sequence[Sequence[Photo]]
+    shares: Sequence[float]
+    size: int
+    faces: tuple[float, float]
+    textures: float
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """(1, S, S) uint8 image and (8, S/8, S/8) maps of `maps_of`."""
+        rng = np.random.default_rng(int(torch.randint(2**62, ())))
+        image, labels = self.image(rng)
+        return torch.from_numpy(image)[None], torch.from_numpy(maps_of(labels, self.size))
+
+    def image(self, rng: np.random.Generator) -> tuple[Image, Labels]:
+        """An image (S, S) and its faces."""
+        size, canvas, found = self.size, np.zeros((self.size, self.size), np.uint8), []
+        if rng.random() < 0.5:
+            parts = [(0, 0, size, size)]
+        else:
+            x, y = rng.integers(size // 4, 3 * size // 4, 2).tolist()
+            parts = [(0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)]
+        for left, top, right, bottom in parts:
+            extent = (right - left, bottom - top)
+            part, labels = self._texture(extent, rng) if rng.random() < self.textures else self._part(extent, rng)
+            canvas[top:bottom, left:right] = _photographed(part, rng)
+            found.append(labels._replace(centres=labels.centres + np.array([left, top], np.float32)))
+        labels = Labels(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+        if rng.random() < 0.3:
+            noise = rng.normal(0, rng.uniform(2, 16), canvas.shape).astype(np.float32)
+            canvas = np.clip(canvas + noise, 0, 255).astype(np.uint8)
+        return canvas, labels
+
+    def _texture(self, extent: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Labels]:
+        return texture(extent, rng), Labels.none()
+
+    def _part(self, extent: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Labels]:
+        """A part (h, w) of a photo, and its faces in pixels of the part."""
+        photos = self.sets[int(rng.choice(len(self.sets), p=np.array(self.shares) / sum(self.shares)))]
+        photo = photos[int(rng.integers(len(photos)))]
+        height, width = photo.image.shape
+        small, large = min(extent), self.faces[1]
+        if len(photo.labels.sides) and rng.random() < 0.9:
+            chosen = int(rng.integers(len(photo.labels.sides)))
+            side, focus = float(photo.labels.sides[chosen]), photo.labels.centres[chosen]
+            wanted = math.exp(rng.uniform(math.log(self.faces[0]), math.log(min(large, 1.2 * small))))
+            zoom = wanted / side
+            place = rng.uniform(0, 1, 2) * extent
+        else:
+            zoom = math.exp(rng.uniform(math.log(0.25), math.log(2.0)))
+            focus, place = rng.uniform(0, 1, 2) * (width, height), np.array(extent) / 2
+        matrix = _similarity(min(zoom, _MOST_ZOOM), _angle(rng), bool(rng.random() < 0.5), focus, place)
+        part = warp(photo.image, matrix, np.empty((max(extent), max(extent)), np.uint8))[: extent[1], : extent[0]]
+        corners = transform(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5, matrix)
+        inside = cv2.fillConvexPoly(np.zeros(extent[::-1], np.uint8), corners.round().astype(np.int32), 1)
+        if not inside.all() and (kind := rng.random()) < 0.8:  # where the photo ends it stays black otherwise
+            beyond = texture(extent, rng) if kind < 0.6 else np.full(extent[::-1], rng.integers(256), np.uint8)
+            part = np.where(inside == 1, part, beyond)
+        return part, _moved(photo.labels, matrix, extent)
+
+
+def _angle(rng: np.random.Generator) -> float:
+    """Radians by which a photo is turned clockwise."""
+    kind = rng.random()
+    if kind < _UPRIGHT:
+        return math.radians(float(rng.normal(0, _LITTLE)))
+    return float(rng.uniform(-math.pi, math.pi) if kind < _UPRIGHT + _ANY else rng.uniform(-math.pi / 4, math.pi / 4))
+
+
+def _similarity(
+    zoom: float, angle: float, mirrored: bool, focus: npt.NDArray[np.floating], place: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """(2, 3) that takes `focus` to `place`, after mirroring left and right."""
+    turn = zoom * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    if mirrored:
+        turn[:, 0] *= -1
+    return np.concatenate([turn, (place - turn @ focus)[:, None]], axis=1)
+
+
+def _moved(labels: Labels, matrix: npt.NDArray[np.float64], extent: tuple[int, int]) -> Labels:
+    """The faces after a similarity, with those that `extent` cuts away unsure or left out."""
+    if not len(labels.sides):
+        return labels
+    mirrored = np.linalg.det(matrix[:, :2]) < 0
+    turned = math.atan2(matrix[1, 0], matrix[0, 0]) - (math.pi if mirrored else 0)
+    centres = transform(labels.centres, matrix)
+    sides = (labels.sides * math.sqrt(abs(np.linalg.det(matrix[:, :2])))).astype(np.float32)
+    rolls = (turned + (-labels.rolls if mirrored else labels.rolls)).astype(np.float32)
+    half = sides[:, None] / 2
+    edges = np.minimum(centres + half, extent) - np.maximum(centres - half, 0)
+    seen = np.clip(edges, 0, None).prod(axis=1) / sides**2
+    is_sure = labels.is_sure & (seen >= _SEEN) & (sides >= _SMALLEST)
+    kept = seen > 0
+    return Labels(centres[kept], sides[kept], rolls[kept], is_sure[kept])
+
+
+_SMALLEST = 8.0  # pixels: narrower faces are no lesson
+
+
+def _photographed(part: Image, rng: np.random.Generator) -> Image:
+    """Another exposure, sharpness and resolution."""
+    if rng.random() < 0.25:  # a low resolution
+        factor = rng.uniform(1.2, 3)
+        small = (max(int(part.shape[1] / factor), 1), max(int(part.shape[0] / factor), 1))
+        part = cv2.resize(cv2.resize(part, small, interpolation=cv2.INTER_AREA), part.shape[::-1])
+    kind = rng.random()
+    if kind < 0.15:
+        part = cv2.GaussianBlur(part, (0, 0), rng.uniform(0.4, 2))
+    elif kind < 0.2:
+        line = np.zeros((9, 9), np.float32)
+        ends = (rng.normal(0, 3, 2)).round().astype(int)
+        cv2.line(line, (4 - ends[0], 4 - ends[1]), (4 + ends[0], 4 + ends[1]), 1.0)
+        part = cv2.filter2D(part, -1, line / line.sum())
+    levels = np.linspace(0, 1, 256) ** math.exp(rng.normal(0, 0.35))
+    low, high = rng.uniform(0, 0.35), rng.uniform(0.65, 1)
+    if rng.random() < 0.6:
+        low, high = low / 4, 1 - (1 - high) / 4
+    return cv2.LUT(part, (255 * (low + (high - low) * levels)).astype(np.uint8))
