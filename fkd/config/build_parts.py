@@ -42,7 +42,7 @@ def build_detector(cfg: DictConfig) -> Detector:
     return detector
 
 
-_MEASURED = ("fkd", "haar", "whole_image")
+_MEASURED = ("fkd", "haar", "centerface", "whole_image")
 """Options of conf/detector that were measured with iBUG's points."""
 
 

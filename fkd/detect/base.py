@@ -85,18 +85,16 @@ def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:
     return boxes[order], scores[order]
 
 
-def beyond_edges(
-    find: Callable[[Image], tuple[Points, Scores]], image: Image, tilt: float = 0.0
-) -> tuple[Points, Scores]:
+def beyond_edges(find: Callable[[Image], tuple[Points, ...]], image: Image, tilt: float = 0.0) -> tuple[Points, ...]:
     """The faces of an image that is padded with its mirror image, so that no face is cut by an edge.
 
     Args:
-        find: gives squares (N, 4) and scores (N,) of an image.
+        find: gives squares (N, 4) and other columns (N,), such as scores, of an image.
         image: (H, W) grey or (H, W, 3) RGB, at most `WIDEST` wide and high if it is rotated.
         tilt: rotation of the image before, in degrees, counter-clockwise.
 
     Returns:
-        Upright squares in pixels of the image, and scores; squares that are mostly outside of the image are left out.
+        Upright squares in pixels of the image, and the other columns; squares mostly outside of the image are left out.
     """
     height, width = image.shape[:2]
     pad = round(PADDING * min(height, width))
@@ -105,13 +103,13 @@ def beyond_edges(
     turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), tilt, 1)
     if tilt:
         padded = cv2.warpAffine(padded, turn, size, borderMode=cv2.BORDER_REFLECT_101)
-    squares, scores = find(np.asarray(padded))
+    squares, *others = find(np.asarray(padded))
     back = cv2.invertAffineTransform(turn)
     centres = (squares[:, :2] + squares[:, 2:]) / 2 @ back[:, :2].T + back[:, 2] - pad
     squares = square(centres, squares[:, 2] - squares[:, 0])
     whole = np.array([-0.5, -0.5, width - 0.5, height - 0.5], np.float32)
     inside = _shared(whole, squares) >= _LEAST_INSIDE * _area(squares)
-    return squares[inside], scores[inside]
+    return squares[inside], *(column[inside] for column in others)
 
 
 def iou(box: Points, boxes: Points) -> npt.NDArray[np.float32]:

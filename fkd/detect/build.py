@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from fkd.detect.base import Detector
 from fkd.detect.boxfile import BoxFile
+from fkd.detect.centerface import CenterFace
 from fkd.detect.centernet import CenterNet
 from fkd.detect.haar import Haar
 from fkd.detect.whole import WholeImage
@@ -15,7 +16,8 @@ from fkd.geometry import Correction, Jitter
 from fkd.io import trusted
 from fkd.io.ranges import OWN_FILE, annotations, check_arguments
 
-_DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in (CenterNet, Haar, YuNet, WholeImage, BoxFile)}
+_KINDS = (CenterNet, Haar, YuNet, CenterFace, WholeImage, BoxFile)
+_DETECTORS = {f"fkd.detect.{kind.__name__}": kind for kind in _KINDS}
 _PARTS = {"fkd.geometry.Correction": Correction, "fkd.geometry.Jitter": Jitter}
 """The only classes that a config may name, because it may be from an untrusted file."""
 

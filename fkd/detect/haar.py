@@ -111,7 +111,8 @@ class Haar:
         finer = replace(padded, min_share=_SMALLER * padded.min_share, min_size=max(round(_SMALLER * self.min_size), 1))
         tilted = [beyond_edges(finer, small, tilt)[0] / np.float32(zoom) for tilt in _TILTS]
         doubtful = np.concatenate([self.correction(hits - np.float32(0.5)), *tilted])
-        return Candidates(*beyond_edges(padded, grey), doubtful)
+        squares, scores = beyond_edges(padded, grey)
+        return Candidates(squares, scores, doubtful)
 
     def _first_look(self, grey: Image) -> tuple[Points, Scores]:
         """(N, 4) candidates, most hits first, and (N,) their hits."""

@@ -39,7 +39,9 @@ def texture(extent: tuple[int, int], rng: np.random.Generator) -> Image:
             if rng.random() < 0.5:
                 cv2.fillConvexPoly(canvas, cv2.convexHull(corners.astype(np.int32)), _grey(rng), cv2.LINE_AA)
             else:
-                cv2.line(canvas, corners[0].tolist(), corners[1].tolist(), _grey(rng), int(rng.integers(1, 8)), cv2.LINE_AA)
+                cv2.line(
+                    canvas, corners[0].tolist(), corners[1].tolist(), _grey(rng), int(rng.integers(1, 8)), cv2.LINE_AA
+                )
     return canvas
 
 

@@ -418,7 +418,7 @@ def test_a_detector_that_no_checkpoint_could_name_is_refused_before_training(key
         build_module(compose(f"{key}=mine.Detector", *SMALL))
 
 
-@pytest.mark.parametrize("name", ["haar", "whole_image", "yunet", "boxes"])
+@pytest.mark.parametrize("name", ["haar", "centerface", "whole_image", "yunet", "boxes"])
 def test_every_detector_of_fkd_may_be_trained_for(name: str) -> None:
     build_module(compose(f"detector={name}", "detector.file=x" if name == "boxes" else "seed=0", *SMALL))
 

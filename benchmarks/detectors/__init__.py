@@ -1,0 +1,1 @@
+"""A table of face detectors: what they miss, what they find too much, and how long they take."""
