@@ -13,7 +13,7 @@ from fkd.config import checks
 from fkd.errors import FacesVisibleError, UserError
 from fkd.inference.predictor import Found
 from fkd.inference.smoothing import OneEuro, Smoother
-from fkd.inference.tracking import bridged
+from fkd.inference.gaps import bridged
 from fkd.io import media
 from fkd.io.atomic import refusal
 from fkd.io.media import Canvas, Place

@@ -7,15 +7,11 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from fkd.types import Face
+from fkd.inference.joining import SAME, distances, joined
+from fkd.types import Face, Points
 
 _T = TypeVar("_T")
 
-_SAME = 0.5
-"""Distance of the centres, in box widths, below which a face is the same as in the frame before."""
-_DRIFT = 0.1
-"""Additional distance for each frame in which the face was lost. Beyond `_SAME` it may be another face, so the last
-place stays hidden, too."""
 _GROWTH = 0.05
 """Growth of a box, as a share of its width, for each frame since or until the face is found."""
 
@@ -29,8 +25,8 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     """The frames of a video with faces added where the detector lost them, for hiding faces.
 
     A lost face stays at its last place for `reach` frames, and a new face is added to the `reach` frames before it. If
-    a face is found again within `reach` frames, its places in between are interpolated linearly. Only faces with
-    keypoints are tracked.
+    a face is found again within `reach` frames, its places in between are interpolated linearly; one that is farther from
+    there than `SAME` may be another face, so the last place stays, too. Only faces with keypoints are joined.
 
     Args:
         frames: an item of each frame, such as its image, and its faces.
@@ -44,18 +40,15 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     for number, (item, faces) in enumerate(frames):
         held.append((item, list(faces)))
         known = [face for face in faces if face.is_known]
-        joined = nearest_pairs(
-            (distance, i, j)
-            for i, face in enumerate(known)
-            for j, track in enumerate(tracks)
-            if (distance := _distance(face, track.face)) < _SAME + _DRIFT * (number - track.frame - 1)
-        )
+        boxes, last_boxes = _boxes(known), _boxes([track.face for track in tracks])
+        pairs = joined(boxes, last_boxes, [number - track.frame - 1 for track in tracks])
         for i, face in enumerate(known):
-            last = tracks[joined[i]] if i in joined else None
+            last = tracks[pairs[i]] if i in pairs else None
             gap = reach + 1 if last is None else number - last.frame
             for back in range(1, min(gap, len(held))):
                 held[-1 - back][1].append(_grown(face, back) if last is None else _between(face, last.face, back, gap))
-        ended = {j for i, j in joined.items() if _distance(known[i], tracks[j].face) < _SAME}
+        apart = distances(boxes, last_boxes)
+        ended = {j for i, j in pairs.items() if apart[i, j] < SAME}
         tracks = [track for j, track in enumerate(tracks) if j not in ended and number - track.frame <= reach]
         held[-1][1].extend(_grown(track.face, number - track.frame) for track in tracks)
         tracks += [_Track(face, number) for face in known]
@@ -64,19 +57,8 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     yield from held
 
 
-def nearest_pairs(pairs: Iterable[tuple[float, int, int]]) -> dict[int, int]:
-    """Face -> track, of (distance, face, track): the nearest pairs first, each face and each track at most once."""
-    joined: dict[int, int] = {}
-    for _, face, track in sorted(pairs):
-        if face not in joined and track not in joined.values():
-            joined[face] = track
-    return joined
-
-
-def _distance(face: Face, other: Face) -> float:
-    """Distance of the boxes' centres, in widths of the smaller box."""
-    apart = np.linalg.norm((face.box[:2] + face.box[2:] - other.box[:2] - other.box[2:]) / 2)
-    return float(apart / max(min(face.box[2] - face.box[0], other.box[2] - other.box[0]), 1e-3))
+def _boxes(faces: Sequence[Face]) -> Points:
+    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
 def _between(face: Face, last: Face, back: int, gap: int) -> Face:

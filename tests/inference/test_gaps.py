@@ -3,7 +3,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from fkd.inference.tracking import bridged
+from fkd.inference.gaps import bridged
 from fkd.schema import IBUG68
 from fkd.types import Face
 
