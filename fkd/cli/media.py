@@ -11,9 +11,9 @@ from fkd import detect, weights
 from fkd.cli.summary import Tally
 from fkd.config import checks
 from fkd.errors import FacesVisibleError, UserError
+from fkd.inference.gaps import bridged
 from fkd.inference.predictor import Found
 from fkd.inference.smoothing import OneEuro, Smoother
-from fkd.inference.gaps import bridged
 from fkd.io import media
 from fkd.io.atomic import refusal
 from fkd.io.media import Canvas, Place

@@ -25,8 +25,8 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     """The frames of a video with faces added where the detector lost them, for hiding faces.
 
     A lost face stays at its last place for `reach` frames, and a new face is added to the `reach` frames before it. If
-    a face is found again within `reach` frames, its places in between are interpolated linearly; one that is farther from
-    there than `SAME` may be another face, so the last place stays, too. Only faces with keypoints are joined.
+    a face is found again within `reach` frames, its places in between are interpolated linearly; one that is farther
+    away than `SAME` may be another face, so the last place stays, too. Only faces with keypoints are joined.
 
     Args:
         frames: an item of each frame, such as its image, and its faces.
