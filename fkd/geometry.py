@@ -27,7 +27,7 @@ def square_around(keypoints: Points, rolls: Rolls = None) -> Points:
     With the rolls (...) of the faces they are the smallest ones once they are turned about their centres.
     """
     if rolls is not None:
-        keypoints = keypoints @ _turns(rolls)  # upright, about the first pixel
+        keypoints = (keypoints @ _turns(rolls)).astype(np.float32)  # upright, about the first pixel
     columns = np.ascontiguousarray(np.swapaxes(keypoints, -1, -2))  # numpy is fastest over the last axis
     low, high = columns.min(axis=-1), columns.max(axis=-1)
     return square(_turned((low + high) / 2, rolls), (high - low).max(axis=-1))

@@ -98,7 +98,8 @@ class Face:
 
     Attributes:
         schema: of the K points.
-        box: (4,) the square in which the points were searched: left, top, right, bottom in photo pixels.
+        box: (4,) the square in which the points were searched: left, top, right, bottom in photo pixels; of a face that
+            is followed through a video the square around them.
         score: the detector's confidence; None if it gives none.
         keypoints: (K, 2) photo pixels; NaN for a box that may hold a face and is only used for hiding.
         expected_error: (K,) how large the error of each point probably is, as a share of the distance between the

@@ -133,7 +133,7 @@ class Predictor:
         """
         if self.hiding:
             raise ValueError(
-                "track: expected a predictor that does not hide faces; use stream, which looks at each frame"
+                "track: expected a predictor that does not hide faces, because some are found late; use stream"
             )
 
         def look(frame: tuple[int, Image]) -> tuple[Image, Candidates | None]:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 _APART, _SCALED, _TURNED = 0.1, 1.1, 10.0
 """Largest differences of a crop's square from that around the points found in it: distance of the centres in widths,
-ratio of the widths, degrees. Beyond them the points are found again in a crop around them; within them, the crop stays
-for the next frame, so that the points of a still face stay, too."""
+ratio of the widths, degrees. Beyond them the points are found again in a crop around them."""
 _ONE_FACE = 0.3
 """Distance of two boxes, in widths of the smaller, below which they are of one face."""
 _RESIZED = 1.5
@@ -54,8 +53,8 @@ class _Track:
 
     Attributes:
         id: of the face.
-        face: as found last.
-        crop: where it was found, and is searched in the next frame.
+        face: as found last; its box is the square around its points.
+        roll: of the face, in degrees.
         frame: number of the frame in which it was found last.
         born, confirmed: numbers of the frames in which the detector found it first and last.
         error: its expected error when the detector found it last; 0 if the net gives none.
@@ -64,7 +63,7 @@ class _Track:
 
     id: int
     face: Face
-    crop: _Crop
+    roll: float
     frame: int
     born: int = field(init=False)
     confirmed: int = field(init=False)
@@ -75,16 +74,16 @@ class _Track:
         self.born = self.frame
         self.confirm(self.face.score)
 
-    def place(self, frame: int) -> Points:
-        """(4,) its expected box in a later frame."""
+    def expected(self, frame: int) -> _Crop:
+        """Where it should be in a later frame."""
         shift = self.velocity * min(frame - self.frame, _GLIDE)
-        return (self.face.box + np.tile(shift, 2)).astype(np.float32)
+        return _Crop((self.face.box + np.tile(shift, 2)).astype(np.float32), self.roll)
 
-    def move(self, face: Face, crop: _Crop, frame: int) -> None:
+    def move(self, face: Face, roll: float, frame: int) -> None:
         """Take over what was found in a later frame."""
         step = (face.box - self.face.box).reshape(2, 2).mean(axis=0) / (frame - self.frame)
         self.velocity = (self.velocity + step) / 2
-        self.face, self.crop, self.frame = face, crop, frame
+        self.face, self.roll, self.frame = face, roll, frame
 
     def confirm(self, score: float | None) -> None:
         """Note that the detector has found the face, too."""
@@ -135,17 +134,18 @@ class Tracker:
     def _follow(self, image: Image) -> None:
         """Find the faces of the frame before, except those that are lost."""
         tracks = [track for track in self._tracks if track.frame == self._frame - 1]
-        found = self._search(image, [track.crop for track in tracks], [track.face.score for track in tracks])
+        places = [track.expected(self._frame) for track in tracks]
+        found = self._search(image, places, [track.face.score for track in tracks])
         moved = [
-            (float(distances(each[0].box, track.place(self._frame))[0, 0]), track, *each)
-            for track, each in zip(tracks, found, strict=True)
+            (float(distances(each[0].box, place.square)[0, 0]), track, *each)
+            for track, place, each in zip(tracks, places, found, strict=True)
             if each is not None and track.goes_on(each[0])
         ]
         kept: list[Face] = []
-        for _, track, face, crop in sorted(moved, key=lambda each: each[0]):  # the one where it was expected first
+        for _, track, face, roll in sorted(moved, key=lambda each: each[0]):  # the one where it was expected first
             if not _is_one_of(face, kept):
                 kept.append(face)
-                track.move(face, crop, self._frame)
+                track.move(face, roll, self._frame)
 
     def _compare(self, image: Image, candidates: Candidates) -> None:
         """Confirm faces, find lost ones again and begin new ones, by what the detector has found."""
@@ -158,7 +158,7 @@ class Tracker:
             live[j].confirm(known[i])
         others = [i for i in range(len(squares)) if i not in pairs]
         crops = [_Crop(squares[i], 0.0 if rolls is None else float(rolls[i])) for i in others]
-        new: list[tuple[Face, _Crop]] = []
+        new: list[tuple[Face, float]] = []
         for each in self._search(image, crops, [known[i] for i in others]):
             if each is None or _is_one_of(each[0], [face for face, _ in new]):
                 continue
@@ -167,14 +167,14 @@ class Tracker:
                 track.confirm(each[0].score)
             if not near:
                 new.append(each)
-        places = np.array([track.place(self._frame) for track in lost])
+        places = np.array([track.expected(self._frame).square for track in lost])
         pairs = joined(_boxes([face for face, _ in new]), places, [self._frame - track.frame - 1 for track in lost])
-        for i, (face, crop) in enumerate(new):
+        for i, (face, roll) in enumerate(new):
             if i in pairs:
-                lost[pairs[i]].move(face, crop, self._frame)
+                lost[pairs[i]].move(face, roll, self._frame)
                 lost[pairs[i]].confirm(face.score)
             else:
-                self._tracks.append(_Track(self._ids, face, crop, self._frame))
+                self._tracks.append(_Track(self._ids, face, roll, self._frame))
                 self._ids += 1
         for track in live:
             if self._frame - track.confirmed > min(track.confirmed - track.born, _UNCONFIRMED):
@@ -182,8 +182,8 @@ class Tracker:
 
     def _search(
         self, image: Image, crops: Sequence[_Crop], scores: Sequence[float | None], again: bool = True
-    ) -> list[tuple[Face, _Crop] | None]:
-        """The face in each crop, and the crop near its points in which they were found; None where there is none."""
+    ) -> list[tuple[Face, float] | None]:
+        """The face in each crop, with the square around its points as box, and its roll; None where there is none."""
         if not crops:
             return []
         squares, rolls = (np.array(each, np.float32) for each in zip(*crops, strict=True))
@@ -191,8 +191,8 @@ class Tracker:
         faces = self._predictor.faces_in(image, candidates)
         around = [self._around(face, image) for face in faces]
         found = [
-            None if there is None else (replace(face, box=there.square), crop)
-            for face, there, crop in zip(faces, around, crops, strict=True)
+            None if there is None else (replace(face, box=there.square), there.roll)
+            for face, there in zip(faces, around, strict=True)
         ]
         if again:
             far = [
