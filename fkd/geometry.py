@@ -17,11 +17,20 @@ _WIDEST = 32_767
 """Largest width or height of a photo in pixels that OpenCV warps."""
 
 
-def square_around(keypoints: Points) -> Points:
-    """Smallest upright squares around points, with the centre of their box: (..., K, 2) -> (..., 4)."""
+Rolls = npt.NDArray[np.floating] | None
+"""(...) the roll of each face: degrees by which the head is turned clockwise on the photo; None if all are upright."""
+
+
+def square_around(keypoints: Points, rolls: Rolls = None) -> Points:
+    """Smallest squares around points, with the centre of their box: (..., K, 2) -> (..., 4).
+
+    With the rolls (...) of the faces they are the smallest ones once they are turned about their centres.
+    """
+    if rolls is not None:
+        keypoints = (keypoints @ _turns(rolls)).astype(np.float32)  # upright, about the first pixel
     columns = np.ascontiguousarray(np.swapaxes(keypoints, -1, -2))  # numpy is fastest over the last axis
     low, high = columns.min(axis=-1), columns.max(axis=-1)
-    return square((low + high) / 2, (high - low).max(axis=-1))
+    return square(_turned((low + high) / 2, rolls), (high - low).max(axis=-1))
 
 
 def square(centre: npt.NDArray[np.floating], side: npt.NDArray[np.floating]) -> Points:
@@ -34,20 +43,21 @@ Share = float | npt.NDArray[np.floating]
 """Share of a box's width: one for all boxes, or (...) one for each."""
 
 
-Rolls = npt.NDArray[np.floating] | None
-"""(...) the roll of each face: degrees by which the head is turned clockwise on the photo; None if all are upright."""
-
-
 def adjust(boxes: Points, scale: Share = 1.0, x: Share = 0.0, y: Share = 0.0, rolls: Rolls = None) -> Points:
     """Squares (..., 4) moved by shares x, y of their widths, then made `scale` times as wide.
 
     x is to the right and y down as the faces (...) with these rolls are turned.
     """
     side = boxes[..., 2] - boxes[..., 0]
-    offset = np.stack(np.broadcast_arrays(x * side, y * side), axis=-1)
-    if rolls is not None:
-        offset = np.einsum("...ij,...j->...i", _turns(rolls).astype(offset.dtype), offset)
+    offset = _turned(np.stack(np.broadcast_arrays(x * side, y * side), axis=-1), rolls)
     return square((boxes[..., :2] + boxes[..., 2:]) / 2 + offset, side * np.asarray(scale))
+
+
+def _turned(vectors: npt.NDArray[np.floating], rolls: Rolls) -> npt.NDArray[np.floating]:
+    """Vectors (..., 2) of upright faces as those of faces with these rolls (...)."""
+    if rolls is None:
+        return vectors
+    return np.asarray(np.einsum("...ij,...j->...i", _turns(rolls).astype(vectors.dtype), vectors))
 
 
 def _turns(rolls: npt.ArrayLike) -> npt.NDArray[np.float64]:

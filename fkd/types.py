@@ -98,13 +98,15 @@ class Face:
 
     Attributes:
         schema: of the K points.
-        box: (4,) the square in which the points were searched: left, top, right, bottom in photo pixels.
+        box: (4,) the square in which the points were searched: left, top, right, bottom in photo pixels; of a face that
+            is followed through a video the square around them.
         score: the detector's confidence; None if it gives none.
         keypoints: (K, 2) photo pixels; NaN for a box that may hold a face and is only used for hiding.
         expected_error: (K,) how large the error of each point probably is, as a share of the distance between the
             schema's normaliser points (the outer eye corners); None if the net's errors are unknown.
         visible: (K,) probability that the photo shows the point: that it is not behind the head, hair or a thing; None
             if the net was not calibrated for it.
+        id: number of the face in a video, the same in all frames; None where faces are not followed.
     """
 
     schema: KeypointSchema = field(repr=False)
@@ -113,6 +115,7 @@ class Face:
     keypoints: Points
     expected_error: npt.NDArray[np.float32] | None = None
     visible: npt.NDArray[np.float32] | None = None
+    id: int | None = None
 
     @property
     def is_known(self) -> bool:
@@ -158,7 +161,7 @@ class Face:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data as in predictions.json, pixels of the photo and degrees: "box", "score", "keypoints", "pose",
-        "eye_opening", "mouth_opening", "expected_error" and "visible".
+        "eye_opening", "mouth_opening", "expected_error", "visible", and "id" where it has one.
         """
         box, keypoints = (np.round(values.astype(np.float64), 3).tolist() for values in (self.box, self.keypoints))
         pose, eyes, mouth = self.pose, self.eye_opening, self.mouth_opening
@@ -175,6 +178,7 @@ class Face:
             "mouth_opening": None if mouth is None else round(mouth, 4),
             "expected_error": errors,
             "visible": visible,
+            **({} if self.id is None else {"id": self.id}),
         }
 
 

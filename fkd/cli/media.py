@@ -1,8 +1,9 @@
 """The common part of `fkd predict` and `fkd filter`: images, a predictor, and the summary at the end."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from itertools import takewhile
+from typing import cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -11,9 +12,9 @@ from fkd import detect, weights
 from fkd.cli.summary import Tally
 from fkd.config import checks
 from fkd.errors import FacesVisibleError, UserError
-from fkd.inference.predictor import Found
+from fkd.inference.gaps import bridged
+from fkd.inference.predictor import Found, Photo
 from fkd.inference.smoothing import OneEuro, Smoother
-from fkd.inference.tracking import bridged
 from fkd.io import media
 from fkd.io.atomic import refusal
 from fkd.io.media import Canvas, Place
@@ -30,8 +31,8 @@ class Job:
 
     Args:
         cfg: the keys of `conf/media.yaml`.
-        hiding: the faces are to be hidden: boxes that may hold a face are given, too, a video's faces are tracked
-            through gaps, and images without a face are listed in `unhidden.json`.
+        hiding: the faces are to be hidden: boxes that may hold a face are given, too, the detector looks at every
+            frame, gaps of a video's faces are filled, and images without a face are listed in `unhidden.json`.
 
     Raises:
         UserError: there is no such input, net or device, or a key has a wrong value; names the key.
@@ -42,6 +43,8 @@ class Job:
         given = list(cfg.input) if isinstance(cfg.input, ListConfig) else cfg.input
         self.source = media.find(given, self.output, cfg.frames)
         self._smooth = _smoother(cfg, self.source.fps)
+        self.is_tracked = checks.flag(cfg, "track") and self.source.fps is not None and not hiding
+        self._detect_every = checks.whole(cfg, "detect_every", least=1)
         self.predictor = fkd.load(
             cfg.ckpt if weights.is_name(cfg.ckpt) else checks.path(cfg, "ckpt"),
             detector=detect.build(OmegaConf.to_object(cfg.detector)) if "detector" in cfg else None,  # type: ignore[arg-type]
@@ -75,7 +78,7 @@ class Job:
                 (self.output / UNHIDDEN).unlink()
         with Interrupt() as interrupt, progress(f"{self._tally.noun}s", self.source.count) as advance:
             wanted = takewhile(lambda _: not interrupt.asked, self.source.images())
-            with closing(self.predictor.stream(wanted)) as stream:
+            with closing(self._found(wanted)) as stream:
                 for (place, image), faces in self._followed(self._read(stream, advance)):
                     try:
                         write(place, image, faces)
@@ -89,6 +92,11 @@ class Job:
                     if self._unhidden is not None and not known:
                         self._unhidden.append(place)
             self._interrupted = interrupt.asked
+
+    def _found(self, wanted: Iterable[Photo]) -> Generator[Found]:
+        if not self.is_tracked:
+            return self.predictor.stream(wanted)
+        return self.predictor.track(cast(Iterable[Image], wanted), self._detect_every)
 
     def _read(
         self, stream: Iterable[Found], advance: Callable[[], None]
@@ -109,7 +117,7 @@ class Job:
     def _followed(
         self, frames: Iterator[tuple[tuple[Place, Image], list[Face]]]
     ) -> Iterator[tuple[tuple[Place, Image], list[Face]]]:
-        """For hiding, track a video's faces through gaps."""
+        """For hiding, fill gaps of a video's faces."""
         if self._unhidden is None or self.source.fps is None:
             return frames
         return bridged(frames, min(round(_SECONDS * self.source.fps), _FRAMES))

@@ -30,6 +30,7 @@ def main(cfg: DictConfig) -> None:
             "export its checkpoint again with the data that it was trained on, or leave expected_error out"
         )
     known = {"has_errors": job.predictor.has_errors, "has_visibility": job.predictor.has_visibility}
+    known["has_ids"] = job.is_tracked
     with unless_wrong(job.output), ExitStack() as files:
         writer = files.enter_context(writing(job.output, job.predictor.schema, csv=csv, pts=pts, **known))
         canvas = files.enter_context(job.canvas()) if images else None

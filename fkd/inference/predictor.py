@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, overload, runtime_checkable
 
@@ -18,6 +19,7 @@ from fkd.errors import UserError
 from fkd.geometry import channels_first, crop_images, invert, transform
 from fkd.inference.found_faces import FoundFaces
 from fkd.inference.metadata import Metadata
+from fkd.inference.tracking import Tracker
 from fkd.io import images
 from fkd.models.error_model import relative_spread
 from fkd.schema import KeypointSchema
@@ -119,6 +121,31 @@ class Predictor:
             several.append(found.faces)
         return several
 
+    def track(self, frames: Iterable[Image], detect_every: int = 10) -> Generator[Found]:
+        """Results of all frames of a video, whose faces are followed and have ids; see `fkd.inference.tracking`.
+
+        Args:
+            frames: (H, W) or (H, W, 3) RGB.
+            detect_every: the detector looks at one of so many frames, and where a face is lost.
+
+        Raises:
+            ValueError: the predictor hides faces, for which the detector must look at every frame, as `stream` does.
+        """
+        if self.hiding:
+            raise ValueError(
+                "track: expected a predictor that does not hide faces, because some are found late; use stream"
+            )
+
+        def look(frame: tuple[int, Image]) -> tuple[Image, Candidates | None]:
+            image = _checked(frame[1])
+            return image, None if frame[0] % detect_every else self.detect(image)
+
+        tracker = Tracker(self)
+        numbered, threads = enumerate(frames), min(cores(), _MOST_THREADS)
+        with closing(images.read_ahead(look, numbered, lambda frame: _pixels(frame[1]), threads)) as looks:
+            for image, candidates in looks:
+                yield Found(image, tracker(image, candidates), None)
+
     def stream(self, photos: Iterable[Photo]) -> Generator[Found]:
         """Results of all images in order; memory does not grow with their number.
 
@@ -155,44 +182,60 @@ class Predictor:
         """Read an image, detect its faces and cut their crops."""
         path = str(photo) if isinstance(photo, str | Path) else None
         pixels = images.read(path, 3, max_pixels=self.max_pixels) if path is not None else _checked(photo)
+        return self._cut(pixels, self.detect(pixels, path))
+
+    def detect(self, image: Image, path: str | None = None) -> Candidates:
+        """The detector's squares on an image."""
         if self.hiding:
-            squares, scores, doubtful, rolls = Candidates(*self.detector.for_hiding(pixels, path))
-        else:
-            (squares, scores, rolls), doubtful = Detections(*self.detector(pixels, path)), np.zeros((0, 4), np.float32)
-        shown = images.in_channels(pixels, self.net.metadata.channels)
+            return Candidates(*self.detector.for_hiding(image, path))
+        squares, scores, rolls = Detections(*self.detector(image, path))
+        return Candidates(squares, scores, rolls=rolls)
+
+    def faces_in(self, image: Image, candidates: Candidates) -> list[Face]:
+        """The face in each square, though its shape be implausible."""
+        return self._answers([self._cut(image, candidates)])[0]
+
+    def _cut(self, image: Image, candidates: Candidates) -> _Look:
+        squares, scores, doubtful, rolls = candidates
+        shown = images.in_channels(image, self.net.metadata.channels)
         matrices = self.net.metadata.matrices(squares, rolls)
         photos = [shown] * len(matrices)
         crops = channels_first(crop_images(photos, matrices, self.net.metadata.size)) if len(matrices) else None
-        return _Look(pixels, squares, scores, doubtful, matrices, crops, None)
+        return _Look(image, squares, scores, doubtful, matrices, crops, None)
 
     def _faces(self, looks: Sequence[_Look]) -> list[list[Face]]:
-        """The faces of each image, from one call of the net."""
-        keypoints = np.zeros((0, len(self.schema), 2), np.float32)
-        judged: list[_Judged] = []
+        """The plausible faces of each image; for hiding, the other boxes come without keypoints."""
+        return [self._kept(look, faces) for look, faces in zip(looks, self._answers(looks), strict=True)]
+
+    def _answers(self, looks: Sequence[_Look]) -> list[list[Face]]:
+        """The face in each square of each image, from one call of the net."""
+        faces: list[Face] = []
         if crops := [look.crops for look in looks if look.crops is not None]:
             metadata = self.net.metadata
             keypoints, spreads = answers(self.net, np.concatenate(crops), self.flip, metadata.needs_spread)
-            judged = [*zip(*_judgements(metadata, keypoints, spreads), strict=True)]
-        ends = np.cumsum([look.faces for look in looks])
-        return [
-            self._faces_of(look, transform(points, invert(look.matrices)), judged[end - look.faces : end])
-            for look, points, end in zip(looks, np.split(keypoints, ends[:-1]), ends, strict=True)
-        ]
+            judged = zip(*_judgements(metadata, keypoints, spreads), strict=True)
+            squares, scores, matrices = (
+                np.concatenate(each) for each in zip(*((x.squares, x.scores, x.matrices) for x in looks), strict=True)
+            )
+            known = (None if math.isnan(score) else score for score in scores.tolist())
+            found = zip(squares, known, transform(keypoints, invert(matrices)), judged, strict=True)
+            faces = [Face(self.schema, square, score, points, *each) for square, score, points, each in found]
+        rest = iter(faces)
+        return [[*islice(rest, look.faces)] for look in looks]
 
-    def _faces_of(self, look: _Look, keypoints: Points, judged: Sequence[_Judged]) -> list[Face]:
-        """The faces of one image without implausible shapes; for hiding, these are given as boxes without keypoints."""
-        shapes, limit = self.net.metadata.shapes, self.detector.limit
-        faces, dropped = [], []
-        for square, score, points, (error, visible) in zip(look.squares, look.scores, keypoints, judged, strict=True):
-            if shapes is None or shapes.plausible(points, limit):
-                known = None if np.isnan(score) else float(score)
-                faces.append(Face(self.schema, square, known, points, error, visible))
-            else:
-                dropped.append(square)
+    def _kept(self, look: _Look, faces: Sequence[Face]) -> list[Face]:
+        plausible = [self.is_plausible(face) for face in faces]
+        kept = [*compress(faces, plausible)]
         if not self.hiding:
-            return faces
+            return kept
+        dropped = [face.box for face, is_face in zip(faces, plausible, strict=True) if not is_face]
         unknown = np.full((len(self.schema), 2), np.nan, np.float32)
-        return faces + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
+        return kept + [Face(self.schema, square, None, unknown) for square in [*dropped, *look.doubtful]]
+
+    def is_plausible(self, face: Face) -> bool:
+        """Whether the shape is near enough to those of the training faces."""
+        shapes = self.net.metadata.shapes
+        return shapes is None or bool(shapes.plausible(face.keypoints, self.detector.limit))
 
 
 def _judgements(
@@ -239,10 +282,6 @@ def answers(net: Net, crops: Image, flip: bool, needs_spread: bool) -> tuple[Poi
 
 def _answer(net: Net, crops: Image, needs_spread: bool) -> tuple[Points, PerPoint | None]:
     return cast(NetWithSpread, net).with_spread(crops) if needs_spread else (net(crops), None)
-
-
-_Judged = tuple[PerPoint | None, PerPoint | None]
-"""(K,) expected errors and probabilities of visibility of a face."""
 
 
 @dataclass(frozen=True)

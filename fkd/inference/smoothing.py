@@ -9,17 +9,16 @@ faces near the camera and far away; and points with a larger expected error than
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 
 from fkd.errors import UserError
 from fkd.geometry import square, square_around
-from fkd.inference.tracking import nearest_pairs
+from fkd.inference.joining import joined
 from fkd.types import Face
 
-_SAME = 0.5
-"""Mean distance of the points, in face widths, below which faces of successive frames are the same face."""
 _SURENESS = 0.25, 4.0
 """Range of the factors on a point's cutoff frequency."""
 _PATIENCE = 5
@@ -84,8 +83,8 @@ class Track:
 class Smoother:
     """Smooths the faces of a video; call it once for every frame, in order.
 
-    A face is the same as the one whose points were nearest in the frames before. A face that is not found for a few
-    frames is forgotten, and one that moves by half its width between frames is a new one.
+    A face is the one with the same id in the frames before, or without ids the nearest one (`fkd.inference.joining`).
+    A face that is not found for a few frames is forgotten.
 
     Args:
         settings: of the filter.
@@ -94,7 +93,7 @@ class Smoother:
 
     def __init__(self, settings: OneEuro, fps: float) -> None:
         self.settings, self.fps = settings, fps
-        self._tracks: list[Track] = []
+        self._tracks: dict[int, Track] = {}
         self._frame = 0
 
     def __call__(self, faces: Sequence[Face]) -> list[Face]:
@@ -103,22 +102,28 @@ class Smoother:
         So the index of a face does not change while the faces before it stay.
         """
         self._frame += 1
-        self._tracks = [track for track in self._tracks if self._frame - track.frame <= _PATIENCE + 1]
-        found = [np.concatenate([face.keypoints, face.box.reshape(2, 2)]).astype(np.float64) for face in faces]
-        widths = [_width(face) for face in faces]
-        joined = nearest_pairs(
-            (distance, i, j)
-            for i, (points, width) in enumerate(zip(found, widths, strict=True))
-            for j, track in enumerate(self._tracks)
-            if (distance := float(np.linalg.norm(points - track.points, axis=-1).mean() / width)) < _SAME
-        )
-        for i, j in joined.items():
-            self._tracks[j].update(found[i], widths[i], _sureness(faces[i]), self._frame, self.fps)
-        for i in range(len(faces)):
-            if i not in joined:
-                joined[i] = len(self._tracks)
-                self._tracks.append(Track(self.settings, found[i], self._frame))
-        return [_placed(faces[i], self._tracks[j].points) for i, j in sorted(joined.items(), key=lambda pair: pair[1])]
+        tracks = self._tracks = {
+            number: track for number, track in self._tracks.items() if self._frame - track.frame <= _PATIENCE + 1
+        }
+        numbered = dict(sorted(zip(self._numbers(faces), faces, strict=True), key=lambda pair: pair[0]))
+        for number, face in numbered.items():
+            points = np.concatenate([face.keypoints, face.box.reshape(2, 2)]).astype(np.float64)
+            if number in tracks:
+                tracks[number].update(points, _width(face), _sureness(face), self._frame, self.fps)
+            else:
+                tracks[number] = Track(self.settings, points, self._frame)
+        return [_placed(face, tracks[number].points) for number, face in numbered.items()]
+
+    def _numbers(self, faces: Sequence[Face]) -> list[int]:
+        """The id of each face, or without ids a number that it keeps from frame to frame."""
+        if ids := [face.id for face in faces if face.id is not None]:
+            return ids
+        numbers, tracks = [*self._tracks], self._tracks.values()
+        last = np.array([track.points[-2:].ravel() for track in tracks])
+        boxes = np.array([face.box for face in faces])
+        pairs = joined(boxes, last, [self._frame - track.frame - 1 for track in tracks])
+        new = count(max(numbers, default=-1) + 1)
+        return [numbers[pairs[i]] if i in pairs else next(new) for i in range(len(faces))]
 
 
 def _width(face: Face) -> float:

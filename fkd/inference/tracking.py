@@ -1,95 +1,256 @@
-"""Faces of a video that a detector loses for some frames."""
+"""Faces of a video that are followed from frame to frame by their own keypoints.
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple, TypeVar
+The crop of a face is cut around its points in the frame before, upright by their roll, so that the detector, which
+takes most of the time, only looks where a face may have come or gone: at regular intervals, and when a face is lost.
+A face is lost when its points look like no face, the net is no longer sure of them, they jump or change their size,
+leave the image or fall on another face; or when the detector does not find it for longer than it had found it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from fkd.types import Face
+from fkd.detect import Candidates
+from fkd.geometry import similarity, square_around
+from fkd.inference.joining import SAME, distances, joined
+from fkd.types import Face, Image, Points
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from fkd.inference.predictor import Predictor
 
-_SAME = 0.5
-"""Distance of the centres, in box widths, below which a face is the same as in the frame before."""
-_DRIFT = 0.1
-"""Additional distance for each frame in which the face was lost. Beyond `_SAME` it may be another face, so the last
-place stays hidden, too."""
-_GROWTH = 0.05
-"""Growth of a box, as a share of its width, for each frame since or until the face is found."""
+_APART, _SCALED, _TURNED = 0.1, 1.1, 10.0
+"""Largest differences of a crop's square from that around the points found in it: distance of the centres in widths,
+ratio of the widths, degrees. Beyond them the points are found again in a crop around them."""
+_ONE_FACE = 0.3
+"""Distance of two boxes, in widths of the smaller, below which they are of one face."""
+_RESIZED = 1.5
+"""Largest ratio of a face's widths in successive frames."""
+_UNSURE = 2.0
+"""Expected error, relative to when the detector found the face last, from which on the face is lost."""
+_UNCONFIRMED = 60
+"""Frames for which a face is followed at most without being found by the detector."""
+_MEMORY = 30
+"""Frames after which a lost face is forgotten."""
+_GLIDE = 10
+"""Frames for which a lost face is expected to move on as before."""
 
 
-class _Track(NamedTuple):
-    face: Face  # in the frame where it was last found
-    frame: int  # number of that frame
+class _Crop(NamedTuple):
+    """Where a face is searched."""
+
+    square: Points  # (4,) upright
+    roll: float  # degrees
 
 
-def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator[tuple[_T, list[Face]]]:
-    """The frames of a video with faces added where the detector lost them, for hiding faces.
+@dataclass(eq=False)
+class _Track:
+    """A face that is followed.
 
-    A lost face stays at its last place for `reach` frames, and a new face is added to the `reach` frames before it. If
-    a face is found again within `reach` frames, its places in between are interpolated linearly. Only faces with
-    keypoints are tracked.
+    Attributes:
+        id: of the face.
+        face: as found last; its box is the square around its points.
+        roll: of the face, in degrees.
+        frame: number of the frame in which it was found last.
+        born, confirmed: numbers of the frames in which the detector found it first and last.
+        error: its expected error when the detector found it last; 0 if the net gives none.
+        velocity: (2,) pixels a frame.
+    """
+
+    id: int
+    face: Face
+    roll: float
+    frame: int
+    born: int = field(init=False)
+    confirmed: int = field(init=False)
+    error: float = field(init=False)
+    velocity: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+
+    def __post_init__(self) -> None:
+        self.born = self.frame
+        self.confirm(self.face.score)
+
+    def expected(self, frame: int) -> _Crop:
+        """Where it should be in a later frame."""
+        shift = self.velocity * min(frame - self.frame, _GLIDE)
+        return _Crop((self.face.box + np.tile(shift, 2)).astype(np.float32), self.roll)
+
+    def move(self, face: Face, roll: float, frame: int) -> None:
+        """Take over what was found in a later frame."""
+        step = (face.box - self.face.box).reshape(2, 2).mean(axis=0) / (frame - self.frame)
+        self.velocity = (self.velocity + step) / 2
+        self.face, self.roll, self.frame = face, roll, frame
+
+    def confirm(self, score: float | None) -> None:
+        """Note that the detector has found the face, too."""
+        self.face = replace(self.face, score=score)
+        self.confirmed, self.error = self.frame, _expected_error(self.face)
+
+    def goes_on(self, face: Face) -> bool:
+        """Whether what was found in the crop, in the next frame, is still this face."""
+        ratio = (face.box[2] - face.box[0]) / (self.face.box[2] - self.face.box[0])
+        is_near = distances(face.box, self.face.box)[0, 0] < SAME and 1 / _RESIZED < ratio < _RESIZED
+        return bool(is_near and (not self.error or _expected_error(face) < _UNSURE * self.error))
+
+
+class Tracker:
+    """Follows the faces of a video; call it once for every frame, in order.
 
     Args:
-        frames: an item of each frame, such as its image, and its faces.
-        reach: number of frames; so many are buffered.
-
-    Returns:
-        The same frames in order, each with its own faces first.
+        predictor: finds the points, and the faces where the detector has to look.
     """
-    held: deque[tuple[_T, list[Face]]] = deque()
-    tracks: list[_Track] = []
-    for number, (item, faces) in enumerate(frames):
-        held.append((item, list(faces)))
-        known = [face for face in faces if face.is_known]
-        joined = nearest_pairs(
-            (distance, i, j)
-            for i, face in enumerate(known)
-            for j, track in enumerate(tracks)
-            if (distance := _distance(face, track.face)) < _SAME + _DRIFT * (number - track.frame - 1)
-        )
-        for i, face in enumerate(known):
-            last = tracks[joined[i]] if i in joined else None
-            gap = reach + 1 if last is None else number - last.frame
-            for back in range(1, min(gap, len(held))):
-                held[-1 - back][1].append(_grown(face, back) if last is None else _between(face, last.face, back, gap))
-        ended = {j for i, j in joined.items() if _distance(known[i], tracks[j].face) < _SAME}
-        tracks = [track for j, track in enumerate(tracks) if j not in ended and number - track.frame <= reach]
-        held[-1][1].extend(_grown(track.face, number - track.frame) for track in tracks)
-        tracks += [_Track(face, number) for face in known]
-        if len(held) > reach:
-            yield held.popleft()
-    yield from held
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._tracks: list[_Track] = []
+        self._frame, self._ids = -1, 0
+        self._shape: tuple[int, ...] | None = None
+
+    def __call__(self, image: Image, candidates: Candidates | None = None) -> list[Face]:
+        """The faces of the next frame, those known for longest first.
+
+        The box of a face is the square around its points, its score that of the frame where the detector found it last.
+
+        Args:
+            image: (H, W) or (H, W, 3). Faces of frames of another size are new ones.
+            candidates: the detector's squares on it, if it has looked.
+        """
+        self._frame += 1
+        is_new = image.shape[:2] != self._shape
+        if is_new:
+            self._shape, self._tracks = image.shape[:2], []
+        self._follow(image)
+        if candidates is None and (is_new or any(_is_searched(self._frame - track.frame) for track in self._tracks)):
+            candidates = self._predictor.detect(image)
+        if candidates is not None:
+            self._compare(image, candidates)
+        self._tracks = [track for track in self._tracks if self._frame - track.frame <= _MEMORY]
+        return [replace(track.face, id=track.id) for track in self._tracks if track.frame == self._frame]
+
+    def _follow(self, image: Image) -> None:
+        """Find the faces of the frame before, except those that are lost."""
+        tracks = [track for track in self._tracks if track.frame == self._frame - 1]
+        places = [track.expected(self._frame) for track in tracks]
+        found = self._search(image, places, [track.face.score for track in tracks])
+        moved = [
+            (float(distances(each[0].box, place.square)[0, 0]), track, *each)
+            for track, place, each in zip(tracks, places, found, strict=True)
+            if each is not None and track.goes_on(each[0])
+        ]
+        kept: list[Face] = []
+        for _, track, face, roll in sorted(moved, key=lambda each: each[0]):  # the one where it was expected first
+            if not _is_one_of(face, kept):
+                kept.append(face)
+                track.move(face, roll, self._frame)
+
+    def _compare(self, image: Image, candidates: Candidates) -> None:
+        """Confirm faces, find lost ones again and begin new ones, by what the detector has found."""
+        squares, scores, _, rolls = candidates
+        live = [track for track in self._tracks if track.frame == self._frame]
+        lost = [track for track in self._tracks if track.frame < self._frame]
+        known = [None if np.isnan(score) else float(score) for score in scores]
+        pairs = joined(squares, _boxes([track.face for track in live]), 0)
+        for i, j in pairs.items():
+            live[j].confirm(known[i])
+        others = [i for i in range(len(squares)) if i not in pairs]
+        crops = [_Crop(squares[i], 0.0 if rolls is None else float(rolls[i])) for i in others]
+        new: list[tuple[Face, float]] = []
+        for each in self._search(image, crops, [known[i] for i in others]):
+            if each is None or _is_one_of(each[0], [face for face, _ in new]):
+                continue
+            near = [track for track in live if _is_one_of(each[0], [track.face])]
+            for track in near:
+                track.confirm(each[0].score)
+            if not near:
+                new.append(each)
+        places = np.array([track.expected(self._frame).square for track in lost])
+        pairs = joined(_boxes([face for face, _ in new]), places, [self._frame - track.frame - 1 for track in lost])
+        for i, (face, roll) in enumerate(new):
+            if i in pairs:
+                lost[pairs[i]].move(face, roll, self._frame)
+                lost[pairs[i]].confirm(face.score)
+            else:
+                self._tracks.append(_Track(self._ids, face, roll, self._frame))
+                self._ids += 1
+        for track in live:
+            if self._frame - track.confirmed > min(track.confirmed - track.born, _UNCONFIRMED):
+                track.frame -= 1  # lost
+
+    def _search(
+        self, image: Image, crops: Sequence[_Crop], scores: Sequence[float | None], again: bool = True
+    ) -> list[tuple[Face, float] | None]:
+        """The face in each crop, with the square around its points as box, and its roll; None where there is none."""
+        if not crops:
+            return []
+        squares, rolls = (np.array(each, np.float32) for each in zip(*crops, strict=True))
+        candidates = Candidates(squares, np.array(scores, np.float32), rolls=rolls)  # None becomes NaN
+        faces = self._predictor.faces_in(image, candidates)
+        around = [self._around(face, image) for face in faces]
+        found = [
+            None if there is None else (replace(face, box=there.square), there.roll)
+            for face, there in zip(faces, around, strict=True)
+        ]
+        if again:
+            far = [
+                (i, there)
+                for i, (there, crop) in enumerate(zip(around, crops, strict=True))
+                if there is not None and _differ(there, crop)
+            ]
+            second = self._search(image, [there for _, there in far], [scores[i] for i, _ in far], again=False)
+            for (i, _), each in zip(far, second, strict=True):
+                found[i] = each
+        return found
+
+    def _around(self, face: Face, image: Image) -> _Crop | None:
+        """The crop around a face's points; None if they are no face in the image."""
+        if not (face.is_known and self._predictor.is_plausible(face)):
+            return None
+        roll = self._roll(face.keypoints)
+        square = square_around(face.keypoints, np.array(roll))
+        centre, size = (square[:2] + square[2:]) / 2, image.shape[1::-1]
+        is_inside = (centre >= 0).all() and (centre < size).all()
+        return _Crop(square, roll) if is_inside and square[2] - square[0] >= 1 else None
+
+    def _roll(self, keypoints: Points) -> float:
+        """Roll of a face: of its whole shape, because the line of the eyes is no measure in a profile."""
+        shapes, eyes = self._predictor.net.metadata.shapes, self._predictor.schema.eyes
+        if shapes is None:
+            return _eye_roll(keypoints, eyes)
+        matrix = similarity(shapes.mean, keypoints)
+        return _eye_roll(shapes.mean @ matrix[:, :2].T, eyes)
 
 
-def nearest_pairs(pairs: Iterable[tuple[float, int, int]]) -> dict[int, int]:
-    """Face -> track, of (distance, face, track): the nearest pairs first, each face and each track at most once."""
-    joined: dict[int, int] = {}
-    for _, face, track in sorted(pairs):
-        if face not in joined and track not in joined.values():
-            joined[face] = track
-    return joined
+def _eye_roll(keypoints: npt.NDArray[np.floating], eyes: tuple[tuple[int, ...], tuple[int, ...]]) -> float:
+    """Degrees by which the line from the right to the left eye is turned clockwise."""
+    right, left = (keypoints[list(eye)].mean(axis=0) for eye in eyes)
+    x, y = left - right
+    return float(np.degrees(np.arctan2(y, x)))
 
 
-def _distance(face: Face, other: Face) -> float:
-    """Distance of the boxes' centres, in widths of the smaller box."""
-    apart = np.linalg.norm((face.box[:2] + face.box[2:] - other.box[:2] - other.box[2:]) / 2)
-    return float(apart / max(min(face.box[2] - face.box[0], other.box[2] - other.box[0]), 1e-3))
+def _differ(crop: _Crop, other: _Crop) -> bool:
+    ratio = (crop.square[2] - crop.square[0]) / (other.square[2] - other.square[0])
+    turn = (crop.roll - other.roll + 180) % 360 - 180
+    is_near = distances(crop.square, other.square)[0, 0] < _APART and 1 / _SCALED < ratio < _SCALED
+    return not (is_near and abs(turn) < _TURNED)
 
 
-def _between(face: Face, last: Face, back: int, gap: int) -> Face:
-    """The face `back` frames ago, interpolated; it was last found `gap` frames ago."""
-    share = np.float32(back / gap)
-    box, keypoints = (share * a + (1 - share) * b for a, b in ((last.box, face.box), (last.keypoints, face.keypoints)))
-    return _grown(replace(face, box=box, keypoints=keypoints), min(back, gap - back))
+def _is_searched(lost: int) -> bool:
+    """Whether the detector looks for a face that was found so many frames ago: 1, 2, 4, ..., less and less often."""
+    return lost > 0 and lost & (lost - 1) == 0
 
 
-def _grown(face: Face, frames: int) -> Face:
-    """A face that was found a number of frames away: larger, and without what was found of it there."""
-    centre, factor = (face.box[:2] + face.box[2:]) / 2, np.float32(1 + _GROWTH * frames)
-    box, keypoints = (
-        (centre + factor * (points - centre)).astype(np.float32) for points in (face.box.reshape(2, 2), face.keypoints)
-    )
-    return replace(face, box=box.ravel(), keypoints=keypoints, score=None, expected_error=None, visible=None)
+def _is_one_of(face: Face, others: Sequence[Face]) -> bool:
+    return bool((distances(face.box, _boxes(others)) < _ONE_FACE).any())
+
+
+def _boxes(faces: Sequence[Face]) -> Points:
+    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+
+
+def _expected_error(face: Face) -> float:
+    """Mean over the points; 0 if it is unknown."""
+    return 0.0 if face.expected_error is None else float(face.expected_error.mean())

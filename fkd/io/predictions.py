@@ -4,7 +4,8 @@ predictions.json is an array with one line for each image or frame:
 ``{"image": str, "width": int, "height": int, "faces": [{"box": [left, top, right, bottom], "score": float or null,
 "keypoints": [[x, y], ...], "pose": {"yaw": float, "pitch": float, "roll": float}, "eye_opening": [right, left],
 "mouth_opening": float, "expected_error": [float, ...] or null, "visible": [float, ...] or null}]}``, for a frame with
-``"frame": int`` from 0 on. Places are photo pixels (the centre of the first pixel at (0, 0)) to a thousandth, angles
+``"frame": int`` from 0 on. The faces of a video that are followed have ``"id": int``, too, the same in all frames.
+Places are photo pixels (the centre of the first pixel at (0, 0)) to a thousandth, angles
 degrees; pose and openings are null for a schema other than ibug68. The expected error of each point is a share of the
 distance between the outer eye corners (the schema's normaliser points); "visible" is the probability that the image
 shows each point.
@@ -90,6 +91,7 @@ def writing(
     pts: bool,
     has_errors: bool = False,
     has_visibility: bool = False,
+    has_ids: bool = False,
 ) -> Iterator[Writer]:
     """Atomic write of `predictions.json` in a folder, open for entries.
 
@@ -99,11 +101,11 @@ def writing(
         csv: also write `predictions.csv`, a row for each face: image, frame, face (its number in the entry), left, top,
             right, bottom, score, x0, y0, x1, y1, ..., yaw, pitch, roll, right_eye_opening, left_eye_opening,
             mouth_opening; with `has_errors` also e0, e1, ..., the expected error of each point; with
-            `has_visibility` also v0, v1, ..., the probability that it is visible.
+            `has_visibility` also v0, v1, ..., the probability that it is visible; with `has_ids` also id.
         pts: also write a .pts file for each face, named after its image (`a.pts` for `a.jpg`), with a number if there
             are several (`a_0.pts`); for frame 12 of a video `clip/000012.pts`. If the name is taken (`a.pts` by
             `a.jpg` when `a.png` comes), it keeps the image's suffix (`a.png.pts`).
-        has_errors, has_visibility: the faces have expected errors, probabilities of visibility.
+        has_errors, has_visibility, has_ids: the faces have expected errors, probabilities of visibility, ids.
 
     Raises:
         UserError: a file cannot be written.
@@ -117,7 +119,7 @@ def writing(
             points = [f"{axis}{i}" for i in range(len(schema)) for axis in "xy"]
             columns = ["image", "frame", "face", "left", "top", "right", "bottom", "score", *points, *_MEASURED]
             each = "e" * has_errors + "v" * has_visibility
-            columns += [f"{letter}{i}" for letter in each for i in range(len(schema))]
+            columns += [f"{letter}{i}" for letter in each for i in range(len(schema))] + ["id"] * has_ids
             csv_file.write(_csv_lines([columns]))
         yield Writer(folder, json_file, csv_file, pts)
         json_file.write(b"\n]\n")
@@ -168,7 +170,7 @@ def _csv_rows(entry: Entry) -> Iterator[list[Any]]:
         content = face.to_dict()
         pose, eyes = content["pose"] or dict.fromkeys(Pose._fields), content["eye_opening"] or (None, None)
         measured = [*pose.values(), *eyes, content["mouth_opening"], *(content["expected_error"] or ())]
-        measured += content["visible"] or ()
+        measured += [*(content["visible"] or ()), *([] if face.id is None else [face.id])]
         yield [entry.image, entry.frame, i, *content["box"], content["score"], *chain(*content["keypoints"]), *measured]
 
 

@@ -123,16 +123,16 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
 
 
 def faces(image: Image, found: Sequence[Face], *, expected_error: bool = False) -> Image:
-    """The found faces of an image as boxes, numbered from 0, with their points in magenta: (H, W, 3) RGB.
+    """The found faces of an image as boxes, each with its id or else numbered from 0, and points: (H, W, 3) RGB.
 
-    Points that are probably hidden are circles.
+    Points are magenta; those that are probably hidden are circles.
 
     Args:
         image: (H, W) or (H, W, 3).
         found: on it.
         expected_error: a yellow ring around each point, with its expected error as radius.
     """
-    numbers = [str(number) for number in range(len(found))]
+    numbers = [str(number if each.id is None else each.id) for number, each in enumerate(found)]
     canvas = boxes(image, np.array([each.box for each in found], np.float32).reshape(-1, 4), numbers)
     known = [each for each in found if each.is_known]
     for each in known if expected_error else ():

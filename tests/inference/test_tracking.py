@@ -1,103 +1,246 @@
-from collections.abc import Iterator, Sequence
+"""Following faces, with a made-up world in which detector and net see what the truth allows."""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from fkd.inference.tracking import bridged
+from fkd.detect import Candidates
+from fkd.geometry import square
+from fkd.inference.tracking import Tracker
 from fkd.schema import IBUG68
+from fkd.synthetic import face
 from fkd.types import Face
 
-SHAPE = np.random.default_rng(0).uniform(-20, 20, (68, 2))
-REACH = 3
+SHAPE = face(5, 0, 0, 100)[1].astype(np.float64)
+SHAPE = (SHAPE - (SHAPE.min(axis=0) + SHAPE.max(axis=0)) / 2) / np.ptp(SHAPE, axis=0).max()
+SIZE = 400, 300
 
 
-def face(x: float, score: float | None = 1.0) -> Face:
-    """A face 40 pixels wide with its centre at (x, 50)."""
-    keypoints, each = np.float32(SHAPE + np.array([x, 50])), np.full(68, 0.5, np.float32)
-    return Face(IBUG68, np.float32([x - 20, 30, x + 20, 70]), score, keypoints, each, each)
+class Seen(NamedTuple):
+    """A face of the truth in one frame."""
+
+    x: float
+    y: float
+    width: float = 40
+    roll: float = 0  # degrees
+    found: bool = True  # by the detector
+    error: float = 0.04  # that the net expects
+
+    @property
+    def points(self) -> np.ndarray:
+        turn = np.exp(1j * np.radians(self.roll))
+        there = (SHAPE @ [1, 1j]) * self.width * turn + complex(self.x, self.y)
+        return np.stack([there.real, there.imag], axis=-1)
 
 
-def followed(sightings: Sequence[Sequence[float]]) -> list[list[Face]]:
-    """The faces of each frame, of faces that are found at places x."""
-    frames = list(bridged(((number, [face(x) for x in places]) for number, places in enumerate(sightings)), REACH))
-    assert [number for number, _ in frames] == list(range(len(sightings)))
-    for places, (_, faces) in zip(sightings, frames, strict=True):  # what was found comes first, as it was
-        for x, found in zip(places, faces, strict=False):
-            np.testing.assert_array_equal(found.box, face(x).box)
-            np.testing.assert_array_equal(found.keypoints, face(x).keypoints)
-    return [faces for _, faces in frames]
+Truth = Callable[[int], Sequence[Seen]]
 
 
-def covers(faces: Sequence[Face], x: float) -> bool:
-    """Whether a face at place x lies in the box and among the points of one of the faces."""
-    true = face(x)
-    return any(
-        (found.box[:2] <= true.box[:2] + 1e-3).all()
-        and (found.box[2:] >= true.box[2:] - 1e-3).all()
-        and (found.keypoints.min(axis=0) <= true.keypoints.min(axis=0) + 1e-3).all()
-        and (found.keypoints.max(axis=0) >= true.keypoints.max(axis=0) - 1e-3).all()
-        for found in faces
-    )
+class World:
+    """A predictor whose net finds the nearest face within half a crop, and points that are no face elsewhere."""
+
+    schema = IBUG68
+    net = SimpleNamespace(metadata=SimpleNamespace(shapes=None))
+
+    def __init__(self, truth: Truth, size: Callable[[int], tuple[int, int]] = lambda number: SIZE) -> None:
+        self.truth, self.size, self.looks, self.now = truth, size, [], -1
+
+    def detect(self, image: np.ndarray) -> Candidates:
+        self.looks.append(self.now)
+        seen = [each for each in self.truth(self.now) if each.found]
+        squares = [square(np.array([each.x, each.y]), np.array(each.width)) for each in seen]
+        rolls = np.array([each.roll for each in seen], np.float32)
+        return Candidates(np.reshape(squares, (-1, 4)), np.full(len(seen), 0.5, np.float32), rolls=rolls)
+
+    def faces_in(self, image: np.ndarray, candidates: Candidates) -> list[Face]:
+        faces = []
+        for box, score in zip(candidates.squares, candidates.scores, strict=True):
+            centre, width = (box[:2] + box[2:]) / 2, box[2] - box[0]
+            far = {np.hypot(*(centre - [each.x, each.y])): each for each in self.truth(self.now)}
+            if far and min(far) < 0.5 * width and 0.5 < (best := far[min(far)]).width / width < 2:
+                points, error = best.points, best.error
+            else:
+                points, error = np.tile(centre, (68, 1)), 9.0
+            errors = np.full(68, error, np.float32)
+            faces.append(Face(IBUG68, box, None if np.isnan(score) else float(score), np.float32(points), errors))
+        return faces
+
+    def is_plausible(self, face: Face) -> bool:
+        return bool(np.ptp(face.keypoints) > 0)
+
+    def run(self, frames: int, every: int = 10) -> list[list[Face]]:
+        """The faces of each frame."""
+        self.tracker, found = Tracker(self), []  # type: ignore[arg-type]
+        for self.now in range(frames):
+            width, height = self.size(self.now)
+            image = np.zeros((height, width), np.uint8)
+            found.append(self.tracker(image, self.detect(image) if self.now % every == 0 else None))
+        return found
 
 
-def test_nothing_is_added_to_a_face_that_is_found_in_every_frame() -> None:
-    frames = followed([[100 + 5 * number, 300] for number in range(10)])
-    assert [len(faces) for faces in frames] == [2] * 10
+def ids(frames: Sequence[Sequence[Face]]) -> list[list[int | None]]:
+    return [[each.id for each in faces] for faces in frames]
 
 
-@pytest.mark.parametrize("gap", [1, 2, 3])
-def test_a_face_that_is_lost_for_some_frames_moves_evenly(gap: int) -> None:
-    places = [100 + 6 * number for number in range(8 + gap)]
-    frames = followed([[] if 4 <= number < 4 + gap else [x] for number, x in enumerate(places)])
-    assert all(covers(faces, x) for x, faces in zip(places, frames, strict=True))
-    for found in (found for faces in frames[4 : 4 + gap] for found in faces):
-        assert (found.score, found.expected_error, found.visible) == (None, None, None)
+def id_at(faces: Sequence[Face], seen: Seen) -> int | None:
+    """The id of the face with these points."""
+    (found,) = [each for each in faces if np.abs(each.keypoints - seen.points).max() < 1e-3]
+    return found.id
 
 
-def test_a_face_is_there_for_some_frames_before_it_is_found_and_after() -> None:
-    frames = followed([[]] * 6 + [[100]] * 2 + [[]] * 6)
-    assert [covers(faces, 100) for faces in frames] == [False] * 3 + [True] * 8 + [False] * 3
-    widths = [faces[0].box[2] - faces[0].box[0] for faces in frames[3:11]]
-    np.testing.assert_allclose(widths, [46, 44, 42, 40, 40, 42, 44, 46], rtol=1e-5)
+def test_a_face_is_followed_by_its_points_and_the_detector_looks_now_and_then() -> None:
+    def truth(number: int) -> list[Seen]:
+        return [Seen(60 + 5 * number, 100 + 20 * np.sin(number / 5), 40 + number / 3, 8 * number)]
+
+    world = World(truth)
+    frames = world.run(50)
+    assert world.looks == [0, 10, 20, 30, 40]
+    assert ids(frames) == [[0]] * 50
+    for number, (found,) in enumerate(frames):
+        (seen,) = truth(number)
+        np.testing.assert_allclose(found.keypoints, seen.points, atol=1e-3)
+        np.testing.assert_allclose((found.box[:2] + found.box[2:]) / 2, [seen.x, seen.y], atol=0.2 * seen.width)
+        assert found.box[2] - found.box[0] == pytest.approx(seen.width, rel=0.05)  # of the upright shape
+        assert found.score == 0.5
 
 
-def test_a_gap_of_twice_the_reach_has_no_frame_without_the_face() -> None:
-    frames = followed([[100], *[[]] * (2 * REACH), [100]])
-    assert all(covers(faces, 100) for faces in frames)
+def test_without_faces_the_detector_looks_now_and_then() -> None:
+    world = World(lambda number: [])
+    assert world.run(40) == [[]] * 40
+    assert world.looks == [0, 10, 20, 30]
 
 
-def test_a_face_that_jumps_is_another_one_and_both_places_stay() -> None:
-    frames = followed([[100], [100], [140], [140]])
-    assert all(covers(faces, 100) and covers(faces, 140) for faces in frames)
+def test_a_face_that_comes_is_found_at_the_next_look() -> None:
+    frames = World(lambda number: [Seen(100, 100)] if number >= 12 else []).run(30)
+    assert ids(frames) == [[]] * 20 + [[0]] * 10
 
 
-def test_a_face_that_may_be_another_one_does_not_end_the_hiding_of_the_first() -> None:
-    """One is lost, and after two frames one appears three quarters of a width from there."""
-    frames = followed([[100], [], [], [128], [128]])
-    assert all(covers(faces, 100) for faces in frames[:4])
-    assert all(covers(faces, x) for x, faces in zip((100, 109, 119, 128, 128), frames, strict=True))
+def test_a_face_that_leaves_is_gone_at_once_and_another_that_comes_later_has_another_id() -> None:
+    def truth(number: int) -> list[Seen]:
+        x = 303 + 10 * number if number < 60 else 100
+        return [Seen(x, 100)] if x < SIZE[0] + 40 else []
+
+    world = World(truth)
+    frames = world.run(80)
+    assert ids(frames) == [[0]] * 10 + [[]] * 50 + [[1]] * 20  # the centre leaves the image in frame 10
+    assert len([look for look in world.looks if 10 < look < 60]) < 12
 
 
-def test_the_nearest_face_is_the_one_that_goes_on() -> None:
-    frames = followed([[100, 118], [], [117, 101]])
-    assert covers(frames[1], 100.5)
-    assert covers(frames[1], 117.5)
+@pytest.mark.parametrize(("gap", "shift", "kept"), [(3, 0, True), (25, 0, True), (25, 20, True), (45, 0, False)])
+def test_a_face_that_is_lost_and_found_near_by_keeps_its_id(gap: int, shift: float, kept: bool) -> None:
+    def truth(number: int) -> list[Seen]:
+        if number < 12:
+            return [Seen(100, 100)]
+        return [Seen(100 + shift, 100)] if number >= 12 + gap else []
+
+    frames = World(truth).run(80)
+    assert ids(frames)[:12] == [[0]] * 12
+    assert all(not faces for faces in frames[12 : 12 + gap])
+    assert ids(frames)[-1] == ([0] if kept else [1])
 
 
-def test_boxes_without_points_are_passed_on_and_not_followed() -> None:
-    unknown = Face(IBUG68, np.float32([0, 0, 9, 9]), None, np.full((68, 2), np.nan, np.float32))
-    frames = [faces for _, faces in bridged([(0, []), (1, [unknown]), (2, [])], REACH)]
-    assert frames == [[], [unknown], []]
+@pytest.mark.parametrize("speed", [4, 9])
+@pytest.mark.parametrize("found", [True, False])
+def test_faces_that_cross_keep_their_ids(speed: float, found: bool) -> None:
+    """One passes behind the other, which hides it; or the detector and net lose both for a while."""
+
+    def truth(number: int) -> list[Seen]:
+        front, back = Seen(60 + speed * number, 100), Seen(300 - speed * number, 106)
+        is_over = abs(front.x - back.x) < 36
+        return [front, back] if not is_over else ([front] if found else [])
+
+    last = int(240 / speed)
+    frames = World(truth).run(last)
+    before, after = (truth(number) for number in (2, last - 1))
+    for start, end in zip(before, after, strict=True):
+        assert id_at(frames[-1], end) == id_at(frames[2], start)
+    assert max(len(faces) for faces in frames) == 2
 
 
-def test_no_more_frames_are_held_than_the_reach() -> None:
-    taken = 0
+def test_two_faces_near_each_other_stay_two() -> None:
+    def truth(number: int) -> list[Seen]:
+        return [Seen(100 + number % 3, 100), Seen(132, 110 - number % 2)]
 
-    def frames() -> Iterator[tuple[int, list[Face]]]:
-        nonlocal taken
-        for number in range(20):
-            taken += 1
-            yield number, [face(100)]
+    assert ids(World(truth).run(40)) == [[0, 1]] * 40
 
-    for number, _ in bridged(frames(), REACH):
-        assert taken <= number + REACH + 1
+
+def test_two_tracks_on_one_face_become_one() -> None:
+    """The second face is hidden by the first, and the net finds the first one's points in both crops."""
+
+    def truth(number: int) -> list[Seen]:
+        return [Seen(100, 100), *([Seen(125, 100)] if number < 15 else [])]
+
+    frames = World(truth).run(40)
+    assert ids(frames) == [[0, 1]] * 15 + [[0]] * 25
+
+
+def test_a_cut_to_another_scene_begins_other_faces_in_that_frame() -> None:
+    def truth(number: int) -> list[Seen]:
+        return [Seen(60, 60), Seen(200, 60)] if number < 15 else [Seen(130, 200, 60), Seen(330, 240, 50)]
+
+    assert ids(World(truth).run(30)) == [[0, 1]] * 15 + [[2, 3]] * 15
+
+
+def test_a_video_that_changes_its_size_begins_anew_in_that_frame() -> None:
+    def truth(number: int) -> list[Seen]:
+        return [Seen(200, 200) if number < 15 else Seen(100, 100, 20)]
+
+    def size(number: int) -> tuple[int, int]:
+        return (400, 400) if number < 15 else (200, 200)
+
+    world = World(truth, size)
+    frames = world.run(30)
+    assert ids(frames) == [[0]] * 15 + [[1]] * 15
+    assert 15 in world.looks
+
+
+def test_a_jump_or_a_sudden_change_of_size_makes_the_detector_look() -> None:
+    for jumped in (Seen(116, 100), Seen(100, 100, 64)):
+        world = World(lambda number, jumped=jumped: [Seen(100, 100) if number < 15 else jumped])
+        frames = world.run(20)
+        assert (15 in world.looks) == (jumped.width == 64)  # a fast face is still followed by its points
+        assert all(len(faces) == 1 for faces in frames)
+    world = World(lambda number: [Seen(100 if number < 15 else 122, 100)])
+    assert ids(world.run(20)) == [[0]] * 20
+    assert 15 in world.looks
+
+
+def test_where_the_net_is_no_longer_sure_the_detector_decides() -> None:
+    for is_there in (True, False):
+        world = World(
+            lambda number, is_there=is_there: [
+                Seen(100, 100, error=0.04 if number < 15 else 0.12, found=is_there or number < 15)
+            ]
+        )
+        frames = world.run(18)
+        assert 15 in world.looks
+        assert ids(frames)[15] == ([0] if is_there else [])
+
+
+def test_a_face_that_the_detector_does_not_find_again_is_not_followed_for_ever() -> None:
+    """A false positive, found in one look; and a face that the detector knew for long before it turned away."""
+    assert ids(World(lambda number: [Seen(100, 100, found=number == 0)]).run(20)) == [[0]] * 10 + [[]] * 10
+    frames = World(lambda number: [Seen(100, 100, found=number < 45)]).run(120)
+    assert ids(frames) == [[0]] * 90 + [[]] * 30  # found in frames 0 to 40, not confirmed for longer after that
+
+
+def test_an_id_is_given_once() -> None:
+    """A face blinks in and out, far from where it was: each time it is another one."""
+    frames = World(lambda number: [Seen(60 + 90 * (number // 40 % 4), 100)] if number % 40 < 5 else []).run(400)
+    assert ids(frames)[::40] == [[i] for i in range(10)]
+
+
+def test_no_more_is_held_than_the_faces_of_the_last_second() -> None:
+    """A face comes and goes every fifty frames of ten thousand."""
+    world = World(lambda number: [Seen(60 + 37 * number // 50 % 300, 100)] if number % 50 < 20 else [])
+    world.size = lambda number: SIZE
+    held = 0
+    tracker = Tracker(world)  # type: ignore[arg-type]
+    image = np.zeros(SIZE[::-1], np.uint8)
+    for world.now in range(10_000):
+        tracker(image, world.detect(image) if world.now % 10 == 0 else None)
+        held = max(held, len(tracker._tracks))
+    assert held <= 3
