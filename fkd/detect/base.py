@@ -85,6 +85,12 @@ def best_first(boxes: Points, scores: Scores) -> tuple[Points, Scores]:
     return boxes[order], scores[order]
 
 
+def without_overlap(boxes: Points, scores: Scores, most: float) -> npt.NDArray[np.int64]:
+    """The numbers, best first, of the boxes that overlap no better one by more than `most` (IoU)."""
+    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    return np.asarray(cv2.dnn.NMSBoxes(sides.tolist(), scores.tolist(), 0.0, most), np.int64).ravel()
+
+
 def beyond_edges(find: Callable[[Image], tuple[Points, ...]], image: Image, tilt: float = 0.0) -> tuple[Points, ...]:
     """The faces of an image that is padded with its mirror image, so that no face is cut by an edge.
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.detect.base import Candidates, Detections, Limit, Scores, beyond_edges
+from fkd.detect.base import Candidates, Detections, Limit, Scores, beyond_edges, without_overlap
 from fkd.errors import UserError
 from fkd.geometry import Correction, Jitter
 from fkd.io.ranges import OWN_FILE, Share, Within
@@ -86,7 +86,7 @@ class CenterFace:
         pixels = np.zeros((1, 3, high, wide), np.float32)
         pixels[0, :, : size[1], : size[0]] = small.transpose(2, 0, 1)
         boxes, scores, rolls = decode(self._outputs(pixels), least)
-        kept = _without_overlap(boxes, scores, self.nms)
+        kept = without_overlap(boxes, scores, self.nms)
         boxes = boxes[kept] * np.array([width / size[0], height / size[1]] * 2, np.float32) - np.float32(0.5)
         return self.correction(boxes, rolls[kept]), scores[kept], rolls[kept]
 
@@ -146,9 +146,3 @@ def decode(outputs: Sequence[_Map], least: float) -> tuple[Points, Scores, Score
     down = points[:, 3:].mean(axis=1) - points[:, :2].mean(axis=1)
     rolls = np.degrees(np.arctan2(right[:, 1] - down[:, 0], right[:, 0] + down[:, 1]))
     return boxes, heatmap[0, rows, columns], rolls
-
-
-def _without_overlap(boxes: Points, scores: Scores, most: float) -> npt.NDArray[np.int64]:
-    """The numbers, best first, of the boxes that overlap no better one by more than `most` (IoU)."""
-    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    return np.asarray(cv2.dnn.NMSBoxes(sides.tolist(), scores.tolist(), 0.0, most), np.int64).ravel()

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fkd.detect.base import Candidates, Detections, Limit, Scores, check_values, iou
+from fkd.detect.base import Candidates, Detections, Limit, Scores, check_values, without_overlap
 from fkd.detect.image_net import ImageNet, image_net
 from fkd.geometry import Correction, Jitter, square
 from fkd.io.ranges import OWN_FILE, Share, Within
@@ -68,7 +68,7 @@ class CenterNet:
         zooms = [finest, finest * _COARSE / longest] if longest > _LARGE else [finest]
         found = [self._search(image, zoom) for zoom in zooms]
         squares, scores, rolls = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        kept = _without_doubles(squares, scores, self.nms)
+        kept = without_overlap(squares, scores, self.nms)
         return Detections(self.correction(squares[kept], rolls[kept]), scores[kept], rolls[kept])
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
@@ -92,7 +92,7 @@ class CenterNet:
         size = max(round(zoom * width), 1), max(round(zoom * height), 1)
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
         grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        padded = np.zeros([-(-side // MULTIPLE) * MULTIPLE for side in grey.shape], np.uint8)
+        padded = np.zeros([max(-(-side // MULTIPLE), 2) * MULTIPLE for side in grey.shape], np.uint8)
         padded[: size[1], : size[0]] = grey
         found = decode(self._net(padded[None, None])[0], self.score)
         ratio = np.array([width / size[0], height / size[1]], np.float32)
@@ -129,12 +129,3 @@ def decode(maps: npt.NDArray[np.float32], least: float) -> Peaks:
 
 def _logit(share: float) -> float:
     return math.log(share / (1 - share)) if 0 < share < 1 else math.copysign(math.inf, share - 0.5)
-
-
-def _without_doubles(squares: Points, scores: Scores, most: float) -> npt.NDArray[np.int64]:
-    """The boxes to keep, best first: those that overlap no better one by more than `most` (IoU)."""
-    kept: list[int] = []
-    for i in np.argsort(-scores, kind="stable").tolist():
-        if not kept or iou(squares[i], squares[kept]).max() <= most:
-            kept.append(i)
-    return np.array(kept, np.int64)

@@ -63,6 +63,7 @@ def image_net(path: str | None, key: str) -> ImageNet:
 
 def _opencv(data: bytes) -> ImageNet:
     network, lock = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8)), Lock()
+    network.enableFusion(False)  # biases of fused layers grow with each change of size (OpenCV 4.14)
 
     def run(images: Image) -> npt.NDArray[np.float32]:
         with lock:  # the network keeps its input

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from fkd.face_detector.split import is_held_out
 
 from benchmarks.detectors import __main__ as command
 from benchmarks.detectors import measuring, pictures, worker
@@ -24,7 +25,6 @@ from fkd.data.face_data import Faces
 from fkd.detect import build
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
-from fkd.face_detector.split import is_held_out
 from fkd.geometry import Correction, square_around
 from fkd.io import images
 from tests.conftest import PROJECT
