@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from fkd import comparison
 from fkd.api.results import Comparison, Evaluation, TrainedRun
-from fkd.cli.command import Command, composed, in_quotes, quoted
+from fkd.cli.arguments import in_quotes, quoted
+from fkd.cli.command import Command, composed
 from fkd.comparison.evaluations import EVALUATION
 
 __all__ = ["Comparison", "Evaluation", "TrainedRun", "compare", "compose", "evaluate", "train"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hydra
 
-from fkd.cli.command import PATHS, use_projects
+from fkd.cli.arguments import PATHS, use_projects
 from fkd.config import CONF, resolvers  # noqa: F401 (configs call the resolvers)
 from fkd.terminal import tell
 

@@ -3,7 +3,8 @@
 The crop of a face is cut around its points in the frame before, upright by their roll, so that the detector, which
 takes most of the time, only looks where a face may have come or gone: at regular intervals, and when a face is lost.
 A face is lost when its points look like no face, the net is no longer sure of them, they jump or change their size,
-leave the image or fall on another face; or when the detector does not find it for longer than it had found it before.
+leave the image or fall on another face; or when the detector does not find it again: the first time it looks, because
+it may be none, and later for two seconds or so, because it may be turned away.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _RESIZED = 1.5
 _UNSURE = 2.0
 """Expected error, relative to when the detector found the face last, from which on the face is lost."""
 _UNCONFIRMED = 60
-"""Frames for which a face is followed at most without being found by the detector."""
+"""Frames for which a face that the detector has found twice is followed without being found again."""
 _MEMORY = 30
 """Frames after which a lost face is forgotten."""
 _GLIDE = 10
@@ -177,7 +178,7 @@ class Tracker:
                 self._tracks.append(_Track(self._ids, face, roll, self._frame))
                 self._ids += 1
         for track in live:
-            if self._frame - track.confirmed > min(track.confirmed - track.born, _UNCONFIRMED):
+            if self._frame - track.confirmed > (_UNCONFIRMED if track.confirmed > track.born else 0):
                 track.frame -= 1  # lost
 
     def _search(

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import shlex
 import subprocess
 import sys
@@ -12,9 +11,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from fkd.cli.command import _arranged, _overrides, quieten, quoted
-from fkd.errors import UserError
-from fkd.library_internals.hydra import parse
+from fkd.cli.command import quieten
 from tests.conftest import PROJECT, Outcome
 
 Script = Callable[..., Outcome]
@@ -128,58 +125,6 @@ def test_a_tilde_is_the_home_folder(script: Script, monkeypatch: pytest.MonkeyPa
     assert script(name, *arguments).err.startswith(f"error: {line}")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["-m", "model=simple", "seed=0,1"],
-        ["model=simple", "-m", "seed=0,1"],
-        ["model=simple", "seed=0,1", "--multirun"],
-        ["-m", "model=simple", "--multirun", "seed=0,1"],
-    ],
-)
-def test_options_may_stand_anywhere(arguments: list[str]) -> None:
-    *overrides, unnamed = [argument for argument in _arranged(arguments) if argument[0] != "-"]
-    assert overrides == ["model=simple", "seed=0,1"]
-    assert unnamed == "hydra.job.config.override_dirname.exclude_keys=[model]"
-    assert all(argument[0] == "-" for argument in _arranged(arguments)[3:])
-
-
-def test_the_value_of_an_option_stays_with_it() -> None:
-    arranged = _arranged(["-cp", "a=b/.hydra", "-cn", "config", "seed=1", "--cfg", "job", "~loss"])
-    assert arranged[:2] == ["seed=1", "~loss"]
-    assert arranged[3:] == ["-cp", "a=b/.hydra", "-cn", "config", "--cfg", "job"]
-
-
-def test_one_run_is_no_sweep_though_m_is_given() -> None:
-    assert "-m" not in _arranged(["ckpt_path=last", "hydra.mode=RUN", "-m"])
-
-
-@pytest.mark.parametrize("first", ["predict", "a/b c", "outputs/2026-*"])
-def test_the_first_word_is_the_value_of_the_scripts_key(first: str) -> None:
-    assert _overrides([first, "other=1"], "runs", "compare") == [f"runs={first}", "other=1"]
-    options = ["--cfg", "job", "~other"]
-    assert _overrides([*options, first], "runs", "compare") == [*options, f"runs={first}"]
-    for arguments, key in (([first, "runs=x"], "runs"), ([first], "")):
-        with pytest.raises(UserError, match=f"^{re.escape(first)}: expected key=value"):
-            _overrides(arguments, key, "compare")
-
-
-def test_several_words_are_a_list_of_the_scripts_key() -> None:
-    """As a shell makes them of a glob; each may hold what Hydra's grammar would take apart."""
-    names = ["a.jpg", "b, (1).jpg", "it's.jpg", "[x].jpg"]
-    argument, other = _overrides([names[0], "output=o", *names[1:]], "input", "predict")
-    (override,) = parse([argument])
-    assert (override.key_or_group, override.value(), other) == ("input", names, "output=o")
-    assert quoted(argument) == argument
-    assert _overrides(["~/a", "b"], "runs", "compare") == [f"runs=['{Path.home()}/a','b']"]
-
-
-def test_a_preset_alone_is_none_too_many() -> None:
-    assert _arranged(["sweep=seeds5", "experiment=face/compact,notebook/simple", "-m"])
-    with pytest.raises(UserError, match="expected one preset"):
-        _arranged(["sweep=choice(seeds5,tpe)"])
-
-
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib"]])
 def test_a_sweep_shows_nothing_of_what_lightning_says(launcher: list[str], tmp_path: Path, faces_root: Path) -> None:
     """In a process of its own, which imports Lightning when its first job begins."""
@@ -229,16 +174,3 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(command: str) -> None:
         process.stdout.close()  # before it writes anything
         assert process.stderr.read() == b""
     assert process.returncode == 0
-
-
-def test_paths_of_a_list_may_hold_what_means_something_to_hydra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert (
-        quoted("ckpt=[1_model=simple/best.ckpt, it's (1).ckpt]")
-        == r"ckpt=['1_model=simple/best.ckpt','it\'s (1).ckpt']"
-    )
-    assert quoted("ckpt=[a.ckpt,b.ckpt]") == "ckpt=[a.ckpt,b.ckpt]"
-    Path("[a=1,b=2]").touch()
-    assert quoted("ckpt=[a=1,b=2]") == "ckpt='[a=1,b=2]'"

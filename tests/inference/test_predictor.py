@@ -213,8 +213,13 @@ def test_a_batch_with_a_broken_file_says_which(tmp_path: Path) -> None:
         one([spot(77, 63), tmp_path / "broken.jpg"])
 
 
-def test_a_file_on_which_the_search_for_faces_fails_is_one_that_fails_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["fkd.detect.haar", "facelab", "fkdlab"])
+def test_a_file_on_which_the_search_for_faces_fails_is_one_that_fails_alone(tmp_path: Path, module: str) -> None:
+    """A detector of one's own has a mistake, which its traceback shows."""
+
     class Failing(Squares):
+        __module__ = module
+
         def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
             if path is None or "odd" in path:
                 raise ZeroDivisionError("no\nwidth")
@@ -224,6 +229,13 @@ def test_a_file_on_which_the_search_for_faces_fails_is_one_that_fails_alone(tmp_
     for path in paths:
         images.write(path, spot(60, 50))
     one = predictor(Brightest(), Failing((60, 40, 100, 80)))
+    if module != "fkd.detect.haar":
+        with pytest.raises(ZeroDivisionError):
+            [*one.stream(paths)]
+        (tmp_path / "a.png").write_bytes(b"no image")
+        found = next(one.stream(paths[:1]))
+        assert isinstance(found.error, UserError)
+        return
     assert [len(found.faces) for found in one.stream(paths)] == [1, 0, 1]
     line = str([*one.stream(paths)][1].error)
     assert line.startswith(f"{paths[1]}: its faces cannot be found (ZeroDivisionError: no width)")

@@ -1,0 +1,73 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from fkd.cli.arguments import arranged, overrides_of, quoted
+from fkd.errors import UserError
+from fkd.library_internals.hydra import parse
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "model=simple", "seed=0,1"],
+        ["model=simple", "-m", "seed=0,1"],
+        ["model=simple", "seed=0,1", "--multirun"],
+        ["-m", "model=simple", "--multirun", "seed=0,1"],
+    ],
+)
+def test_options_may_stand_anywhere(arguments: list[str]) -> None:
+    *overrides, unnamed = [argument for argument in arranged(arguments) if argument[0] != "-"]
+    assert overrides == ["model=simple", "seed=0,1"]
+    assert unnamed == "hydra.job.config.override_dirname.exclude_keys=[model]"
+    assert all(argument[0] == "-" for argument in arranged(arguments)[3:])
+
+
+def test_the_value_of_an_option_stays_with_it() -> None:
+    ordered = arranged(["-cp", "a=b/.hydra", "-cn", "config", "seed=1", "--cfg", "job", "~loss"])
+    assert ordered[:2] == ["seed=1", "~loss"]
+    assert ordered[3:] == ["-cp", "a=b/.hydra", "-cn", "config", "--cfg", "job"]
+
+
+def test_one_run_is_no_sweep_though_m_is_given() -> None:
+    assert "-m" not in arranged(["ckpt_path=last", "hydra.mode=RUN", "-m"])
+
+
+@pytest.mark.parametrize("first", ["predict", "a/b c", "outputs/2026-*"])
+def test_the_first_word_is_the_value_of_the_scripts_key(first: str) -> None:
+    assert overrides_of([first, "other=1"], "runs", "compare") == [f"runs={first}", "other=1"]
+    options = ["--cfg", "job", "~other"]
+    assert overrides_of([*options, first], "runs", "compare") == [*options, f"runs={first}"]
+    for arguments, key in (([first, "runs=x"], "runs"), ([first], "")):
+        with pytest.raises(UserError, match=f"^{re.escape(first)}: expected key=value"):
+            overrides_of(arguments, key, "compare")
+
+
+def test_several_words_are_a_list_of_the_scripts_key() -> None:
+    """As a shell makes them of a glob; each may hold what Hydra's grammar would take apart."""
+    names = ["a.jpg", "b, (1).jpg", "it's.jpg", "[x].jpg"]
+    argument, other = overrides_of([names[0], "output=o", *names[1:]], "input", "predict")
+    (override,) = parse([argument])
+    assert (override.key_or_group, override.value(), other) == ("input", names, "output=o")
+    assert quoted(argument) == argument
+    assert overrides_of(["~/a", "b"], "runs", "compare") == [f"runs=['{Path.home()}/a','b']"]
+
+
+def test_a_preset_alone_is_none_too_many() -> None:
+    assert arranged(["sweep=seeds5", "experiment=face/compact,notebook/simple", "-m"])
+    with pytest.raises(UserError, match="expected one preset"):
+        arranged(["sweep=choice(seeds5,tpe)"])
+
+
+def test_paths_of_a_list_may_hold_what_means_something_to_hydra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        quoted("ckpt=[1_model=simple/best.ckpt, it's (1).ckpt]")
+        == r"ckpt=['1_model=simple/best.ckpt','it\'s (1).ckpt']"
+    )
+    assert quoted("ckpt=[a.ckpt,b.ckpt]") == "ckpt=[a.ckpt,b.ckpt]"
+    Path("[a=1,b=2]").touch()
+    assert quoted("ckpt=[a=1,b=2]") == "ckpt='[a=1,b=2]'"
