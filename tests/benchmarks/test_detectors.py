@@ -164,7 +164,7 @@ def toy_scenes(folder: Path) -> dict[str, list[list[float]]]:
     labels = {}
     for name in [n for n in names if is_held_out(n)][:2] + [n for n in names if not is_held_out(n)][:1]:
         image = np.full((200, 300, 3), 90, np.uint8)
-        image[50:100, 100:150] = 255, 0, 255
+        image[25:125, 75:175] = 255, 0, 255  # and half its side around it
         images.write(folder / name, image)
         labels[name] = [[100, 50, 150, 100, 0.9], [0, 0, 10, 10, 0.95], [250, 150, 290, 190, 0.4]]
     (folder / "face_boxes.json").write_text(json.dumps(labels))
