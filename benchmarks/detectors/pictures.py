@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from fkd.detector_training.split import is_held_out
 
 from fkd.api import compose
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
+from fkd.detector_training.split import is_held_out
 from fkd.errors import UserError
 from fkd.geometry import Correction, square_around, transform
 from fkd.io import images
