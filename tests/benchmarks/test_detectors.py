@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from fkd.face_detector.split import is_held_out
 
 from benchmarks.detectors import __main__ as command
 from benchmarks.detectors import measuring, pictures, worker
@@ -23,6 +22,7 @@ from fkd.api import compose
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detect import build
+from fkd.detector_training.split import is_held_out
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
 from fkd.geometry import Correction, square_around
