@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fkd.errors import UserError
-from fkd.io.ranges import Size, Within
+from fkd.io.ranges import Size, Unit, Within
 
 _PIXELS = Within(-1e5, 1e5)
 
@@ -52,7 +52,7 @@ class Coordinates:
 
     gives = "coordinates"
 
-    def __init__(self, center: Annotated[float, _PIXELS], unit: Annotated[float, _PIXELS]) -> None:
+    def __init__(self, center: Annotated[float, _PIXELS], unit: Unit) -> None:
         if not unit > 0:
             raise ValueError(f"Coordinates: expected a unit above 0 pixels, found {unit}")
         self.center, self.unit = center, unit

@@ -90,6 +90,7 @@ def test_albumentations_and_hydra_are_imported_where_they_are_at_home() -> None:
     assert users("hydra") == {
         "config/instantiate.py",
         "library_internals/hydra.py",
+        "cli/arguments.py",
         "cli/command.py",
         "cli/completion.py",
         "cli/messages.py",

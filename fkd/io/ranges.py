@@ -30,6 +30,8 @@ Width = Annotated[int, Within(1, 2**16)]
 """Channels of features."""
 Scale = Annotated[float, Within(0.01, 100)]
 Share = Annotated[float, Within(0, 1)]
+Unit = Annotated[float, Within(1e-3, 1e5)]
+"""Pixels that become 1 in the output of a net; a smaller one would overflow."""
 
 _WIDEST = {int: Within(-(2**24), 2**24), float: Within(-1e9, 1e9)}
 _PLAIN = (NoneType, bool, int, float, str, list)

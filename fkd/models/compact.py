@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fkd.errors import UserError
-from fkd.io.ranges import Channels, Keypoints, Size, Width, Within
+from fkd.io.ranges import Channels, Keypoints, Size, Unit, Width, Within
 from fkd.models.hourglass import Blocks, Hourglass, Widths
 
 
@@ -31,7 +31,7 @@ class Compact(Hourglass):
         widths: Widths,
         blocks: Blocks,
         center: Annotated[float, Within(-1e5, 1e5)],
-        unit: Annotated[float, Within(-1e5, 1e5)],
+        unit: Unit,
     ) -> None:
         if not unit > 0:
             raise UserError(f"model.net.unit={unit}: expected pixels above 0")

@@ -152,6 +152,8 @@ def test_a_net_takes_no_more_than_its_file_has(
         ("net", {"keypoints": 10**7}, "keypoints: expected a number from 1 to 10000, found 10000000"),
         ("config", {"channels": 10**9}, "channels: expected a number from 1 to 3, found 1000000000"),
         ("codec", {"unit": "16"}, "unit: expected a number, found '16'"),
+        ("codec", {"unit": 1e-320}, "unit: expected a number from 0.001 to 100000, found 1e-320"),
+        ("net", {"unit": 1e-320}, "unit: expected a number from 0.001 to 100000, found 1e-320"),
         ("codec", {"center": float("inf")}, "center: expected a number from -100000 to 100000, found inf"),
         (
             "codec",
