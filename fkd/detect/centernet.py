@@ -20,8 +20,8 @@ from fkd.types import Image, Points
 STRIDE, MULTIPLE = 8, 32
 """Pixels for each cell of a map; the width and height of a searched image are multiples of the second."""
 
-_SMALLEST = 12.0  # pixels of the searched image: the narrowest square around a face's points that is found well
-_LARGE, _COARSE = 640, 320  # a searched image that is longer than the first is searched at the second length, too
+_SMALLEST = 16.0  # pixels of the searched image: the narrowest square around a face's points that is found well
+_LARGE, _COARSE = 384, 192  # a searched image that is longer than the first is searched at the second length, too
 _MOST_PIXELS = 6_000_000  # of a searched image, about 100 bytes each
 _LEAST_SIZE = 4.0
 _FINER = 0.6  # smallest possible face, relative to that of a face
@@ -58,7 +58,8 @@ class CenterNet:
 
     def __post_init__(self) -> None:
         check_values(self)
-        self._net  # noqa: B018 (a broken file is reported before any image is read)
+        if self.model is not None:
+            self._net  # noqa: B018 (a broken file is reported before any image is read)
 
     def __call__(self, image: Image, path: str | None = None) -> Detections:
         """As `fkd.detect.Detector`."""
