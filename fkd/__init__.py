@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fkd.detect import Detector
     from fkd.inference.predictor import Net, Predictor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["compare", "compose", "evaluate", "load", "train"]
 
 
