@@ -153,3 +153,16 @@ def test_faces_with_no_roll_have_the_same_crops_to_the_last_digit() -> None:
     boxes = square(RNG.uniform(-50, 900, (200, 2)), RNG.uniform(5, 400, 200))
     np.testing.assert_array_equal(crop_matrices(boxes, 96, np.zeros(200)), crop_matrices(boxes, 96))
     np.testing.assert_array_equal(adjust(boxes, 1.2, 0.3, -0.2, np.zeros(200)), adjust(boxes, 1.2, 0.3, -0.2))
+
+
+@pytest.mark.parametrize("roll", [0, 30, 90, 180, -45])
+def test_the_square_around_a_turned_face_is_the_turned_square(roll: float) -> None:
+    points, pivot, turn = RNG.uniform(20, 100, (30, 2)), 300 - 40j, np.exp(1j * np.radians(roll))
+    left, top, right, bottom = square_around(points)
+    centre = (complex((left + right) / 2, (top + bottom) / 2) - pivot) * turn + pivot
+    there = (points @ [1, 1j] - pivot) * turn + pivot
+    found = square_around(np.stack([there.real, there.imag], axis=-1), np.array(roll))
+    expected = [centre.real, centre.imag, right - left]
+    np.testing.assert_allclose(
+        [(found[0] + found[2]) / 2, (found[1] + found[3]) / 2, found[2] - found[0]], expected, rtol=1e-5
+    )

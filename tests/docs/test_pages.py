@@ -123,7 +123,7 @@ def test_the_parameter_counts_are_those_of_the_nets() -> None:
 
 
 def test_the_keys_of_a_face_are_those_of_predictions() -> None:
-    keys = Face(IBUG68, np.zeros(4, np.float32), 1.0, face(0, 0, 0, 64)[1]).to_dict().keys()
+    keys = Face(IBUG68, np.zeros(4, np.float32), 1.0, face(0, 0, 0, 64)[1], id=0).to_dict().keys()
     table = PAGES["docs/reference/files.md"].split("| key of a face |")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()[2:]))) == keys
 
