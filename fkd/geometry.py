@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.io.ranges import Scale, Within
+from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
 
 _WIDEST = 32_767
@@ -31,6 +32,12 @@ def square_around(keypoints: Points, rolls: Rolls = None) -> Points:
     columns = np.ascontiguousarray(np.swapaxes(keypoints, -1, -2))  # numpy is fastest over the last axis
     low, high = columns.min(axis=-1), columns.max(axis=-1)
     return square(_turned((low + high) / 2, rolls), (high - low).max(axis=-1))
+
+
+def eye_rolls(keypoints: npt.NDArray[np.floating], schema: KeypointSchema) -> npt.NDArray[np.float64]:
+    """Degrees by which the line from the right to the left eye is turned clockwise: (..., K, 2) -> (...)."""
+    right, left = (keypoints[..., list(eye), :].mean(axis=-2, dtype=np.float64) for eye in schema.eyes)
+    return np.asarray(np.degrees(np.arctan2(left[..., 1] - right[..., 1], left[..., 0] - right[..., 0])))
 
 
 def square(centre: npt.NDArray[np.floating], side: npt.NDArray[np.floating]) -> Points:

@@ -9,12 +9,15 @@ from fkd.geometry import (
     Window,
     adjust,
     crop_matrices,
+    eye_rolls,
     invert,
     square,
     square_around,
     transform,
     warp,
 )
+from fkd.schema import IBUG68
+from fkd.synthetic import face
 
 RNG = np.random.default_rng(0)
 
@@ -166,3 +169,12 @@ def test_the_square_around_a_turned_face_is_the_turned_square(roll: float) -> No
     np.testing.assert_allclose(
         [(found[0] + found[2]) / 2, (found[1] + found[3]) / 2, found[2] - found[0]], expected, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 180, -120])
+def test_eyes_turn_with_the_face_clockwise(degrees: float) -> None:
+    _, points = face(3, 0, 0, 160)
+    upright = eye_rolls(points, IBUG68)
+    matrix = cv2.getRotationMatrix2D((80, 80), -degrees, 1)  # OpenCV counts counter-clockwise
+    apart = eye_rolls(transform(points[None], matrix), IBUG68) - upright - degrees
+    np.testing.assert_allclose(np.cos(np.radians(apart)), 1, atol=1e-6)

@@ -154,7 +154,7 @@ def _moved(labels: Labels, matrix: npt.NDArray[np.float64], extent: tuple[int, i
     if not len(labels.sides):
         return labels
     mirrored = np.linalg.det(matrix[:, :2]) < 0
-    turned = math.atan2(matrix[1, 0], matrix[0, 0]) - (math.pi if mirrored else 0)
+    turned = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0])) - (180 if mirrored else 0)
     centres = transform(labels.centres, matrix)
     sides = (labels.sides * math.sqrt(abs(np.linalg.det(matrix[:, :2])))).astype(np.float32)
     rolls = (turned + (-labels.rolls if mirrored else labels.rolls)).astype(np.float32)

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from fkd.data.face_data import Faces
 from fkd.detect import BoxFile
-from fkd.geometry import Correction, Jitter, square, square_around
+from fkd.geometry import Correction, Jitter, eye_rolls, square, square_around
 from fkd.inference.predictor import Net, Predictor
 from fkd.io import images
-from fkd.schema import KeypointSchema
 from fkd.terminal import progress
 from fkd.types import Face, Image, Points
 
@@ -34,7 +33,7 @@ class Labels(NamedTuple):
     Attributes:
         centres: (N, 2) of the squares around their points, pixels.
         sides: (N,) widths of these squares.
-        rolls: (N,) radians by which each head is turned clockwise on the image.
+        rolls: (N,) degrees by which each head is turned clockwise on the image.
         scores: (N,) of the detector that found them, 0 to 1; below `SURE` they may be faces or not.
     """
 
@@ -42,6 +41,12 @@ class Labels(NamedTuple):
     sides: npt.NDArray[np.float32]
     rolls: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, squares: Points, rolls: npt.ArrayLike, scores: npt.ArrayLike) -> Labels:
+        """Of squares (N, 4) that are turned about their centres."""
+        centres, sides = (squares[:, :2] + squares[:, 2:]) / 2, squares[:, 2] - squares[:, 0]
+        return cls(centres.astype(np.float32), sides, np.asarray(rolls, np.float32), np.asarray(scores, np.float32))
 
     @classmethod
     def none(cls) -> Labels:
@@ -113,42 +118,19 @@ def _labels(faces: Sequence[Face], finder: Predictor, smallest: float) -> Labels
     shapes = finder.net.metadata.shapes
     known = np.ones(len(faces), bool) if shapes is None else shapes.plausible(keypoints, _PLAUSIBLE)
     known &= boxes[:, 2] - boxes[:, 0] >= smallest
-    centres, sides, rolls = turned_squares(keypoints, finder.schema)
-    scores = np.array([1 if face.score is None else face.score for face in faces], np.float32)
-    return Labels(
-        np.where(known[:, None], centres, (boxes[:, :2] + boxes[:, 2:]) / 2),
-        np.where(known, sides, boxes[:, 2] - boxes[:, 0]),
-        np.where(known, rolls, 0).astype(np.float32),
-        scores,
-    )
+    rolls = np.where(known, eye_rolls(keypoints, finder.schema), 0)
+    squares = np.where(known[:, None], square_around(keypoints, rolls), boxes)
+    return Labels.of(squares, rolls, np.array([1 if face.score is None else face.score for face in faces]))
 
 
 def annotated_photos(faces: Faces, split: str) -> list[Photo]:
     """The images of a keypoint data set; faces that it does not annotate are taken for background."""
     table = faces.subset(split)
-    centres, sides, rolls = turned_squares(table.keypoints, table.schema)
+    rolls = eye_rolls(table.keypoints, table.schema)
+    squares = square_around(table.keypoints, rolls)
     photos = []
     for image in np.unique(table.images):
         rows = np.flatnonzero(table.images == image)
-        labels = Labels(centres[rows], sides[rows], rolls[rows], np.ones(len(rows), np.float32))
+        labels = Labels.of(squares[rows], rolls[rows], np.ones(len(rows)))
         photos.append(Photo(str(table.paths[rows[0]]), images.in_channels(faces.images[image], 1), labels))
     return photos
-
-
-def turned_squares(
-    keypoints: Points, schema: KeypointSchema
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Smallest squares around points that are turned with the face, of (N, K, 2) points.
-
-    Returns:
-        Centres (N, 2), widths (N,) and rolls (N,): radians by which the line from the right to the left eye is turned
-        clockwise on the image.
-    """
-    right, left = (keypoints[:, list(eye)].mean(axis=1) for eye in schema.eyes)
-    x, y = (left - right).T
-    rolls = np.arctan2(y, x).astype(np.float32)
-    cos, sin = np.cos(rolls), np.sin(rolls)
-    turn = np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0)  # (N, 2, 2), from upright to turned
-    squares = square_around(keypoints @ turn)
-    centres = np.squeeze(turn @ ((squares[:, :2] + squares[:, 2:]) / 2)[..., None], -1)
-    return centres.astype(np.float32), squares[:, 2] - squares[:, 0], rolls

@@ -41,7 +41,11 @@ def maps_of(labels: Labels, size: int) -> Points:
         near = away <= max(_NEAR * width, 1.0) ** 2
         near[centre] = True
         maps[1, near], maps[2, near] = (np.broadcast_to(d, away.shape)[near] for d in (dx, dy))
-        maps[3, near], maps[4, near], maps[5, near] = math.log(width), math.cos(roll), math.sin(roll)
+        maps[3, near], maps[4, near], maps[5, near] = (
+            math.log(width),
+            math.cos(math.radians(roll)),
+            math.sin(math.radians(roll)),
+        )
         maps[7, near] = peak[near]
     maps[6][maps[0] == 1] = 1
     return maps

@@ -11,7 +11,7 @@ from fkd.data.face_data import Faces
 from fkd.detect import Detections, Detector
 from fkd.errors import UserError
 from fkd.evaluation.matching import SAME_FACE, match
-from fkd.geometry import Correction, Jitter, square_around
+from fkd.geometry import Correction, Jitter, eye_rolls, square_around
 from fkd.terminal import progress
 from fkd.types import Points
 
@@ -25,7 +25,7 @@ class Look(NamedTuple):
 
     boxes: Points  # (N, 4)
     scores: npt.NDArray[np.float32]  # (N,)
-    faces: Points  # (F, 4) squares around their points
+    faces: Points  # (F, 4) squares around their points, turned with them if the detector gives rolls
     subject: str  # of the first face
 
 
@@ -63,11 +63,14 @@ def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
         subset: "train", "val", "test" or "all".
     """
     table = faces.subset(subset)
-    squares = square_around(table.keypoints)
+    upright, turned = (
+        square_around(table.keypoints, rolls) for rolls in (None, eye_rolls(table.keypoints, table.schema))
+    )
     images, first = np.unique(table.images, return_index=True)
     with progress("detecting faces", len(images)) as advance:
         for image, row in zip(images, first, strict=True):
-            boxes, scores, _ = Detections(*detector(faces.images[int(image)], str(table.paths[row])))
+            boxes, scores, rolls = Detections(*detector(faces.images[int(image)], str(table.paths[row])))
+            squares = upright if rolls is None else turned
             yield Look(boxes, scores, squares[table.images == image], str(table.subjects[row]))
             advance()
 

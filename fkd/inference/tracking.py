@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.detect import Candidates
-from fkd.geometry import similarity, square_around
+from fkd.geometry import eye_rolls, similarity, square_around
 from fkd.inference.joining import SAME, distances, joined
 from fkd.types import Face, Image, Points
 
@@ -218,18 +218,11 @@ class Tracker:
 
     def _roll(self, keypoints: Points) -> float:
         """Roll of a face: of its whole shape, because the line of the eyes is no measure in a profile."""
-        shapes, eyes = self._predictor.net.metadata.shapes, self._predictor.schema.eyes
+        shapes, schema = self._predictor.net.metadata.shapes, self._predictor.schema
         if shapes is None:
-            return _eye_roll(keypoints, eyes)
+            return float(eye_rolls(keypoints, schema))
         matrix = similarity(shapes.mean, keypoints)
-        return _eye_roll(shapes.mean @ matrix[:, :2].T, eyes)
-
-
-def _eye_roll(keypoints: npt.NDArray[np.floating], eyes: tuple[tuple[int, ...], tuple[int, ...]]) -> float:
-    """Degrees by which the line from the right to the left eye is turned clockwise."""
-    right, left = (keypoints[list(eye)].mean(axis=0) for eye in eyes)
-    x, y = left - right
-    return float(np.degrees(np.arctan2(y, x)))
+        return float(eye_rolls(shapes.mean @ matrix[:, :2].T, schema))
 
 
 def _differ(crop: _Crop, other: _Crop) -> bool:

@@ -15,9 +15,8 @@ import yaml
 from fkd.detect import CenterNet, build, iou
 from fkd.detect import image_net as nets
 from fkd.detect.centernet import decode
-from fkd.detector_training.photos import turned_squares
 from fkd.errors import UserError
-from fkd.geometry import square, square_around
+from fkd.geometry import eye_rolls, square_around
 from fkd.schema import IBUG68
 from fkd.synthetic import face
 from fkd.types import Image, Points
@@ -51,13 +50,13 @@ def test_faces_are_found_at_any_angle_with_their_roll(detector: CenterNet, degre
     errors, found = [], 0
     for subject in range(12):
         image, points = turned(*face(1, subject, 0, 200), degrees)
-        (centre,), (side,), (roll,) = turned_squares(points[None].astype(np.float32), IBUG68)
+        roll = eye_rolls(points, IBUG68)
         squares, _, rolls = detector(image)
         assert rolls is not None
-        overlaps = iou(square(centre, side), squares) if len(squares) else np.zeros(1)
+        overlaps = iou(square_around(points.astype(np.float32), roll), squares) if len(squares) else np.zeros(1)
         if overlaps.max() > 0.5:
             found += 1
-            apart = math.radians(rolls[overlaps.argmax()]) - float(roll)
+            apart = math.radians(rolls[overlaps.argmax()] - float(roll))
             errors.append(abs(math.degrees(math.atan2(math.sin(apart), math.cos(apart)))))
     assert found >= 10
     assert np.median(errors) < 8

@@ -15,7 +15,8 @@ from fkd.types import Image
 def photo(roll: float, side: float = 60.0) -> Photo:
     """A white square with a dark upper half as a face, turned clockwise, on grey."""
     image, centre = np.full((200, 240), 110, np.uint8), (130.0, 90.0)
-    ahead, down = np.array([math.cos(roll), math.sin(roll)]), np.array([-math.sin(roll), math.cos(roll)])
+    cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
+    ahead, down = np.array([cos, sin]), np.array([-sin, cos])
     for level, top in ((250, -0.5), (0, -0.5)):
         bottom = 0.5 if level == 250 else 0.0
         corners = [
@@ -36,7 +37,7 @@ def at(image: Image, x: float, y: float) -> int | None:
     return int(image[row, column]) if 0 <= row < len(image) and 0 <= column < image.shape[1] else None
 
 
-@pytest.mark.parametrize("roll", [0.0, 0.7, -2.5])
+@pytest.mark.parametrize("roll", [0.0, 40.0, -140.0])
 def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fkd.detector_training.mosaics._PARTS", (1, 0, 0))  # several parts would cut each other
     made, checked = mosaics(photo(roll)), 0
@@ -46,7 +47,8 @@ def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypat
         for x, y, side, turned, score in labels.rows():
             if score < 0.5 or side < 40:
                 continue
-            right, down = -math.sin(turned) * side / 4, math.cos(turned) * side / 4
+            angle = math.radians(turned)
+            right, down = -math.sin(angle) * side / 4, math.cos(angle) * side / 4
             dark, bright = at(blurred, x - right, y - down), at(blurred, x + right, y + down)
             if dark is not None and bright is not None:
                 assert bright > dark + 20, (seed, labels)

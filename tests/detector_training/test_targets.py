@@ -23,12 +23,12 @@ def perfect(maps: np.ndarray) -> np.ndarray:
 
 
 def test_decoding_the_maps_gives_the_faces() -> None:
-    faces = labels((20.3, 30.8, 14, 0.2, 1), (80.6, 44.1, 40, -1.4, 0.7), (63.5, 100.2, 60, 3.0, 0.5))
+    faces = labels((20.3, 30.8, 14, 12, 1), (80.6, 44.1, 40, -80, 0.7), (63.5, 100.2, 60, 172, 0.5))
     found = decode(perfect(maps_of(faces, SIZE)), 0.9)
     order = np.argsort(found.centres[:, 1])
     np.testing.assert_allclose(found.centres[order], faces.centres, atol=1e-3)
     np.testing.assert_allclose(found.sides[order], faces.sides, rtol=1e-5)
-    np.testing.assert_allclose(np.radians(found.rolls[order]), faces.rolls, atol=1e-5)
+    np.testing.assert_allclose(found.rolls[order], faces.rolls, atol=1e-3)
 
 
 def test_the_smaller_of_two_faces_is_in_front() -> None:
