@@ -36,7 +36,10 @@ def one_line(text: str) -> str:
 
 
 class Console(rich_console.Console):
-    """Rich's console, whose texts are `printable`."""
+    """Rich's console, whose texts are `printable`; in a notebook it writes text, too, not HTML beside its file."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(force_jupyter=False, **settings)
 
     def render(
         self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None

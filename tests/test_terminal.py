@@ -1,6 +1,7 @@
 """What files hold and are called cannot control a terminal."""
 
 import ast
+import builtins
 import io
 import os
 import subprocess
@@ -53,6 +54,25 @@ def test_colours_stay() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[31mred" in text
     assert "\x1b[1mbold" in text
+
+
+def test_a_notebook_gets_the_same_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    """Rich would display HTML there, whatever the console's file is, and want ipywidgets for a bar."""
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    console = Console(file=io.StringIO())
+    console.print("into the file")
+    assert console.file.getvalue() == "into the file\n"  # type: ignore[attr-defined]
+    terminal.show("one line")
+    with terminal.progress("drawing", 2) as advance:
+        advance(2)
+    out, err = capsys.readouterr()
+    assert out == "one line\n"
+    assert "drawing" in err
+    assert "2/2" in err
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_no_other_place_prints() -> None:

@@ -1,6 +1,5 @@
 """Results of `fkd.train`, `evaluate` and `compare`, displayed as tables and images in notebooks."""
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from io import StringIO
@@ -16,6 +15,7 @@ from fkd.comparison import Ranking
 from fkd.config import CONF
 from fkd.errors import UserError
 from fkd.inference.predictor import Predictor
+from fkd.io import images
 from fkd.terminal import Console
 from fkd.training.runs import metrics_csv
 from fkd.training.runs.reading import read_json, read_yaml
@@ -49,8 +49,8 @@ class _InFolder:
     def _html(self, rows: Iterable[tuple[str, str]], curve: str = "") -> str:
         """A table, and the images of some faces and of the error curve."""
         cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
-        images = "".join(_image(self.folder / name) for name in ("faces.png", "ced.png"))
-        return f"<p><code>{escape(str(self.folder))}</code></p><table>{cells}</table>{curve}{images}"
+        shown = "".join(_image(self.folder / name) for name in ("faces.png", "ced.png"))
+        return f"<p><code>{escape(str(self.folder))}</code></p><table>{cells}</table>{curve}{shown}"
 
 
 class TrainedRun(_InFolder):
@@ -160,8 +160,8 @@ def _score_rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _image(path: Path) -> str:
     if not path.is_file():
         return ""
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{escape(path.name)}" style="{_STYLE}" src="data:image/png;base64,{content}">'
+    uri = images.data_uri(images.read(path, 3), images.QUALITY)
+    return f'<img alt="{escape(path.name)}" style="{_STYLE}" src="{uri}">'
 
 
 def _curve(history: Mapping[str, npt.NDArray[np.float64]]) -> str:
