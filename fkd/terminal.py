@@ -36,10 +36,12 @@ def one_line(text: str) -> str:
 
 
 class Console(rich_console.Console):
-    """Rich's console, whose texts are `printable`; in a notebook it writes text, too, not HTML beside its file."""
+    """Rich's console, whose texts are `printable`; in a notebook it writes text, too: no HTML, no moving bars."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(force_jupyter=False, **settings)
+        if "ipykernel" in sys.modules:  # Rich would display HTML, even if the console's file is another one
+            settings |= {"force_jupyter": False, "force_terminal": False}
+        super().__init__(**settings)
 
     def render(
         self, renderable: rich_console.RenderableType, options: rich_console.ConsoleOptions | None = None

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import RenderableType
+from rich.text import Text
 
 import fkd
 from fkd import comparison
@@ -133,16 +135,27 @@ class Comparison:
         return [(Evaluation if run.is_evaluation else TrainedRun)(run.path) for run in self.ranking.ranked]
 
     def __str__(self) -> str:
-        console = Console(file=StringIO(), width=_WIDTH)
-        console.print(*comparison.shown(self.ranking, self.judgement, self._config["rows"]), sep="\n")
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return text
+        return _printed(*self._parts())
 
     def __repr__(self) -> str:
         return f"Comparison of {len(self.runs)} runs"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        """Tables as text, and sentences as paragraphs, which a page can wrap."""
+        return "".join(
+            f"<p>{escape(part.plain)}</p>" if isinstance(part, Text) else f"<pre>{escape(_printed(part))}</pre>"
+            for part in self._parts()
+        )
+
+    def _parts(self) -> list[RenderableType]:
+        return comparison.shown(self.ranking, self.judgement, self._config["rows"])
+
+
+def _printed(*parts: RenderableType) -> str:
+    console = Console(file=StringIO(), width=_WIDTH)
+    console.print(*parts, sep="\n")
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
 
 
 def _score_rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

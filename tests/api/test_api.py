@@ -1,7 +1,9 @@
 """Training, scoring and comparing from Python: the same as the commands, and nothing stays behind."""
 
+import html
 import logging
 import os
+import re
 import resource
 import threading
 from pathlib import Path
@@ -37,10 +39,10 @@ def test_a_training_is_the_one_of_the_command(script: "type[Outcome]") -> None:
     assert run.history["epoch"].tolist() == [1]
     np.testing.assert_array_equal(run.history["val/nme"], other.history["val/nme"])
     assert run.predictor.schema.name == "ibug68"
-    html = run._repr_html_()
-    assert html.count('<img alt="faces.png"') == html.count('<img alt="ced.png"') == 1
-    assert "<svg" in html
-    assert len(html) < 0.5 * sum((run.folder / name).stat().st_size for name in ("faces.png", "ced.png"))
+    shown = run._repr_html_()
+    assert shown.count('<img alt="faces.png"') == shown.count('<img alt="ced.png"') == 1
+    assert "<svg" in shown
+    assert len(shown) < 0.5 * sum((run.folder / name).stat().st_size for name in ("faces.png", "ced.png"))
 
 
 def test_a_run_keeps_its_result_though_its_curves_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +51,10 @@ def test_a_run_keeps_its_result_though_its_curves_cannot_be_read(monkeypatch: py
     assert run.result["status"] == "done"
     assert run.result["objective"] == run.result["best"]["val/loss"]
     assert any("metrics.csv: expected at most 1 values" in line for line in run.result["warnings"])
-    html = run._repr_html_()
-    assert html.count("metrics.csv: expected at most 1 values") == 2
-    assert "<svg" not in html
-    assert f"{run.scores['nme_interocular']:.3f} %" in html
+    shown = run._repr_html_()
+    assert shown.count("metrics.csv: expected at most 1 values") == 2
+    assert "<svg" not in shown
+    assert f"{run.scores['nme_interocular']:.3f} %" in shown
 
 
 def test_an_evaluation_scores_what_the_training_scored() -> None:
@@ -68,6 +70,17 @@ def test_runs_are_compared() -> None:
     assert {run.folder.resolve() for run in compared.runs} == {run.folder for run in runs}
     assert "2 seeds" in str(compared)
     assert compared._repr_html_().startswith("<pre>")
+
+
+def test_a_page_can_wrap_the_sentences_of_a_comparison() -> None:
+    for lr in ("1e-3", "1e-4"):
+        fkd.train([*TINY, f"optimizer.lr={lr}"])
+    compared = fkd.compare("outputs/train")
+    table, *lines = re.findall(r"<(?:pre|p)>(.*?)</(?:pre|p)>", compared._repr_html_(), re.S)
+    assert "NME" in table
+    notes = [f"note: {note}" for note in compared.ranking.notes]
+    assert [html.unescape(line) for line in lines] == [*notes, compared.judgement]
+    assert len(notes) > 0
 
 
 def test_a_config_is_composed_as_the_command_has_it() -> None:
