@@ -80,7 +80,6 @@ def test_a_page_can_wrap_the_sentences_of_a_comparison() -> None:
     assert "NME" in table
     notes = [f"note: {note}" for note in compared.ranking.notes]
     assert [html.unescape(line) for line in lines] == [*notes, compared.judgement]
-    assert len(notes) > 0
 
 
 def test_a_config_is_composed_as_the_command_has_it() -> None:

@@ -21,6 +21,12 @@ def block(language: str, first_line: str) -> str:
     return next(text for text in blocks(language) if text.startswith(first_line))
 
 
+def cells(text: str) -> list[tuple[list[str], str]]:
+    """Options and content of each code cell of a notebook, in order."""
+    found = re.findall(r"^```\{code-cell\} ipython3\n((?::[^\n]*\n)*)(.*?)^```", text, re.S | re.M)
+    return [(options.splitlines(), content.lstrip("\n")) for options, content in found]
+
+
 def lines(text: str = TEXT) -> list[str]:
     """What the shell blocks tell one to type, each command on one line."""
     return "".join(blocks("bash", text)).replace("\\\n", " ").splitlines()
