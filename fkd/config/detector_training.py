@@ -1,10 +1,10 @@
 """Photos and loaders for training a face detector, of a config."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
 import fkd
@@ -19,23 +19,79 @@ from fkd.errors import UserError
 from fkd.terminal import show
 
 Loader = DataLoader[Mosaic]
+DETECTOR = "fkd.detect.CenterNet"
+
+
+def check(cfg: DictConfig) -> int:
+    """Check all values before photos are read; gives the number of training steps.
+
+    Raises:
+        UserError: naming the key.
+    """
+    checks.whole(cfg, "seed", least=0)
+    checks.number(cfg, "labels.smallest", least=1)
+    checks.whole(cfg, "validation", least=1)
+    folders(cfg)
+    _texts(cfg, "leave_out")
+    if cfg.detector.get("_target_") != DETECTOR or cfg.detector.get("model") is not None:
+        raise UserError(
+            "detector: expected detector=fkd without a model, because the new net is the one that is scored"
+        )
+    mosaics = _mosaics(cfg, [[] for _ in range(len(cfg.photos) + 1)])
+    epochs, size = (checks.whole(cfg, key, least=1) for key in ("trainer.max_epochs", "data.batch_size"))
+    return int(epochs * -(-len(mosaics) // size))
+
+
+def folders(cfg: DictConfig) -> list[str]:
+    """The folders of `photos`.
+
+    Raises:
+        UserError: it is no list, or a folder is there twice.
+    """
+    found = [str(checks.path(cfg, f"photos[{i}]")) for i in range(len(_listed(cfg, "photos")))]
+    if not found or len({*found}) < len(found):
+        raise UserError(f"photos={found}: expected a list of folders, each once, such as [DIR]")
+    return found
+
+
+def _listed(cfg: DictConfig, key: str) -> list[Any]:
+    value = OmegaConf.select(cfg, key, throw_on_missing=True)
+    if not OmegaConf.is_list(value):
+        raise UserError(f"{key}={value}: expected a list, such as [{value}]")
+    return list(value)
+
+
+def _texts(cfg: DictConfig, key: str) -> list[str]:
+    values = _listed(cfg, key)
+    if not all(isinstance(value, str) and value for value in values):
+        raise UserError(f"{key}={values}: expected a list of texts")
+    return values
+
+
+def _mosaics(cfg: DictConfig, sets: Sequence[Sequence[Photo]], **changes: Any) -> Mosaics:
+    options = {"sets": sets} | ({"shares": [1.0] * len(sets)} if cfg.mosaics.shares is None else {}) | changes
+    made: Mosaics = instantiate(cfg.mosaics, "mosaics", _partial_=True)(**options)
+    return made
 
 
 def build_photos(cfg: DictConfig) -> list[list[Photo]]:
-    """The photos of each folder of `photos`, and those of the training split of `data`.
+    """The photos of each folder of `photos`, and those of the training split of `data` that are not held out there.
 
     Raises:
-        UserError: a folder or a file is missing or wrong.
+        UserError: a folder or a file is missing or wrong, or a name in `leave_out` is that of no photo.
     """
-    if not cfg.photos or isinstance(cfg.photos, str):
-        raise UserError(f"photos={cfg.photos}: expected a list of folders, such as [DIR]")
     net = fkd.load(None if cfg.labels.net is None else checks.net(cfg, "labels.net")).net
     correction = instantiate(cfg.labels.correction, "labels.correction")
-    smallest = checks.number(cfg, "labels.smallest", least=1)
-    sets = [boxed_photos(str(root), cfg.leave_out, correction, net, smallest) for root in cfg.photos]
+    sets = [boxed_photos(root, correction, net, cfg.labels.smallest) for root in folders(cfg)]
+    for start in _texts(cfg, "leave_out"):
+        kept = [[photo for photo in photos if not photo.name.startswith(start)] for photos in sets]
+        if sum(map(len, kept)) == sum(map(len, sets)):
+            raise UserError(f"leave_out={start}: expected the start of a photo's path, found no photo of that name")
+        sets = kept
     faces = build_faces(cfg)
     show(*faces.remarks)
-    return [*sets, annotated_photos(faces, "train")]
+    but = {photo.hash for photos in held_out([*sets, []]) for photo in photos} - {0}
+    return [*sets, annotated_photos(faces, "train", but)]
 
 
 def held_out(sets: Sequence[Sequence[Photo]]) -> list[list[Photo]]:
@@ -47,31 +103,26 @@ def build_loaders(cfg: DictConfig, sets: Sequence[Sequence[Photo]]) -> tuple[Loa
     """Batches of mosaics of the photos that are not held out, and of those that are, the same in each epoch.
 
     Raises:
-        UserError: a value is out of range, or there are too few photos.
+        UserError: there are too few photos.
     """
-    known = [*([photo for photo in photos if not is_held_out(photo.name)] for photos in sets[:-1]), sets[-1]]
     unknown = held_out(sets)
-    for name, photos in (("training", known), ("validation", unknown)):
-        if not all(photos):
-            raise UserError(f"photos: expected some for {name} in each folder, found none; give more photos")
-    shares = list(cfg.mosaics.shares or [1] * len(known))
-    if len(shares) != len(known) or not all(isinstance(share, int | float) and share > 0 for share in shares):
-        raise UserError(f"mosaics.shares={shares}: expected {len(known)} numbers above 0, the last for data")
-    options: Mapping[str, Any] = {"batch_size": checks.whole(cfg, "data.batch_size", least=1)}
-    make, count = instantiate(cfg.mosaics, "mosaics", _partial_=True), checks.whole(cfg, "validation", least=1)
-    mosaics: Mosaics = make(sets=known, shares=shares)
-    views: Mosaics = make(sets=unknown, shares=shares[:-1], length=count)
+    known = [*([photo for photo in photos if not is_held_out(photo.name)] for photos in sets[:-1]), sets[-1]]
+    for root, training, validation in zip(folders(cfg), known, unknown, strict=False):
+        if not training or not validation:
+            raise UserError(
+                f"photos={root}: expected photos for training and, one in five by its name, for validation, found "
+                f"{len(training)} and {len(validation)}; give more photos"
+            )
+    if not known[-1]:
+        raise UserError("data: expected faces in its training split, found none; give other data")
+    mosaics, count = _mosaics(cfg, known), cfg.validation
+    views = _mosaics(cfg, unknown, shares=mosaics.shares[:-1].tolist(), length=count)
     with torch.random.fork_rng():
         torch.manual_seed(cfg.seed)
         fixed: Any = [views[i] for i in range(count)]
-    workers = distributed.loader_workers(cfg.data.num_workers, 0)
+    workers, size = distributed.loader_workers(cfg.data.num_workers, 0), cfg.data.batch_size
+    ahead = 4 if workers else None
     return (
-        DataLoader(
-            mosaics,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            prefetch_factor=4 if workers else None,
-            **options,
-        ),
-        DataLoader(fixed, **options),
+        DataLoader(mosaics, size, num_workers=workers, persistent_workers=workers > 0, prefetch_factor=ahead),
+        DataLoader(fixed, size),
     )

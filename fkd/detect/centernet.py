@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.detect.base import Candidates, Detections, Limit, Scores, check_values, without_overlap
-from fkd.detect.image_net import ImageNet, image_net
+from fkd.detect.detector_net import DetectorNet, detector_net
 from fkd.geometry import Correction, Jitter, square
 from fkd.io.ranges import OWN_FILE, Share, Within
 from fkd.types import Image, Points
@@ -22,8 +22,9 @@ STRIDE, MULTIPLE = 8, 32
 
 _SMALLEST = 16.0  # pixels of the searched image: the narrowest square around a face's points that is found well
 _LARGE, _COARSE = 384, 192  # a searched image that is longer than the first is searched at the second length, too
-_MOST_PIXELS = 6_000_000  # of a searched image, about 100 bytes each
+_MOST_PIXELS = 6_000_000  # of a searched image, about 40 bytes each
 _LEAST_SIZE = 4.0
+_FARTHEST = 1e4  # cells from a peak to the centre of its face
 _FINER = 0.6  # smallest possible face, relative to that of a face
 
 
@@ -63,42 +64,48 @@ class CenterNet:
 
     def __call__(self, image: Image, path: str | None = None) -> Detections:
         """As `fkd.detect.Detector`."""
-        height, width = image.shape[:2]
-        finest = min(_SMALLEST / self.min_size, math.sqrt(_MOST_PIXELS / (height * width)))
-        longest = finest * max(height, width)
-        zooms = [finest, finest * _COARSE / longest] if longest > _LARGE else [finest]
-        found = [self._search(image, zoom) for zoom in zooms]
-        squares, scores, rolls = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        kept = without_overlap(squares, scores, self.nms)
-        return Detections(self.correction(squares[kept], rolls[kept]), scores[kept], rolls[kept])
+        return Detections(*self._find(image, self.score, self.min_size))
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
         """As `fkd.detect.Detector`; doubtful: smaller faces and those with a lower score."""
-        squares, scores, rolls = self._lenient(image)
-        assert rolls is not None
-        is_sure = (scores >= self.score) & (squares[:, 2] - squares[:, 0] >= self.min_size)
+        squares, scores, rolls = self._find(image, min(self.score, self.doubtful), _FINER * self.min_size)
+        is_sure = scores >= self.score
         return Candidates(squares[is_sure], scores[is_sure], squares[~is_sure], rolls[is_sure])
 
     @cached_property
-    def _lenient(self) -> CenterNet:
-        return replace(self, score=min(self.score, self.doubtful), min_size=max(_FINER * self.min_size, _LEAST_SIZE))
+    def _net(self) -> DetectorNet:
+        return detector_net(self.model, "detector.model")
 
-    @cached_property
-    def _net(self) -> ImageNet:
-        return image_net(self.model, "detector.model")
+    def _find(self, image: Image, score: float, min_size: float) -> tuple[Points, Scores, Scores]:
+        """Corrected squares (N, 4), scores (N,) from `score` on and rolls (N,), best first."""
+        height, width = image.shape[:2]
+        finest = _SMALLEST / min_size
+        while (pixels := math.prod(_padded(height, width, finest))) > _MOST_PIXELS:
+            finest *= min(math.sqrt(_MOST_PIXELS / pixels), 0.9)
+        longest = finest * max(height, width)
+        zooms = [finest, finest * _COARSE / longest] if longest > _LARGE else [finest]
+        found = [self._search(image, zoom, score) for zoom in zooms]
+        squares, scores, rolls = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        kept = without_overlap(squares, scores, self.nms)
+        return self.correction(squares[kept], rolls[kept]), scores[kept], rolls[kept]
 
-    def _search(self, image: Image, zoom: float) -> tuple[Points, Scores, Scores]:
+    def _search(self, image: Image, zoom: float, score: float) -> tuple[Points, Scores, Scores]:
         """Squares (N, 4) in pixels of the image, scores (N,) and rolls (N,) in degrees, of one scale."""
         height, width = image.shape[:2]
         size = max(round(zoom * width), 1), max(round(zoom * height), 1)
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
         grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        padded = np.zeros([max(-(-side // MULTIPLE), 2) * MULTIPLE for side in grey.shape], np.uint8)
+        padded = np.zeros(_padded(height, width, zoom), np.uint8)
         padded[: size[1], : size[0]] = grey
-        found = decode(self._net(padded[None, None])[0], self.score)
+        found = decode(self._net(padded[None, None])[0], score)
         ratio = np.array([width / size[0], height / size[1]], np.float32)
         centres = (found.centres + np.float32(0.5)) * ratio - np.float32(0.5)
         return square(centres, found.sides * math.sqrt(ratio.prod())), found.scores, found.rolls
+
+
+def _padded(height: int, width: int, zoom: float) -> list[int]:
+    """Height and width of a searched image, which is black where the photo ends."""
+    return [max(-(-max(round(zoom * side), 1) // MULTIPLE), 2) * MULTIPLE for side in (height, width)]
 
 
 class Peaks(NamedTuple):
@@ -114,15 +121,17 @@ def decode(maps: npt.NDArray[np.float32], least: float) -> Peaks:
     """The peaks of a net's maps with a score from `least` on.
 
     Args:
-        maps: (6, H, W) of `fkd.detector_training.net.CenterNet`.
+        maps: (6, H, W) of `fkd.detector_training.net.MapNet`.
         least: smallest score.
     """
     logits = maps[0]
     is_peak = (logits == cv2.dilate(logits, np.ones((3, 3)))) & (logits >= _logit(least))
+    is_peak &= np.isfinite(maps).all(axis=0)  # a foreign file may give any numbers
     rows, columns = np.nonzero(is_peak)
     logit, right, down, width, cos, sin = maps[:, rows, columns]
-    middles = np.stack([columns + right, rows + down], axis=1) * STRIDE + (STRIDE - 1) / 2
-    sides = np.exp(np.clip(width, -3, 8)) * STRIDE  # a foreign file may give any numbers
+    offsets = np.clip([right, down], -_FARTHEST, _FARTHEST)
+    middles = (np.stack([columns, rows]) + offsets).T * STRIDE + (STRIDE - 1) / 2
+    sides = np.exp(np.clip(width, -3, 8)) * STRIDE
     scores = 1 / (1 + np.exp(-logit))
     rolls = np.degrees(np.arctan2(sin, cos))
     return Peaks(*(values.astype(np.float32) for values in (middles, sides, rolls, scores)))

@@ -1,6 +1,7 @@
-"""Trains a `CenterNet` on whole photos."""
+"""Trains a net for face detection on whole photos."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from torchmetrics import MeanMetric
 
 from fkd.detector_training.mosaics import Mosaic
 from fkd.detector_training.targets import loss_of
+from fkd.errors import UserError
 
 WEIGHTS = {"centre": 1.0, "offset": 2.0, "size": 1.0, "roll": 0.3}
 """Weights of the parts of the loss."""
@@ -55,9 +57,32 @@ class DetectorModule(pl.LightningModule):
         schedule = OneCycleLR(optimizer, highest, steps, pct_start=0.1, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def load_best(self, path: str) -> None:
+    def load_weights(self, path: str | Path) -> None:
         """Give the net the weights of a checkpoint of this module."""
         self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+
+    def check_resume(self, path: str | Path, steps: int) -> None:
+        """Check that a training can go on from a checkpoint.
+
+        Args:
+            path: of the checkpoint.
+            steps: of the whole training.
+
+        Raises:
+            UserError: it is no checkpoint, or that of another net or of a training of another length.
+        """
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            weights, schedules = content["state_dict"], content["lr_schedulers"]
+        except Exception as error:  # a file of another kind can fail in any way
+            raise UserError(f"ckpt={path}: expected last.ckpt of a training of a face detector, found none") from error
+        if {name: value.shape for name, value in weights.items()} != {k: v.shape for k, v in self.state_dict().items()}:
+            raise UserError(f"ckpt={path}: expected the net of this training, found another one; give its model.net")
+        if (found := schedules[0]["total_steps"]) != steps:
+            raise UserError(
+                f"ckpt={path}: expected a training of {steps:,} steps, as this one has, found {found:,}; give its "
+                "trainer.max_epochs, mosaics.length and data.batch_size"
+            )
 
     def _losses(self, batch: Mosaic) -> dict[str, Tensor]:
         maps = self.net(batch.image).float()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise, product
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from fkd.detector_training.targets import maps_of
 from fkd.detector_training.textures import texture
 from fkd.errors import UserError
 from fkd.geometry import transform, warp
+from fkd.io.ranges import Share, Within, check_arguments
 from fkd.types import Image
 
 _SEEN = 0.4  # share of a face's square inside of the image from which on it counts as a face
@@ -56,20 +57,23 @@ class Mosaics(Dataset[Mosaic]):
     def __init__(
         self,
         sets: Sequence[Sequence[Photo]],
-        shares: Sequence[float],
-        size: int,
-        faces: Sequence[float],
-        textures: float,
-        length: int,
+        shares: Annotated[Sequence[float], Within(1e-6, 1e6)],
+        size: Annotated[int, Within(2 * MULTIPLE, 4096)],
+        faces: Annotated[Sequence[float], Within(1, 4096)],
+        textures: Share,
+        length: Annotated[int, Within(1, 1e9)],
     ) -> None:
-        if not isinstance(size, int) or size < MULTIPLE or size % MULTIPLE:
+        own = {"shares": shares, "size": size, "faces": faces, "textures": textures, "length": length}
+        try:
+            check_arguments(Mosaics, own, "mosaics")
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if size % MULTIPLE:
             raise UserError(f"mosaics.size={size}: expected a multiple of {MULTIPLE}")
-        if len(faces) != 2 or not 1 <= faces[0] < faces[1]:
-            raise UserError(f"mosaics.faces={faces}: expected the smallest and the largest width in pixels, from 1 on")
-        if not 0 <= textures <= 1:
-            raise UserError(f"mosaics.textures={textures}: expected a share from 0 to 1")
-        if not isinstance(length, int) or length < 1:
-            raise UserError(f"mosaics.length={length}: expected a whole number from 1 on")
+        if not (isinstance(faces, Sequence) and len(faces) == 2 and faces[0] < faces[1]):
+            raise UserError(f"mosaics.faces={faces}: expected the smallest and the largest width in pixels")
+        if not (isinstance(shares, Sequence) and len(shares) == len(sets)):
+            raise UserError(f"mosaics.shares={shares}: expected {len(sets)} numbers, the last for data")
         self.sets, self.shares = sets, np.array(shares, np.float64) / sum(shares)
         self.size, self.faces, self.textures, self.length = size, faces, textures, length
 
@@ -104,11 +108,11 @@ class Mosaics(Dataset[Mosaic]):
         photos = self.sets[int(rng.choice(len(self.sets), p=self.shares))]
         photo = photos[int(rng.integers(len(photos)))]
         height, width = photo.image.shape
-        small, large = min(extent), self.faces[1]
+        least, largest = self.faces
         if len(photo.labels.sides) and rng.random() < 0.9:
             chosen = int(rng.integers(len(photo.labels.sides)))
             side, focus = float(photo.labels.sides[chosen]), photo.labels.centres[chosen]
-            wanted = math.exp(rng.uniform(math.log(self.faces[0]), math.log(min(large, 1.2 * small))))
+            wanted = math.exp(rng.uniform(math.log(least), math.log(max(least, min(largest, 1.2 * min(extent))))))
             zoom = wanted / side
             place = rng.uniform(0, 1, 2) * extent
         else:

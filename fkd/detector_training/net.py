@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 
-class CenterNet(nn.Module):
+class MapNet(nn.Module):
     """A map of face centres, with the size and the roll of each face.
 
     Zhou, Wang and Kraehenbuehl, "Objects as Points", arXiv:1904.07850, 2019, section 4: a peak of the map is a face.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fkd.data.face_data import Faces
+from fkd.data.image_hashes import file_hash
 from fkd.detect import BoxFile
 from fkd.geometry import Correction, Jitter, eye_rolls, square, square_around
 from fkd.inference.predictor import Net, Predictor
 from fkd.io import images
+from fkd.io.regular import regular_file
 from fkd.terminal import progress
 from fkd.types import Face, Image, Points
 
@@ -23,6 +26,8 @@ BOXES = "face_boxes.json"
 
 
 _PLAUSIBLE = 1.6  # largest distance of a net's points from the training shapes: 95 % of validation faces are below 1
+_LONGEST = 1024  # pixels: longer photos are shrunk, since all are kept in memory
+_ADVICE = "give a folder of photos that has it (docs/face_detector.md)"
 SURE = 0.5
 """Least score of a box that is taken for a face in training."""
 
@@ -72,21 +77,22 @@ class Photo:
         name: of the file, relative to its set.
         image: (H, W) grey.
         labels: all its faces.
+        hash: of its file; 0 if it is unknown.
     """
 
     name: str
     image: Image
     labels: Labels
+    hash: int = 0
 
 
-def boxed_photos(root: str, leave_out: Sequence[str], correction: Correction, net: Net, smallest: float) -> list[Photo]:
+def boxed_photos(root: str, correction: Correction, net: Net, smallest: float) -> list[Photo]:
     """Photos below a folder of which another detector has found all faces, in the folder's `face_boxes.json`.
 
     The keypoints that a net finds in these boxes give the square and the roll to learn.
 
     Args:
         root: the folder.
-        leave_out: photos whose path starts with one of these are left out, such as those of a test set.
         correction: from the boxes to the squares around the points, where the net finds none of a plausible shape.
         net: finds the points.
         smallest: width in pixels of a square in which the net finds points.
@@ -95,19 +101,31 @@ def boxed_photos(root: str, leave_out: Sequence[str], correction: Correction, ne
         UserError: the file or a photo is missing, or wrong.
     """
     file = Path(root, BOXES)
+    regular_file(file, f"{BOXES} with the boxes of all faces", _ADVICE, f"photos={root}").close()
     boxes = BoxFile(str(file), correction, Jitter(0, 0, 0), None)
     finder = Predictor(net, boxes, False, images.MAX_PIXELS)
-    names = [name for name in boxes.images if not name.startswith(tuple(leave_out))]
-    photos = []
+    names = boxes.images
+    paths, photos = [Path(root, name) for name in names], []
     with progress(f"Reading {root}", len(names)) as done:
-        for name, found in zip(names, finder.stream([Path(root, name) for name in names]), strict=True):
+        for name, path, found in zip(names, paths, finder.stream(paths), strict=True):
             if found.error is not None:
                 raise found.error
             assert found.image is not None
             labels = _labels(found.faces, finder, smallest)
-            photos.append(Photo(name, images.in_channels(found.image, 1), labels))
+            photos.append(_small(Photo(name, images.in_channels(found.image, 1), labels, file_hash(path))))
             done()
     return photos
+
+
+def _small(photo: Photo) -> Photo:
+    """The photo, shrunk if it is larger than a mosaic needs."""
+    height, width = photo.image.shape
+    if (zoom := _LONGEST / max(height, width)) >= 1:
+        return photo
+    size, labels = (max(round(zoom * width), 1), max(round(zoom * height), 1)), photo.labels
+    small = np.asarray(cv2.resize(photo.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    centres = ((labels.centres + 0.5) * zoom - 0.5).astype(np.float32)
+    return replace(photo, image=small, labels=labels._replace(centres=centres, sides=labels.sides * np.float32(zoom)))
 
 
 def _labels(faces: Sequence[Face], finder: Predictor, smallest: float) -> Labels:
@@ -123,9 +141,16 @@ def _labels(faces: Sequence[Face], finder: Predictor, smallest: float) -> Labels
     return Labels.of(squares, rolls, np.array([1 if face.score is None else face.score for face in faces]))
 
 
-def annotated_photos(faces: Faces, split: str) -> list[Photo]:
-    """The images of a keypoint data set; faces that it does not annotate are taken for background."""
+def annotated_photos(faces: Faces, split: str, but: Collection[int]) -> list[Photo]:
+    """The images of a keypoint data set; faces that it does not annotate are taken for background.
+
+    Args:
+        faces: the data set.
+        split: "train", "val", "test" or "all".
+        but: hashes of images that are left out.
+    """
     table = faces.subset(split)
+    table = table.take(np.flatnonzero(~np.isin(table.image_hashes, np.array([*but], np.uint64))))
     rolls = eye_rolls(table.keypoints, table.schema)
     squares = square_around(table.keypoints, rolls)
     photos = []

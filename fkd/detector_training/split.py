@@ -12,5 +12,5 @@ def is_held_out(name: str) -> bool:
     Args:
         name: path relative to the folder of its set, with `/`.
     """
-    photo = re.sub(r"(_\d)?\.\w+$", "", name)
+    photo = re.sub(r"((?<=\d)_\d)?\.\w+$", "", name)
     return zlib.crc32(photo.encode("utf-8", "surrogatepass")) % 5 == 0

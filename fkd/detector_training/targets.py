@@ -19,7 +19,7 @@ _UNCLEAR = 0.6  # half width, in face widths, of the square about a face that ma
 def maps_of(labels: Labels, size: int) -> Points:
     """The maps (8, size/8, size/8) float32 of the faces of one square image.
 
-    The first six are those of `fkd.detector_training.net.CenterNet`, the first as a probability; then the weight of the
+    The first six are those of `fkd.detector_training.net.MapNet`, the first as a probability; then the weight of the
     first map, 0 or 1, and the weight of the other five.
     """
     cells = size // STRIDE

@@ -57,12 +57,26 @@ def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypat
 
 
 def test_a_face_that_is_mostly_cut_away_is_unclear() -> None:
-    made = mosaics(photo(0.0))
-    for seed in range(40):
-        _, labels = made.image(np.random.default_rng(seed))
+    seen = {True: 0, False: 0}
+    made = Mosaics([[photo(0.0)]], [1], size=320, faces=(250, 300), textures=0.0, length=10)
+    for seed in range(300):
+        _, labels = made._part((320, 320), np.random.default_rng(seed))
         for x, y, side, _, score in labels.rows():
-            if not (-side / 2 < x < 320 + side / 2 and -side / 2 < y < 320 + side / 2):
-                assert score == 0
+            wide = max(min(x + side / 2, 320) - max(x - side / 2, 0), 0)
+            high = max(min(y + side / 2, 320) - max(y - side / 2, 0), 0)
+            share = wide * high / side**2
+            if abs(share - 0.4) > 0.01:
+                assert (score == 1) == (share > 0.4), (seed, share)
+                seen[share > 0.4] += 1
+    assert min(seen.values()) > 10
+
+
+@pytest.mark.parametrize("faces", [(60, 260), (250, 260)])
+def test_faces_may_be_larger_than_a_part(faces: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fkd.detector_training.mosaics._PARTS", (0, 0, 1))
+    made = Mosaics([[photo(0.0)]], [1], size=320, faces=faces, textures=0.0, length=10)
+    for seed in range(40):
+        made.image(np.random.default_rng(seed))
 
 
 def test_examples_depend_on_torch_seed_alone() -> None:
@@ -86,15 +100,11 @@ def test_textures_have_no_labels_and_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "key"),
-    [
-        ({"size": 100}, "mosaics.size=100"),
-        ({"faces": (50, 20)}, "mosaics.faces"),
-        ({"textures": 2}, "mosaics.textures"),
-        ({"length": 0}, "mosaics.length=0"),
-    ],
-)
-def test_values_out_of_range(wrong: dict[str, object], key: str) -> None:
-    values = {"size": 320, "faces": (9, 200), "textures": 0.1, "length": 10} | wrong
-    with pytest.raises(UserError, match=key):
-        Mosaics([[photo(0)]], [1], **values)  # type: ignore[arg-type]
+    "wrong",
+    [{"size": 100}, {"size": 0}, {"faces": (50, 20)}, {"faces": 9.0}, {"textures": 2}, {"textures": "x"}, {"length": 0},
+     {"shares": 1.0}, {"shares": [1, 2]}, {"shares": [0.0]}],
+)  # fmt: skip
+def test_values_out_of_range(wrong: dict[str, object]) -> None:
+    values = {"shares": [1.0], "size": 320, "faces": (9, 200), "textures": 0.1, "length": 10} | wrong
+    with pytest.raises(UserError, match=f"^mosaics.{next(iter(wrong))}"):
+        Mosaics([[photo(0)]], **values)  # type: ignore[arg-type]

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from fkd.detect.image_net import image_net
-from fkd.detector_training.net import CenterNet
+from fkd.detect.detector_net import detector_net
+from fkd.detector_training.net import MapNet
 from fkd.detector_training.onnx_export import to_onnx
 
 
-def small() -> CenterNet:
+def small() -> MapNet:
     torch.manual_seed(1)
-    net = CenterNet([4, 8, 8, 12, 16], [1, 1, 1], 8)
+    net = MapNet([4, 8, 8, 12, 16], [1, 1, 1], 8)
     for module in net.modules():  # running means of another value than the initial one
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_()  # type: ignore[union-attr]
@@ -36,7 +36,7 @@ def test_a_moved_image_gives_moved_maps() -> None:
 def test_the_exported_net_gives_the_same_with_both_libraries(tmp_path: Path) -> None:
     net, file = small(), tmp_path / "faces.onnx"
     to_onnx(net, file)
-    run, network = image_net(str(file), "model"), cv2.dnn.readNetFromONNX(str(file))
+    run, network = detector_net(str(file), "model"), cv2.dnn.readNetFromONNX(str(file))
     for size in ((64, 128), (224, 96), (64, 128)):
         image = np.random.default_rng(0).integers(0, 256, (1, 1, *size), dtype=np.uint8)
         with torch.inference_mode():

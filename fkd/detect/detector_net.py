@@ -16,7 +16,7 @@ from fkd.io.regular import regular_file
 from fkd.types import Image
 from fkd.weights import FACE_DETECTOR
 
-ImageNet = Callable[[Image], npt.NDArray[np.float32]]
+DetectorNet = Callable[[Image], npt.NDArray[np.float32]]
 """(1, 1, H, W) uint8 grey, H and W multiples of 32 -> (1, 6, H/8, W/8). Several threads may call it at once."""
 INPUT, OUTPUT, CHANNELS = "image", "maps", 6
 """Names in the graph; channels of its output."""
@@ -25,7 +25,7 @@ _MOST_BYTES = 2**27  # of a file
 _TESTED = 64  # pixels of the image that a file is tested on
 
 
-def image_net(path: str | None, key: str) -> ImageNet:
+def detector_net(path: str | None, key: str) -> DetectorNet:
     """The network of an ONNX file.
 
     Args:
@@ -61,7 +61,7 @@ def image_net(path: str | None, key: str) -> ImageNet:
     return run
 
 
-def _opencv(data: bytes) -> ImageNet:
+def _opencv(data: bytes) -> DetectorNet:
     network, lock = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8)), Lock()
     network.enableFusion(False)  # biases of fused layers grow with each change of size (OpenCV 4.14)
 
