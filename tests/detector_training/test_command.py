@@ -67,7 +67,7 @@ def test_it_writes_a_detector_with_its_scores_and_goes_on_after_an_interruption(
         ("photos=[a,a]", "expected a list of folders, each once"),
         (
             "photos=[nowhere]",
-            "photos=nowhere: expected face_boxes.json with the boxes of all faces, found no such file",
+            "photos=nowhere: expected face_boxes.json with the boxes of all faces, found no",
         ),
         ("leave_out=party", "leave_out=party: expected a list"),
         ("leave_out=[lost/]", "leave_out=lost/: expected the start of a photo's path, found no photo of that name"),

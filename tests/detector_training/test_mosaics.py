@@ -59,7 +59,7 @@ def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypat
 def test_a_face_that_is_mostly_cut_away_is_unclear() -> None:
     seen = {True: 0, False: 0}
     made = Mosaics([[photo(0.0)]], [1], size=320, faces=(250, 300), textures=0.0, length=10)
-    for seed in range(300):
+    for seed in range(900):
         _, labels = made._part((320, 320), np.random.default_rng(seed))
         for x, y, side, _, score in labels.rows():
             wide = max(min(x + side / 2, 320) - max(x - side / 2, 0), 0)
