@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @command("train_detector")
 def main(cfg: DictConfig) -> None:
-    checks.check_files(cfg, ("ckpt", "labels.net"))
+    checks.check_files(cfg, ("ckpt", "weights", "labels.net"))
     with importing():  # torch and more: without them --help answers at once
         share_threads()
         import pytorch_lightning as pl
@@ -47,6 +47,8 @@ def main(cfg: DictConfig) -> None:
     net: nn.Module = instantiate(cfg.model.net, "model.net")
     program_of(net)  # a net that cannot be exported would be of no use after its training
     module = DetectorModule(net, instantiate(cfg.optimizer, "optimizer"))
+    if cfg.weights is not None:
+        module.load_weights(checks.path(cfg, "weights"), "weights")
     if cfg.ckpt is not None:
         module.check_resume(checks.path(cfg, "ckpt"), steps)
     sets = build_photos(cfg)
@@ -60,7 +62,7 @@ def main(cfg: DictConfig) -> None:
         raise Interrupted(f"interrupted; all is saved, the same command with ckpt={last} continues it") from error
 
     best = best_checkpoint(trainer)
-    module.load_weights(best)
+    module.load_weights(best, "best")
     file = folder / "faces.onnx"
     to_onnx(net.cpu(), file)
     score = cfg.detector.score

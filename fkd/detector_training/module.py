@@ -57,9 +57,25 @@ class DetectorModule(pl.LightningModule):
         schedule = OneCycleLR(optimizer, highest, steps, pct_start=0.1, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def load_weights(self, path: str | Path) -> None:
-        """Give the net the weights of a checkpoint of this module."""
-        self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+    def load_weights(self, path: str | Path, key: str) -> dict[str, Any]:
+        """Give the net the weights of a checkpoint of this module; gives its content.
+
+        Args:
+            path: of the checkpoint.
+            key: of the config that names it, for errors.
+
+        Raises:
+            UserError: it is no checkpoint, or that of another net.
+        """
+        try:
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            weights = content["state_dict"]
+        except Exception as error:  # a file of another kind can fail in any way
+            raise UserError(f"{key}={path}: expected a checkpoint of a face detector's training, found none") from error
+        if {name: value.shape for name, value in weights.items()} != {k: v.shape for k, v in self.state_dict().items()}:
+            raise UserError(f"{key}={path}: expected the net of this training, found another one; give its model.net")
+        self.load_state_dict(weights)
+        return content
 
     def check_resume(self, path: str | Path, steps: int) -> None:
         """Check that a training can go on from a checkpoint.
@@ -69,15 +85,10 @@ class DetectorModule(pl.LightningModule):
             steps: of the whole training.
 
         Raises:
-            UserError: it is no checkpoint, or that of another net or of a training of another length.
+            UserError: it is no last.ckpt, or that of another net or of a training of another length.
         """
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            weights, schedules = content["state_dict"], content["lr_schedulers"]
-        except Exception as error:  # a file of another kind can fail in any way
-            raise UserError(f"ckpt={path}: expected last.ckpt of a training of a face detector, found none") from error
-        if {name: value.shape for name, value in weights.items()} != {k: v.shape for k, v in self.state_dict().items()}:
-            raise UserError(f"ckpt={path}: expected the net of this training, found another one; give its model.net")
+        if not (schedules := self.load_weights(path, "ckpt").get("lr_schedulers")):
+            raise UserError(f"ckpt={path}: expected last.ckpt, found only weights; begin anew with weights={path}")
         if (found := schedules[0]["total_steps"]) != steps:
             raise UserError(
                 f"ckpt={path}: expected a training of {steps:,} steps, as this one has, found {found:,}; give its "

@@ -5,12 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from fkd.detector_training.photos import BOXES
 from fkd.geometry import square_around
 from fkd.io import images
 from fkd.synthetic import face
 from tests.conftest import Outcome
+
+
+def load(path: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return weights
+
 
 SMALL = (
     "mosaics.size=64", "mosaics.faces=[12,60]", "mosaics.length=8", "validation=2", "data.batch_size=4",
@@ -47,12 +54,18 @@ def test_it_writes_a_detector_with_its_scores_and_goes_on_after_an_interruption(
     assert found.status == 0, found.err
 
     last = f"ckpt={run}/checkpoints/last.ckpt"
+    start = f"weights={run}/checkpoints/best.ckpt"
+    better = script("train_detector", *given, f"hydra.run.dir={tmp_path}/better", start, "optimizer.lr=0")
+    assert better.status == 0, better.err
+    first, second = (load(tmp_path / name / "checkpoints/best.ckpt") for name in ("run", "better"))
+    assert all(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
+
     again = script("train_detector", *given, f"hydra.run.dir={tmp_path}/again", last)
     assert again.status == 0, again.err
     for change, message in (
         ("trainer.max_epochs=5", "expected a training of 10 steps, as this one has, found 4"),
         ("model.net.head=4", "expected the net of this training, found another one"),
-        (f"ckpt={run}/checkpoints/best.ckpt", "expected last.ckpt of a training of a face detector"),
+        (f"ckpt={run}/checkpoints/best.ckpt", "expected last.ckpt, found only weights; begin anew with weights="),
     ):
         refused = script("train_detector", *given, f"hydra.run.dir={tmp_path}/third", last, change)
         assert (refused.status, message in refused.err) == (2, True), refused.err
@@ -80,6 +93,7 @@ def test_it_writes_a_detector_with_its_scores_and_goes_on_after_an_interruption(
         ("validation=0", "validation: expected a whole number from 1 on"),
         ("detector=haar", "detector: expected detector=fkd without a model"),
         ("model.net._target_=torch.nn.Identity", "model.net"),
+        ("weights=nowhere.ckpt", "weights=nowhere.ckpt: expected a file, found no such file"),
         ("ckpt=nowhere.ckpt", "ckpt=nowhere.ckpt: expected a file, found no such file"),
     ],
 )
