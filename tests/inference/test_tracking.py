@@ -261,13 +261,22 @@ def test_a_face_that_the_detector_does_not_find_again_is_not_followed_for_ever()
     assert ids(frames) == [[0]] * 110 + [[]] * 20  # found in frames 0 to 40
 
 
+def test_a_face_that_the_detector_misses_once_is_found_again_as_fast_as_it_was() -> None:
+    """Lost in frame 10, where its points were still found: the next place is expected from there."""
+    world = World(lambda number: [Seen(60 + 8 * number, 100, found=number != 10)])
+    frames = world.run(13)
+    assert ids(frames) == [[0]] * 10 + [[]] + [[0]] * 2
+    assert world.looks == [0, 10, 11]
+    np.testing.assert_allclose(world.searched[-1], frames[12][0].box, atol=0.1)
+
+
 def test_an_id_is_given_once() -> None:
     """A face blinks in and out, far from where it was: each time it is another one."""
     frames = World(lambda number: [Seen(60 + 90 * (number // 40 % 4), 100)] if number % 40 < 5 else []).run(400)
     assert ids(frames)[::40] == [[i] for i in range(10)]
 
 
-def test_no_more_is_held_than_the_faces_of_the_last_second() -> None:
+def test_no_more_is_held_than_the_faces_of_the_last_frames() -> None:
     """A face comes and goes every fifty frames of ten thousand."""
     world = World(lambda number: [Seen(60 + 37 * number // 50 % 300, 100)] if number % 50 < 20 else [])
     held = 0
