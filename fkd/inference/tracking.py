@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fkd.detect import Candidates
 from fkd.geometry import eye_rolls, similarity, square_around
-from fkd.inference.joining import SAME, distances, joined
+from fkd.inference.joining import SAME, boxes_of, distances, joined
 from fkd.types import Face, Image, Points
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Tracker:
         live = [track for track in self._tracks if not track.is_lost]
         lost = [track for track in self._tracks if track.is_lost]
         known = [None if np.isnan(score) else float(score) for score in scores]
-        pairs = joined(squares, _boxes([track.face for track in live]), 0)
+        pairs = joined(squares, boxes_of([track.face for track in live]), 0)
         for i, j in pairs.items():
             live[j].confirm(known[i])
         others = [i for i in range(len(squares)) if i not in pairs]
@@ -173,7 +173,7 @@ class Tracker:
             if not near:
                 new.append(each)
         places = np.array([track.expected(self._frame).square for track in lost])
-        pairs = joined(_boxes([face for face, _ in new]), places, [self._frame - track.frame - 1 for track in lost])
+        pairs = joined(boxes_of([face for face, _ in new]), places, [self._frame - track.frame - 1 for track in lost])
         for i, (face, roll) in enumerate(new):
             if i in pairs:
                 lost[pairs[i]].move(face, roll, self._frame)
@@ -242,11 +242,7 @@ def _is_searched(lost: int) -> bool:
 
 
 def _is_one_of(face: Face, others: Sequence[Face]) -> bool:
-    return bool((distances(face.box, _boxes(others)) < _ONE_FACE).any())
-
-
-def _boxes(faces: Sequence[Face]) -> Points:
-    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+    return bool((distances(face.box, boxes_of(others)) < _ONE_FACE).any())
 
 
 def _expected_error(face: Face) -> float:
