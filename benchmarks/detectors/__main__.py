@@ -100,8 +100,7 @@ def measure(root: Path, rows: dict[str, Rival], limit: int | None) -> dict[str, 
 
 def _default(yunet: str | None) -> list[str]:
     """Every row that can be measured."""
-    left_out = {name for name in ("fkd",) if not (CONF / f"detector/{name}.yaml").is_file()}
-    return [name for name in TITLES if name not in left_out and (name != "yunet" or yunet)]
+    return [name for name in TITLES if name != "yunet" or yunet]
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:

@@ -17,8 +17,9 @@ from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detector_training.split import is_held_out
 from fkd.errors import UserError
-from fkd.geometry import Correction, square_around, transform
+from fkd.geometry import Correction, eye_rolls, square_around, transform
 from fkd.io import images
+from fkd.schema import KeypointSchema
 from fkd.types import Image, Points
 
 SURE, LEAST_SIDE = 0.6, 20
@@ -36,7 +37,7 @@ class Picture(NamedTuple):
     """A picture with F known faces."""
 
     image: Image  # (H, W, 3)
-    faces: Points  # (F, 4) squares around their points
+    faces: Points  # (F, 4) squares around their points, turned with the face
     counts: npt.NDArray[np.bool_]  # (F,) whether the face must be found; on any of them a box is right
 
 
@@ -108,9 +109,14 @@ def _all(image: Image, faces: Points) -> Picture:
     return Picture(image, faces, np.ones(len(faces), bool))
 
 
+def _with_points(image: Image, points: Points, schema: KeypointSchema) -> Picture:
+    """A picture with one face; its square is that of `fkd calibrate` for detectors that give rolls."""
+    return _all(image, square_around(points, eye_rolls(points, schema))[None])
+
+
 def _labelled(faces: Faces, row: int) -> Picture:
     table = faces.subset("test")
-    return _all(faces.images[int(table.images[row])], square_around(table.keypoints[row : row + 1]))
+    return _with_points(faces.images[int(table.images[row])], table.keypoints[row], table.schema)
 
 
 def _scene(folder: Path, labels: dict[str, npt.NDArray[np.float64]], teacher: Correction, name: str) -> Picture:
@@ -121,20 +127,21 @@ def _scene(folder: Path, labels: dict[str, npt.NDArray[np.float64]], teacher: Co
 
 def _turned(faces: Faces, angle: int, row: int) -> Picture:
     """A photo turned about its middle, on a larger grey canvas; to the one or the other side in turn."""
-    picture, points = _labelled(faces, row), faces.subset("test").keypoints[row]
-    height, width = picture.image.shape[:2]
+    table = faces.subset("test")
+    image = faces.images[int(table.images[row])]
+    height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle if row % 2 else -angle, 1)
     size = np.ceil(np.abs(matrix[:, :2]) @ [width, height] - 1e-6).astype(int)  # a quarter turn adds no pixel
     matrix[:, 2] += (size - np.array([width, height])) / 2
-    turned: Any = cv2.warpAffine(picture.image, matrix, size.tolist(), borderValue=(127, 127, 127))
-    return _all(turned, square_around(transform(points, matrix.astype(np.float32))[None]))
+    turned: Any = cv2.warpAffine(image, matrix, size.tolist(), borderValue=(127, 127, 127))
+    return _with_points(turned, transform(table.keypoints[row], matrix.astype(np.float32)), table.schema)
 
 
 def _cut(faces: Faces, seed: int, row: int) -> Picture:
-    """A photo that ends in its face: 60 to 70 % of the square around the points is left."""
+    """A photo that ends in its face: 60 to 70 % of the upright square around the points is left."""
     picture = _labelled(faces, row)
     rng = np.random.default_rng((seed, row))
-    left, top, right, bottom = picture.faces[0]
+    left, top, right, bottom = square_around(faces.subset("test").keypoints[row])
     height, width = picture.image.shape[:2]
     gone = (1 - rng.uniform(*_LEFT)) * (right - left)
     x0, y0, x1, y1 = 0, 0, width, height

@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from fkd.inference.joining import SAME, distances, joined
-from fkd.types import Face, Points
+from fkd.inference.joining import SAME, boxes_of, distances, joined
+from fkd.types import Face
 
 _T = TypeVar("_T")
 
@@ -40,7 +40,7 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
     for number, (item, faces) in enumerate(frames):
         held.append((item, list(faces)))
         known = [face for face in faces if face.is_known]
-        boxes, last_boxes = _boxes(known), _boxes([track.face for track in tracks])
+        boxes, last_boxes = boxes_of(known), boxes_of([track.face for track in tracks])
         pairs = joined(boxes, last_boxes, [number - track.frame - 1 for track in tracks])
         for i, face in enumerate(known):
             last = tracks[pairs[i]] if i in pairs else None
@@ -55,10 +55,6 @@ def bridged(frames: Iterable[tuple[_T, Sequence[Face]]], reach: int) -> Iterator
         if len(held) > reach:
             yield held.popleft()
     yield from held
-
-
-def _boxes(faces: Sequence[Face]) -> Points:
-    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
 def _between(face: Face, last: Face, back: int, gap: int) -> Face:

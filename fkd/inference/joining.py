@@ -1,14 +1,21 @@
 """Which face of a video's frame is which face of the frames before: the one whose box is nearest."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from fkd.types import Points
+from fkd.types import Face, Points
 
 SAME = 0.5
 """Distance of the centres, in box widths, below which a face is the same as in the frame before."""
 _DRIFT = 0.1
 """Additional distance for each frame in which the face was lost."""
+
+
+def boxes_of(faces: Sequence[Face]) -> Points:
+    """(N, 4) boxes of N faces."""
+    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
 def distances(boxes: Points, others: Points) -> npt.NDArray[np.float32]:

@@ -130,15 +130,17 @@ class Predictor:
 
         Raises:
             ValueError: the predictor hides faces, for which the detector must look at every frame, as `stream` does;
-                or `detect_every` is below 1.
+                or `detect_every` is no whole number from 1 on.
         """
-        if detect_every < 1:
-            raise ValueError(f"detect_every: expected 1 or more frames, found {detect_every}")
+        if detect_every < 1 or detect_every % 1:
+            raise ValueError(f"detect_every: expected a whole number from 1 on, found {detect_every}")
         if self.hiding:
             raise ValueError(
                 "track: expected a predictor that does not hide faces, because some are found late; use stream"
             )
+        return self._tracked(frames, detect_every)
 
+    def _tracked(self, frames: Iterable[Image], detect_every: int) -> Generator[Found]:
         def look(frame: tuple[int, Image]) -> tuple[Image, Candidates | None]:
             image = _checked(frame[1])
             return image, None if frame[0] % detect_every else self.detect(image)
@@ -154,9 +156,15 @@ class Predictor:
 
         Threads read a few images ahead and detect faces, and the net gets the faces of several images at once. For a
         file that cannot be read the result is an error.
+
+        Raises:
+            ValueError: one path instead of several photos.
         """
         if isinstance(photos, str | Path):
             raise ValueError(f"photos: expected several, found one path, {photos}; give a list")
+        return self._streamed(photos)
+
+    def _streamed(self, photos: Iterable[Photo]) -> Generator[Found]:
         group: list[_Look] = []
         with closing(images.read_ahead(self._try_to_look, photos, _pixels, min(cores(), _MOST_THREADS))) as looks:
             for look in looks:

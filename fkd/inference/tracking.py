@@ -4,7 +4,7 @@ The crop of a face is cut around its points in the frame before, upright by thei
 takes most of the time, only looks where a face may have come or gone: at regular intervals, and when a face is lost.
 A face is lost when its points look like no face, the net is no longer sure of them, they jump or change their size,
 leave the image or fall on another face; or when the detector does not find it again: the first time it looks, because
-it may be none, and later for two seconds or so, because it may be turned away.
+it may be none, and later for 60 frames, because it may be turned away.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fkd.detect import Candidates
 from fkd.geometry import eye_rolls, similarity, square_around
-from fkd.inference.joining import SAME, distances, joined
+from fkd.inference.joining import SAME, boxes_of, distances, joined
 from fkd.types import Face, Image, Points
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class _Track:
         born, confirmed: numbers of the frames in which the detector found it first and last.
         error: its expected error when the detector found it last; 0 if the net gives none.
         velocity: (2,) pixels a frame.
+        is_lost: whether it is not followed until the detector finds it again.
     """
 
     id: int
@@ -70,6 +71,7 @@ class _Track:
     confirmed: int = field(init=False)
     error: float = field(init=False)
     velocity: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    is_lost: bool = False
 
     def __post_init__(self) -> None:
         self.born = self.frame
@@ -84,7 +86,7 @@ class _Track:
         """Take over what was found in a later frame."""
         step = (face.box - self.face.box).reshape(2, 2).mean(axis=0) / (frame - self.frame)
         self.velocity = (self.velocity + step) / 2
-        self.face, self.roll, self.frame = face, roll, frame
+        self.face, self.roll, self.frame, self.is_lost = face, roll, frame, False
 
     def confirm(self, score: float | None) -> None:
         """Note that the detector has found the face, too."""
@@ -130,11 +132,11 @@ class Tracker:
         if candidates is not None:
             self._compare(image, candidates)
         self._tracks = [track for track in self._tracks if self._frame - track.frame <= _MEMORY]
-        return [replace(track.face, id=track.id) for track in self._tracks if track.frame == self._frame]
+        return [replace(track.face, id=track.id) for track in self._tracks if not track.is_lost]
 
     def _follow(self, image: Image) -> None:
         """Find the faces of the frame before, except those that are lost."""
-        tracks = [track for track in self._tracks if track.frame == self._frame - 1]
+        tracks = [track for track in self._tracks if not track.is_lost]
         places = [track.expected(self._frame) for track in tracks]
         found = self._search(image, places, [track.face.score for track in tracks])
         moved = [
@@ -142,6 +144,8 @@ class Tracker:
             for track, place, each in zip(tracks, places, found, strict=True)
             if each is not None and track.goes_on(each[0])
         ]
+        for track in tracks:
+            track.is_lost = True  # unless it moves on
         kept: list[Face] = []
         for _, track, face, roll in sorted(moved, key=lambda each: each[0]):  # the one where it was expected first
             if not _is_one_of(face, kept):
@@ -151,10 +155,10 @@ class Tracker:
     def _compare(self, image: Image, candidates: Candidates) -> None:
         """Confirm faces, find lost ones again and begin new ones, by what the detector has found."""
         squares, scores, _, rolls = candidates
-        live = [track for track in self._tracks if track.frame == self._frame]
-        lost = [track for track in self._tracks if track.frame < self._frame]
+        live = [track for track in self._tracks if not track.is_lost]
+        lost = [track for track in self._tracks if track.is_lost]
         known = [None if np.isnan(score) else float(score) for score in scores]
-        pairs = joined(squares, _boxes([track.face for track in live]), 0)
+        pairs = joined(squares, boxes_of([track.face for track in live]), 0)
         for i, j in pairs.items():
             live[j].confirm(known[i])
         others = [i for i in range(len(squares)) if i not in pairs]
@@ -169,7 +173,7 @@ class Tracker:
             if not near:
                 new.append(each)
         places = np.array([track.expected(self._frame).square for track in lost])
-        pairs = joined(_boxes([face for face, _ in new]), places, [self._frame - track.frame - 1 for track in lost])
+        pairs = joined(boxes_of([face for face, _ in new]), places, [self._frame - track.frame - 1 for track in lost])
         for i, (face, roll) in enumerate(new):
             if i in pairs:
                 lost[pairs[i]].move(face, roll, self._frame)
@@ -179,7 +183,7 @@ class Tracker:
                 self._ids += 1
         for track in live:
             if self._frame - track.confirmed > (_UNCONFIRMED if track.confirmed > track.born else 0):
-                track.frame -= 1  # lost
+                track.is_lost = True
 
     def _search(
         self, image: Image, crops: Sequence[_Crop], scores: Sequence[float | None], again: bool = True
@@ -238,11 +242,7 @@ def _is_searched(lost: int) -> bool:
 
 
 def _is_one_of(face: Face, others: Sequence[Face]) -> bool:
-    return bool((distances(face.box, _boxes(others)) < _ONE_FACE).any())
-
-
-def _boxes(faces: Sequence[Face]) -> Points:
-    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+    return bool((distances(face.box, boxes_of(others)) < _ONE_FACE).any())
 
 
 def _expected_error(face: Face) -> float:

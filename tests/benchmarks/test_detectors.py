@@ -25,7 +25,7 @@ from fkd.detect import build
 from fkd.detector_training.split import is_held_out
 from fkd.errors import UserError
 from fkd.evaluation.matching import match
-from fkd.geometry import Correction, square_around
+from fkd.geometry import Correction, eye_rolls, square_around
 from fkd.io import images
 from tests.conftest import PROJECT
 
@@ -139,10 +139,33 @@ def test_a_turned_photo_has_its_face_at_the_turned_place(frames: Faces) -> None:
         np.testing.assert_allclose(turned.image, np.rot90(image, 1 if counter_clockwise else -1), atol=2)
         x, y = points.T
         expected = [y, size - 1 - x] if counter_clockwise else [size - 1 - y, x]
-        np.testing.assert_allclose(turned.faces[0], square_around(np.stack(expected, axis=1)), atol=0.01)
+        there = np.stack(expected, axis=1)
+        square = square_around(there, eye_rolls(there, table.schema))
+        np.testing.assert_allclose(turned.faces[0], square, atol=0.01)
         np.testing.assert_allclose(pictures._turned(frames, 180, row).image, image[::-1, ::-1], atol=2)
     larger = pictures._turned(frames, 45, 0)
     assert abs(larger.image.shape[0] - size * np.sqrt(2)) < 2
+
+
+def test_the_square_of_a_face_is_turned_with_its_photo(frames: Faces) -> None:
+    """As `fkd calibrate` takes it: as wide at each angle, and where the turn moves the middle of the upright face."""
+    table = frames.subset("test")
+    for row in (2, 3):
+        upright, (height, width) = (
+            pictures._labelled(frames, row).faces[0],
+            frames.images[int(table.images[row])].shape[:2],
+        )
+        roll = np.radians(eye_rolls(table.keypoints[row], table.schema))
+        cos, sin = np.cos(roll), np.sin(roll)
+        low, high = (f(table.keypoints[row] @ [[cos, -sin], [sin, cos]], axis=0) for f in (np.min, np.max))
+        np.testing.assert_allclose(upright[2:] - upright[:2], max(high - low), atol=1e-3)
+        for angle in pictures.ANGLES:
+            turned = pictures._turned(frames, angle, row)
+            np.testing.assert_allclose(turned.faces[0, 2:] - turned.faces[0, :2], upright[2:] - upright[:2], atol=1e-3)
+            middle = complex(*(upright[:2] + upright[2:] - [width - 1, height - 1]) / 2)
+            middle *= np.exp(1j * np.radians(-angle if row % 2 else angle))
+            there = (turned.faces[0, :2] + turned.faces[0, 2:] - np.array(turned.image.shape[1::-1]) + 1) / 2
+            np.testing.assert_allclose(there, [middle.real, middle.imag], atol=0.6)  # half a pixel of the canvas
 
 
 def test_a_cut_photo_has_two_thirds_of_its_face(frames: Faces) -> None:

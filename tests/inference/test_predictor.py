@@ -246,7 +246,7 @@ def test_a_file_on_which_the_search_for_faces_fails_is_one_that_fails_alone(tmp_
 def test_a_mistake_of_the_program_is_no_broken_file() -> None:
     one = predictor(Brightest(), Squares((60, 40, 100, 80)))
     with pytest.raises(ValueError, match="expected several, found one path"):
-        next(one.stream("photo.jpg"))
+        one.stream("photo.jpg")
     for wrong in (np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), None, 3):
         with pytest.raises(ValueError, match="photo: expected"):
             one(wrong)

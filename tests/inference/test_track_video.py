@@ -139,10 +139,11 @@ def test_frames_are_taken_as_they_come(predictor: Predictor) -> None:
     stream.close()
 
 
-def test_what_cannot_be_tracked_is_refused(predictor: Predictor) -> None:
+def test_what_cannot_be_tracked_is_refused_at_the_call(predictor: Predictor) -> None:
     with pytest.raises(ValueError, match="track: expected a predictor that does not hide faces"):
-        next(fkd.load(hiding=True).track([np.zeros((9, 9), np.uint8)]))
+        fkd.load(hiding=True).track([np.zeros((9, 9), np.uint8)])
+    for wrong in (0, -1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=f"detect_every: expected a whole number from 1 on, found {wrong}"):
+            predictor.track([np.zeros((9, 9), np.uint8)], detect_every=wrong)
     with pytest.raises(ValueError, match="expected a path or an array of uint8 pixels"):
-        next(predictor.track([np.zeros((9, 9))]))
-    with pytest.raises(ValueError, match="detect_every: expected 1 or more frames, found 0"):
-        next(predictor.track([np.zeros((9, 9), np.uint8)], detect_every=0))
+        next(predictor.track([np.zeros((9, 9))], detect_every=np.int64(2)))
