@@ -96,6 +96,6 @@ def _check_arguments(target: Any, arguments: Mapping[str, Any], key: str) -> Non
 
 
 def _plain(value: Any, key: str) -> Any:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | str)):
+    if value is not None and not isinstance(value, bool | int | float | str):
         raise UserError(f"{key}: expected a number or a text, found {str(value)[:80]!r}")
     return value

@@ -38,6 +38,7 @@ class CenterNet:
     Attributes:
         model: path of an ONNX file of `fkd train_detector`; None: the one that comes with fkd.
         score: least score of a face.
+        flip: average the maps of the image and of its mirror image: half as many false faces, twice the time.
         nms: IoU above which the box with the lower score is dropped.
         min_size: width in pixels of the smallest square around a face's points that is searched for. The image is
             shrunk as far as it allows, so that a larger one is faster.
@@ -51,6 +52,7 @@ class CenterNet:
     model: Annotated[str | None, OWN_FILE]
     score: Share
     doubtful: Share
+    flip: bool
     nms: Share
     min_size: Annotated[float, Within(_LEAST_SIZE, 1e6)]
     correction: Correction
@@ -89,6 +91,15 @@ class CenterNet:
         kept = without_overlap(squares, scores, self.nms)
         return self.correction(squares[kept], rolls[kept]), scores[kept], rolls[kept]
 
+    def _maps(self, image: Image) -> npt.NDArray[np.float32]:
+        """(6, H/8, W/8) of an image (H, W)."""
+        maps = np.asarray(self._net(image[None, None])[0])
+        if not self.flip:
+            return maps
+        (mirrored,) = self._net(np.ascontiguousarray(image[None, None, :, ::-1]))
+        signs = np.array([1, -1, 1, 1, 1, -1], np.float32)  # to the right becomes to the left, clockwise the other way
+        return np.asarray((maps + signs[:, None, None] * mirrored[:, :, ::-1]) / 2, np.float32)
+
     def _search(self, image: Image, zoom: float, score: float) -> tuple[Points, Scores, Scores]:
         """Squares (N, 4) in pixels of the image, scores (N,) and rolls (N,) in degrees, of one scale."""
         height, width = image.shape[:2]
@@ -97,7 +108,7 @@ class CenterNet:
         grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         padded = np.zeros(_padded(height, width, zoom), np.uint8)
         padded[: size[1], : size[0]] = grey
-        found = decode(self._net(padded[None, None])[0], score)
+        found = decode(self._maps(padded), score)
         ratio = np.array([width / size[0], height / size[1]], np.float32)
         centres = (found.centres + np.float32(0.5)) * ratio - np.float32(0.5)
         return square(centres, found.sides * math.sqrt(ratio.prod())), found.scores, found.rolls

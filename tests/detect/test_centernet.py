@@ -205,3 +205,17 @@ def test_maps_of_any_numbers_give_finite_boxes() -> None:
     found = decode(maps, 0.5)
     assert len(found.scores) > 0
     assert all(np.isfinite(column).all() for column in found)
+
+
+def test_with_flip_a_mirrored_photo_gives_mirrored_faces(detector: CenterNet) -> None:
+    image, _ = face(1, 0, 0, 256)  # its searched image has no padding, so mirroring is exact
+    both = replace(detector, flip=True, min_size=16)
+    squares, scores, rolls = both(image)
+    there, same, opposite = both(np.ascontiguousarray(image[:, ::-1]))
+    assert len(scores) == 1
+    assert rolls is not None
+    assert opposite is not None
+    np.testing.assert_allclose(same, scores, atol=1e-3)
+    np.testing.assert_allclose(opposite, -rolls, atol=0.1)
+    left, top, right, bottom = there[0]
+    np.testing.assert_allclose([255 - right, top, 255 - left, bottom], squares[0], atol=0.1)
