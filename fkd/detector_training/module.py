@@ -87,13 +87,16 @@ class DetectorModule(pl.LightningModule):
         Raises:
             UserError: it is no last.ckpt, or that of another net or of a training of another length.
         """
-        if not (schedules := self.load_weights(path, "ckpt").get("lr_schedulers")):
+        content = self.load_weights(path, "ckpt")
+        if not (schedules := content.get("lr_schedulers")):
             raise UserError(f"ckpt={path}: expected last.ckpt, found only weights; begin anew with weights={path}")
         if (found := schedules[0]["total_steps"]) != steps:
             raise UserError(
                 f"ckpt={path}: expected a training of {steps:,} steps, as this one has, found {found:,}; give its "
                 "trainer.max_epochs, mosaics.length and data.batch_size"
             )
+        if content["global_step"] >= steps:
+            raise UserError(f"ckpt={path}: this training is over; begin anew with weights={path}")
 
     def _losses(self, batch: Mosaic) -> dict[str, Tensor]:
         maps = self.net(batch.image).float()

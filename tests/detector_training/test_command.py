@@ -1,10 +1,13 @@
 """`fkd train_detector` on a few synthetic photos."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from fkd.detector_training.photos import BOXES
@@ -17,6 +20,14 @@ from tests.conftest import Outcome
 def load(path: Path) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
     return weights
+
+
+class Cut(pl.Callback):
+    """Interrupts the process in the second epoch."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 SMALL = (
@@ -38,7 +49,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_it_writes_a_detector_with_its_scores_and_goes_on_after_an_interruption(
+def test_it_writes_a_detector_with_its_scores_and_another_training_begins_from_it(
     photos: Path, script: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     given = (f"photos=[{photos}]", f"data.root={tmp_path}/data", *SMALL)
@@ -60,9 +71,8 @@ def test_it_writes_a_detector_with_its_scores_and_goes_on_after_an_interruption(
     first, second = (load(tmp_path / name / "checkpoints/best.ckpt") for name in ("run", "better"))
     assert all(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
 
-    again = script("train_detector", *given, f"hydra.run.dir={tmp_path}/again", last)
-    assert again.status == 0, again.err
     for change, message in (
+        ("seed=0", "this training is over; begin anew with weights="),
         ("trainer.max_epochs=5", "expected a training of 10 steps, as this one has, found 4"),
         ("model.net.head=4", "expected the net of this training, found another one"),
         (f"ckpt={run}/checkpoints/best.ckpt", "expected last.ckpt, found only weights; begin anew with weights="),
@@ -119,3 +129,18 @@ def test_a_folder_without_held_out_photos_is_named(script: Callable[..., Outcome
     done = script("train_detector", f"photos=[{tmp_path}/one]", f"data.root={tmp_path}/data", *SMALL)
     assert done.status == 2
     assert "expected photos for training and, one in five by its name, for validation" in done.err
+
+
+def test_an_interrupted_training_goes_on(photos: Path, script: Callable[..., Outcome], tmp_path: Path) -> None:
+    given = (f"photos=[{photos}]", f"data.root={tmp_path}/data", *SMALL)
+    interrupts = "+callbacks.cut._target_=tests.detector_training.test_command.Cut"
+    cut = script("train_detector", *given, f"hydra.run.dir={tmp_path}/cut", interrupts)
+    assert cut.status == 1
+    last = tmp_path / "cut/checkpoints/last.ckpt"
+    assert f"the same command with ckpt={last} continues it" in cut.err
+    done = script("train_detector", *given, f"hydra.run.dir={tmp_path}/rest", f"ckpt={last}")
+    assert done.status == 0, done.err
+    steps = [
+        torch.load(path, weights_only=True)["global_step"] for path in (last, tmp_path / "rest/checkpoints/last.ckpt")
+    ]
+    assert steps == [3, 4]
