@@ -9,6 +9,7 @@ it may be none, and later for 60 frames, because it may be turned away.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _APART, _SCALED, _TURNED = 0.1, 1.1, 10.0
 """Largest differences of a crop's square from that around the points found in it: distance of the centres in widths,
 ratio of the widths, degrees. Beyond them the points are found again in a crop around them."""
+_STILL = 0.3
+"""The same for a face at rest, as a share of these: its crop stays, or noise of the points would move it."""
 _ONE_FACE = 0.3
 """Distance of two boxes, in widths of the smaller, below which they are of one face."""
 _RESIZED = 1.5
@@ -61,6 +64,7 @@ class _Track:
         error: its expected error when the detector found it last; 0 if the net gives none.
         velocity: (2,) pixels a frame.
         is_lost: whether it is not followed until the detector finds it again.
+        crop: around the face, as long as it is at rest.
     """
 
     id: int
@@ -72,21 +76,25 @@ class _Track:
     error: float = field(init=False)
     velocity: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     is_lost: bool = False
+    crop: _Crop = field(init=False)
 
     def __post_init__(self) -> None:
-        self.born = self.frame
+        self.born, self.crop = self.frame, _Crop(self.face.box, self.roll)
         self.confirm(self.face.score)
 
     def expected(self, frame: int) -> _Crop:
         """Where it should be in a later frame."""
         shift = self.velocity * min(frame - self.frame, _GLIDE)
-        return _Crop((self.face.box + np.tile(shift, 2)).astype(np.float32), self.roll)
+        place = _Crop((self.face.box + np.tile(shift, 2)).astype(np.float32), self.roll)
+        return place if _differ(place, self.crop, _STILL) else self.crop
 
     def move(self, face: Face, roll: float, frame: int) -> None:
         """Take over what was found in a later frame."""
         step = (face.box - self.face.box).reshape(2, 2).mean(axis=0) / (frame - self.frame)
         self.velocity = (self.velocity + step) / 2
         self.face, self.roll, self.frame, self.is_lost = face, roll, frame, False
+        if _differ(here := _Crop(face.box, roll), self.crop, _STILL):
+            self.crop = here
 
     def confirm(self, score: float | None) -> None:
         """Note that the detector has found the face, too."""
@@ -229,11 +237,13 @@ class Tracker:
         return float(eye_rolls(shapes.mean @ matrix[:, :2].T, schema))
 
 
-def _differ(crop: _Crop, other: _Crop) -> bool:
+def _differ(crop: _Crop, other: _Crop, share: float = 1.0) -> bool:
+    """Whether two crops differ by more than a share of the largest differences."""
     ratio = (crop.square[2] - crop.square[0]) / (other.square[2] - other.square[0])
     turn = (crop.roll - other.roll + 180) % 360 - 180
-    is_near = distances(crop.square, other.square)[0, 0] < _APART and 1 / _SCALED < ratio < _SCALED
-    return not (is_near and abs(turn) < _TURNED)
+    is_near = distances(crop.square, other.square)[0, 0] < share * _APART
+    is_near &= abs(math.log(ratio)) < share * math.log(_SCALED)
+    return not (is_near and abs(turn) < share * _TURNED)
 
 
 def _is_searched(lost: int) -> bool:

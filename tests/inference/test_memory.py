@@ -70,15 +70,20 @@ class Nothing:
 
 def predict(paths: list[Path], make: Callable[[int], Image]) -> Iterable[object]:
     metadata = SimpleNamespace(
-        schema=IBUG68, channels=3, size=8, shapes=None, error_model=None, window=lambda squares: squares
+        schema=IBUG68,
+        channels=3,
+        size=8,
+        shapes=None,
+        error_model=None,
+        matrices=lambda squares, rolls: crop_matrices(squares, 8, rolls),
     )
     one = predictor.Predictor(SimpleNamespace(metadata=metadata), Nothing(), False, SIDE**2)  # type: ignore[arg-type]
     return one.stream(paths)
 
 
 def decode(paths: list[Path], make: Callable[[int], Image]) -> Iterable[object]:
-    names, folder = [path.name for path in paths], paths[0].parent
-    return fkd.data.sources.decoding.decoded("set", folder, names, np.ones(FILES, bool), 3, folder / "cache")
+    names, folder, every = [path.name for path in paths], paths[0].parent, np.ones(FILES, bool)
+    return fkd.data.sources.decoding.decoded("set", folder, names, every, every, 3, folder / "cache")
 
 
 def shard(paths: list[Path], make: Callable[[int], Image]) -> Iterable[object]:

@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 import fkd
+from fkd.detect import build
 from fkd.inference.predictor import Predictor
 from fkd.inference.smoothing import OneEuro, Smoother
 from fkd.synthetic import face
 from fkd.types import Face
+from tests.conftest import PROJECT
 
 WIDTH, HEIGHT = 320, 240
 
@@ -90,8 +93,9 @@ def test_moving_faces_have_points_as_good_as_those_of_each_frame_alone(predictor
     assert np.mean(errors_followed) <= np.mean(errors_alone)
 
 
-def test_a_face_turned_upside_down_in_a_second_is_followed(predictor: Predictor) -> None:
+def test_a_face_turned_upside_down_in_a_second_is_followed() -> None:
     """The detector finds it only while it is upright."""
+    predictor = fkd.load(detector=build(yaml.safe_load((PROJECT / "conf/detector/haar.yaml").read_text())))
     frames, truth = clip(1, [(160, 120, 170, max(0, 9 * (t - 15))) for t in range(35)])
     results = [found.faces for found in predictor.track(frames)]
     assert errors(one_face(results), truth).max() < 0.08

@@ -115,7 +115,8 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("boxes", ["jitter", "detector"])
 def test_other_boxes_are_scored(trained: Path, script: Script, faces_root: Path, boxes: str) -> None:
     checkpoint = f"ckpt={trained}/checkpoints/best.ckpt"
-    outcome = script("evaluate", checkpoint, *on(faces_root), "subset=all", f"boxes={boxes}", "hydra.run.dir=scores")
+    which = (f"boxes={boxes}", "detector=haar", "hydra.run.dir=scores")
+    outcome = script("evaluate", checkpoint, *on(faces_root), "subset=all", *which)
     assert outcome.status == 0, outcome.err
     metrics = json.loads(Path("scores/metrics.json").read_text())
     assert (metrics["boxes"], metrics["faces"]) == (boxes, 40)

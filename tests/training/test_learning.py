@@ -24,7 +24,7 @@ SHORT = (
     "trainer.max_epochs=6",
 )
 """192 steps, and small crops, for time; all else is what a user gets."""
-CHANGES = {"conv5": ["crop.size=64"], "resnet18": ["crop.size=64"], "simple": ["trainer.max_epochs=24"]}
+CHANGES = {"conv5": ["crop.size=64"], "resnet18": ["crop.size=64"], "simple": ["trainer.max_epochs=36"]}
 """The smallest crops and the fewest steps with which they learn."""
 LARGE = {*BUILT_ALIKE} - {"resnet18"}
 
