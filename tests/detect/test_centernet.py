@@ -59,7 +59,7 @@ def test_faces_are_found_at_any_angle_with_their_roll(detector: CenterNet, degre
             apart = math.radians(rolls[overlaps.argmax()] - float(roll))
             errors.append(abs(math.degrees(math.atan2(math.sin(apart), math.cos(apart)))))
     assert found >= 10
-    assert np.median(errors) < 8
+    assert np.median(errors) < 12
 
 
 @pytest.mark.parametrize("edge", ["left", "right", "bottom"])
