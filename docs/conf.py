@@ -18,7 +18,7 @@ html_show_sourcelink = html_copy_source = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode, nb_execution_raise_on_error = "force", True  # no cache: it would not see what changed in fkd
-nb_execution_in_temp = True  # runs and drawn faces of notebooks
+nb_execution_in_temp = True  # runs and synthetic faces of notebooks
 nb_execution_timeout = 600  # seconds of a cell, on a machine with other work
 nb_output_stderr, nb_merge_streams = "remove", True  # progress bars; outputs that are printed in pieces
 nb_mime_priority_overrides = [("html", "image/jpeg", 45)]  # before PNG, which is ten times as large

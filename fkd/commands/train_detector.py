@@ -59,7 +59,7 @@ def main(cfg: DictConfig) -> None:
     try:
         trainer.fit(module, *loaders, ckpt_path=cfg.ckpt, weights_only=True)
     except Interrupted as error:
-        raise Interrupted(f"interrupted; all is saved, the same command with ckpt={last} continues it") from error
+        raise Interrupted(f"interrupted; all is saved, the same command with ckpt={last} resumes it") from error
 
     best = best_checkpoint(trainer)
     module.load_weights(best, "best")
@@ -68,9 +68,8 @@ def main(cfg: DictConfig) -> None:
     score = cfg.detector.score
     cfg.detector.update(model=str(file), score=min(score, scores.LEAST[0]))
     detector = build_detector(cfg)
-    found = {
-        root: list(scores.look(detector, photos)) for root, photos in zip(folders(cfg), held_out(sets), strict=True)
-    }
+    photos = zip(folders(cfg), held_out(sets[:-1]), strict=True)
+    found = {root: list(scores.look(detector, unknown)) for root, unknown in photos}
     written = scores.write(folder, found, score)
     lines = {
         "parameters": f"{sum(p.numel() for p in net.parameters()):,}",

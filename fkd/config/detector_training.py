@@ -90,13 +90,13 @@ def build_photos(cfg: DictConfig) -> list[list[Photo]]:
         sets = kept
     faces = build_faces(cfg)
     show(*faces.remarks)
-    but = {photo.hash for photos in held_out([*sets, []]) for photo in photos} - {0}
+    but = {photo.hash for photos in held_out(sets) for photo in photos} - {0}
     return [*sets, annotated_photos(faces, "train", but)]
 
 
-def held_out(sets: Sequence[Sequence[Photo]]) -> list[list[Photo]]:
+def held_out(folders: Sequence[Sequence[Photo]]) -> list[list[Photo]]:
     """The held-out photos of each folder."""
-    return [[photo for photo in photos if is_held_out(photo.name)] for photos in sets[:-1]]
+    return [[photo for photo in photos if is_held_out(photo.name)] for photos in folders]
 
 
 def build_loaders(cfg: DictConfig, sets: Sequence[Sequence[Photo]]) -> tuple[Loader, Loader]:
@@ -105,7 +105,7 @@ def build_loaders(cfg: DictConfig, sets: Sequence[Sequence[Photo]]) -> tuple[Loa
     Raises:
         UserError: there are too few photos.
     """
-    unknown = held_out(sets)
+    unknown = held_out(sets[:-1])
     known = [*([photo for photo in photos if not is_held_out(photo.name)] for photos in sets[:-1]), sets[-1]]
     for root, training, validation in zip(folders(cfg), known, unknown, strict=False):
         if not training or not validation:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.errors import UserError, short
+from fkd.io.onnx_file import metadata_of
 from fkd.io.onnx_runtime import session
 from fkd.io.regular import regular_file
 from fkd.types import Image
@@ -19,7 +20,7 @@ from fkd.weights import FACE_DETECTOR
 DetectorNet = Callable[[Image], npt.NDArray[np.float32]]
 """(1, 1, H, W) uint8 grey, H and W multiples of 32 -> (1, 6, H/8, W/8). Several threads may call it at once."""
 INPUT, OUTPUT, CHANNELS = "image", "maps", 6
-"""Names in the graph; channels of its output."""
+"""Names in the graph; channels of its output. The file's metadata have an entry of fkd's, without a content."""
 
 _MOST_BYTES = 2**27  # of a file
 _TESTED = 64  # pixels of the image that a file is tested on
@@ -42,6 +43,10 @@ def detector_net(path: str | None, key: str) -> DetectorNet:
     what, advice = "a face detector in ONNX, made by fkd train_detector", "leave it out for the one that comes with fkd"
     with regular_file(path or FACE_DETECTOR, what, advice, name) as file:
         data = file.read(_MOST_BYTES)
+    try:
+        metadata_of(data)
+    except ValueError as error:
+        raise UserError(f"{name}: expected {what}; {error}; {advice}") from error
     network = session(name, data)
     inputs = [(put.name, put.type) for put in network.get_inputs()]
     outputs = [put.name for put in network.get_outputs()]

@@ -78,7 +78,7 @@ class DetectorModule(pl.LightningModule):
         return content
 
     def check_resume(self, path: str | Path, steps: int) -> None:
-        """Check that a training can go on from a checkpoint.
+        """Check that a training can be resumed from a checkpoint.
 
         Args:
             path: of the checkpoint.
@@ -89,14 +89,14 @@ class DetectorModule(pl.LightningModule):
         """
         content = self.load_weights(path, "ckpt")
         if not (schedules := content.get("lr_schedulers")):
-            raise UserError(f"ckpt={path}: expected last.ckpt, found only weights; begin anew with weights={path}")
+            raise UserError(f"ckpt={path}: expected last.ckpt, found only weights; start a new one with weights={path}")
         if (found := schedules[0]["total_steps"]) != steps:
             raise UserError(
                 f"ckpt={path}: expected a training of {steps:,} steps, as this one has, found {found:,}; give its "
                 "trainer.max_epochs, mosaics.length and data.batch_size"
             )
         if content["global_step"] >= steps:
-            raise UserError(f"ckpt={path}: this training is over; begin anew with weights={path}")
+            raise UserError(f"ckpt={path}: this training has ended; start a new one with weights={path}")
 
     def _losses(self, batch: Mosaic) -> dict[str, Tensor]:
         maps = self.net(batch.image).float()

@@ -91,7 +91,8 @@ class Mosaics(Dataset[Mosaic]):
         columns, rows = (_spans(size, int(count), rng) for count in rng.choice([1, 2, 3], 2, p=_PARTS))
         for (left, right), (top, bottom) in product(columns, rows):
             extent = (right - left, bottom - top)
-            part, labels = self._texture(extent, rng) if rng.random() < self.textures else self._part(extent, rng)
+            is_texture = rng.random() < self.textures
+            part, labels = (texture(extent, rng), Labels.none()) if is_texture else self._part(extent, rng)
             canvas[top:bottom, left:right] = _photographed(part, rng)
             found.append(labels._replace(centres=labels.centres + np.array([left, top], np.float32)))
         labels = Labels(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
@@ -99,9 +100,6 @@ class Mosaics(Dataset[Mosaic]):
             noise = rng.normal(0, rng.uniform(2, 16), canvas.shape).astype(np.float32)
             canvas = np.clip(canvas + noise, 0, 255).astype(np.uint8)
         return canvas, labels
-
-    def _texture(self, extent: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Labels]:
-        return texture(extent, rng), Labels.none()
 
     def _part(self, extent: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Labels]:
         """A part (h, w) of a photo, and its faces in pixels of the part."""

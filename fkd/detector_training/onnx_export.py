@@ -12,6 +12,7 @@ from fkd.detect.detector_net import CHANNELS, OUTPUT
 from fkd.errors import UserError
 from fkd.inference.export import onnx_model, quiet
 from fkd.io.atomic import whole_file
+from fkd.io.onnx_file import KEY
 
 _MOST = 1024  # multiples of 32 pixels in the width and height of an image
 
@@ -27,6 +28,7 @@ def to_onnx(net: nn.Module, path: Path) -> None:
         UserError: ONNX does not have one of its operations.
     """
     model = onnx_model(program_of(net), [OUTPUT], type(net).__name__)
+    model.metadata_props.add(key=KEY)
     with whole_file(path) as file:
         file.write(model.SerializeToString())
 

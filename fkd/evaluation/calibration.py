@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fkd.data.face_data import Faces
 from fkd.detect import Detections, Detector
 from fkd.errors import UserError
-from fkd.evaluation.matching import SAME_FACE, match
-from fkd.geometry import Correction, Jitter, eye_rolls, square_around
+from fkd.evaluation.matching import SAME_FACE, match, squares_of_faces
+from fkd.geometry import Correction, Jitter
 from fkd.terminal import progress
 from fkd.types import Points
 
@@ -63,15 +63,12 @@ def look(detector: Detector, faces: Faces, subset: str) -> Iterator[Look]:
         subset: "train", "val", "test" or "all".
     """
     table = faces.subset(subset)
-    upright, turned = (
-        square_around(table.keypoints, rolls) for rolls in (None, eye_rolls(table.keypoints, table.schema))
-    )
-    images, first = np.unique(table.images, return_index=True)
+    images = np.unique(table.images)
     with progress("detecting faces", len(images)) as advance:
-        for image, row in zip(images, first, strict=True):
-            boxes, scores, rolls = Detections(*detector(faces.images[int(image)], str(table.paths[row])))
-            squares = upright if rolls is None else turned
-            yield Look(boxes, scores, squares[table.images == image], str(table.subjects[row]))
+        for image in images:
+            here = table.take(np.flatnonzero(table.images == image))
+            boxes, scores, rolls = Detections(*detector(faces.images[int(image)], str(here.paths[0])))
+            yield Look(boxes, scores, squares_of_faces(here, rolls), str(here.subjects[0]))
             advance()
 
 

@@ -13,7 +13,7 @@ from fkd.data.face_data import SPLITS, Faces
 from fkd.data.split import among
 from fkd.detect import Detections, Detector
 from fkd.errors import UserError
-from fkd.evaluation.matching import match
+from fkd.evaluation.matching import match, squares_of_faces
 from fkd.evaluation.reliability import cross_validated, reliability
 from fkd.geometry import invert, square_around, transform
 from fkd.inference.labelled_faces import keypoints_of
@@ -190,7 +190,8 @@ def squares_of(
         for rows in np.split(order, 1 + np.flatnonzero(np.diff(table.images[order]))):
             row = rows[0]
             candidates = Detections(*detector(faces.images[int(table.images[row])], str(table.paths[row])))
-            labels, boxes_of = match(truth[rows], candidates.squares).T
+            there = squares_of_faces(table.take(rows), candidates.rolls)
+            labels, boxes_of = match(there, candidates.squares).T
             squares[rows[labels]], found[rows[labels]] = candidates.squares[boxes_of], True
             if candidates.rolls is not None:
                 rolls[rows[labels]] = candidates.rolls[boxes_of]

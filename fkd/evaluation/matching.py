@@ -4,10 +4,22 @@ import numpy as np
 import numpy.typing as npt
 
 from fkd.detect.base import iou
-from fkd.types import Points
+from fkd.geometry import eye_rolls, square_around
+from fkd.types import Annotations, Points
 
 SAME_FACE = 0.3
 """Least overlap (IoU) of a corrected box with the square around the points to count as that face found."""
+
+
+def squares_of_faces(table: Annotations, rolls: npt.NDArray[np.floating] | None) -> Points:
+    """(N, 4) squares around the points of N faces, which a detector's boxes are compared with.
+
+    Args:
+        table: of the faces.
+        rolls: that the detector gives; None if it knows none: then the squares are upright, else turned with the faces.
+    """
+    turned = None if rolls is None else eye_rolls(table.keypoints, table.schema)
+    return square_around(table.keypoints, turned)
 
 
 def match(squares: Points, boxes: Points, least: float = SAME_FACE) -> npt.NDArray[np.int64]:

@@ -25,9 +25,9 @@ from torch.export import Dim, ExportedProgram
 from fkd.checkpoint import SAFETENSORS
 from fkd.errors import UserError
 from fkd.inference.metadata import Metadata
-from fkd.inference.onnx_file import KEY
 from fkd.inference.onnx_net import INPUT, OUTPUT, SPREAD, OnnxNet
 from fkd.io.atomic import whole_file
+from fkd.io.onnx_file import KEY
 from fkd.models.keypoint_net import KeypointNet
 from fkd.types import Image, Points
 

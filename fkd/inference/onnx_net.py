@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fkd.errors import UserError, short
 from fkd.inference.metadata import Metadata
-from fkd.inference.onnx_file import metadata_of
+from fkd.io.onnx_file import metadata_of
 from fkd.io.onnx_runtime import session
 from fkd.types import Image, PerPoint, Points
 

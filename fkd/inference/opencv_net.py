@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from fkd.inference.metadata import Metadata
-from fkd.inference.onnx_file import metadata_of
 from fkd.inference.onnx_net import OUTPUT, SPREAD
+from fkd.io.onnx_file import metadata_of
 from fkd.types import Image, PerPoint, Points
 
 

@@ -29,8 +29,7 @@ def session(path: str | Path, data: bytes) -> InferenceSession:
         import onnxruntime
     except ImportError as error:
         raise UserError(
-            f'{path}: exported nets need ONNX Runtime, which is not installed; pip install "fkd[export]", '
-            "or pip install onnxruntime"
+            f"{path}: nets in ONNX need ONNX Runtime, which is not installed; pip install onnxruntime"
         ) from error
     _bound_memory()
     options = onnxruntime.SessionOptions()

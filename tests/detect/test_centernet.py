@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import yaml
 
@@ -191,6 +192,15 @@ def test_another_file_is_one_clear_line(
     with pytest.raises(UserError, match=r"detector\.model=.*mine\.onnx: expected .*" + found) as error:
         replace(detector, model=str(path))
     assert "\n" not in str(error.value)
+
+
+def test_a_file_with_a_loop_is_refused_before_a_library_gets_it(detector: CenterNet, tmp_path: Path) -> None:
+    model = onnx.load(PROJECT / "fkd/weights/faces.onnx")
+    body = onnx.helper.make_graph([], "body", [], [])
+    model.graph.node.append(onnx.helper.make_node("Loop", ["", ""], ["endless"], body=body))
+    onnx.save(model, tmp_path / "mine.onnx")
+    with pytest.raises(UserError, match="found a graph in a node"):
+        replace(detector, model=str(tmp_path / "mine.onnx"))
 
 
 @pytest.mark.parametrize("wrong", [{"score": 2}, {"nms": -1}, {"min_size": 0}, {"doubtful": math.nan}])

@@ -72,10 +72,10 @@ def test_it_writes_a_detector_with_its_scores_and_another_training_begins_from_i
     assert all(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
 
     for change, message in (
-        ("seed=0", "this training is over; begin anew with weights="),
+        ("seed=0", "this training has ended; start a new one with weights="),
         ("trainer.max_epochs=5", "expected a training of 10 steps, as this one has, found 4"),
         ("model.net.head=4", "expected the net of this training, found another one"),
-        (f"ckpt={run}/checkpoints/best.ckpt", "expected last.ckpt, found only weights; begin anew with weights="),
+        (f"ckpt={run}/checkpoints/best.ckpt", "expected last.ckpt, found only weights; start a new one with weights="),
     ):
         refused = script("train_detector", *given, f"hydra.run.dir={tmp_path}/third", last, change)
         assert (refused.status, message in refused.err) == (2, True), refused.err
@@ -131,13 +131,13 @@ def test_a_folder_without_held_out_photos_is_named(script: Callable[..., Outcome
     assert "expected photos for training and, one in five by its name, for validation" in done.err
 
 
-def test_an_interrupted_training_goes_on(photos: Path, script: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_an_interrupted_training_is_resumed(photos: Path, script: Callable[..., Outcome], tmp_path: Path) -> None:
     given = (f"photos=[{photos}]", f"data.root={tmp_path}/data", *SMALL)
     interrupts = "+callbacks.cut._target_=tests.detector_training.test_command.Cut"
     cut = script("train_detector", *given, f"hydra.run.dir={tmp_path}/cut", interrupts)
     assert cut.status == 1
     last = tmp_path / "cut/checkpoints/last.ckpt"
-    assert f"the same command with ckpt={last} continues it" in cut.err
+    assert f"the same command with ckpt={last} resumes it" in cut.err
     done = script("train_detector", *given, f"hydra.run.dir={tmp_path}/rest", f"ckpt={last}")
     assert done.status == 0, done.err
     steps = [

@@ -339,7 +339,7 @@ def test_a_missing_runtime_says_what_to_install(
 ) -> None:
     path = exported("compact")  # which needs it, unless another test has made the file
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r'pip install "fkd\[export\]", or pip install onnxruntime'):
+    with pytest.raises(UserError, match="need ONNX Runtime, which is not installed; pip install onnxruntime"):
         OnnxNet(path)
 
 

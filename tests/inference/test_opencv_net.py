@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fkd import weights
-from fkd.inference.onnx_file import KEY, metadata_of
 from fkd.inference.onnx_net import OnnxNet
 from fkd.inference.opencv_net import OpenCVNet
 from fkd.inference.torch_net import load_net
+from fkd.io.onnx_file import KEY, metadata_of
 
 CROPS = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 96)).astype(np.uint8)
 

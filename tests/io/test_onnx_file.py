@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fkd import weights
 from fkd.errors import UserError
-from fkd.inference.onnx_file import metadata_of
 from fkd.inference.onnx_net import OnnxNet
+from fkd.io.onnx_file import metadata_of
 from tests.fuzz.mutation import damaged_bytes
 
 DESCRIBED = json.dumps(
