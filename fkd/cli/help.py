@@ -11,7 +11,7 @@ import yaml
 from fkd.config.project import config_files
 
 COMMANDS = Path(__file__).parents[1] / "commands"
-_ROOT_KEY = re.compile(r"(\w+): (\S+) +# (.*)")
+_KEY = re.compile(r"((?:  )*)(\w+):(?: (.*?))??(?: +# (.*))?")
 _HIDDEN = ("base",)
 """Files that other options include."""
 _NO_CHOICE = ("hydra", "data/loader")
@@ -114,10 +114,13 @@ def _commented(conf: Path, config_name: str) -> Iterator[tuple[str, str]]:
     for entry in _read(path).get("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
             yield from _commented(conf, entry)
+    parents: list[str] = []
     for line in path.read_text().splitlines():
-        if (match := _ROOT_KEY.fullmatch(line)) is not None:
-            key, value, comment = match.groups()
-            yield f"{key}={value.replace('???', '...')}", comment
+        if (match := _KEY.fullmatch(line)) is not None:
+            indent, key, value, comment = match.groups()
+            parents = [*parents[: len(indent) // 2], key]
+            if value and comment:
+                yield f"{'.'.join(parents)}={value.replace('???', '...').replace(', ', ',')}", comment
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
         import pytorch_lightning as pl
 
         from fkd.config.build_parts import build_detector
-        from fkd.config.detector_training import build_loaders, build_photos, check, folders, held_out
+        from fkd.config.detector_training import build_loaders, build_photos, check, folders, held_out, with_mistakes
         from fkd.config.instantiate import instantiate
         from fkd.config.trainer import best_checkpoint, build_trainer
         from fkd.detector_training import scores
@@ -47,11 +47,16 @@ def main(cfg: DictConfig) -> None:
     net: nn.Module = instantiate(cfg.model.net, "model.net")
     program_of(net)  # a net that cannot be exported would be of no use after its training
     module = DetectorModule(net, instantiate(cfg.optimizer, "optimizer"))
-    if cfg.weights is not None:
-        module.load_weights(checks.path(cfg, "weights"), "weights")
     if cfg.ckpt is not None:
         module.check_resume(checks.path(cfg, "ckpt"), steps)
+    if cfg.weights is not None:
+        module.load_weights(checks.path(cfg, "weights"), "weights")
     sets = build_photos(cfg)
+    file, score = folder / "faces.onnx", cfg.detector.score
+    cfg.detector.update(model=str(file), score=min(score, scores.LEAST[0]))
+    if cfg.weights is not None:
+        to_onnx(net, file)
+        sets = with_mistakes(sets, build_detector(cfg), cfg.seed)
     loaders = build_loaders(cfg, sets)
     if trainer.strategy.root_device.type == "cpu":
         keep_memory()
@@ -63,10 +68,7 @@ def main(cfg: DictConfig) -> None:
 
     best = best_checkpoint(trainer)
     module.load_weights(best, "best")
-    file = folder / "faces.onnx"
     to_onnx(net.cpu(), file)
-    score = cfg.detector.score
-    cfg.detector.update(model=str(file), score=min(score, scores.LEAST[0]))
     detector = build_detector(cfg)
     photos = zip(folders(cfg), held_out(sets[:-1]), strict=True)
     found = {root: list(scores.look(detector, unknown)) for root, unknown in photos}

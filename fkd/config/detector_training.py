@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
@@ -12,6 +13,8 @@ from fkd import distributed
 from fkd.config import checks
 from fkd.config.faces import build_faces
 from fkd.config.instantiate import instantiate
+from fkd.detect import Detector
+from fkd.detector_training import mistakes
 from fkd.detector_training.mosaics import Mosaic, Mosaics
 from fkd.detector_training.photos import Photo, annotated_photos, boxed_photos
 from fkd.detector_training.split import is_held_out
@@ -97,6 +100,20 @@ def build_photos(cfg: DictConfig) -> list[list[Photo]]:
 def held_out(folders: Sequence[Sequence[Photo]]) -> list[list[Photo]]:
     """The held-out photos of each folder."""
     return [[photo for photo in photos if is_held_out(photo.name)] for photos in folders]
+
+
+def with_mistakes(sets: Sequence[Sequence[Photo]], detector: Detector, seed: int) -> list[list[Photo]]:
+    """The photos of `build_photos` and some textures, with the places where a detector is wrong on them."""
+    *others, annotated = sets
+    marked = []
+    for photos in others:
+        known = [photo for photo in photos if not is_held_out(photo.name)]
+        unknown = [photo for photo in photos if is_held_out(photo.name)]
+        marked.append([*unknown, *mistakes.of_all_known(detector, known)])
+    textures = mistakes.of_textures(detector, np.random.default_rng(seed))
+    marked.append([*mistakes.of_some_known(detector, annotated), *textures])
+    show(f"mistakes of the initial net: {sum(len(photo.mistakes) for photos in marked for photo in photos):,}")
+    return marked
 
 
 def build_loaders(cfg: DictConfig, sets: Sequence[Sequence[Photo]]) -> tuple[Loader, Loader]:

@@ -26,7 +26,7 @@ _PARTS = 0.35, 0.4, 0.25  # shares of images that are divided into 1, 2 and 3 co
 _SMALLEST = 8.0  # pixels: narrower faces are no lesson
 _UPRIGHT, _ANY = 0.55, 0.25  # shares of images that are turned little, and by any angle; others by up to 45 degrees
 _LITTLE = 10.0  # standard deviation in degrees of a small turn
-_MOST_ZOOM = 2.5  # enlargement of a photo
+_MOST_ZOOM = 4.0  # enlargement of a photo
 
 
 class Mosaic(NamedTuple):
@@ -48,6 +48,7 @@ class Mosaics(Dataset[Mosaic]):
         size: width and height of an image in pixels, a multiple of 32.
         faces: width in pixels of the smallest and of the largest face that a photo is scaled to.
         textures: share of the parts that are textures.
+        hard: share of the parts that show a place where the initial net was wrong (`Photo.mistakes`), if it was.
         length: number of images of an epoch.
 
     Raises:
@@ -61,9 +62,10 @@ class Mosaics(Dataset[Mosaic]):
         size: Annotated[int, Within(2 * MULTIPLE, 4096)],
         faces: Annotated[Sequence[float], Within(1, 4096)],
         textures: Share,
+        hard: Share,
         length: Annotated[int, Within(1, 1e9)],
     ) -> None:
-        own = {"shares": shares, "size": size, "faces": faces, "textures": textures, "length": length}
+        own = {"shares": shares, "size": size, "faces": faces, "textures": textures, "hard": hard, "length": length}
         try:
             check_arguments(Mosaics, own, "mosaics")
         except ValueError as error:
@@ -75,7 +77,8 @@ class Mosaics(Dataset[Mosaic]):
         if not (isinstance(shares, Sequence) and len(shares) == len(sets)):
             raise UserError(f"mosaics.shares={shares}: expected {len(sets)} numbers, the last for data")
         self.sets, self.shares = sets, np.array(shares, np.float64) / sum(shares)
-        self.size, self.faces, self.textures, self.length = size, faces, textures, length
+        self.size, self.faces, self.textures, self.hard, self.length = size, faces, textures, hard, length
+        self.mistakes = [(photo, box) for photos in sets for photo in photos for box in photo.mistakes]
 
     def __len__(self) -> int:
         return self.length
@@ -103,19 +106,24 @@ class Mosaics(Dataset[Mosaic]):
 
     def _part(self, extent: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Labels]:
         """A part (h, w) of a photo, and its faces in pixels of the part."""
-        photos = self.sets[int(rng.choice(len(self.sets), p=self.shares))]
-        photo = photos[int(rng.integers(len(photos)))]
-        height, width = photo.image.shape
         least, largest = self.faces
-        if len(photo.labels.sides) and rng.random() < 0.9:
-            chosen = int(rng.integers(len(photo.labels.sides)))
-            side, focus = float(photo.labels.sides[chosen]), photo.labels.centres[chosen]
-            wanted = math.exp(rng.uniform(math.log(least), math.log(max(least, min(largest, 1.2 * min(extent))))))
-            zoom = wanted / side
-            place = rng.uniform(0, 1, 2) * extent
+        focus: npt.NDArray[np.floating] | None = None
+        if self.mistakes and rng.random() < self.hard:
+            photo, box = self.mistakes[int(rng.integers(len(self.mistakes)))]
+            focus, side = (box[:2] + box[2:]) / 2, float(box[2] - box[0])
         else:
+            photos = self.sets[int(rng.choice(len(self.sets), p=self.shares))]
+            photo = photos[int(rng.integers(len(photos)))]
+            if len(photo.labels.sides) and rng.random() < 0.9:
+                chosen = int(rng.integers(len(photo.labels.sides)))
+                focus, side = photo.labels.centres[chosen], float(photo.labels.sides[chosen])
+        height, width = photo.image.shape
+        if focus is None:
             zoom = math.exp(rng.uniform(math.log(0.25), math.log(2.0)))
             focus, place = rng.uniform(0, 1, 2) * (width, height), np.array(extent) / 2
+        else:
+            wanted = math.exp(rng.uniform(math.log(least), math.log(max(least, min(largest, 1.2 * min(extent))))))
+            zoom, place = wanted / side, rng.uniform(0, 1, 2) * extent
         matrix = _similarity(min(zoom, _MOST_ZOOM), _angle(rng), bool(rng.random() < 0.5), focus, place)
         part = warp(photo.image, matrix, np.empty((max(extent), max(extent)), np.uint8))[: extent[1], : extent[0]]
         corners = transform(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5, matrix)

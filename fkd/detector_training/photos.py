@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,12 +78,14 @@ class Photo:
         image: (H, W) grey.
         labels: all its faces.
         hash: of its file; 0 if it is unknown.
+        mistakes: (M, 4) squares where another detector was wrong about it.
     """
 
     name: str
     image: Image
     labels: Labels
     hash: int = 0
+    mistakes: Points = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 def boxed_photos(root: str, correction: Correction, net: Net, smallest: float) -> list[Photo]:

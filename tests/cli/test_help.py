@@ -50,7 +50,7 @@ def test_a_script_shows_its_own_groups_and_those_of_what_it_is_made_of() -> None
     text = help_text(CONF, "filter")
     assert [line.split()[0] for line in section(text, GROUPS)] == ["detector", "filter"]
     keys = {line.split()[0] for line in section(text, "keys")}
-    assert {"ckpt=null", "input=...", "smooth=false"} <= keys
+    assert {"ckpt=null", "input=...", "smooth=false", "one_euro.beta=30.0"} <= keys
     assert "experiment" not in text
 
 

@@ -152,6 +152,59 @@ def test_hiding_finds_what_a_call_finds_and_more(detector: CenterNet) -> None:
     assert iou(sure.squares[0], doubtful.doubtful).max() > 0.8
 
 
+def one_peak(shape: tuple[int, ...], x: float, y: float, side: float, logit: float, roll: float) -> Points:
+    """Maps of an image (H, W) with one face."""
+    maps = np.zeros((1, 6, shape[0] // 8, shape[1] // 8), np.float32)
+    maps[:, 0] = -9
+    row, column = round((y - 3.5) / 8), round((x - 3.5) / 8)
+    angle = math.radians(roll)
+    values = logit, (x - 3.5) / 8 - column, (y - 3.5) / 8 - row, math.log(side / 8), math.cos(angle), math.sin(angle)
+    maps[0, :, row, column] = values
+    return maps
+
+
+@pytest.mark.parametrize("roll", [0.0, 90.0, -135.0])
+def test_a_second_look_gives_the_square_and_half_of_the_log_odds(detector: CenterNet, roll: float) -> None:
+    looked_at: list[Image] = []
+
+    def net(images: Image) -> Points:
+        image = images[0, 0]
+        if image.shape != (128, 128):
+            return one_peak(image.shape, 200.0, 120.0, 40.0, -1.0, roll)
+        looked_at.append(image)
+        return one_peak(image.shape, 63.5 + 8, 63.5 - 4, 88.0, 3.0, 10.0)  # a tenth to the right, a twentieth up
+
+    made = replace(detector, min_size=16.0)
+    made.__dict__["_net"] = net
+    image = np.zeros((256, 320), np.uint8)
+    cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
+    above = np.array([200.0, 120.0]) + 16 * np.array([sin, -cos])  # towards the top of the head
+    cv2.circle(image, above.round().astype(int).tolist(), 3, 255, -1)
+    (square,), (score,), rolls = made(image)
+    assert score == pytest.approx(1 / (1 + math.exp(-1)))
+    assert rolls is not None
+    assert (rolls[0] - roll - 10) % 360 == pytest.approx(0, abs=1e-3) or (rolls[0] - roll - 10) % 360 > 359.9
+    right, up = 40 / 10 * np.array([cos, sin]), 40 / 20 * np.array([sin, -cos])
+    centre = np.array([200.0, 120.0]) + right + up
+    np.testing.assert_allclose((square[:2] + square[2:]) / 2, centre, atol=0.01)
+    assert square[2] - square[0] == pytest.approx(44, abs=0.01)
+    (window,) = looked_at
+    row, column = (places.mean() for places in np.nonzero(window > 128))
+    assert (row, column) == pytest.approx((63.5 - 32, 63.5), abs=2)  # upright, twice as large
+
+
+def test_without_a_face_in_the_second_look_there_is_none(detector: CenterNet) -> None:
+    made = replace(detector, min_size=16.0)
+
+    def net(images: Image) -> Points:
+        image = images[0, 0]
+        away = image.shape == (128, 128)  # there another face, too far from the middle
+        return one_peak(image.shape, 110.0 if away else 200.0, 100.0, 40.0, 8.0, 0.0)
+
+    made.__dict__["_net"] = net
+    assert len(made(np.zeros((256, 320), np.uint8)).squares) == 0
+
+
 def test_threads_share_a_detector(detector: CenterNet) -> None:
     pictures = [face(1, subject, 0, 120 + 8 * subject)[0] for subject in range(8)]
     alone = [detector(picture).squares for picture in pictures]
@@ -215,17 +268,3 @@ def test_maps_of_any_numbers_give_finite_boxes() -> None:
     found = decode(maps, 0.5)
     assert len(found.scores) > 0
     assert all(np.isfinite(column).all() for column in found)
-
-
-def test_with_flip_a_mirrored_photo_gives_mirrored_faces(detector: CenterNet) -> None:
-    image, _ = face(1, 0, 0, 256)  # its searched image has no padding, so mirroring is exact
-    both = replace(detector, flip=True, min_size=16)
-    squares, scores, rolls = both(image)
-    there, same, opposite = both(np.ascontiguousarray(image[:, ::-1]))
-    assert len(scores) == 1
-    assert rolls is not None
-    assert opposite is not None
-    np.testing.assert_allclose(same, scores, atol=1e-3)
-    np.testing.assert_allclose(opposite, -rolls, atol=0.1)
-    left, top, right, bottom = there[0]
-    np.testing.assert_allclose([255 - right, top, 255 - left, bottom], squares[0], atol=0.1)

@@ -68,6 +68,8 @@ def test_it_writes_a_detector_with_its_scores_and_another_training_begins_from_i
     start = f"weights={run}/checkpoints/best.ckpt"
     better = script("train_detector", *given, f"hydra.run.dir={tmp_path}/better", start, "optimizer.lr=0")
     assert better.status == 0, better.err
+    assert "mistakes of the initial net: " in better.err + better.out
+    assert "mistakes of the initial net: " not in done.err + done.out
     first, second = (load(tmp_path / name / "checkpoints/best.ckpt") for name in ("run", "better"))
     assert all(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
 

@@ -29,7 +29,7 @@ def photo(roll: float, side: float = 60.0) -> Photo:
 
 
 def mosaics(*photos: Photo, textures: float = 0.0) -> Mosaics:
-    return Mosaics([photos], [1], size=320, faces=(30, 200), textures=textures, length=10)
+    return Mosaics([photos], [1], size=320, faces=(30, 200), textures=textures, hard=0.0, length=10)
 
 
 def at(image: Image, x: float, y: float) -> int | None:
@@ -58,7 +58,7 @@ def test_labels_lie_on_the_faces_and_are_turned_with_them(roll: float, monkeypat
 
 def test_a_face_that_is_mostly_cut_away_is_unclear() -> None:
     seen = {True: 0, False: 0}
-    made = Mosaics([[photo(0.0)]], [1], size=320, faces=(250, 300), textures=0.0, length=10)
+    made = Mosaics([[photo(0.0)]], [1], size=320, faces=(250, 300), textures=0.0, hard=0.0, length=10)
     for seed in range(900):
         _, labels = made._part((320, 320), np.random.default_rng(seed))
         for x, y, side, _, score in labels.rows():
@@ -74,7 +74,7 @@ def test_a_face_that_is_mostly_cut_away_is_unclear() -> None:
 @pytest.mark.parametrize("faces", [(60, 260), (250, 260)])
 def test_faces_may_be_larger_than_a_part(faces: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fkd.detector_training.mosaics._PARTS", (0, 0, 1))
-    made = Mosaics([[photo(0.0)]], [1], size=320, faces=faces, textures=0.0, length=10)
+    made = Mosaics([[photo(0.0)]], [1], size=320, faces=faces, textures=0.0, hard=0.0, length=10)
     for seed in range(40):
         made.image(np.random.default_rng(seed))
 
@@ -91,6 +91,25 @@ def test_examples_depend_on_torch_seed_alone() -> None:
     assert first.maps.shape == (8, 40, 40)
 
 
+def test_hard_parts_show_a_mistake_of_any_photo() -> None:
+    plain, bright = photo(0.0), np.zeros((200, 240), np.uint8)
+    bright[20:60, 160:200] = 255
+    wrong = Photo("b.jpg", bright, Labels.none(), mistakes=np.array([[159.5, 19.5, 199.5, 59.5]], np.float32))
+    parts = {
+        hard: [
+            Mosaics([[plain], [wrong]], [0.9, 0.1], 320, (60, 200), 0.0, hard, 10)._part((320, 320), rng)
+            for rng in map(np.random.default_rng, range(60))
+        ]
+        for hard in (0.0, 1.0)
+    }
+    seen = {
+        hard: sum((part == 255).sum() > 50 and not len(labels.sides) for part, labels in each)
+        for hard, each in parts.items()
+    }
+    assert seen[1.0] == 60
+    assert seen[0.0] < 20
+
+
 def test_textures_have_no_labels_and_differ() -> None:
     _, labels = mosaics(photo(0.0), textures=1.0).image(np.random.default_rng(0))
     assert len(labels.sides) == 0
@@ -101,10 +120,10 @@ def test_textures_have_no_labels_and_differ() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"size": 100}, {"size": 0}, {"faces": (50, 20)}, {"faces": 9.0}, {"textures": 2}, {"textures": "x"}, {"length": 0},
-     {"shares": 1.0}, {"shares": [1, 2]}, {"shares": [0.0]}],
+    [{"size": 100}, {"size": 0}, {"faces": (50, 20)}, {"faces": 9.0}, {"textures": 2}, {"textures": "x"}, {"hard": -1},
+     {"length": 0}, {"shares": 1.0}, {"shares": [1, 2]}, {"shares": [0.0]}],
 )  # fmt: skip
 def test_values_out_of_range(wrong: dict[str, object]) -> None:
-    values = {"shares": [1.0], "size": 320, "faces": (9, 200), "textures": 0.1, "length": 10} | wrong
+    values = {"shares": [1.0], "size": 320, "faces": (9, 200), "textures": 0.1, "hard": 0.1, "length": 10} | wrong
     with pytest.raises(UserError, match=f"^mosaics.{next(iter(wrong))}"):
         Mosaics([[photo(0)]], **values)  # type: ignore[arg-type]
