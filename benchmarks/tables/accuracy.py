@@ -10,7 +10,7 @@ from benchmarks.tables.markdown import spread, table
 
 _Content = Mapping[str, Any]
 _LOSSES = ("l1", "mse", "smoothl1", "wing", "softwing", "interval")
-_CONV_NETS = ("conv5", "naimish", "naimish_bn", "simple", "batchnorm", "compact")
+_MODELS = ("conv5", "naimish", "naimish_bn", "simple", "batchnorm", "compact")
 _STARTS = {
     "mapped": "the `udacity` net",
     "backbone": "the same without the mapping of its points",
@@ -63,7 +63,7 @@ def losses(records: Sequence[_Content]) -> str:
         ("model", *(f"`{loss}`" for loss in _LOSSES)),
         [
             [f"`{net}`", *(f"{errors['synthetic', net, loss]}, {errors['udacity', net, loss]}" for loss in _LOSSES)]
-            for net in _CONV_NETS
+            for net in _MODELS
         ],
     )
 

@@ -42,7 +42,11 @@ class Table:
             made = self.make(*contents)
             if self.is_inline:
                 return made
-            return f"\n{made}\n*{measured(contents)}; from `{'`, `'.join(files)}`.*\n"
+            origins = [
+                f"`{file}`" + " (entered by hand)" * (isinstance(content, dict) and "entered" in content)
+                for file, content in zip(files, contents, strict=True)
+            ]
+            return f"\n{made}\n*{measured(contents)}; from {', '.join(origins)}.*\n"
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             what = f"expected what a table of {self.page} is made of, found other content ({error!r})"
             raise UserError(f"{', '.join(files)}: {what}") from error

@@ -65,7 +65,9 @@ def clone(tmp_path: Path) -> Path:
         path.write_text(
             json.dumps({"ms": number, "date": f"2026-01-0{number + 1}T10", "environment": {"processor": "Z80"}})
         )
-    (tmp_path / "results/one.json").write_text(json.dumps({"ms": 7, "date": "2026-02-01", "machine": "a 6502"}))
+    (tmp_path / "results/one.json").write_text(
+        json.dumps({"ms": 7, "date": "2026-02-01", "machine": "a 6502", "entered": "1"})
+    )
     page = "in <!-- few -->old<!-- /few --> words\n\n<!-- all -->\n| old |\n<!-- /all -->\nend\n"
     (tmp_path / "page.md").write_text(page)
     return tmp_path
@@ -85,7 +87,7 @@ def test_all_tables_are_written_and_what_is_new_is_told(clone: Path) -> None:
     assert write(TOYS, clone) == ["page.md: few", "page.md: all"]
     assert (clone / "page.md").read_text() == (
         "in <!-- few -->7 ms<!-- /few --> words\n\n<!-- all -->\n| 0 1 7 |\n\n"
-        "*Measured 2026-01-01 to 2026-02-01; Z80; a 6502; from `results/many`, `results/one.json`.*\n"
+        "*Measured 2026-01-01 to 2026-02-01; Z80; a 6502; from `results/many`, `results/one.json` (entered by hand).*\n"
         "<!-- /all -->\nend\n"
     )
     assert write(TOYS, clone) == []
