@@ -1,6 +1,7 @@
-"""A table of what nets were trained on and where they were tested, from the folders of `fkd evaluate 'ckpt=[A,B]'`.
+"""Scores by what nets were trained on and where they were tested, from the folders of `fkd evaluate 'ckpt=[A,B]'`.
 
 python -m benchmarks.trained_on outputs/trained_on/300w outputs/trained_on/udacity
+python -m benchmarks.tables
 """
 
 import json
@@ -9,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import markdown
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.terminal import say, show
 
-RESULTS, PAGE = Path("results/trained_on.json"), Path("docs/accuracy.md")
-BEGIN, END = "<!-- trained_on -->\n", "<!-- /trained_on -->"
+RESULTS = Path("results/trained_on.json")
 _KEPT = ("nme_interocular", "auc_10", "failure_rate_10", "faces", "boxes")
 
 
@@ -38,20 +39,14 @@ def scores(folder: Path) -> dict[str, dict[str, Any]]:
 
 def table(results: Mapping[str, Any]) -> str:
     """The table in Markdown: a row for each net, a column for each test: NME and failures in percent; the best bold."""
-    tests = results["tests"]
-    rows = [
-        f"| trained on | {' | '.join(test['title'] for test in tests.values())} |",
-        f"| --- |{' --- |' * len(tests)}",
-    ]
-    for name, title in results["nets"].items():
-        cells = [_cell(test["scores"], name) for test in tests.values()]
-        rows.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
+    tests = results["tests"].values()
+    rows = [[title, *(_cell(test["scores"], name) for test in tests)] for name, title in results["nets"].items()]
+    return markdown.table(["trained on", *(test["title"] for test in tests)], rows)
 
 
 def _cell(nets: Mapping[str, Mapping[str, float]], name: str) -> str:
     if name not in nets:
-        return "–"
+        return markdown.NONE
     lowest = min(net["nme_interocular"] for net in nets.values())
     nme, failures = nets[name]["nme_interocular"], nets[name]["failure_rate_10"]
     shown = f"{nme:.2f}, {failures:.1f}"
@@ -59,18 +54,15 @@ def _cell(nets: Mapping[str, Mapping[str, float]], name: str) -> str:
 
 
 def main(folders: Sequence[str]) -> None:
-    """Add the scores of folders, each named after its test, to the results, and write the table into the page."""
+    """Add the scores of folders, each named after its test, to the results."""
     results = json.loads(RESULTS.read_text())
     for folder in map(Path, folders):
         if folder.name not in results["tests"]:
             raise UserError(f"{folder}: expected a name of {', '.join(results['tests'])}, found {folder.name}")
         found = scores(folder)
         results["tests"][folder.name]["scores"] = {name: found[name] for name in results["nets"] if name in found}
-    before, _, rest = PAGE.read_text().partition(BEGIN)
     with whole_file(RESULTS) as file:
         file.write((json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
-    with whole_file(PAGE) as file:
-        file.write(f"{before}{BEGIN}{table(results)}{END}{rest.partition(END)[2]}".encode())
     show(table(results))
 
 

@@ -7,13 +7,17 @@ python scripts/benchmark.py predict ckpt=outputs/.../checkpoints/best.ckpt data=
 """
 
 import importlib
+import re
+import shlex
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from fkd.cli.command import command
+from fkd.config import checks
 from fkd.errors import UserError
 from fkd.terminal import labelled_lines, show
 from fkd.training.runs.run_folder import write_json
@@ -35,11 +39,20 @@ def main(cfg: DictConfig) -> None:
     if cfg.side is not None and hasattr(part, "serve"):  # a process that the benchmark started
         part.serve(cfg)
         return
-    around = environment() | {"overrides": list(cfg.overrides)}  # before a part sets the number of threads to one
+    results = None if cfg.results is None else checks.path(cfg, "results")
+    around = environment()  # before a part sets the number of threads to one
     with tempfile.TemporaryDirectory() as scratch:
         rows = part.measure(cfg, Path(scratch))
     show(*(figures.table(title, group) for title, group in rows.items()))
-    write_json(run_dir / "benchmark.json", {"environment": around, "figures": figures.as_json(rows)})
+    words = [shlex.quote(re.sub(r"=['\"]?(/|~|\.\.).*", "=PATH", word)) for word in cfg.overrides]
+    content = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "environment": around,
+        "command": " ".join(["python scripts/benchmark.py", *words]),  # without this machine's folders
+        "figures": figures.as_json(rows),
+    }
+    for path in [run_dir / "benchmark.json"] + [results] * (results is not None):
+        write_json(path, content)
     figures.bars(rows, run_dir / "benchmark.png")
     show(labelled_lines({"all figures": f"{run_dir}/benchmark.json", "bars": f"{run_dir}/benchmark.png"}))
 

@@ -1,7 +1,7 @@
 """A table of nets, what they reach and what they cost, from records of runs: zoo.md, zoo.csv and zoo.png.
 
 python scripts/zoo.py outputs/train data.root=DIR
-python scripts/zoo.py results=results/zoo into=docs/accuracy.md
+python scripts/zoo.py results=results/zoo
 """
 
 import sys
@@ -18,7 +18,7 @@ from fkd.terminal import labelled_lines, show
 sys.path.append(str(Path(__file__).parents[1]))  # the package benchmarks is not installed
 
 from benchmarks.zoo.records import read
-from benchmarks.zoo.table import Table, around_table, rows
+from benchmarks.zoo.table import Table, rows
 from benchmarks.zoo.trainings import trainings
 
 
@@ -27,9 +27,6 @@ def main(cfg: DictConfig) -> None:
     folders = None if cfg.runs is None else comparison.folders(cfg.runs)
     repeats = checks.whole(cfg, "repeats", least=2)
     results, output = checks.path(cfg, "results"), checks.path(cfg, "output")
-    into = None if cfg.into is None else checks.path(cfg, "into")
-    if into is not None:
-        around_table(into)  # early, before the long work
     left_out: dict[str, str] = {}
     if folders is not None:
         from benchmarks.zoo.measuring import measure  # here, since both load torch: a table of records needs none
@@ -44,7 +41,7 @@ def main(cfg: DictConfig) -> None:
                 left_out[record.name] = f"{results} has a newer training of the same command"
     table = Table(rows(read(results, cfg.data.name)))
     make_folder(output)
-    table.write(output, into)
+    table.write(output)
     show(
         table.shown,
         *(f"left out: {name} ({why})" for name, why in left_out.items()),

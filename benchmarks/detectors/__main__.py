@@ -1,7 +1,8 @@
-"""Compares face detectors, each in a process of its own on one core, and writes the table into docs/accuracy.md.
+"""Compares face detectors, each in a process of its own on one core, and writes results/detectors.json.
 
     python -m benchmarks.detectors ../shared/data
     python -m benchmarks.detectors ../shared/data --only haar centerface --limit 20
+    python -m benchmarks.tables  # writes the table into docs/accuracy.md
 
 The folder holds `udacity` (as published), `300w_photos` (300-W's folders lfpw/testset and helen/testset) and `scenes`
 (photos of crowds, and `face_boxes.json` with the boxes of CenterFace as a teacher: photo -> [left, top, right, bottom,
@@ -29,13 +30,12 @@ from fkd.io.atomic import whole_file
 from fkd.terminal import say, show
 from fkd.training.runs.environment import environment
 
-RESULTS, PAGE = Path("results/detectors.json"), Path("docs/accuracy.md")
-BEGIN, END = "<!-- detectors -->\n", "<!-- /detectors -->"
+RESULTS = Path("results/detectors.json")
 _SEED = 0
 
 
 def main(words: list[str]) -> None:
-    """Measure, show the table and, unless pictures were left out, write results and page."""
+    """Measure, show the table and, unless pictures were left out, write the results."""
     asked = _arguments(words)
     around = environment()  # before the working tree has a new file
     found = measure(asked.data, rivals(asked.only or _default(asked.yunet), asked.install, asked.yunet), asked.limit)
@@ -46,11 +46,8 @@ def main(words: list[str]) -> None:
     now = {"date": datetime.now(UTC).date().isoformat(), "seed": _SEED, "environment": around}
     rows = results["detectors"] | {name: row | now for name, row in found.items()}
     results["detectors"] = {name: rows[name] for name in TITLES if name in rows}
-    before, _, rest = PAGE.read_text().partition(BEGIN)
     with whole_file(RESULTS) as file:
         file.write((json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
-    with whole_file(PAGE) as file:
-        file.write(f"{before}{BEGIN}{table(results)}{END}{rest.partition(END)[2]}".encode())
     show(table(results))
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, Literal
 
 import numpy as np
@@ -16,13 +16,13 @@ import rich.box
 import rich.table
 from rich.text import Text
 
+from benchmarks.tables import markdown
+from benchmarks.tables.markdown import NONE, spread
 from benchmarks.zoo.records import BOXES, Record
 from fkd.comparison.table import Fitting, Variant
-from fkd.errors import UserError
 from fkd.io.atomic import whole_file
 from fkd.visualization import plots
 
-_BEGIN, _END = "<!-- zoo -->\n", "<!-- /zoo -->"
 _LONGEST = 110
 """The most characters of a name in the image."""
 _NARROWEST = 28
@@ -96,21 +96,20 @@ class Table:
             "params (M)": f"{row.last.parameters / 1e6:.2f}",
             "mult-adds (M)": f"{row.last.multiply_adds / 1e6:.0f}",
             **{f"{name} (ms)": f"{ms:.1f}" if ms < 10 else f"{ms:.0f}" for name, ms in row.last.ms.items()},
-            "training (min)": "–" if row.minutes is None else f"{row.minutes:.0f}",
+            "training (min)": NONE if row.minutes is None else f"{row.minutes:.0f}",
         }
         for split in self.splits:
             for boxes in BOXES:
-                line[f"{split}, {boxes}"] = _spread(row.values(split, boxes, "nme_interocular"), 2)
+                line[f"{split}, {boxes}"] = spread(row.values(split, boxes, "nme_interocular"), 2)
         for title, key, digits in (("AUC", "auc_10", 3), ("failures (%)", "failure_rate_10", 1)):
-            line[title] = _spread(row.values(self.last, BOXES[-1], key), digits)
+            line[title] = spread(row.values(self.last, BOXES[-1], key), digits)
         return line
 
     @property
     def markdown(self) -> str:
         """The same for a page."""
         lines = self.lines
-        cells = [list(lines[0]), ["---"] * len(lines[0]), *(list(line.values()) for line in lines)]
-        return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+        return markdown.table([*lines[0]], [[*line.values()] for line in lines])
 
     @property
     def csv(self) -> str:
@@ -158,16 +157,11 @@ class Table:
             table.add_row(*(Text(line[title]) for title in headings))
         return table
 
-    def write(self, folder: Path, into: Path | None) -> None:
+    def write(self, folder: Path) -> None:
         """Write `zoo.md`, `zoo.csv` and `zoo.png`: error against cost, each row a numbered point, listed below.
 
-        Args:
-            folder: it must exist.
-            into: a Markdown file whose table is replaced, or None.
+        The folder must exist.
         """
-        if into is not None:
-            with whole_file(into) as file:
-                file.write(self.markdown.join(around_table(into)).encode())
         for name, content in (("zoo.md", self.markdown), ("zoo.csv", self.csv)):
             with whole_file(folder / name) as file:
                 file.write(content.encode())
@@ -179,25 +173,3 @@ class Table:
         errors = np.array([mean(self._errors(row)) for row in rows])
         names = [textwrap.shorten(f"{row.last.model}: {row.last.recipe}", _LONGEST, placeholder=" …") for row in rows]
         plots.cost(costs, errors, self.score, folder / "zoo.png", names=names)
-
-
-def around_table(path: Path) -> tuple[str, str]:
-    """The text before and after the table in a Markdown file, with the two marks around the table.
-
-    Raises:
-        UserError: the file cannot be read or lacks the marks.
-    """
-    try:
-        before, begin, rest = path.read_text(encoding="utf-8").partition(_BEGIN)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"into={path}: expected a Markdown file, found none ({error}); give another") from None
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise UserError(f"into={path}: expected the lines {_BEGIN.strip()} and {_END}, found none; write them there")
-    return before + begin, end + after
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    if not values:
-        return "–"
-    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks import prediction
 from benchmarks.figures import Row, in_turn
 from benchmarks.prediction import Given
+from benchmarks.tables import speed
 from fkd.geometry import Jitter
 from fkd.synthetic import face
 from tests.conftest import Outcome
@@ -57,10 +58,15 @@ def test_the_script_writes_every_figure_it_shows(script: Script, faces_root: Pat
         "test=false",
     )
     assert script("train", *data, *fast).status == 0
-    few = ("repeats=2", "images=3", "photos=4", "passes=2", "hydra.run.dir=out")
+    few = ("repeats=2", "images=3", "photos=4", "passes=2", "hydra.run.dir=out", "results=kept/speed.json")
     outcome = script("benchmark", "predict", "ckpt=run/checkpoints/best.ckpt", *data, *few)
     assert outcome.status == 0, outcome.err
-    groups = json.loads(Path("out/benchmark.json").read_text())["figures"]
+    content = json.loads(Path("out/benchmark.json").read_text())
+    assert json.loads(Path("kept/speed.json").read_text()) == content
+    assert "data.root=PATH" in content["command"]
+    assert str(faces_root) not in content["command"]
+    assert f"{content['figures']['one face, one thread'][1]['median']:.2f}" in speed.prediction(content)
+    groups = content["figures"]
     sides = {title.split(",")[0]: [row["name"] for row in rows] for title, rows in groups.items()}
     assert sides == {
         "one face": ["torch", "ONNX", "ONNX int8"],

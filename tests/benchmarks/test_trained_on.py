@@ -1,18 +1,17 @@
-"""The table of nets trained on one set and tested on others is made of its records."""
+"""Nets trained on one set and tested on others: their records and the table of them."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.trained_on import BEGIN, END, scores, table
+from benchmarks.trained_on import scores, table
 from fkd.errors import UserError
 from tests.conftest import PROJECT
 
 
-def test_the_table_of_the_page_is_made_of_the_records() -> None:
+def test_each_net_was_scored_on_each_set() -> None:
     results = json.loads((PROJECT / "results/trained_on.json").read_text())
-    assert (PROJECT / "docs/accuracy.md").read_text().split(BEGIN)[1].split(END)[0] == table(results)
     assert results["nets"].keys() == results["trainings"].keys()
     for test in results["tests"].values():
         assert test["scores"].keys() == results["nets"].keys()

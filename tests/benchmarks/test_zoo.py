@@ -19,11 +19,11 @@ from torch import nn
 
 from benchmarks.zoo.measuring import multiply_adds
 from benchmarks.zoo.records import BOXES, Record, read
-from benchmarks.zoo.table import Table, around_table, rows
+from benchmarks.zoo.table import Table, rows
 from benchmarks.zoo.trainings import Training, trainings
 from fkd.errors import UserError
 from fkd.io import images
-from tests.conftest import PROJECT, Outcome
+from tests.conftest import Outcome
 
 Script = Callable[..., Outcome]
 
@@ -63,12 +63,10 @@ def test_the_table_has_what_evaluate_measures(
     config = Path("runs/a/.hydra/config.yaml")  # untrusted
     evil = {"_target_": "os.mkdir", "path": "evil"}
     config.write_text(yaml.dump(yaml.safe_load(config.read_text()) | {"data": {"source": evil}, "detector": evil}))
-    readme = Path("README.md")
-    readme.write_text("before\n<!-- zoo -->\nold\n<!-- /zoo -->\nafter\n")
     outcome = script("zoo", "runs", *source, "output=out", "repeats=2")
     assert outcome.status == 0, outcome.err
     shutil.rmtree("out")
-    outcome_of_files = script("zoo", "output=out", "into=README.md")  # the records are enough
+    outcome_of_files = script("zoo", "output=out")  # the records are enough
     assert outcome_of_files.status == 0, outcome_of_files.err
     assert not Path("evil").exists()
     assert "left out: cut (failed: why)" in outcome.out
@@ -88,14 +86,11 @@ def test_the_table_has_what_evaluate_measures(
     assert float(official["nme_interocular"]) == pytest.approx(scores["a"]["nme_interocular"], rel=1e-4)
     assert float(official["auc_10"]) == pytest.approx(scores["a"]["auc_10"], abs=1e-4)
 
-    (line,) = zoo_lines(readme.read_text())
+    (line,) = zoo_lines(Path("out/zoo.md").read_text())
     b, c = (scores[run]["nme_interocular"] for run in "bc")
     assert line["net"] == "simple"
     assert line["subject, keypoints"] == f"{(b + c) / 2:.2f} ± {abs(b - c) / math.sqrt(2):.2f}"
     assert line["official, keypoints"] == f"{scores['a']['nme_interocular']:.2f}"
-    text = readme.read_text()
-    assert text.startswith("before\n<!-- zoo -->\n|")
-    assert text.endswith("|\n<!-- /zoo -->\nafter\n")
     assert images.read("out/zoo.png", 3).std() > 5
 
 
@@ -274,7 +269,7 @@ def test_dots_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         labels.extend(handle.get_label() for handle in handles)
 
     monkeypatch.setattr("matplotlib.figure.Figure.legend", legend)
-    Table(rows([record(5.0, recipe="a"), record(4.0, recipe="b")])).write(tmp_path, None)
+    Table(rows([record(5.0, recipe="a"), record(4.0, recipe="b")])).write(tmp_path)
     assert labels == ["1  compact: b", "2  compact: a"]
 
 
@@ -305,21 +300,6 @@ def test_a_terminal_shows_whole_cells_the_most_telling_ones(width: int) -> None:
     assert ("ONNX" in words, "training" in words) == (width >= 80, width >= 120)
 
 
-def test_the_pages_table_is_that_of_the_records() -> None:
-    page = PROJECT / "docs/accuracy.md"
-    before, after = around_table(page)
-    table = Table(rows(read(PROJECT / "results" / "zoo", "udacity")))
-    assert page.read_text() == before + table.markdown + after
-
-
-@pytest.mark.parametrize("text", ["no table", "<!-- zoo -->\nno end", "<!-- /zoo -->\n<!-- zoo -->\n"])
-def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "README.md"
-    path.write_text(text)
-    with pytest.raises(UserError, match="expected the lines <!-- zoo --> and <!-- /zoo -->"):
-        around_table(path)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -327,7 +307,6 @@ def test_a_file_without_a_place_for_the_table_is_refused(tmp_path: Path, text: s
         ((".",), "found none"),
         (("results=nowhere",), "results=nowhere: expected records of nets trained with data=udacity, found none"),
         ((".", "detector=none"), "detector=none: no such option"),
-        ((".", "into=none.md"), "into=none.md: expected a Markdown file"),
         ((".", "repeats=1"), "repeats: expected a whole number from 2 on"),
     ],
 )

@@ -115,7 +115,7 @@ def test_predict_and_filter_take_a_path_by_itself(
         ("compare ~/runs", "runs=/home/of/nobody/runs: expected a folder"),
         ("compare runs=[~/a,~/b]", "runs=/home/of/nobody/a: expected a folder"),
         ("export output=~/net.txt", "output=/home/of/nobody/net.txt: expected a name"),
-        ("zoo results=~/r into=~/README.md", "into=/home/of/nobody/README.md: "),
+        ("zoo results=~/r", "results=/home/of/nobody/r: expected records"),
     ],
 )
 def test_a_tilde_is_the_home_folder(script: Script, monkeypatch: pytest.MonkeyPatch, command: str, line: str) -> None:

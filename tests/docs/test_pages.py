@@ -133,16 +133,3 @@ def test_citation_and_package_have_one_version() -> None:
     assert f'version = "{citation["version"]}"' in (PROJECT / "pyproject.toml").read_text()
     assert f"## {citation['version']}" in (PROJECT / "CHANGELOG.md").read_text()
     assert "TODO" not in TEXT
-
-
-def test_the_figures_of_the_readme_are_those_of_the_pages() -> None:
-    readme, page = PAGES["README.md"], PAGES["docs/accuracy.md"]
-    ratios = [float(ratio) for ratio in re.findall(r"\| ([\d.]+)x \|$", page, re.M)]
-    assert f"{min(ratios)} to {max(ratios)} times" in readme
-    row = next(line for line in page.splitlines() if line.startswith("| `data.split=subject`, 40 epochs"))
-    true, _, found = (float(value) for value in re.findall(r"\| ([\d.]+) %", row)[:3])
-    assert f"{true:.1f} % of the eye distance off in true boxes, {found:.1f} % in found ones" in readme
-    _, onnx, int8 = re.search(r"torch, ONNX, ONNX int8 \| ([\d.]+), ([\d.]+), ([\d.]+)", page).groups()  # type: ignore[union-attr]
-    assert f"{onnx} ms a face as ONNX, {int8} ms in eight bits" in readme
-    seconds, megabytes = re.search(r"takes ([\d.]+ s) and (\d+ MB)", PAGES["docs/use.md"]).groups()  # type: ignore[union-attr]
-    assert f"{seconds} and {megabytes}" in readme

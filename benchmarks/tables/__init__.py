@@ -1,0 +1,1 @@
+"""The tables of README and documentation, made of the files in `results/`."""
