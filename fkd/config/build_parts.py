@@ -36,10 +36,20 @@ def build_detector(cfg: DictConfig) -> Detector:
     Raises:
         UserError: `boxes` is unknown.
     """
-    if "boxes" in cfg and cfg.boxes not in BOXES:
-        raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
+    if "boxes" in cfg:
+        check_boxes(cfg)
     detector: Detector = instantiate(cfg.detector, "detector")
     return detector
+
+
+def check_boxes(cfg: DictConfig) -> None:
+    """Check the value of `boxes`.
+
+    Raises:
+        UserError: it is unknown.
+    """
+    if cfg.boxes not in BOXES:
+        raise UserError(f"boxes={cfg.boxes}: expected one of {', '.join(BOXES)}")
 
 
 _MEASURED = ("fkd", "haar", "centerface", "whole_image")
