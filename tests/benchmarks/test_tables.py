@@ -178,7 +178,7 @@ def test_the_command_says_that_all_is_well_or_what_is_new(
         (
             "recipe",
             "packaged_nets.json",
-            "evaluations.udacity_jitter_haar.mean_shape.nme_interocular",
+            "evaluations.udacity_jitter.mean_shape.nme_interocular",
             30.04,
             "| 30.0 % |",
         ),
