@@ -219,6 +219,10 @@ def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
         (("filter=[hat,crown]",), "filter=crown: no such option"),
         (("filter.layers.sunglasses.image=no.png",), "no.png: expected an image, found no such file"),
         (("filter.layers.sunglasses.warp=bend",), "expected warp=similarity|affine|homography, found 'bend'"),
+        (
+            ("~filter.layers.sunglasses.order",),
+            "filter.layers.sunglasses: expected order, which fkd.filters.Sticker needs",
+        ),
         (("filter.layers.sunglasses.order=top",), "order: expected a finite number, found 'top'"),
         (
             ("+filter.layers.sunglasses.anchors.ear=[1,2]",),
