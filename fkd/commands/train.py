@@ -132,7 +132,7 @@ def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector
         candidate = Candidate.of(net)
         for subset in ("val", "test"):
             scores = evaluate(candidate, faces, subset, cfg.boxes, detector, cfg.data.batch_size)
-            columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}
+            columns |= {subset: scores.metrics, f"{subset}, mean face": scores.mean_shape}
         run.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
         save_figures(run.folder, scores, faces, "test")
         save_faces(run.folder, scores, faces, "test")
