@@ -54,6 +54,18 @@ def test_several_words_are_a_list_of_the_scripts_key() -> None:
     assert overrides_of(["~/a", "b"], "runs", "compare") == [f"runs=['{Path.home()}/a','b']"]
 
 
+@pytest.mark.parametrize("name", ["a=b.jpg", "my photo=1.jpg", "it's (1)=x, y.jpg", "0_model=simple"])
+def test_a_file_whose_name_holds_an_equals_sign_is_a_value(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for made in (name, "output=found", "detector=haar"):  # the last two are overrides nevertheless
+        Path(made).touch()
+    argument, *others = overrides_of([name, "output=found", "detector=haar"], "input", "predict")
+    (override,) = parse([quoted(argument)])
+    assert (override.key_or_group, override.value(), others) == ("input", name, ["output=found", "detector=haar"])
+
+
 def test_a_preset_alone_is_none_too_many() -> None:
     assert arranged(["sweep=seeds5", "experiment=face/compact,notebook/simple", "-m"])
     with pytest.raises(UserError, match="expected one preset"):
