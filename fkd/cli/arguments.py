@@ -128,7 +128,7 @@ def overrides_of(arguments: Sequence[str], positional: str, config_name: str) ->
 def _is_file(word: str, config_name: str) -> bool:
     """Whether a word with = in it is the name of a file, such as a=b.jpg, and no override."""
     key = word.partition("=")[0].lstrip("+~")
-    return Path(word).exists() and not is_group(key) and key not in keys_of(config_name, [])
+    return os.path.exists(word) and not is_group(key) and key not in keys_of(config_name, [])
 
 
 def arranged(arguments: Sequence[str]) -> list[str]:
