@@ -8,11 +8,9 @@ The folder holds `scenes` and `300w_photos`, as for `python -m benchmarks.detect
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import cv2
@@ -60,23 +58,19 @@ def visible(squares: Points, hidden: npt.NDArray[np.bool_]) -> npt.NDArray[np.bo
 
 
 def row(title: str, pictures: PictureSet, alone: Predictor, hiding: Predictor, blur: Filter) -> list[Any]:
-    """Cells of a set: title, faces, share visible in the faces of `alone` and of `hiding`, share of the area hidden by
-    each, and milliseconds of a picture."""
-    faces, seen, areas, ms = 0, np.zeros(2), np.zeros(2), []
+    """Cells of a set: title, faces, share visible in the faces of `alone` and of `hiding`, area hidden by each."""
+    faces, seen, areas = 0, np.zeros(2), np.zeros(2)
     with progress(title, pictures.length) as advance:
         for image, squares, counts in pictures.make():
             faces += int(counts.sum())
             for i, predictor in enumerate((alone, hiding)):
-                start = time.perf_counter()
-                found: list[Face] = predictor(image)
-                ms += [1000 * (time.perf_counter() - start)] if i else []
-                hidden = hidden_by(blur, found, image.shape)
+                hidden = hidden_by(blur, predictor(image), image.shape)
                 seen[i] += visible(squares[counts], hidden).sum()
                 areas[i] += hidden.mean()
             advance()
     shares = (100 * seen / faces).round(2).tolist()
     area = (100 * areas / pictures.length).round(2).tolist()
-    return [f"{pictures.length:,} {title}", faces, *shares, area, round(median(ms), 1)]
+    return [f"{pictures.length:,} {title}", faces, *shares, area]
 
 
 def main(words: Sequence[str]) -> None:
@@ -102,7 +96,6 @@ def main(words: Sequence[str]) -> None:
             "visible with the faces of `fkd predict` alone": "{:.1f} %",
             "with `filter=blur`": "{:.1f} %",
             "area that each hides": "{:.0f} %",
-            "ms a photo": "{:.0f}",
         },
         "rows": [row(title, found[name], alone, hiding, blur) for name, title in TITLES.items()],
     }

@@ -14,13 +14,12 @@ from typing import Any
 
 import fkd
 from benchmarks.tables.pages import RESULTS
-from fkd.commands.evaluate import faces_for
+from fkd.commands.evaluate import faces_for, load
 from fkd.config import checks
-from fkd.config.build_parts import build_detector
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown
 from fkd.evaluation.evaluate import Candidate, evaluate
-from fkd.inference.torch_net import load_net
+from fkd.inference.torch_net import TorchNet
 from fkd.terminal import say, show
 from fkd.training.runs.environment import environment
 from fkd.training.runs.run_folder import write_json
@@ -47,11 +46,12 @@ def score(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: as of `fkd evaluate`.
     """
-    cfg = fkd.compose(overrides, "evaluate")
+    cfg = fkd.compose([*overrides, "device=cpu"], "evaluate")
     ckpt = checks.net(cfg, "ckpt")
-    net = load_net(ckpt, "cpu")
+    (net,), detector = load(cfg, [ckpt])
+    assert isinstance(net, TorchNet)  # the file is a checkpoint
     faces = faces_for(cfg, ckpt, net.metadata)
-    scores = evaluate(Candidate.of(net), faces, cfg.subset, cfg.boxes, build_detector(cfg), cfg.data.batch_size)
+    scores = evaluate(Candidate.of(net), faces, cfg.subset, cfg.boxes, detector, cfg.data.batch_size)
     return {
         "parameters": sum(p.numel() for p in net.model.net.parameters()),
         "net": {key: scores.metrics[key] for key in _KEPT},

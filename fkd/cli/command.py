@@ -119,7 +119,7 @@ class Command:
         sys.argv[1:] = use_projects(sys.argv[1:])
         self._projects = project.active()
         if {"--help", "-h"} & set(sys.argv[1:]):
-            tell(help_text(CONF, self.config_name, [each.conf for each in self._projects]))
+            tell(help_text(CONF, self.config_name, [each.conf for each in self._projects], sys.argv[1:]))
             return
         for each in self._projects:
             show(*each.remarks())

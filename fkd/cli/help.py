@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -18,13 +18,14 @@ _NO_CHOICE = ("hydra", "data/loader")
 """Groups with one option, or with Hydra's own settings."""
 
 
-def help_text(conf: Path, config_name: str, projects: Sequence[Path] = ()) -> str:
-    """Usage, examples, groups with their options, and the keys of a config.
+def help_text(conf: Path, config_name: str, projects: Sequence[Path] = (), words: Sequence[str] = ()) -> str:
+    """Usage, examples, groups with their options, and the keys of a config and of the options that are given.
 
     Args:
         conf: the folder of fkd's configs; scripts/ lies beside it in a clone.
         config_name: `<config_name>.yaml` there, and `<config_name>.py` in fkd/commands or scripts/.
         projects: folders of configs that come before.
+        words: of the command line; those like `data=csv` add the keys of that option.
     """
     folders = (*projects, conf)
     story = COMMANDS / f"{config_name}.py"
@@ -54,7 +55,15 @@ def help_text(conf: Path, config_name: str, projects: Sequence[Path] = ()) -> st
             _section(f"{group}=", {option: _comment(file) for option, file in files.items()})
             for group, files in recipes.items()
         ),
-        _section("keys", dict(_commented(conf, config_name))),
+        _section("keys", dict(_commented([conf], config_name))),
+        *(
+            _section(
+                f"{group}={option}", {f"{group}.{key}": text for key, text in _commented(folders, f"{group}/{option}")}
+            )
+            for group, _, option in (word.partition("=") for word in words)
+            if option in named.get(group, ()) and group not in recipes
+        ),
+        "--help behind options, e.g. data=csv --help, lists their keys, too.\n"
         "--cfg job shows every key with its value, -m runs each combination of values with commas,\n"
         "--hydra-help lists Hydra's own options.",
     ]
@@ -109,11 +118,12 @@ def _comment(path: Path) -> str:
     return ""
 
 
-def _commented(conf: Path, config_name: str) -> Iterator[tuple[str, str]]:
-    path = conf / f"{config_name}.yaml"
+def _commented(folders: Sequence[Path], name: str) -> Iterator[tuple[str, str]]:
+    """`key=value` and comment, of a config and of those that it includes; the first folder that has a config counts."""
+    path = next(path for folder in folders if (path := folder / f"{name}.yaml").is_file())
     for entry in _read(path).get("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
-            yield from _commented(conf, entry)
+            yield from _commented(folders, (PurePosixPath(name).parent / entry).as_posix())
     parents: list[str] = []
     for line in path.read_text().splitlines():
         if (match := _KEY.fullmatch(line)) is not None:

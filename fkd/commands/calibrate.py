@@ -13,6 +13,7 @@ from fkd.cli.command import command
 from fkd.config import checks
 from fkd.config.build_parts import build_detector
 from fkd.config.faces import build_faces
+from fkd.config.project import config_files
 from fkd.errors import UserError
 from fkd.evaluation.calibration import Calibration, calibrate, halves, look
 from fkd.io.atomic import whole_file
@@ -44,7 +45,9 @@ def main(cfg: DictConfig) -> None:
             file.write(lines.encode())
     except OSError as error:
         raise UserError(f"output={output}: cannot be written ({error.strerror}); choose another place") from error
-    show(lines, f"written to {output}; put into conf/detector, it is chosen as detector={output.stem}")
+    is_found = output.resolve() in (file.resolve() for _, file in config_files("detector"))
+    where = "" if is_found else "put into conf/detector, "
+    show(lines, f"written to {output}; {where}it is chosen as detector={output.stem}")
 
 
 def table(title: str, columns: Mapping[str, Calibration]) -> Table:

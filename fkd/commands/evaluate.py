@@ -4,7 +4,9 @@ fkd evaluate ckpt=outputs/.../checkpoints/best.ckpt data=udacity data.root=DIR s
 fkd evaluate 'ckpt=[a.ckpt,b.ckpt]' data=udacity data.root=DIR output=DIR
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -14,10 +16,10 @@ from fkd.cli.command import command
 from fkd.comparison import evaluations
 from fkd.comparison.evaluations import EVALUATION
 from fkd.config import checks
-from fkd.config.build_parts import build_detector
+from fkd.config.build_parts import build_detector, check_boxes
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
-from fkd.detect import Detector
+from fkd.detect import Detector, without_files
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown, breakdown_table
 from fkd.evaluation.evaluate import Candidate, evaluate
@@ -33,8 +35,8 @@ from fkd.training.runs.run_folder import write_json
 @command("evaluate")
 def main(cfg: DictConfig) -> float:
     checks.path(cfg, "output")
-    run_dir, detector, paths = Path(cfg.run_dir), build_detector(cfg), checkpoints(cfg)
-    nets = [fkd.load(path, device=cfg.device).net for path in paths]
+    run_dir, paths = Path(cfg.run_dir), checkpoints(cfg)
+    nets, detector = load(cfg, paths)
     if len(nets) > 1 and any(run_dir.rglob(EVALUATION)):
         raise UserError(f"{run_dir}: expected a new folder, found evaluations in it; give another output=DIR")
     known: dict[tuple[str, int], Faces] = {}
@@ -45,6 +47,8 @@ def main(cfg: DictConfig) -> float:
             known[kind] = faces_for(cfg, path, net.metadata)
     for faces in known.values():
         show(*faces.remarks, *remarks_on_part(cfg, faces))
+    if "detector" in cfg and cfg.boxes == "keypoints":
+        show("boxes=keypoints: detector= has no effect, since the boxes are the squares around the labelled points")
     errors = []
     for number, (path, net) in enumerate(zip(paths, nets, strict=True), 1):
         faces = known[net.metadata.schema.name, net.metadata.channels]
@@ -68,6 +72,36 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     if not cfg.ckpt:
         raise UserError("ckpt=[]: expected at least one checkpoint, found none; leave ckpt out for the net of fkd")
     return [checks.net(cfg, f"ckpt.{number}") for number in range(len(cfg.ckpt))]
+
+
+def load(cfg: DictConfig, paths: Sequence[Path]) -> tuple[list[Net], Detector]:
+    """The nets of some files, and the detector that finds faces for them or has the jitter of boxes.
+
+    It is that of the config, or if there is none, the one that the nets were trained for.
+
+    Raises:
+        UserError: `boxes` or a file is wrong, or the boxes are a detector's and the nets were trained for several.
+    """
+    check_boxes(cfg)
+    given = build_detector(cfg) if "detector" in cfg else None
+    predictors = [fkd.load(path, detector=given, device=cfg.device) for path in paths]
+    nets = [predictor.net for predictor in predictors]
+    if given is None and cfg.boxes != "keypoints":
+        for path, net in zip(paths, nets, strict=True):
+            if detector_of(cfg, net) != detector_of(cfg, nets[0]):
+                raise UserError(
+                    f"boxes={cfg.boxes}: expected nets that were trained for one detector, found another one in {path} "
+                    f"than in {paths[0]}; give detector=NAME, so that all are scored with the same boxes"
+                )
+    return nets, predictors[0].detector
+
+
+def detector_of(cfg: DictConfig, net: Net) -> dict[str, Any] | None:
+    """The plain config of the detector that a net is scored with, without its files; None with boxes=keypoints."""
+    if cfg.boxes == "keypoints":
+        return None
+    given: Any = OmegaConf.to_container(cfg.detector, resolve=True) if "detector" in cfg else net.metadata.detector
+    return without_files(given)
 
 
 def score(
@@ -94,8 +128,8 @@ def score(
     image = save_figures(folder, scores, faces, cfg.subset)
     save_faces(folder, scores, faces, cfg.subset)
     parameters = sum(p.numel() for p in net.model.net.parameters()) if isinstance(net, TorchNet) else None
-    mean_shape_nme = scores.mean_shape["nme_interocular"]
-    evaluations.write(folder, path, flip, faces.fingerprint(cfg.subset), mean_shape_nme, parameters)
+    mean_shape_nme, used = scores.mean_shape["nme_interocular"], detector_of(cfg, net)
+    evaluations.write(folder, path, flip, faces.fingerprint(cfg.subset), mean_shape_nme, parameters, used)
 
     error = float(scores.metrics["nme_interocular"])
     if is_one_of_many:

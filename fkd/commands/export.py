@@ -66,8 +66,16 @@ def write(cfg: DictConfig, output: Path) -> None:
         visibility_calibration.check(net)
     compatibility.check_labels(cfg, net.config)
     cfg.channels, cfg.schema = net.metadata.channels, net.config["schema"]
-    faces = build_faces(cfg)
-    if (learned := net.config["data"]["name"]) != faces.name:
+    learned = net.config["data"]["name"]
+    try:
+        faces = build_faces(cfg)
+    except UserError as error:
+        if learned == cfg.data.name:
+            raise
+        raise UserError(
+            f"{error}; this net was trained on data={learned}: give data={learned} data.root=DIR, as in its training"
+        ) from error
+    if learned != faces.name:
         show(
             f"this net was trained on data={learned}; give data={learned} data.root=DIR to compare and calibrate on it"
         )

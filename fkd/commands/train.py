@@ -76,7 +76,7 @@ def fit(cfg: DictConfig, run: Run) -> tuple[pl.Trainer, Faces, Detector]:
         import pytorch_lightning as pl
 
         from fkd.config.build_module import build_module
-        from fkd.config.build_parts import build_detector, remarks_on_boxes
+        from fkd.config.build_parts import build_detector, remarks_on_boxes, remarks_on_crop
         from fkd.config.faces import build_data, build_faces
         from fkd.config.initial_weights import initialise, starts_at_mean_shape
         from fkd.config.trainer import build_trainer
@@ -100,8 +100,9 @@ def fit(cfg: DictConfig, run: Run) -> tuple[pl.Trainer, Faces, Detector]:
     if run.start is not None and run.is_resumed:
         compatibility.check_faces(run.start, trained_config, module.fingerprints)
     data = build_data(cfg, faces)
-    table, rows = faces.table, faces.splits["train"]
-    module.learn_about(data.mean_shape(), faces.sample("train"), table.subjects[rows], table.image_hashes[rows])
+    table, rows, sample = faces.table, faces.splits["train"], faces.sample("train")
+    show(*remarks_on_crop(data.crop, sample))
+    module.learn_about(data.mean_shape(), sample, table.subjects[rows], table.image_hashes[rows])
     if run.start is None and starts_at_mean_shape(cfg):
         module.model.start_at_mean_shape()
     if cfg.train:

@@ -10,10 +10,18 @@ from fkd.training.runs.reading import read_json, read_yaml
 from fkd.training.runs.run_folder import write_json
 
 EVALUATION = "evaluation.json"
-"""File of what was scored: the net's recipe and config, its parameters and a hash of the faces."""
+"""File of what was scored: the net's recipe and config, its parameters, the detector and a hash of the faces."""
 
 
-def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: float, parameters: int | None) -> None:
+def write(
+    folder: Path,
+    ckpt: Path,
+    flip: bool,
+    faces: str,
+    mean_shape_nme: float,
+    parameters: int | None,
+    detector: Mapping[str, Any] | None,
+) -> None:
     """Write `evaluation.json`.
 
     Args:
@@ -23,6 +31,7 @@ def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: floa
         faces: hash of the scored faces.
         mean_shape_nme: of the mean shape on them, percent inter-ocular.
         parameters: number of the net's parameters; None if it is unknown.
+        detector: plain config of the detector; None if boxes are around the true points.
 
     Raises:
         UserError: the file cannot be written.
@@ -43,6 +52,7 @@ def write(folder: Path, ckpt: Path, flip: bool, faces: str, mean_shape_nme: floa
         "faces": {"test": faces},
         "mean_shape_nme": mean_shape_nme,
         "parameters": parameters,
+        "detector": detector,
     }
     write_json(folder / EVALUATION, record)
 

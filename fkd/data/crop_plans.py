@@ -46,6 +46,13 @@ class FaceCrop:
 
     validation = training
 
+    def needed_scale(self, keypoints: Points, random: CounterRandom) -> npt.NDArray[np.float32]:
+        """(N, K) the least `scale` with which the training windows of points (N, K, 2) hold each of them."""
+        squares = self.jitter.by(square_around(keypoints), random.normal(3).T)[:, None]
+        low, high = squares[..., :2], squares[..., 2:]
+        scale: npt.NDArray[np.float32] = np.abs((2 * keypoints - low - high) / (high - low)).max(axis=-1)
+        return scale
+
 
 class FrameCrop:
     """The notebooks' crop: the short side of the photo is rescaled to `short_side`, then `size` pixels are cut out.

@@ -122,7 +122,7 @@ def evaluate(
         detector: detects the faces, or gives the jitter.
 
     Raises:
-        UserError: the numbers of points differ, or the subset is unknown or empty.
+        UserError: the numbers of points differ, the subset is unknown or empty, or no face is found.
     """
     net, metadata = candidate.net, candidate.net.metadata
     table = faces.subset(subset)
@@ -146,10 +146,11 @@ def evaluate(
     )
     if boxes == "detector" and metadata.shapes is not None:
         found &= metadata.shapes.plausible(preds, detector.limit)  # implausible predictions are dropped in use, too
-    if not found.any():
-        raise UserError(
-            f"boxes={boxes}: expected faces, but the detector found none of {len(table)}; try another detector"
-        )
+        if not found.any():
+            raise UserError(
+                "boxes=detector: the detector found faces, but the points that the net finds on them look like no "
+                "face; detector=NAME detector.limit=null keeps them, and fkd predict shows them"
+            )
     squares = np.where(found[:, None], squares, square_around(table.keypoints))
     rolls = np.where(found, rolls, np.float32(0))
     mean = transform(candidate.mean_shape, invert(metadata.matrices(squares, rolls)))
@@ -176,6 +177,9 @@ def squares_of(
     """(N, 4) squares to predict in, given as in `evaluate`, (N,) rolls, and (N,) whether the face was found.
 
     Each detected box is at most one face, see `fkd.evaluation.matching`; a missed face keeps its points' square.
+
+    Raises:
+        UserError: the detector finds no face at all, or none of its boxes is on a face.
     """
     truth, rolls = square_around(table.keypoints), np.zeros(len(table), np.float32)
     if boxes == "keypoints":
@@ -185,17 +189,28 @@ def squares_of(
     if boxes != "detector":
         raise ValueError(f"boxes: expected one of {BOXES}, found {boxes!r}")
     squares, found = truth.copy(), np.zeros(len(table), bool)
-    order = np.argsort(table.images, kind="stable")
+    order, with_boxes = np.argsort(table.images, kind="stable"), 0
     with progress("detecting faces", len(table), transient=True) as advance:
         for rows in np.split(order, 1 + np.flatnonzero(np.diff(table.images[order]))):
             row = rows[0]
             candidates = Detections(*detector(faces.images[int(table.images[row])], str(table.paths[row])))
             there = squares_of_faces(table.take(rows), candidates.rolls)
+            with_boxes += len(candidates.squares) > 0
             labels, boxes_of = match(there, candidates.squares).T
             squares[rows[labels]], found[rows[labels]] = candidates.squares[boxes_of], True
             if candidates.rolls is not None:
                 rolls[rows[labels]] = candidates.rolls[boxes_of]
             advance(len(rows))
+    if not with_boxes:
+        raise UserError(
+            f"boxes=detector: expected faces, but the detector found none of {len(table)}; try another detector"
+        )
+    if not found.any():
+        raise UserError(
+            f"boxes=detector: the detector found boxes on {with_boxes:,} of {len(np.unique(table.images)):,} images, "
+            f"none fits the square around the {len(table.schema)} labelled points; if its correction is that of other "
+            "points, measure the one for these with fkd calibrate; else look at the labels with fkd explore"
+        )
     return squares, rolls, found
 
 

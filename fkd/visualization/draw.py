@@ -3,6 +3,7 @@
 Images are RGB or grey uint8 and never changed in place. Points are (x, y), the centre of the first pixel at (0, 0).
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -26,6 +27,9 @@ KEPT = 112
 """Width and height in pixels of the crops of test faces that a run keeps for comparisons."""
 _WIDER = 1.5
 
+_OF_SIZE, _LARGEST_SHARE = 0.09, 0.025  # radius of a point's disc over the face's size: 0.011 for 68 points
+_SMALLEST = 0.5  # pixels
+_CROWDED = 0.04  # points for each pixel of the square around them; more cover the face
 _SHIFT = 4  # OpenCV draws at integers, here sixteenths of a pixel
 _FAR = 2**20  # pixels, far outside; larger numbers overflow OpenCV's fixed point
 
@@ -110,7 +114,7 @@ def points(image: Image, preds: Points) -> Image:
 
 
 def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) -> Image:
-    """Boxes (N, 4), in pixels of the image, as rectangles, each with its caption on its upper edge: (H, W, 3) RGB."""
+    """Boxes (N, 4), in pixels of the image, as rectangles, each with its caption above it: (H, W, 3) RGB."""
     canvas = _rgb(image)
     for i, (left, top, right, bottom) in enumerate(boxes):
         # Visible on a large photo without covering a small face.
@@ -118,7 +122,8 @@ def boxes(image: Image, boxes: Points, captions: Sequence[str] | None = None) ->
         corners = _fixed(np.array([[left, top], [right, bottom]]))
         cv2.rectangle(canvas, corners[0], corners[1], BOX, thickness, cv2.LINE_AA, _SHIFT)
         if captions is not None:
-            _label(canvas, captions[i], (float(left), float(top)), 0.45 * max(1.0, thickness / 2))
+            above = float(top) - min(0.2 * float(right - left), 6)  # an eye at the box's edge stays visible
+            _label(canvas, captions[i], (float(left), above), 0.45 * max(1.0, thickness / 2))
     return canvas
 
 
@@ -141,7 +146,7 @@ def faces(image: Image, found: Sequence[Face], *, expected_error: bool = False) 
             for centre, radius in zip(_fixed(each.keypoints), radii.clip(max=max(canvas.shape)), strict=True):
                 cv2.circle(canvas, centre, round(float(radius) * 2**_SHIFT), ERROR, 1, cv2.LINE_AA, _SHIFT)
     for each in known:
-        radius = _radius(each.keypoints, canvas)
+        radius = _radius(each.keypoints, canvas, least=float(each.box[2] - each.box[0]) / 2)
         hidden = np.zeros(len(each.keypoints), bool) if each.visible is None else each.visible < 0.5
         _dots(canvas, each.keypoints[~hidden], PREDICTED, radius)
         for centre in _fixed(each.keypoints[hidden]):
@@ -204,19 +209,34 @@ def _with_skeleton(canvas: Image, points: Points, schema: KeypointSchema) -> Ima
     return _uint8(cv2.addWeighted(canvas, 0.65, lines, 0.35, 0))
 
 
-def _radius(points: Points, canvas: Image) -> float:
-    """The radius of discs in pixels, relative to the size of the face, at least half a pixel."""
+def _radius(points: Points, canvas: Image, least: float = 0.0) -> float:
+    """The radius of discs in pixels: a share of the face's size that is larger where the points are few.
+
+    Args:
+        points: (K, 2) of the face; the size is their spread.
+        canvas: a larger spread is that of a point far outside, which must not count.
+        least: the size in pixels where the points spread less.
+    """
     known = points[np.isfinite(points).all(axis=1)]
-    if len(known) == 0:
-        return 0.5
-    spread = min(float(np.ptp(known, axis=0).max()), max(canvas.shape))  # a point far outside must not count
-    return float(max(0.5, 0.011 * spread))
+    spread = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
+    share = min(_OF_SIZE / math.sqrt(max(len(points), 1)), _LARGEST_SHARE)
+    return float(max(_SMALLEST, share * min(max(spread, least), max(canvas.shape))))
 
 
 def _dots(canvas: Image, points: Points, colour: tuple[int, int, int], radius: float) -> None:
-    """Discs at the finite points."""
-    for centre in _fixed(points[np.isfinite(points).all(axis=1)]):
+    """Discs at the finite points, half transparent where they would cover a small face."""
+    known = points[np.isfinite(points).all(axis=1)].clip(-_FAR, _FAR)
+    if len(known) == 0:
+        return
+    low, high = np.floor(known.min(axis=0)).astype(int), np.ceil(known.max(axis=0)).astype(int)
+    left, top, right, bottom = np.concatenate([low - 2, high + 3]).clip(0)
+    part = canvas[top:bottom, left:right]
+    is_crowded = len(known) > max(1, _CROWDED * int((high - low).max()) ** 2) and part.size > 0
+    before = part.copy() if is_crowded else None
+    for centre in _fixed(known):
         cv2.circle(canvas, centre, round(radius * 2**_SHIFT), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    if before is not None:
+        part[:] = cv2.addWeighted(part, 0.5, before, 0.5, 0)
 
 
 def _lines(canvas: Image, starts: Points, ends: Points, colour: tuple[int, int, int]) -> None:

@@ -54,6 +54,18 @@ def test_a_script_shows_its_own_groups_and_those_of_what_it_is_made_of() -> None
     assert "experiment" not in text
 
 
+def test_the_keys_of_options_that_are_given_are_listed(tmp_path: Path) -> None:
+    own = tmp_path / "conf/data/own.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text('# Mine.\ndefaults: [csv, _self_]\ncolumns: ["{name}.x", "{name}.y"]  # of my points\n')
+    for option, columns in (("csv", "data.columns=1"), ("own", 'data.columns=["{name}.x","{name}.y"]')):
+        text = help_text(CONF, "train", [tmp_path / "conf"], [f"data={option}", "--help", "seed=1", "model=none"])
+        keys = {line.split()[0] for line in section(text, f"data={option}")}
+        assert {"data.image_column=0", "data.subject_column=null", "data.val_share=0.15", columns} <= keys
+        assert not section(text, "model=none")
+    assert not section(help_text(CONF, "train"), "data=csv")
+
+
 def test_own_files_are_read(tmp_path: Path) -> None:
     """Against a tree made here."""
     for name, content in {

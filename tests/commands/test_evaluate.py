@@ -1,5 +1,6 @@
 """`fkd evaluate`: its data and its folder; the scores are tested in tests/scripts."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 import fkd
+from fkd import weights
 from tests.conftest import Outcome
+from tests.scripts.test_scripts import FAST, on
 
 Script = Callable[..., Outcome]
 
@@ -74,3 +77,31 @@ def test_that_a_net_was_trained_on_other_data_is_said_in_one_line(
     said = [line for line in outcome.out.splitlines() if "trained on data=" in line]
     name = trained.get("name")
     assert said == [f"the net was trained on data={name}; data=pts is other data"] * is_said
+
+
+def test_the_detector_is_the_nets_own_unless_one_is_given(script: Script, faces_root: Path) -> None:
+    assert script("train", *on(faces_root), *FAST, "detector=whole_image", "hydra.run.dir=run").status == 0
+    own = Path("run/checkpoints/best.ckpt")
+    for boxes in ("jitter", "detector"):
+        scores = []
+        for more in ([], ["detector=whole_image"]):
+            folder = fkd.evaluate(own, [*on(faces_root), f"boxes={boxes}", *more, f"output={boxes}{len(more)}"]).folder
+            scores.append(json.loads((folder / "metrics.json").read_text()))
+            record = json.loads((folder / "evaluation.json").read_text())
+            assert record["detector"]["_target_"] == "fkd.detect.WholeImage"
+        assert scores[0] == scores[1]
+        outcome = script("evaluate", f"ckpt=[{own},{weights.exported(None)}]", *on(faces_root), f"boxes={boxes}")
+        assert outcome.status == 2
+        assert outcome.err.startswith(f"error: boxes={boxes}: expected nets that were trained for one detector, found")
+        assert "give detector=NAME" in outcome.err
+    both = (f"ckpt=[{own},{weights.exported(None)}]", "boxes=jitter", "detector=whole_image", "output=both")
+    assert script("evaluate", *on(faces_root), *both).status == 0
+
+
+def test_that_a_detector_has_no_effect_on_the_squares_around_the_points_is_said(
+    script: Script, faces_root: Path
+) -> None:
+    for boxes, is_said in (("keypoints", True), ("jitter", False)):
+        outcome = script("evaluate", *on(faces_root), f"boxes={boxes}", "detector=haar", f"output={boxes}")
+        assert outcome.status == 0, outcome.err
+        assert ("boxes=keypoints: detector= has no effect" in outcome.out) == is_said

@@ -1,6 +1,7 @@
 """Checkpoints: what they hold, that they are enough, and that a hostile or broken one is refused in one line."""
 
 import pickle
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -15,10 +16,13 @@ from torch import nn
 
 from fkd.checkpoint import check_paths, check_trusted
 from fkd.config.build_module import build_module
-from fkd.config.build_parts import build_schema, remarks_on_boxes
+from fkd.config.build_parts import build_crop, build_schema, remarks_on_boxes, remarks_on_crop
+from fkd.config.faces import build_faces
 from fkd.config.initial_weights import initialise
 from fkd.config.instantiate import check_call, instantiate
+from fkd.data.crop_plans import FaceCrop, FrameCrop
 from fkd.errors import UserError
+from fkd.geometry import Jitter
 from fkd.inference.torch_net import load_net
 from fkd.schema import IBUG68
 from fkd.training.runs import compatibility
@@ -467,3 +471,34 @@ def test_a_detector_whose_boxes_are_guessed_is_said_to_be() -> None:
         (line,) = remarks_on_boxes("yunet", schema)
         assert "a guess, not measured" in line
     assert remarks_on_boxes("haar", IBUG68) == ()
+
+
+def test_points_that_the_crop_cuts_off_are_counted_and_a_wider_crop_is_named() -> None:
+    """Against a plain loop with other random numbers."""
+    rng = np.random.default_rng(0)
+    five = np.array([[35, 40], [65, 40], [50, 60], [38, 78], [62, 78]])
+    faces = [five + rng.normal(0, 1.5, (5, 2)) for _ in range(4000)]
+
+    def outside(scale: float) -> float:
+        count = 0
+        for face in faces:
+            width, x, y = rng.normal(size=3).clip(-2.5, 2.5) * [0.1, 0.2, 0.08]
+            side = (face.max(axis=0) - face.min(axis=0)).max()
+            middle = (face.max(axis=0) + face.min(axis=0)) / 2 + side * np.array([x, y])
+            count += (np.abs(face - middle).max(axis=1) > scale * side * (1 + width) / 2).sum()
+        return count / (5 * len(faces))
+
+    plan = FaceCrop(96, 1.35, Jitter(0.1, 0.2, 0.08))
+    (line,) = remarks_on_crop(plan, np.float32(faces))
+    said = re.fullmatch(r"crop.plan.scale=1.35: .* jitter (\d+)% of .*; crop.plan.scale=(\d\.\d) holds 99.9 %", line)
+    assert said is not None, line
+    assert int(said[1]) / 100 == pytest.approx(outside(1.35), abs=0.01)
+    assert outside(float(said[2])) < 0.002 < outside(float(said[2]) - 0.2)
+    assert remarks_on_crop(FaceCrop(96, float(said[2]), plan.jitter), np.float32(faces)) == ()
+    assert remarks_on_crop(FaceCrop(96, 1.35, Jitter(0.065, 0.028, 0.029)), np.float32(faces)) == ()
+    assert remarks_on_crop(FrameCrop(224, 250, 2.04, 0.0), np.float32(faces)) == ()
+
+
+def test_synthetic_faces_are_not_cut_off_by_the_default_crop(tmp_path: Path) -> None:
+    cfg = compose("data=synthetic", "data.subjects=20", "data.frames=2", "data.size=96", f"data.root={tmp_path}")
+    assert remarks_on_crop(build_crop(cfg.crop), build_faces(cfg).sample("train")) == ()

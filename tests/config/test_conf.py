@@ -177,8 +177,8 @@ def test_every_option_of_evaluation_composes() -> None:
     for path in {*(CONF / "data").glob("*.yaml")} - {CONF / "data/base.yaml"}:
         cfg = compose(f"data={path.stem}", "ckpt=some.ckpt", name="evaluate")
         assert compatibility.plain(cfg)["subset"] == "test"
-    detect = build_detector(compose("ckpt=some.ckpt", "boxes=detector", name="evaluate"))
-    assert detect is not None
+    assert "detector" not in compose("ckpt=some.ckpt", "boxes=detector", name="evaluate")  # it is that of the net
+    assert build_detector(compose("ckpt=some.ckpt", "detector=haar", name="evaluate")) is not None
 
 
 @pytest.mark.parametrize("path", sorted((CONF.parent / "results" / "searches").glob("*.json")), ids=lambda p: p.stem)

@@ -135,6 +135,7 @@ def test_the_script_writes_a_detector_that_can_be_used(script: Callable, faces_r
     assert outcome.status == 0, outcome.err
     assert "all" in outcome.out
     assert "other half" in outcome.out
+    assert "written to mine.yaml; put into conf/detector, it is chosen as detector=mine" in outcome.out
     content = yaml.safe_load((tmp_path / "mine.yaml").read_text())
     detector = build(content)
     faces = udacity(str(faces_root), "official", 0.15, 0.15, 0, True, 1, str(tmp_path))
@@ -145,6 +146,16 @@ def test_the_script_writes_a_detector_that_can_be_used(script: Callable, faces_r
     assert np.median(ratio) == pytest.approx(1, abs=0.01)
     offset = ((truth - found)[:, :2] + (truth - found)[:, 2:]) / 2
     np.testing.assert_allclose(np.median(offset, axis=0), 0, atol=2.0)  # of 80 px
+
+
+def test_a_file_that_lies_where_detectors_are_found_need_not_be_put_there(
+    script: Callable, faces_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "conf/detector").mkdir(parents=True)
+    data = ["data=udacity", f"data.root={faces_root}", f"data.cache_dir={tmp_path}", "--config-dir", "conf"]
+    outcome = script("calibrate", "detector=whole_image", *data, "output=conf/detector/mine.yaml")
+    assert outcome.status == 0, outcome.err
+    assert "written to conf/detector/mine.yaml; it is chosen as detector=mine" in outcome.out
 
 
 def test_the_script_says_what_it_cannot_write(script: Callable, faces_root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from fkd.data.face_data import Faces
 from fkd.detect import Detections
 from fkd.errors import UserError
 from fkd.evaluation.evaluate import Candidate, evaluate, squares_of
-from fkd.geometry import Jitter, Window, square_around
+from fkd.geometry import Jitter, Window, adjust, square_around
 from fkd.inference.metadata import Metadata
 from fkd.inference.torch_net import TorchNet
 from fkd.models.error_model import ErrorModel
@@ -301,10 +301,22 @@ def test_a_face_that_looks_like_none_is_a_missed_one(faces: Faces, net: TorchNet
     answer = net.model.net.keypoints.numpy()
     assert net.metadata.shapes is not None
     assert net.metadata.shapes.distance(answer) > 1
-    with pytest.raises(UserError, match="found none of 6"):
+    with pytest.raises(UserError, match=r"points that the net finds on them look like no face; .* detector.limit=null"):
         evaluate(Candidate.of(net), faces, "test", "detector", Strict(), 5)
     net = net_of(answer, np.stack([answer, answer * 2]))
     assert evaluate(Candidate.of(net), faces, "test", "detector", Strict(), 5).metrics["missed_faces"] == 0
+
+
+def test_boxes_that_fit_no_labels_are_not_called_missing(faces: Faces, net: TorchNet) -> None:
+    class Elsewhere(Nobody):
+        """Finds a much wider box on every second photo."""
+
+        def __call__(self, image: np.ndarray, path: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+            row = next(i for i, other in enumerate(faces.images) if other is image)
+            return adjust(square_around(faces.table.keypoints[row : row + 1 - row % 2]), 4), np.ones(1 - row % 2)
+
+    with pytest.raises(UserError, match="found boxes on 3 of 6 images, none fits the square around the 68 labelled"):
+        evaluate(Candidate.of(net), faces, "test", "detector", Elsewhere(), 5)
 
 
 def test_jittered_boxes_are_the_same_each_time_and_not_the_perfect_ones(faces: Faces, net: TorchNet) -> None:

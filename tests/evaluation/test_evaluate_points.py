@@ -42,6 +42,11 @@ def test_data_get_the_points_of_the_net(script: Script, source: tuple[str, ...],
         f"error: {checkpoint}: expected faces with the points of five, which this net finds, found data=udacity with "
         "those of ibug68; give another net or other data"
     )
+    exported = script("export", checkpoint, "output=net.onnx", "data=udacity", f"data.root={faces_root}")
+    assert exported.status == 2
+    assert exported.err.splitlines()[-1].endswith(
+        "this net was trained on data=csv: give data=csv data.root=DIR, as in its training"
+    )
     gone = script("evaluate", checkpoint, "data=csv", "data.root=gone")
     assert "gone: found no such folder" in gone.err
 

@@ -30,8 +30,49 @@ def test_points_of_a_small_face_stay_apart(shift):
     steps = np.arange(10, 34, 3) + np.float32(shift)
     points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, 64, 2).astype(np.float32)
     image = draw.points(np.zeros((44, 44), np.uint8), points)
-    count, _ = cv2.connectedComponents((image[..., 0] > 140).astype(np.uint8))
+    count, _ = cv2.connectedComponents((image[..., 0] > 70).astype(np.uint8))
     assert count == 1 + 64  # the background is one
+
+
+@pytest.mark.parametrize(("side", "least"), [(20, 0.5), (30, 0.5), (200, 0.0)])
+def test_a_small_face_shows_through_its_points(side, least):
+    """Of each pixel at least half is the photo's; the points of a large face are opaque."""
+    points = 20 + side * np.random.default_rng(0).uniform(0, 1, (68, 2)).astype(np.float32)
+    found = Face(IBUG68, np.float32([0, 0, 1, 1]), None, points)
+    dark, bright = (draw.faces(np.full((260, 260), level, np.uint8), [found])[20:, 20:] for level in (0, 200))
+    shows_through = (bright.astype(float) - dark)[..., 1] / 200
+    assert shows_through.min() == pytest.approx(least, abs=0.02)
+    assert dark[..., 0].max() > 100
+
+
+def test_few_points_are_drawn_larger_also_where_they_span_little_of_the_box():
+    schema = KeypointSchema.from_dict({"name": "two", "parts": {"eyes": "0-1"}, "flip": {0: 1}, "normaliser": [0, 1]})
+    box, black = np.float32([100, 100, 300, 300]), np.zeros((400, 400), np.uint8)
+
+    def radius(points, schema):
+        image = draw.faces(black, [Face(schema, box, None, np.float32(points))])
+        discs = (image == MAGENTA).all(axis=2).sum() / len(points)
+        return (discs / np.pi) ** 0.5
+
+    grid = np.stack(np.meshgrid(np.linspace(110, 290, 17), [150, 190, 230, 270]), axis=-1).reshape(68, 2)
+    many, few, close = (
+        radius(grid, IBUG68),
+        radius([[110, 150], [290, 150]], schema),
+        radius([[195, 150], [205, 150]], schema),
+    )
+    assert many == pytest.approx(0.011 * 180, abs=0.7)
+    assert few > 1.6 * many
+    assert 0.9 * few / 180 * 100 < close + 0.5 < few + 0.5
+
+
+def test_between_a_box_and_its_caption_the_photo_is_visible():
+    for side, gap in ((15, 3), (100, 6)):
+        image = draw.boxes(
+            np.zeros((200, 200), np.uint8), np.array([[50, 60, 50 + side, 60 + side]], np.float32), ["1"]
+        )
+        rows = image[:60, 51:60].max(axis=(1, 2)) > 0
+        assert not rows[60 - gap + 2 : 59].any()
+        assert rows[60 - gap - 8 : 60 - gap].all()
 
 
 def test_truth_is_green_prediction_magenta_with_a_line_between():

@@ -158,10 +158,16 @@ class Table:
         if isinstance(which, int):
             found = [place for place in range(max(which, 0), len(self.header)) if place not in self._texts]
             if which < 0 or len(found) != 2 * files.count:
+                cure = (
+                    ""
+                    if all(title.isdigit() for title in self.header[1:])
+                    # Udacity's columns have no names
+                    else (', or name the columns of the points, e.g. \'data.columns=["{name}_x","{name}_y"]\'')
+                )
                 raise UserError(
                     f"{self.path}: expected {2 * files.count} columns, x and y of {files.count} points, from column "
                     f"{which} on, found {len(found)}; choose the schema of these labels (schema=NAME) or a mapping "
-                    "to it (data/mapping=NAME)"
+                    f"to it (data/mapping=NAME){cure}"
                 )
             return found
         if isinstance(which, str) or len(which) != 2:

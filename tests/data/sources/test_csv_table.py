@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +228,17 @@ def test_more_points_than_the_schema_has_are_not_read_as_its_first(load):
     rows = [line(i) + ",1,2" for i in range(10)]
     with pytest.raises(UserError, match="expected 8 columns, x and y of 4 points, from column 1 on, found 10"):
         load(whole(*rows, header=f"{HEADER},more_x,more_y"))
+
+
+def test_a_column_of_texts_behind_the_points_is_left_out_by_the_cure_that_the_error_names(load):
+    rows = whole(*(f"{line(i)},clear" for i in range(10)), header=f"{HEADER},quality")
+    with pytest.raises(UserError) as error:
+        load(rows)
+    (columns,) = re.findall(r"'data.columns=(\[.*\])'$", str(error.value))
+    assert len(load(rows, json.loads(columns)).table) == 10
+    with pytest.raises(UserError) as error:  # Udacity's columns have numbers as names
+        load(rows.replace(HEADER, ",".join(["", *map(str, range(HEADER.count(",")))])).replace(",quality", ",8,9"))
+    assert "data.columns" not in str(error.value)
 
 
 @pytest.mark.parametrize("change", [("21,20.5", ",20.5"), ("21,20.5", "21,")])
