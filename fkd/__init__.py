@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
         if find_spec("torch") is None:
             from fkd.errors import UserError
 
-            raise UserError(f"fkd.{name}: needs torch, which is not installed; install fkd with all it depends on")
+            raise UserError(f"fkd.{name}: needs torch, which is not installed; install fkd again without --no-deps")
         return getattr(import_module("fkd.api"), name)
     raise AttributeError(f"module 'fkd' has no attribute {name!r}")
 

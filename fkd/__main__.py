@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import fkd
-from fkd.distributed import importing
-from fkd.terminal import say, tell
 
 _COMMANDS = Path(__file__).parent / "commands"
 _LIGHT = ("predict", "filter", "new")
 """Commands for which requirements-light.txt is enough."""
+_NEEDED = {"hydra": "hydra-core>=1.3.2,<1.4", "rich": "rich>=13.7"}
+"""Package that every command imports -> how pip knows it, as in requirements-light.txt."""
 _USAGE = """usage: fkd COMMAND [group=option ...] [key=value ...]
 
 commands
@@ -35,7 +35,17 @@ def _names() -> list[str]:
 
 
 def main() -> None:
-    """Runs the command of the first argument with the others. Exit status 2 if there is no such command."""
+    """Runs the command of the first argument with the others.
+
+    Exit status 2 if there is no such command, or if a package is missing that it needs.
+    """
+    if missing := [wanted for package, wanted in _NEEDED.items() if find_spec(package) is None]:
+        installed = " ".join(f"'{wanted}'" for wanted in missing)
+        sys.stderr.write(f"error: fkd: its commands need what is not installed yet; pip install {installed}\n")
+        sys.exit(2)
+    from fkd.distributed import importing
+    from fkd.terminal import say, tell  # needs Rich
+
     name = sys.argv[1] if sys.argv[1:] else "--help"
     if name in ("--version", "-V"):
         tell(f"fkd {fkd.__version__}")
@@ -53,7 +63,7 @@ def main() -> None:
         say(f"{name}: no such command; {hint}`fkd` lists all")
         sys.exit(2)
     elif name not in _LIGHT and find_spec("torch") is None:
-        say(f"fkd {name}: needs torch, which is not installed; pip install fkd")
+        say(f"fkd {name}: needs torch, which is not installed; install fkd again without --no-deps")
         sys.exit(2)
     elif {"--help", "-h"} & {*sys.argv[2:]} and name != "new":
         from fkd.cli.command import Command

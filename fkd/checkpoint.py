@@ -216,6 +216,13 @@ def _checked(node: Any, key: str) -> int:
                 raise UserError(f"{key}: {_OLDER}")
             if trusted.covers(str(name).rpartition(".")[0]):
                 module, _, kind = str(name).rpartition(".")
+                if (found := trusted.absent(module)) is not None and "." in found[0]:
+                    missing, beside = found
+                    hint = (
+                        did_you_mean(missing.rpartition(".")[2], beside)
+                        or f"beside it are {', '.join(beside) or 'none'}"
+                    )
+                    raise UserError(f"{key}: found _target_ {name!r}, but there is no module {missing}; {hint}")
                 raise UserError(
                     f"{key}: found _target_ {name!r}, but Python finds no net, codec or crop {kind} that is defined in "
                     f"{module}; write its name as it stands there, or add the folder that holds the package "

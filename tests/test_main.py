@@ -1,6 +1,8 @@
 """The command `fkd`: what it lists, and that it runs what the scripts run."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,16 @@ from fkd.config import CONF
 from tests.conftest import PROJECT
 
 SCRIPTS = {path.stem for path in (PROJECT / "scripts").glob("*.py")}
+
+
+WITHOUT = """
+import importlib.util, sys
+importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name in {0} else find(name)
+sys.modules |= dict.fromkeys({0})
+sys.argv[1:] = {1}
+import fkd.__main__
+fkd.__main__.main()
+"""
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -113,12 +125,25 @@ def test_a_mistake_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
 
 def test_without_torch_what_needs_it_says_so(tmp_path: Path) -> None:
     """As after `pip install --no-deps` and requirements-light.txt."""
-    hide = "import importlib.util as u, sys; u.find_spec = lambda name: None; sys.argv[1:] = ['train']"
-    code = f"{hide}; import fkd.__main__ as m; m.main()"
+    code = WITHOUT.format({"torch"}, ["train"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: fkd train: needs torch, which is not installed; pip install fkd\n"
+    assert done.stderr == "error: fkd train: needs torch, which is not installed; install fkd again without --no-deps\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", [{"rich", "hydra"}, {"hydra"}, {"rich"}])
+@pytest.mark.parametrize("name", ["predict", "train", "new", "--help"])
+def test_without_rich_or_hydra_every_command_says_what_it_needs(missing: set[str], name: str, tmp_path: Path) -> None:
+    """As after the packages that `fkd.load` needs."""
+    code = WITHOUT.format(missing, [name])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    head, _, wanted = done.stderr.partition("pip install ")
+    assert head == "error: fkd: its commands need what is not installed yet; "
+    lines = {line for line in (PROJECT / "requirements-light.txt").read_text().splitlines() if not line.startswith("#")}
+    assert {re.match("[a-z]+", word)[0] for word in shlex.split(wanted)} == missing
+    assert {*shlex.split(wanted)} <= lines
 
 
 def test_the_light_requirements_are_bounded_as_those_of_the_whole() -> None:

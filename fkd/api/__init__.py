@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 
 from fkd import comparison
 from fkd.api.results import Comparison, Evaluation, TrainedRun
-from fkd.cli.arguments import in_quotes, quoted
+from fkd.cli.arguments import quoted
 from fkd.cli.command import Command, composed
 from fkd.comparison.evaluations import EVALUATION
+from fkd.library_internals.hydra import in_quotes
 
 __all__ = ["Comparison", "Evaluation", "TrainedRun", "compare", "compose", "evaluate", "train"]
 

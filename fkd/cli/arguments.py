@@ -12,7 +12,7 @@ from fkd import distributed
 from fkd.cli.messages import is_group, keys_of
 from fkd.config import project
 from fkd.errors import UserError
-from fkd.library_internals.hydra import parse
+from fkd.library_internals.hydra import in_quotes, parse
 from fkd.training.runs.reading import read_yaml
 
 PATHS = (
@@ -90,7 +90,8 @@ def of_program(overrides: Sequence[str], config_name: str) -> list[str]:
 def overrides_of(arguments: Sequence[str], positional: str, config_name: str) -> list[str]:
     """Arguments in which words without = are the value of the positional key, and ~/ is the home folder.
 
-    Several words, such as those that a shell makes of a glob, are a list if the key's values are paths.
+    So are existing files whose name holds a =. Several words, such as those that a shell makes of a glob, are a list if
+    the key's values are paths.
 
     Raises:
         UserError: a word is neither an override nor an option, or starts a comment.
@@ -103,7 +104,8 @@ def overrides_of(arguments: Sequence[str], positional: str, config_name: str) ->
                 f"{word}: expected key=value, found a comment, which this shell passes on (zsh: setopt "
                 "interactivecomments); leave it out"
             )
-        if "=" in word or before in _WITH_VALUE or re.match(r"-|~[^/]", word):
+        is_override = "=" in word and not (positional in PATHS and _is_file(word, config_name))
+        if is_override or before in _WITH_VALUE or re.match(r"-|~[^/]", word):
             result.append(word)
             continue
         is_value = positional and not given and (Path(word).exists() or is_group(word))
@@ -121,6 +123,12 @@ def overrides_of(arguments: Sequence[str], positional: str, config_name: str) ->
         values = words[0] if len(words) == 1 else f"[{','.join(map(in_quotes, words))}]"
         result.insert(place, f"{positional}={values}")
     return [re.sub(r"(?<=[=\[,'\"])~(?=/)", lambda _: str(Path.home()), argument) for argument in result]
+
+
+def _is_file(word: str, config_name: str) -> bool:
+    """Whether a word with = in it is the name of a file, such as a=b.jpg, and no override."""
+    key = word.partition("=")[0].lstrip("+~")
+    return os.path.exists(word) and not is_group(key) and key not in keys_of(config_name, [])
 
 
 def arranged(arguments: Sequence[str]) -> list[str]:
@@ -165,9 +173,3 @@ def quoted(argument: str) -> str:
     if re.fullmatch(r"\[.+\]", value) and not Path(value).exists():  # a list of such paths
         return f"{key}=[{','.join(in_quotes(each.strip()) for each in value[1:-1].split(','))}]"
     return f"{key}={in_quotes(value)}"
-
-
-def in_quotes(value: str) -> str:
-    """A text as Hydra's grammar takes it, whatever it holds."""
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"'{escaped}'"

@@ -15,7 +15,7 @@ from yaml.error import MarkedYAMLError
 from fkd.config import CONF, project
 from fkd.errors import FacesVisibleError, Stopped, UserError, did_you_mean
 from fkd.io.atomic import refusal
-from fkd.library_internals.hydra import without_hydra_state
+from fkd.library_internals.hydra import in_quotes, without_hydra_state
 
 
 def explain(error: Exception, config_name: str, arguments: Sequence[str] | None = None) -> str:
@@ -57,8 +57,15 @@ def explain(error: Exception, config_name: str, arguments: Sequence[str] | None 
         option = f"{found[1]}: no such option" if found[1] else f"{found[2]}: {found[3]}, found none"
         return f"{option}; --help says what the command takes, --hydra-help lists Hydra's options"
     if isinstance(error, OverrideParseException):
-        key = error.override.partition("=")[0]
-        return f"{error.override}: expected a value that Hydra can parse; put it into quotes, as in \"{key}='...'\""
+        key, _, value = error.override.partition("=")
+        if not re.fullmatch(r"[~+]*[\w./@:$-]+", key):  # as of a file's name
+            return (
+                f"{error.override}: expected key=value, found no key; if it is the name of a file, give its key, too, "
+                f'as in "input={in_quotes(error.override)}"'
+            )
+        return (
+            f'{error.override}: expected a value that Hydra can parse; put it into quotes: "{key}={in_quotes(value)}"'
+        )
     if found := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']*)'", text):
         group, name = found.groups()
         options = [option for option, path in project.config_files(group) if path.stem != "base"]

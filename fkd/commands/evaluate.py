@@ -119,7 +119,7 @@ def score(
         candidate = Candidate.of_unknown_training(net, faces)
         show("an exported net does not name its training subjects: subjects of the test may be among them")
         if not len(faces.splits["train"]):
-            show("mean shape: of the scored faces, since there are no others; data.train=... gives some")
+            show("mean face: of the scored faces, since there are no others; data.train=... gives some")
     batch_size, flip = checks.whole(cfg, "data.batch_size", least=1), checks.flag(cfg, "flip")
     scores = evaluate(candidate, faces, cfg.subset, cfg.boxes, detector, batch_size, flip)
     conditions = breakdown(scores, faces.subset(cfg.subset))
@@ -133,9 +133,9 @@ def score(
 
     error = float(scores.metrics["nme_interocular"])
     if is_one_of_many:
-        show(f"NME {error:.3f} %, mean shape {mean_shape_nme:.3f} %; figures and faces are in {folder}")
+        show(f"NME {error:.3f} %, mean face {mean_shape_nme:.3f} %; figures and faces are in {folder}")
         return error
-    columns = {"net": scores.metrics, "mean shape": scores.mean_shape}
+    columns = {"net": scores.metrics, "mean face": scores.mean_shape}
     show(
         metrics_table(f"data={faces.name} subset={cfg.subset} boxes={cfg.boxes}, labels as published", columns),
         part_table(scores.metrics),

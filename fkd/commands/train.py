@@ -22,7 +22,7 @@ from fkd.distributed import importing, join_tasks, keep_memory, leave_printing_t
 from fkd.terminal import labelled_lines, show
 from fkd.training.runs import command_line, compatibility, metrics_csv
 from fkd.training.runs.run_folder import Run
-from fkd.training.runs.run_warnings import training_warnings
+from fkd.training.runs.run_warnings import overfit_verdict, training_warnings
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -114,7 +114,7 @@ def fit(cfg: DictConfig, run: Run) -> tuple[pl.Trainer, Faces, Detector]:
 
 def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector: Detector) -> Path:
     """Score the best epoch on val and test; gives its checkpoint, and stores its scores in `run.values`."""
-    from fkd.config.trainer import best_checkpoint
+    from fkd.config.trainer import best_checkpoint, ended_by_time
     from fkd.evaluation.evaluate import Candidate, evaluate
     from fkd.evaluation.report import metrics_table, save_faces, save_figures
     from fkd.inference.torch_net import load_net
@@ -133,7 +133,7 @@ def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector
         candidate = Candidate.of(net)
         for subset in ("val", "test"):
             scores = evaluate(candidate, faces, subset, cfg.boxes, detector, cfg.data.batch_size)
-            columns |= {subset: scores.metrics, f"{subset}, mean shape": scores.mean_shape}
+            columns |= {subset: scores.metrics, f"{subset}, mean face": scores.mean_shape}
         run.values |= {"test": scores.metrics, "mean_shape_nme": scores.mean_shape["nme_interocular"]}
         save_figures(run.folder, scores, faces, "test")
         save_faces(run.folder, scores, faces, "test")
@@ -142,11 +142,14 @@ def score(cfg: DictConfig, run: Run, trainer: pl.Trainer, faces: Faces, detector
         finals["test/nme"], baseline = scores.metrics[key], scores.mean_shape[key]
     is_debug = HydraConfig.get().runtime.choices.get("debug") is not None or "limit_train_batches" in cfg.trainer
     warnings = [] if is_debug else warnings_of(run.folder, finals.get("test/nme"), baseline)
+    warnings += ended_by_time(trainer) if cfg.train else []
     optimized = cfg.optimized_metric
     run.values |= {
         "warnings": warnings,
         "objective": finals["test/nme"] if optimized == "test/nme" else net.scores[optimized],
     }
+    if cfg.overfit is not None:
+        show(overfit_verdict(net.scores["val/nme"], len(faces.splits["train"]), net.model.codec.gives))
     log_hyperparameters(trainer.loggers, run.values["settings"], finals)
     return checkpoint
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from fkd import checkpoint, detect, losses
 from fkd.config import CONF, checks
@@ -60,6 +61,7 @@ def build_module(cfg: DictConfig) -> KeypointModule:
     if objective.teacher is not None:
         module.add_training(objective.teacher.subjects, objective.teacher.image_hashes)
     _check_loss(cfg, objective.loss, model.codec.gives)
+    _check_value(objective.loss, model)
     if objective.heatmap_loss is not None and not isinstance(model.net, ReadsHeatmaps):
         raise UserError(f"model.heatmaps: expected null, since model={cfg.model.name} has no heatmaps to train")
     for key, parts in (("frozen", objective.frozen), ("lr_factors", objective.lr_factors)):
@@ -119,6 +121,23 @@ def _check_loss(cfg: DictConfig, loss: Loss, gives: str) -> None:
         f"model={model} with loss={options_of_class.get(type(loss), type(loss).__name__)}: the loss compares "
         f"{compares}, but this model's codec gives {gives}; choose {', '.join(fitting)} or another model"
     )
+
+
+def _check_value(loss: Loss, model: KeypointNet) -> None:
+    """Check on two faces that the loss is one number that the net can learn from."""
+    target = model.codec.encode(torch.full((2, len(model.schema), 2), model.size / 2))
+    raw, visible = torch.zeros_like(target, requires_grad=True), torch.ones(2, len(model.schema), dtype=torch.bool)
+    try:
+        value: Any = loss(raw, target, visible)
+    except Exception as error:
+        shapes = f"raw and target {tuple(target.shape)}, visible {tuple(visible.shape)}"
+        error.add_note(f"loss: its forward failed on tensors of shapes {shapes}")
+        raise
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(f"loss: expected one number, a mean over all labelled points of the batch, found {found}")
+    if not value.requires_grad:
+        raise UserError("loss: expected a value with a gradient, found one without; compute it with torch from raw")
 
 
 def _check_parts(net: nn.Module, key: str, parts: Sequence[str] | Mapping[str, float]) -> None:

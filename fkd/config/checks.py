@@ -123,9 +123,11 @@ def check_training(cfg: DictConfig) -> None:
         flag(cfg, "model.starts_at_mean_shape")
     if "dropout" in cfg.model.get("net", {}) and number(cfg, "model.net.dropout", least=0) > 1:
         raise UserError(f"model.net.dropout={cfg.model.net.dropout}: expected a number from 0 to 1")
-    whole(cfg, "trainer.max_epochs", least=-1)
+    if cfg.trainer.max_epochs != -1:  # no limit
+        whole(cfg, "trainer.max_epochs", least=1)
     if cfg.optimizer.get("lr") is not None:
-        number(cfg, "optimizer.lr", least=0)
+        is_models = OmegaConf.to_container(cfg.optimizer, resolve=False)["lr"] == "${model.lr}"  # type: ignore[call-overload, index]
+        number(cfg, "model.lr" if is_models else "optimizer.lr", least=0)
     if cfg.trainer.get("gradient_clip_val") is not None:
         number(cfg, "trainer.gradient_clip_val", least=0)
     if cfg.optimizer.get("fused") is not None:

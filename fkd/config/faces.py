@@ -1,13 +1,11 @@
 """The faces of a config, and their data loaders."""
 
-import inspect
-
 from omegaconf import DictConfig
 
 from fkd import distributed
 from fkd.config import checks
 from fkd.config.build_parts import build_crop, build_schema
-from fkd.config.instantiate import instantiate
+from fkd.config.instantiate import check_call, instantiate
 from fkd.data.combine import beside
 from fkd.data.datamodule import KeypointDataModule, OverfitDataModule
 from fkd.data.face_data import Faces
@@ -32,10 +30,7 @@ def build_faces(cfg: DictConfig) -> Faces:
 
 def _source(config: DictConfig, key: str) -> Faces:
     source = instantiate(config, key, _partial_=True)  # errors inside of it are not the config's
-    try:
-        inspect.signature(source).bind()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{key}: {error}") from error
+    check_call(source, config, key)
     faces: Faces = source()
     return faces
 

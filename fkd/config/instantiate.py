@@ -1,21 +1,22 @@
 """Objects from configs with `_target_`; torch is only imported if the target needs it."""
 
 import inspect
+import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_class
+from hydra.utils import get_class, get_object
 from hydra.utils import instantiate as instantiate_by_hydra
 from omegaconf import DictConfig
 
 from fkd.config import resolvers  # noqa: F401 (configs call them)
-from fkd.errors import UserError
+from fkd.errors import UserError, did_you_mean
 
 
 def instantiate(config: Any, key: str, **arguments: Any) -> Any:
@@ -41,9 +42,23 @@ def instantiate(config: Any, key: str, **arguments: Any) -> Any:
             raise UserError(f"{key}: needs what is not installed yet; pip install 'fkd[{extra}]'") from error
         refused = isinstance(cause, (TypeError, ValueError, ImportError, HydraException, *_refusals_of_lightning()))
         refused &= not _is_of_own_code(cause)
-        if refused or not isinstance(error, InstantiationException) or _called_wrongly(cause):
+        if isinstance(cause, TypeError) and _called_wrongly(cause):
+            raise UserError(_wrong_arguments(cause, *_target_of(error, config, key))) from error
+        if refused or not isinstance(error, InstantiationException):
             raise UserError(f"{key}: {cause}") from error
         raise cause from error
+
+
+def check_call(function: Callable[[], Any], config: Any, key: str) -> None:
+    """Check that a function made of a config with `_partial_` has all its arguments.
+
+    Raises:
+        UserError: one is missing or unknown.
+    """
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError) as error:
+        raise UserError(_wrong_arguments(error, key, str(config["_target_"]))) from error
 
 
 def check_arguments(model: Mapping[str, Any]) -> None:
@@ -96,4 +111,25 @@ def _is_of_own_code(error: BaseException) -> bool:
 def _called_wrongly(error: BaseException) -> bool:
     """Whether the call itself failed, e.g. by an unknown argument, and not the code of the target."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, TypeError) and "hydra" in frame.f_code.co_filename
+    return "hydra" in frame.f_code.co_filename
+
+
+def _target_of(error: Exception, config: Any, key: str) -> tuple[str, str]:
+    """Key and target of the config, or of one below it, that Hydra could not instantiate."""
+    target = re.match(r"Error in call to target '([^']+)'", str(error))
+    found = re.search(r"^full_key: (\S+)", str(error), re.MULTILINE)  # of a plain dict it begins below `key`
+    below = "" if found is None else found[1]
+    place = below if f"{below}.".startswith(f"{key}.") else f"{key}.{below}".removesuffix(".")
+    return place, str(config["_target_"]) if target is None else target[1]
+
+
+def _wrong_arguments(error: Exception, key: str, target: str) -> str:
+    """What is wrong with the arguments of a call, whose exception is Python's or that of `inspect`."""
+    if found := re.search(r"missing (?:\d+|a) required .*?arguments?: (.+)", str(error)):
+        names = found[1].replace("'", "")
+        return f"{key}: expected {names}, which {target} needs, found none; add it to its YAML file"
+    if found := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
+        known = [name for name in inspect.signature(get_object(target)).parameters if name != "self"]
+        hint = did_you_mean(found[1], known) or f"it takes {', '.join(known) or 'none'}"
+        return f"{key}.{found[1]}: {target} takes no such argument; {hint}"
+    return f"{key}: {error}"

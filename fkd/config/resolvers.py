@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from fkd.config import CONF, project
+from fkd.config import project
 from fkd.schema import KeypointSchema, schema_of
 
 
@@ -16,8 +16,12 @@ def job_folder(number: int, overrides: str) -> str:
 
 
 def conf(name: str) -> str:
-    """Path of a file in conf/, such as an image that lies beside its YAML file."""
-    return str(next((folder / name for folder in project.folders() if (folder / name).exists()), CONF / name))
+    """Path of a file in conf/, such as an image that lies beside its YAML file.
+
+    The folders of configs are searched in their order. If none has it, the path in the first: a project's own.
+    """
+    paths = [folder / name for folder in project.folders()]
+    return str(next((path for path in paths if path.exists()), paths[0]))
 
 
 def half(number: float) -> float:

@@ -1,10 +1,11 @@
 """The trainer of a config."""
 
+import math
 import os
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 
 from fkd.config.instantiate import instantiate
 from fkd.errors import UserError
@@ -62,3 +63,12 @@ def best_checkpoint(trainer: pl.Trainer) -> str:
     if not path:
         raise UserError("trainer.max_epochs: no epoch was trained and validated, so there is no net to score")
     return path
+
+
+def ended_by_time(trainer: pl.Trainer) -> list[str]:
+    """One line if `trainer.max_time` ended a training before its last step; none if it has no last step."""
+    timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+    remaining = None if timer is None else timer.time_remaining()
+    if remaining is None or remaining > 0 or not trainer.global_step < trainer.estimated_stepping_batches < math.inf:
+        return []
+    return [f"trainer.max_time ended the training in epoch {trainer.current_epoch} of {trainer.max_epochs}"]

@@ -40,7 +40,7 @@ def save_figures(run_dir: str | Path, scores: Scores, faces: Faces, subset: str)
         error = f"{scores.face_errors[row]:.1f} %" if scores.found[row] else "missed"
         captions.append(f"{'worst: ' if len(tiles) > len(some) else ''}{table.subjects[row]} {error}")
     images.write(folder / "faces.png", draw.sheet(tiles, _COLUMNS, captions))
-    curves = {"net": scores.curve, "mean shape": np.where(scores.found, scores.mean_shape_errors, np.inf)}
+    curves = {"net": scores.curve, "mean face": np.where(scores.found, scores.mean_shape_errors, np.inf)}
     plots.error_curve(curves, folder / "ced.png")
     if reliable := {title: found["tenths"] for key, title in _EXPECTED.items() if (found := scores.metrics.get(key))}:
         plots.reliability(reliable, folder / "expected_error.png")

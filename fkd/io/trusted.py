@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -56,6 +57,24 @@ def own_class(target: str) -> type | None:
 def covers(module: str) -> bool:
     """Whether a module is of a trusted package."""
     return any(module == package or module.startswith(f"{package}.") for package in packages())
+
+
+def absent(module: str) -> tuple[str, list[str]] | None:
+    """What Python cannot find of a trusted package's module: the package, one within it, or the module itself.
+
+    Returns:
+        Its dotted name, and the names of the modules beside it; None if all are there.
+    """
+    parts, beside = module.split("."), list[str]()
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        spec = importlib.util.find_spec(name)  # imports the package that holds it, as `_defines` does
+        if spec is None:
+            return name, beside
+        if count < len(parts) and spec.submodule_search_locations is None:
+            return ".".join(parts[: count + 1]), []
+        beside = [each.name for each in pkgutil.iter_modules(spec.submodule_search_locations or ())]
+    return None
 
 
 def _defines(module: str, name: str) -> bool:

@@ -1,5 +1,6 @@
 """Undocumented parts of Hydra: the parser of overrides, and running a task without a command line."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["IntervalSweep", "Override", "RangeSweep", "check_options", "parse", "run_task"]
+__all__ = ["IntervalSweep", "Override", "RangeSweep", "check_options", "in_quotes", "parse", "run_task"]
 __all__ += ["without_hydra_state", "write_configs_with"]
 
 
@@ -28,6 +29,12 @@ def parse(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -
         HydraException: one of them does not follow Hydra's grammar.
     """
     return OverridesParser.create(config_loader).parse_overrides(list(overrides))
+
+
+def in_quotes(value: str) -> str:
+    """A text as Hydra's grammar takes it, whatever it holds."""
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def check_options(arguments: Sequence[str]) -> None:

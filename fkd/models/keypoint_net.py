@@ -77,8 +77,14 @@ class KeypointNet(nn.Module):
 
         Raises:
             UserError: it does not; the message has the model's `name`.
+            Exception: that of the network's `forward`, with a note that names the model.
         """
-        raw = self._raw_of_black()
+        try:
+            raw = self._raw_of_black()
+        except Exception as error:
+            shape = (1, self.channels, self.size, self.size)
+            error.add_note(f"model={name}: its forward failed on an image of shape {shape}")
+            raise
         target = self.codec.encode(torch.zeros(1, len(self.schema), 2, device=raw.device))
         if raw.numel() != target.numel():
             raise UserError(

@@ -2,8 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
+from hydra.errors import HydraException
 
 from fkd.cli.arguments import arranged, overrides_of, quoted
+from fkd.cli.messages import explain
 from fkd.errors import UserError
 from fkd.library_internals.hydra import parse
 
@@ -52,6 +54,31 @@ def test_several_words_are_a_list_of_the_scripts_key() -> None:
     assert (override.key_or_group, override.value(), other) == ("input", names, "output=o")
     assert quoted(argument) == argument
     assert overrides_of(["~/a", "b"], "runs", "compare") == [f"runs=['{Path.home()}/a','b']"]
+
+
+@pytest.mark.parametrize("name", ["a=b.jpg", "my photo=1.jpg", "it's (1)=x, y.jpg", "0_model=simple"])
+def test_a_file_whose_name_holds_an_equals_sign_is_a_value(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for made in (name, "output=found", "detector=haar"):  # the last two are overrides nevertheless
+        Path(made).touch()
+    argument, *others = overrides_of([name, "output=found", "detector=haar"], "input", "predict")
+    (override,) = parse([quoted(argument)])
+    assert (override.key_or_group, override.value(), others) == ("input", name, ["output=found", "detector=haar"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "key", "value"),
+    [("my photo=1.jpg", "input", "my photo=1.jpg"), ("tags=a b=c'", "tags", "a b=c'"), ("x=(a\\", "x", "(a\\")],
+)
+def test_what_hydra_cannot_parse_is_shown_in_quotes_that_it_can(argument: str, key: str, value: str) -> None:
+    with pytest.raises(HydraException) as error:
+        parse([argument])
+    line = explain(error.value, "predict", [argument])
+    assert line.startswith(f"{argument}: expected ")
+    (override,) = parse([line[:-1].partition('"')[2]])  # which stands in double quotes, as for a shell
+    assert (override.key_or_group, override.value()) == (key, value)
 
 
 def test_a_preset_alone_is_none_too_many() -> None:

@@ -40,9 +40,12 @@ def test_a_project_in_a_project_is_refused(project: Path) -> None:
     assert not (project / "conf/another").exists()
 
 
-def test_its_own_tests_pass(project: Path) -> None:
+def test_its_own_tests_pass_and_no_settings_of_a_folder_above_count(project: Path) -> None:
+    """As in a project that was made in the clone."""
+    (project.parent / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--nonsense"\n')
     done = run(project, "pytest", "-q", "-p", "no:cacheprovider")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 @pytest.mark.parametrize(

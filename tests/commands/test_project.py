@@ -227,6 +227,25 @@ def test_each_thing_of_how_to_add_works(tmp_path: Path) -> None:
             "model=tiny: found _target_ 'facelab.tiny.Tinny', but Python finds no net, codec or crop Tinny that is",
         ),
         (
+            "conf/model/tiny.yaml",
+            "tiny.Tiny",
+            "tinyy.Tiny",
+            "model=tiny: found _target_ 'facelab.tinyy.Tiny', but there is no module facelab.tinyy; "
+            "did you mean tiny?\n",
+        ),
+        (
+            "facelab/losses.py",
+            "return errors.sum() / (2 * visible.sum()).clamp(min=1)",
+            "return errors.sum(dim=2)",
+            "loss: expected one number, a mean over all labelled points of the batch, found shape (2, 68)\n",
+        ),
+        (
+            "facelab/losses.py",
+            "(raw, target, reduction",
+            "(raw.detach(), target, reduction",
+            "loss: expected a value with a gradient, found one without; compute it with torch from raw\n",
+        ),
+        (
             "facelab/losses.py",
             "raw: Tensor, target: Tensor, visible: Tensor",
             "raw: Tensor, target: Tensor",
@@ -242,6 +261,36 @@ def test_a_slip_in_the_project_is_one_line(tmp_path: Path, file: str, old: str, 
     done = fails(tmp_path / "facelab", "-m", "fkd", "train", "model=tiny", "loss=huber", *TINY, *DATA)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "note"),
+    [
+        (
+            "facelab/tiny.py",
+            "self.layers(image)",
+            "self.layers(image[0, 0])",
+            "model=tiny: its forward failed on an image of shape (1, 1, 32, 32)",
+        ),
+        (
+            "facelab/losses.py",
+            "visible[..., None]",
+            "visible[0]",
+            "loss: its forward failed on tensors of shapes raw and target (2, 68, 2), visible (2, 68)",
+        ),
+    ],
+)
+def test_an_exception_of_the_projects_code_ends_with_the_key(
+    tmp_path: Path, file: str, old: str, new: str, note: str
+) -> None:
+    write_project(tmp_path, "facelab")
+    path = tmp_path / "facelab" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    done = fails(tmp_path / "facelab", "-m", "fkd", "train", "model=tiny", "loss=huber", *TINY, *DATA)
+    assert done.returncode == 1
+    assert f'File "{path}", line' in done.stderr
+    assert done.stderr.splitlines()[-1] == note
 
 
 def test_a_syntax_error_in_the_project_names_its_file(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_several_nets_are_scored_and_ranked(script: Script, faces_root: Path) ->
     assert "inter-pupil" not in outcome.out, "the long tables are of a single net"
     before = outcome.out.partition("2 runs by test NME")[0]
     assert (
-        len(re.findall(r"NME \d+\.\d+ %, mean shape \d+\.\d+ %; figures and faces are in \S*/scores/[12]\n", before))
+        len(re.findall(r"NME \d+\.\d+ %, mean face \d+\.\d+ %; figures and faces are in \S*/scores/[12]\n", before))
         == 2
     )
     assert len(before.splitlines()) <= 10

@@ -9,7 +9,7 @@ import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from fkd.config import CONF, project
+from fkd.config import CONF, project, resolvers
 from fkd.errors import UserError
 
 
@@ -46,6 +46,17 @@ def test_the_nearest_folder_above_is_the_project(tmp_path: Path) -> None:
     assert project.find(outer / "notes/deep") == project.Project(outer, outer / "conf", "one")
     assert project.find(inner / "conf") == project.Project(inner, inner / "conf", "two")
     assert project.find(tmp_path) is None
+
+
+def test_a_file_beside_a_config_is_looked_for_in_the_project_first(tmp_path: Path) -> None:
+    project.use([project.find(make(tmp_path / "here"))])  # type: ignore[list-item]
+    assert resolvers.conf("filter/hat.png") == str(CONF / "filter/hat.png")
+    assert resolvers.conf("filter/mono.png") == str(tmp_path / "here/conf/filter/mono.png"), "the one to be made"
+    (tmp_path / "here/conf/filter").mkdir()
+    (tmp_path / "here/conf/filter/hat.png").touch()
+    assert resolvers.conf("filter/hat.png") == str(tmp_path / "here/conf/filter/hat.png")
+    project.use([])
+    assert resolvers.conf("filter/mono.png") == str(CONF / "filter/mono.png")
 
 
 def test_its_configs_and_its_package_are_found_while_it_is_in_use(tmp_path: Path) -> None:

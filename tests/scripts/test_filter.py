@@ -190,7 +190,7 @@ def test_a_filter_of_ones_own_is_a_image_and_a_file(
         "    image: ${conf:filter/monocle.png}\n"
         "    anchors: {right_eye: [31.5, 31.5], 36: [16, 31.5], 39: [47, 31.5]}\n    warp: similarity\n    order: 1\n"
     )
-    for module in ("cli.command", "config.resolvers"):
+    for module in ("cli.command", "config.project"):
         monkeypatch.setattr(f"fkd.{module}.CONF", Path("conf").absolute())
     outcome = script("filter", "ckpt=x", "input=face.png", "output=out", "filter=monocle")
     assert outcome.status == 0, outcome.err
@@ -219,6 +219,10 @@ def test_a_slip_in_a_file_of_ones_own_is_said_by_its_line(
         (("filter=[hat,crown]",), "filter=crown: no such option"),
         (("filter.layers.sunglasses.image=no.png",), "no.png: expected an image, found no such file"),
         (("filter.layers.sunglasses.warp=bend",), "expected warp=similarity|affine|homography, found 'bend'"),
+        (
+            ("~filter.layers.sunglasses.order",),
+            "filter.layers.sunglasses: expected order, which fkd.filters.Sticker needs",
+        ),
         (("filter.layers.sunglasses.order=top",), "order: expected a finite number, found 'top'"),
         (
             ("+filter.layers.sunglasses.anchors.ear=[1,2]",),

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -391,6 +392,24 @@ def test_a_net_that_learned_nothing_is_said_to_be_no_better_than_the_mean_face(
     assert outcome.out.splitlines()[-1] == f"warning: {line}"
 
 
+def test_a_training_that_the_time_ended_says_so(script: Script, faces_root: Path) -> None:
+    quick = (*FAST, "trainer.max_epochs=500", "test=false", "callbacks.overlays=null")
+    for time, folder, expected in (("00:00:00:02", "short", 1), ("00:01:00:00", "long", 0)):
+        epochs = (f"trainer.max_epochs={500 if expected else 1}", f"trainer.max_time={time}")
+        outcome = script("train", *on(faces_root), *quick, *epochs, f"hydra.run.dir={folder}")
+        assert outcome.status == 0, outcome.err
+        lines = json.loads(Path(folder, "result.json").read_text())["warnings"]
+        assert len(lines) == outcome.out.count("trainer.max_time ended the training") == expected
+        assert all(re.fullmatch(r"trainer.max_time ended the training in epoch \d+ of 500", line) for line in lines)
+
+
+def test_overfitting_a_few_faces_ends_with_its_verdict(script: Script, faces_root: Path) -> None:
+    few = ("overfit.faces=3", "overfit.passes=1", "trainer.max_epochs=1", "data.batch_size=3", "crop.size=32")
+    outcome = script("train", *on(faces_root), "debug=overfit", "trainer=cpu", *few, "callbacks.overlays=null")
+    assert outcome.status == 0, outcome.err
+    assert "it has not learned 3 faces: val/nme " in outcome.out
+
+
 def refused(outcome: Outcome, *parts: str) -> None:
     """Exit status 2, one line, no traceback, and the line names what matters."""
     assert outcome.status == 2, outcome
@@ -441,7 +460,10 @@ def refused(outcome: Outcome, *parts: str) -> None:
         (["scheduler.scheduler.pct_start=5", "trainer=debug"], ["scheduler", "pct_start"]),
         (["scheduler.interval=never"], ["scheduler.interval=never", "epoch"]),
         (["+data.source.depth=3"], ["data.source", "depth"]),
-        (["trainer.max_epochs=0", "trainer=debug"], ["trainer.max_epochs", "no epoch"]),
+        (["trainer.max_epochs=0"], ["trainer.max_epochs: expected a whole number from 1 on, found 0"]),
+        (["trainer.max_epochs=-2"], ["trainer.max_epochs: expected a whole number from 1 on, found -2"]),
+        (["model.lr=abc"], ["model.lr: expected a number from 0 on, found 'abc'"]),
+        (["optimizer.lr=abc"], ["optimizer.lr: expected a number from 0 on, found 'abc'"]),
         (["optimized_metric=val/nmf"], ["optimized_metric=val/nmf", "val/nme"]),
         (["trainer=gpu"], ["trainer", "gpu"]),
         (["crop.plan.scale=0"], ["crop.plan: scale:", "found 0"]),

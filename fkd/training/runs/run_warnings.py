@@ -23,6 +23,24 @@ def training_warnings(
     return [*_no_better(test_nme, mean_shape_nme), *_exploded(curves), *_first_is_best(curves), *_still_falling(curves)]
 
 
+def overfit_verdict(val_nme: float, faces: int, gives: str) -> str:
+    """Whether a net that was to overfit a few faces has done so, in one line.
+
+    Args:
+        val_nme: of its best epoch on these faces, percent.
+        faces: their number.
+        gives: what the net's codec gives; decoded heatmaps are less exact.
+    """
+    limit = 1.5 if gives == "heatmaps" else 1.0
+    found = f"val/nme {val_nme:.2f} % on the {faces} faces that it trained on"
+    if val_nme < limit:
+        return f"it can learn: {found}, below {limit:g} %"
+    return (
+        f"it has not learned {faces} faces: {found}, expected below {limit:g} %; try another optimizer.lr (debug=lr "
+        "suggests one) or more epochs, or look for a mistake in net, codec or loss"
+    )
+
+
 def _no_better(test_nme: float | None, mean_shape_nme: float | None) -> Iterator[str]:
     if test_nme is not None and mean_shape_nme is not None and test_nme > _BARELY * mean_shape_nme:
         word = "no" if test_nme >= mean_shape_nme else "hardly"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fkd.training.runs.run_warnings import training_warnings
+from fkd.training.runs.run_warnings import overfit_verdict, training_warnings
 
 EPOCHS = 20
 GOOD = [20 * 0.7**epoch + 4 for epoch in range(EPOCHS)]
@@ -61,3 +61,13 @@ def test_a_training_that_ends_while_its_error_falls() -> None:
     assert training_warnings(curves(falling[:4]), 13.0, 20.0) == []  # too few to tell
     every_third = {name: {3 * epoch: value for epoch, value in c.items()} for name, c in curves(falling).items()}
     assert "in the last 6 epochs" in training_warnings(every_third, 13.0, 20.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("nme", "gives", "learns"),
+    [(0.2, "coordinates", True), (1.2, "coordinates", False), (1.2, "heatmaps", True), (float("nan"), "bins", False)],
+)
+def test_overfitting_ends_with_a_verdict(nme: float, gives: str, learns: bool) -> None:
+    line = overfit_verdict(nme, 10, gives)
+    assert line.startswith("it can learn: " if learns else "it has not learned 10 faces: ")
+    assert f"val/nme {nme:.2f} % on the 10 faces that it trained on" in line
