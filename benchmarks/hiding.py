@@ -2,8 +2,8 @@
 
 python -m benchmarks.hiding ../shared/data
 
-The folder holds `scenes` and `300w_photos`, as for `python -m benchmarks.detectors`. A face is visible if less than
-90 % of the circle in the square around its points is hidden.
+The folder holds `udacity`, `300w_photos` and `scenes`, as for `python -m benchmarks.detectors`. A face is visible if
+less than 90 % of the circle in the square around its points is hidden.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from fkd.types import Face, Points
 
 TITLES = {
     "scenes": "photos of crowds that the detector does not learn from",
-    "300w": "300-W's common photos, the labelled faces",
-    "cut": "300-W's photos that end in the face (60 to 70 % of its square are left)",
+    "300w": "photos of 300-W's common set, the labelled faces",
+    "cut": "photos of 300-W that end in the face (60 to 70 % of its square are left)",
 }
 """Sets of `benchmarks.detectors.pictures`."""
 _HIDDEN = 0.9  # share of a face from which on it is not visible

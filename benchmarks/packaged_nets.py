@@ -1,4 +1,4 @@
-"""Scores the nets that come with fkd, for the tables of their cards: results/packaged_nets.json, in two minutes.
+"""Scores the nets that come with fkd, for the tables of their cards: results/packaged_nets.json, in half a minute.
 
 python -m benchmarks.packaged_nets ../shared/data
 

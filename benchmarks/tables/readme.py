@@ -14,7 +14,7 @@ def accuracy(own: _Content, nets: _Content) -> str:
     net = nets["evaluations"]["udacity_keypoints"]  # of the same size
     return (
         f"points {true:.1f} % of the eye distance off in true boxes, {found:.1f} % in found ones, on people it has "
-        f"never seen, with {net['parameters'] / 1e6:.2f} M parameters; the average face is "
+        f"never seen, with {net['parameters'] / 1e6:.2f} M parameters; the mean face is "
         f"{net['mean_shape']['nme_interocular']:.0f} % off"
     )
 

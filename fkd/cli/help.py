@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,11 +55,9 @@ def help_text(conf: Path, config_name: str, projects: Sequence[Path] = (), words
             _section(f"{group}=", {option: _comment(file) for option, file in files.items()})
             for group, files in recipes.items()
         ),
-        _section("keys", dict(_commented([conf], config_name))),
+        _section("keys", _keys(_commented([conf], config_name))),
         *(
-            _section(
-                f"{group}={option}", {f"{group}.{key}": text for key, text in _commented(folders, f"{group}/{option}")}
-            )
+            _section(f"{group}={option}", _keys(_commented(folders, f"{group}/{option}"), f"{group}."))
             for group, _, option in (word.partition("=") for word in words)
             if option in named.get(group, ()) and group not in recipes
         ),
@@ -68,6 +66,11 @@ def help_text(conf: Path, config_name: str, projects: Sequence[Path] = (), words
         "--hydra-help lists Hydra's own options.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _keys(found: Mapping[str, tuple[str, str]], prefix: str = "") -> dict[str, str]:
+    """`key=value` -> comment."""
+    return {f"{prefix}{key}={value}": comment for key, (value, comment) in found.items()}
 
 
 def _section(title: str, rows: Mapping[str, str]) -> str:
@@ -118,19 +121,27 @@ def _comment(path: Path) -> str:
     return ""
 
 
-def _commented(folders: Sequence[Path], name: str) -> Iterator[tuple[str, str]]:
-    """`key=value` and comment, of a config and of those that it includes; the first folder that has a config counts."""
-    path = next(path for folder in folders if (path := folder / f"{name}.yaml").is_file())
+def _commented(folders: Sequence[Path], name: str) -> dict[str, tuple[str, str]]:
+    """Key -> value and comment, of a config and of those that it includes, whose keys it may set anew."""
+    path = next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
+    found: dict[str, tuple[str, str]] = {}
+    if path is None:
+        return found
     for entry in _read(path).get("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
-            yield from _commented(folders, (PurePosixPath(name).parent / entry).as_posix())
+            include, _, package = entry.partition("@")
+            below = PurePosixPath("/", name).parent.joinpath(include).relative_to("/").as_posix()
+            prefix = "" if package in ("", "_here_") else f"{package}."
+            found |= {prefix + key: row for key, row in _commented(folders, below).items()}
     parents: list[str] = []
     for line in path.read_text().splitlines():
         if (match := _KEY.fullmatch(line)) is not None:
             indent, key, value, comment = match.groups()
             parents = [*parents[: len(indent) // 2], key]
-            if value and comment:
-                yield f"{'.'.join(parents)}={value.replace('???', '...').replace(', ', ',')}", comment
+            dotted = ".".join(parents)
+            if value and (comment or dotted in found):
+                found[dotted] = value.replace("???", "...").replace(", ", ","), comment or found[dotted][1]
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

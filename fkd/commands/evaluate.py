@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import fkd
@@ -15,11 +16,11 @@ from fkd import comparison
 from fkd.cli.command import command
 from fkd.comparison import evaluations
 from fkd.comparison.evaluations import EVALUATION
-from fkd.config import checks
+from fkd.config import CONF, checks
 from fkd.config.build_parts import build_detector, check_boxes
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
-from fkd.detect import Detector, without_files
+from fkd.detect import Detector, build, without_files
 from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown, breakdown_table
 from fkd.evaluation.evaluate import Candidate, evaluate
@@ -84,9 +85,11 @@ def load(cfg: DictConfig, paths: Sequence[Path]) -> tuple[list[Net], Detector]:
     """
     check_boxes(cfg)
     given = build_detector(cfg) if "detector" in cfg else None
+    if given is None and cfg.boxes == "keypoints":  # the nets' own is not needed, and may need a file
+        given = build(yaml.safe_load((CONF / "detector/fkd.yaml").read_text()))
     predictors = [fkd.load(path, detector=given, device=cfg.device) for path in paths]
     nets = [predictor.net for predictor in predictors]
-    if given is None and cfg.boxes != "keypoints":
+    if given is None:
         for path, net in zip(paths, nets, strict=True):
             if detector_of(cfg, net) != detector_of(cfg, nets[0]):
                 raise UserError(

@@ -54,9 +54,10 @@ def main(cfg: DictConfig) -> None:
     sets = build_photos(cfg)
     file, score = folder / "faces.onnx", cfg.detector.score
     cfg.detector.update(model=str(file), score=min(score, scores.LEAST[0]))
-    if cfg.weights is not None:
+    if cfg.weights is not None and cfg.mosaics.hard > 0:
         to_onnx(net, file)
         sets = with_mistakes(sets, build_detector(cfg), cfg.seed)
+        file.unlink()  # it is not the net that this training makes
     loaders = build_loaders(cfg, sets)
     if trainer.strategy.root_device.type == "cpu":
         keep_memory()

@@ -103,7 +103,7 @@ def held_out(folders: Sequence[Sequence[Photo]]) -> list[list[Photo]]:
 
 
 def with_mistakes(sets: Sequence[Sequence[Photo]], detector: Detector, seed: int) -> list[list[Photo]]:
-    """The photos of `build_photos` and some textures, with the places where a detector is wrong on them."""
+    """The photos of `build_photos` with a detector's mistakes; textures on which it sees faces join the last set."""
     *others, annotated = sets
     marked = []
     for photos in others:

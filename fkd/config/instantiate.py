@@ -58,7 +58,7 @@ def check_call(function: Callable[[], Any], config: Any, key: str) -> None:
     try:
         inspect.signature(function).bind()
     except (TypeError, ValueError) as error:
-        raise UserError(_wrong_arguments(error, key, str(config["_target_"]))) from error
+        raise UserError(_wrong_arguments(error.__cause__ or error, key, str(config["_target_"]))) from error
 
 
 def check_arguments(model: Mapping[str, Any]) -> None:
@@ -123,7 +123,7 @@ def _target_of(error: Exception, config: Any, key: str) -> tuple[str, str]:
     return place, str(config["_target_"]) if target is None else target[1]
 
 
-def _wrong_arguments(error: Exception, key: str, target: str) -> str:
+def _wrong_arguments(error: BaseException, key: str, target: str) -> str:
     """What is wrong with the arguments of a call, whose exception is Python's or that of `inspect`."""
     if found := re.search(r"missing (?:\d+|a) required .*?arguments?: (.+)", str(error)):
         names = found[1].replace("'", "")

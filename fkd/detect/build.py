@@ -79,7 +79,7 @@ def _build(config: Any, key: str, known: Mapping[str, Any]) -> Any:
     except TypeError as error:
         raise UserError(
             f"{key}: {error} of {name}; the file is from another version of fkd, so choose a detector by"
-            " name, e.g. detector=haar"
+            " name, e.g. detector=fkd"
         ) from error
     _check_arguments(target, arguments, key)
     try:

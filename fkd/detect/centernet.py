@@ -25,10 +25,10 @@ _SMALLEST = 16.0  # pixels of the searched image: the narrowest square around a 
 _LARGE, _COARSE = 384, 192  # a searched image that is longer than the first is searched at the second length, too
 _MOST_PIXELS = 6_000_000  # of a searched image, about 40 bytes each
 _LEAST_SIZE = 4.0
-_POSSIBLE = 0.25  # score from which on a face is looked at again, or the least score that is asked for
+_POSSIBLE = 0.25  # peaks from this score on are looked at again, and lower ones if a lower score is asked for
 _LOOK, _LOOKED_AT = 128, 80.0  # pixels of the window of a second look, and of the square around the points in it
 _APART = 0.3  # distance of a face from the middle of this window, in widths of the square, at most
-_MOST_LOOKS = 500
+_MOST_LOOKS = 500  # at the best; the others keep the score of the first look
 _FARTHEST = 1e4  # cells from a peak to the centre of its face
 _SMALLER = 0.7  # widths are measured with an error: from this share of the smallest width on faces are kept
 _FINER = 0.6  # smallest possible face, relative to that of a face
@@ -74,7 +74,7 @@ class CenterNet:
         return Detections(*self._find(image, self.score, self.min_size))
 
     def for_hiding(self, image: Image, path: str | None = None) -> Candidates:
-        """As `fkd.detect.Detector`; doubtful: smaller faces and those with a lower score."""
+        """As `fkd.detect.Detector`; smaller faces are looked for, too; doubtful: those with a lower score."""
         squares, scores, rolls = self._find(image, min(self.score, self.doubtful), _FINER * self.min_size)
         is_sure = scores >= self.score
         return Candidates(squares[is_sure], scores[is_sure], squares[~is_sure], rolls[is_sure])
@@ -104,16 +104,18 @@ class CenterNet:
 
     def _seen_again(self, image: Image, found: Peaks) -> Peaks:
         """The distinct faces of a grey image, each after a second look."""
-        found = self._distinct(found).where(slice(_MOST_LOOKS))
+        found = self._distinct(found)
+        found, others = found.where(slice(_MOST_LOOKS)), found.where(slice(_MOST_LOOKS, None))
         matrices = crop_matrices(adjust(square(found.centres, found.sides), _LOOK / _LOOKED_AT), _LOOK, found.rolls)
         again = _joined([self._look(image, matrix) for matrix in matrices])
         odds = (_log_odds(found.scores) + _log_odds(again.scores)) / 2
-        return Peaks(
+        seen = Peaks(
             centres=transform(again.centres[:, None], invert(matrices))[:, 0],
             sides=again.sides * found.sides / _LOOKED_AT,
             rolls=(found.rolls + again.rolls + 180) % 360 - 180,
             scores=np.asarray(1 / (1 + np.exp(-odds)), np.float32),
         )
+        return _joined([seen, others])
 
     def _look(self, image: Image, matrix: npt.NDArray[np.float32]) -> Peaks:
         """The face in the middle of a window, in pixels of the window; one with a score of 0 if there is none."""
@@ -144,7 +146,7 @@ def _padded(height: int, width: int, zoom: float) -> list[int]:
 
 
 class Peaks(NamedTuple):
-    """The faces of a map, N."""
+    """N possible faces, in pixels of the image, of the searched image or of the window."""
 
     centres: Points  # (N, 2) pixels
     sides: npt.NDArray[np.float32]  # (N,) pixels

@@ -48,7 +48,7 @@ class Mosaics(Dataset[Mosaic]):
         size: width and height of an image in pixels, a multiple of 32.
         faces: width in pixels of the smallest and of the largest face that a photo is scaled to.
         textures: share of the parts that are textures.
-        hard: share of the parts that show a place where the initial net was wrong (`Photo.mistakes`), if it was.
+        hard: share of the other parts that show a place where the initial net was wrong (`Photo.mistakes`).
         length: number of images of an epoch.
 
     Raises:

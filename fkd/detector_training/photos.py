@@ -78,7 +78,7 @@ class Photo:
         image: (H, W) grey.
         labels: all its faces.
         hash: of its file; 0 if it is unknown.
-        mistakes: (M, 4) squares where another detector was wrong about it.
+        mistakes: (M, 4) squares where the initial net missed a face, or found one that is none.
     """
 
     name: str

@@ -229,7 +229,8 @@ def _dots(canvas: Image, points: Points, colour: tuple[int, int, int], radius: f
     if len(known) == 0:
         return
     low, high = np.floor(known.min(axis=0)).astype(int), np.ceil(known.max(axis=0)).astype(int)
-    left, top, right, bottom = np.concatenate([low - 2, high + 3]).clip(0)
+    reach = math.ceil(radius) + 2
+    left, top, right, bottom = np.concatenate([low - reach, high + reach + 1]).clip(0)
     part = canvas[top:bottom, left:right]
     is_crowded = len(known) > max(1, _CROWDED * int((high - low).max()) ** 2) and part.size > 0
     before = part.copy() if is_crowded else None

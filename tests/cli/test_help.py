@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fkd import compose
 from fkd.cli.command import CONF
 from fkd.cli.help import help_text
 
@@ -64,6 +65,19 @@ def test_the_keys_of_options_that_are_given_are_listed(tmp_path: Path) -> None:
         assert {"data.image_column=0", "data.subject_column=null", "data.val_share=0.15", columns} <= keys
         assert not section(text, "model=none")
     assert not section(help_text(CONF, "train"), "data=csv")
+
+
+def test_every_option_shows_its_own_values() -> None:
+    """Against Hydra's own composition."""
+    for group in ("data", "model", "extra_train", "loss", "detector"):
+        for option in sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem != "base"):
+            text = help_text(CONF, "train", words=[f"{group}={option}"])
+            rows = [line.split("  ")[1] for line in section(text, f"{group}={option}")]
+            keys = [row.partition("=")[0] for row in rows]
+            assert len(keys) == len(set(keys)), option
+    shown = {line.split()[0] for line in section(help_text(CONF, "train", words=["data=wflw"]), "data=wflw")}
+    wflw = compose(["data=wflw"]).data
+    assert {f"data.root={wflw.root}", f"data.train={wflw.train}"} <= shown
 
 
 def test_own_files_are_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import fkd
@@ -96,6 +97,19 @@ def test_the_detector_is_the_nets_own_unless_one_is_given(script: Script, faces_
         assert "give detector=NAME" in outcome.err
     both = (f"ckpt=[{own},{weights.exported(None)}]", "boxes=jitter", "detector=whole_image", "output=both")
     assert script("evaluate", *on(faces_root), *both).status == 0
+
+
+def test_the_squares_around_the_points_need_no_detector(script: Script, faces_root: Path, tmp_path: Path) -> None:
+    """The file tells a detector that this version cannot build."""
+    model = onnx.load(weights.exported(None))
+    (entry,) = (each for each in model.metadata_props if each.key == "fkd")
+    content = json.loads(entry.value)
+    content["detector"]["mirrored"] = True
+    entry.value = json.dumps(content)
+    onnx.save(model, tmp_path / "old.onnx")
+    for boxes, status in (("keypoints", 0), ("jitter", 2)):
+        outcome = script("evaluate", f"ckpt={tmp_path}/old.onnx", *on(faces_root), f"boxes={boxes}", f"output={boxes}")
+        assert outcome.status == status, outcome.err
 
 
 def test_that_a_detector_has_no_effect_on_the_squares_around_the_points_is_said(

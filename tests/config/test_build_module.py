@@ -418,6 +418,9 @@ def test_a_function_that_is_called_later_has_its_arguments_checked() -> None:
     made = instantiate({**CUTTER, "size": 3}, "data.source", _partial_=True)
     with pytest.raises(UserError, match=f"^data.source: expected names, {NEEDS}$"):
         check_call(made, CUTTER, "data.source")
+    made = instantiate({**CUTTER, "siize": 3}, "data.source", _partial_=True)
+    with pytest.raises(UserError, match=r"^data\.source\.siize: .* takes no such argument; did you mean size"):
+        check_call(made, CUTTER, "data.source")
 
 
 class Buggy(nn.Module):

@@ -193,6 +193,24 @@ def test_a_second_look_gives_the_square_and_half_of_the_log_odds(detector: Cente
     assert (row, column) == pytest.approx((63.5 - 32, 63.5), abs=2)  # upright, twice as large
 
 
+def test_faces_beyond_those_that_are_looked_at_again_are_kept(
+    detector: CenterNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fkd.detect.centernet._MOST_LOOKS", 1)
+    made = replace(detector, min_size=16.0, correction=Correction(1.0, 0.0, 0.0))
+
+    def net(images: Image) -> Points:
+        image = images[0, 0]
+        if image.shape == (128, 128):
+            return one_peak(image.shape, 63.5, 63.5, 80.0, 3.0, 0.0)
+        first, second = (one_peak(image.shape, x, 100.0, 40.0, logit, 0.0) for x, logit in ((60.0, 1.0), (200.0, 0.5)))
+        return np.where(first[:, :1] > -9, first, second)
+
+    made.__dict__["_net"] = net
+    scores = made(np.zeros((256, 320), np.uint8)).scores
+    assert scores == pytest.approx([1 / (1 + math.exp(-2)), 1 / (1 + math.exp(-0.5))], abs=1e-5)
+
+
 def test_without_a_face_in_the_second_look_there_is_none(detector: CenterNet) -> None:
     made = replace(detector, min_size=16.0)
 
