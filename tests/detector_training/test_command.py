@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 
+from fkd.config import CONF
 from fkd.detector_training.photos import BOXES
 from fkd.geometry import square_around
 from fkd.io import images
@@ -59,7 +61,8 @@ def test_it_writes_a_detector_with_its_scores_and_another_training_begins_from_i
     assert {path.name for path in run.iterdir()} >= {"faces.onnx", "scores.json", "metrics.csv"}
     (rows,) = json.loads((run / "scores.json").read_text()).values()
     assert rows[0]["faces"] > 0
-    assert "held-out photos, score 0.4" in done.out
+    score = yaml.safe_load((CONF / "detector/fkd.yaml").read_text())["score"]
+    assert f"held-out photos, score {score}" in done.out
     own = ("detector=fkd", f"detector.model={run}/faces.onnx")
     found = script("predict", f"input={photos}/00a.png", *own, f"output={tmp_path}/found")
     assert found.status == 0, found.err
