@@ -7,8 +7,7 @@ less than 90 % of the circle in the square around its points is hidden.
 """
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,14 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 import fkd
 from benchmarks.detectors.pictures import PictureSet, sets, udacity
+from benchmarks.script import run
 from benchmarks.tables.pages import RESULTS
-from fkd.config import CONF
-from fkd.errors import UserError
 from fkd.filters import Blur, Filter
-from fkd.geometry import Correction
 from fkd.inference.predictor import Predictor
-from fkd.terminal import progress, say, show
+from fkd.terminal import progress, show
 from fkd.training.runs.environment import environment
 from fkd.training.runs.run_folder import write_json
 from fkd.types import Face, Points
@@ -81,9 +77,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("data", type=Path, help="folder with udacity, 300w_photos and scenes")
     data = parser.parse_args(words).data
     around = environment()
-    teacher: Mapping[str, float] = yaml.safe_load((CONF / "detector/centerface.yaml").read_text())["correction"]
-    correction = Correction(*(teacher[key] for key in ("scale", "x", "y")))
-    found = sets(data, udacity(data / "udacity"), correction, 0, None)
+    found = sets(data, udacity(data / "udacity"), 0, None)
     blur = Filter({"blur": Blur("face", 0.3, 0)})
     alone, hiding = fkd.load(), fkd.load(hiding=True)
     content = {
@@ -105,8 +99,4 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        say(str(error))
-        sys.exit(2)
+    run(main)

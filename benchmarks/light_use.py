@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from benchmarks.script import run
 from benchmarks.tables.pages import RESULTS
 from fkd.errors import UserError
 from fkd.io import images
 from fkd.synthetic import face
-from fkd.terminal import say, show
+from fkd.terminal import show
 from fkd.training.runs.environment import environment
 from fkd.training.runs.run_folder import write_json
 
@@ -84,8 +85,4 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        say(str(error))
-        sys.exit(2)
+    run(main)

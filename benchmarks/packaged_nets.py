@@ -6,21 +6,20 @@ The folder holds `udacity` (as published) and `300w_photos` (300-W's folders lfp
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import fkd
+from benchmarks.script import run
 from benchmarks.tables.pages import RESULTS
 from fkd.commands.evaluate import faces_for, load
 from fkd.config import checks
-from fkd.errors import UserError
 from fkd.evaluation.conditions import breakdown
 from fkd.evaluation.evaluate import Candidate, evaluate
 from fkd.inference.torch_net import TorchNet
-from fkd.terminal import say, show
+from fkd.terminal import show
 from fkd.training.runs.environment import environment
 from fkd.training.runs.run_folder import write_json
 
@@ -79,8 +78,4 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        say(str(error))
-        sys.exit(2)
+    run(main)

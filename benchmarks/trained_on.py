@@ -5,15 +5,15 @@ python -m benchmarks.tables
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.script import run
 from benchmarks.tables import markdown
 from fkd.errors import UserError
 from fkd.io.atomic import whole_file
-from fkd.terminal import say, show
+from fkd.terminal import show
 
 RESULTS = Path("results/trained_on.json")
 _KEPT = ("nme_interocular", "auc_10", "failure_rate_10", "faces", "boxes")
@@ -67,8 +67,4 @@ def main(folders: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        say(str(error))
-        sys.exit(2)
+    run(main)

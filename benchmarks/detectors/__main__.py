@@ -12,29 +12,25 @@ detectors that are not measured again stay as they are; times of one run can be 
 
 import argparse
 import json
-import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.detectors import measuring, pictures
 from benchmarks.detectors.rivals import TITLES, Rival, Worker, rivals
 from benchmarks.detectors.table import table
-from fkd.config import CONF
-from fkd.errors import UserError
-from fkd.geometry import Correction
+from benchmarks.script import run
 from fkd.io.atomic import whole_file
-from fkd.terminal import say, show
+from fkd.terminal import show
 from fkd.training.runs.environment import environment
 
 RESULTS = Path("results/detectors.json")
 _SEED = 0
 
 
-def main(words: list[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Measure, show the table and, unless pictures were left out, write the results."""
     asked = _arguments(words)
     around = environment()  # before the working tree has a new file
@@ -60,9 +56,7 @@ def measure(root: Path, rows: dict[str, Rival], limit: int | None) -> dict[str, 
         limit: pictures of each set; None: all.
     """
     frames = pictures.udacity(root / "udacity")
-    teacher = yaml.safe_load((CONF / "detector/centerface.yaml").read_text())["correction"]
-    teacher = Correction(*(teacher[key] for key in ("scale", "x", "y")))
-    sets = pictures.sets(root, frames, teacher, _SEED, limit)
+    sets = pictures.sets(root, frames, _SEED, limit)
     with ExitStack() as stack:
 
         def started(part: str) -> dict[str, Worker]:
@@ -100,7 +94,7 @@ def _default(yunet: str | None) -> list[str]:
     return [name for name in TITLES if name != "yunet" or yunet]
 
 
-def _arguments(words: list[str]) -> argparse.Namespace:
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.detectors", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -119,8 +113,4 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        say(str(error))
-        sys.exit(2)
+    run(main)

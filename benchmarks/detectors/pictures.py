@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from fkd.api import compose
+from fkd.config import CONF
 from fkd.config.faces import build_faces
 from fkd.data.face_data import Faces
 from fkd.detector_training.split import is_held_out
@@ -54,13 +56,12 @@ def udacity(root: Path) -> Faces:
     return build_faces(compose(["data=udacity", f"data.root='{root}'", "channels=3"]))
 
 
-def sets(root: Path, frames: Faces, teacher: Correction, seed: int, limit: int | None) -> dict[str, PictureSet]:
+def sets(root: Path, frames: Faces, seed: int, limit: int | None) -> dict[str, PictureSet]:
     """Sets by name.
 
     Args:
         root: folder with `300w_photos` and `scenes`.
         frames: Udacity's.
-        teacher: from the boxes of the scenes' teacher to squares around points.
         seed: of what is drawn.
         limit: pictures of each set, evenly chosen; None: all.
 
@@ -79,6 +80,8 @@ def sets(root: Path, frames: Faces, teacher: Correction, seed: int, limit: int |
     photos = build_faces(compose([*overrides, "data.train=null", "data.val=null", "channels=3"]))
     labels = {name: np.reshape(rows, (-1, 5)) for name, rows in sorted(json.loads(boxes.read_text()).items())}
     held_out = {name: rows for name, rows in labels.items() if is_held_out(name)}
+    correction = yaml.safe_load((CONF / "detector/centerface.yaml").read_text())["correction"]
+    teacher = Correction(*(correction[key] for key in ("scale", "x", "y")))  # to squares around points
     some = partial(evenly, limit=limit)
     few = evenly(range(len(photos.subset("test"))), min(_TURNED, limit or _TURNED))
     found = {

@@ -5,8 +5,9 @@ from typing import Any
 
 from benchmarks.detectors.measuring import SIZES
 from benchmarks.detectors.pictures import ANGLES
+from benchmarks.tables import markdown
+from benchmarks.tables.markdown import NONE
 
-_NONE = "–"
 _Row = Mapping[str, Any]
 
 
@@ -27,33 +28,31 @@ def table(results: Mapping[str, Any]) -> str:
         f"ms at {', '.join(SIZES)} px, one core": lambda row: _ms(row, "ms"),
         "ms to keypoints": lambda row: _ms(row, "ms_to_keypoints"),
     }
-    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    lines += [f"| {' | '.join(cell(row) for cell in columns.values())} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return markdown.table([*columns], [[cell(row) for cell in columns.values()] for row in rows])
 
 
 def _udacity(row: _Row) -> str:
-    return f"{_count(row, 'udacity')}; {row['sets']['udacity']['false']}" if row["sets"] else _NONE
+    return f"{_count(row, 'udacity')}; {row['sets']['udacity']['false']}" if row["sets"] else NONE
 
 
 def _scenes(row: _Row) -> str:
     if not row["sets"]:
-        return _NONE
+        return NONE
     tally = row["sets"]["scenes"]
     return f"{_share(row, 'scenes', 'found')}; {tally['false'] / tally['pictures']:.2f}"
 
 
 def _turned(row: _Row) -> str:
-    return ", ".join(_share(row, f"turned_{angle}", "found") for angle in ANGLES) if row["sets"] else _NONE
+    return ", ".join(_share(row, f"turned_{angle}", "found") for angle in ANGLES) if row["sets"] else NONE
 
 
 def _count(row: _Row, name: str) -> str:
-    return str(row["sets"][name]["faces"] - row["sets"][name]["found"]) if row["sets"] else _NONE
+    return str(row["sets"][name]["faces"] - row["sets"][name]["found"]) if row["sets"] else NONE
 
 
 def _share(row: _Row, name: str, key: str) -> str:
     if not row["sets"]:
-        return _NONE
+        return NONE
     tally = row["sets"][name]
     return f"{100 * tally[key] / (tally['faces'] or tally['pictures']):.1f} %"
 
@@ -61,4 +60,4 @@ def _share(row: _Row, name: str, key: str) -> str:
 def _ms(row: _Row, key: str) -> str:
     """Times; with the share of images on which the face was found, where it was not found on all."""
     times = [row[key][size] for size in SIZES] if row[key] else []
-    return ", ".join(f"{ms:.1f}" + f" ({seen:.0%} found)" * (seen < 1) for ms, seen in times) or _NONE
+    return ", ".join(f"{ms:.1f}" + f" ({seen:.0%} found)" * (seen < 1) for ms, seen in times) or NONE

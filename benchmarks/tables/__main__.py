@@ -6,14 +6,13 @@ Nothing is measured: each benchmark writes its file, and `benchmarks.tables.cont
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.script import run
 from benchmarks.tables.contents import TABLES
 from benchmarks.tables.pages import write
-from fkd.errors import UserError
-from fkd.terminal import say, show
+from fkd.terminal import show
 
 
 def main(words: Sequence[str]) -> None:
@@ -26,8 +25,4 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        say(str(error))
-        sys.exit(2)
+    run(main)

@@ -62,15 +62,16 @@ def write(tables: Mapping[str, Table], root: Path) -> list[str]:
     Raises:
         UserError: a page or a source cannot be read, or a page lacks the marks of a table; nothing is written then.
     """
-    texts, changed = dict[str, str](), list[str]()
+    texts, changed, pages = dict[str, str](), list[str](), set[str]()
     for name, table in tables.items():
         text = texts[table.page] if table.page in texts else _read(root / table.page, "a Markdown file")
         new = table.text(root)
         before, old, after = parts(text, name, table.page)
         if new != old:
             changed.append(f"{table.page}: {name}")
+            pages.add(table.page)
         texts[table.page] = before + new + after
-    for page in {tables[line.split(": ")[1]].page for line in changed}:
+    for page in pages:
         with whole_file(root / page) as file:
             file.write(texts[page].encode())
     return changed

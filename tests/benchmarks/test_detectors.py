@@ -273,4 +273,4 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path, frames: Faces) -> None:
     with pytest.raises(UserError, match=r"^--only mine: expected some of haar, fkd"):
         rivals(["haar", "mine"], tmp_path, None)
     with pytest.raises(UserError, match=r"lfpw/testset: expected a part of the benchmark's data, found none"):
-        pictures.sets(tmp_path, frames, Correction(1.0, 0.0, 0.0), 0, None)
+        pictures.sets(tmp_path, frames, 0, None)
